@@ -1,0 +1,71 @@
+"""One row in, one answer out: which pipelines allow it, and how the answer is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from muntin.errors import DataError, with_hint
+from muntin.result import Answer, Table
+
+_ROW_BY_ROW = {"filter", "with_columns", "select"}
+
+
+def why_not_row_by_row(plan: dict[str, Any], input: int) -> str | None:
+    """Why the only output does not give one row for each row of an input; None if it does.
+
+    A filter may drop the row; then the answer has none.
+
+    >>> plan = {"nodes": [{"op": "input", "input": 0}, {"op": "silent", "from": 0}],
+    ...         "outputs": [{"name": "quiet", "node": 1}]}
+    >>> why_not_row_by_row(plan, 0)
+    'silent fires by the clock'
+    """
+    if len(plan["outputs"]) > 1:
+        names = ", ".join(output["name"] for output in plan["outputs"])
+        return f"there are several outputs, {names}"
+    rows, reason = _rows_out(plan["nodes"], plan["outputs"][0]["node"], input)
+    if reason is None and rows != 1:
+        return "the output does not read this input" if rows == 0 else f"it gives {rows} rows"
+    return reason
+
+
+def _rows_out(nodes: list[dict[str, Any]], index: int, input: int) -> tuple[int, str | None]:
+    node = nodes[index]
+    match node["op"]:
+        case "input":
+            return int(node["input"] == input), None
+        case "union":
+            parts = [_rows_out(nodes, parent, input) for parent in node["from"]]
+            reasons = [reason for _, reason in parts if reason]
+            return sum(rows for rows, _ in parts), reasons[0] if reasons else None
+        case "sliding" if node["emit"] == "arrival":
+            return _rows_out(nodes, node["from"], input)
+        case "sliding":
+            return 0, 'sliding with emit="watermark" waits for the clock'
+        case op if op in _ROW_BY_ROW:
+            return _rows_out(nodes, node["from"], input)
+        case op:
+            return 0, f"{op} fires by the clock"
+
+
+def answer(step: Any, input: int) -> Answer:
+    """Read the answer to a row off the step that took it.
+
+    Raises:
+        DataError: the row is invalid.
+    """
+    invalid = Table([step.invalid[input]])
+    if len(invalid):
+        record = invalid.to_dicts()[0]
+        message = f"the row is invalid: {record['reason']}"
+        raise DataError(with_hint(message, "stats and the invalid rows count it"))
+    rows = Table([step.outputs[0]]).to_dicts()
+    alerts = tuple(Table([step.alerts]).to_dicts())
+    live = [alert for alert in alerts if not alert["shadow"]]
+    return Answer(
+        row=rows[0] if rows else None,
+        hits=tuple(alert["rule"] for alert in live),
+        score=sum(alert["score"] for alert in live),
+        alerts=alerts,
+        late=step.late[input].num_rows > 0,
+    )

@@ -1,0 +1,1 @@
+"""The demo: a year of real purchases, windowed, watched by rules, and compared with batch."""

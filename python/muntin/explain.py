@@ -1,0 +1,64 @@
+"""A plan as text for a person: its nodes, what they give, and what the engine says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from muntin.durations import short
+from muntin.plan import Node, check
+
+_SCOPE = "global: one owner per key over all partitions, as no source declares partitioned_by="
+
+
+def explain(node: Node) -> str:
+    """The typed plan of a node, a line each for the nodes above it and itself.
+
+    A node that several others read stands once and is read by its number.
+    """
+    facts = check(node)
+    path = list(node.path())
+    numbers = {one.key: i for i, one in enumerate(path)}
+    lines = [f"plan {node.key[:16]}"]
+    for i, one in enumerate(path):
+        reads = ", ".join(str(numbers[parent.key]) for parent in one.parents)
+        readers = sum(one.key == parent.key for other in path for parent in other.parents)
+        shared = f"  (shared by {readers})" if readers > 1 else ""
+        said = _said(one) + (f"  <- {reads}" if reads else "")
+        lines += [f"{i:>3}  {said}{shared}", f"     {_columns(one, facts[i] if facts else None)}"]
+    lines.append(f"scope          {_SCOPE}")
+    lines.append(f"replay stable  {_stable(path, facts)}")
+    lines.append(
+        f"revisions      {'yes: sinks upsert by key and window' if node.revisions else 'no'}"
+    )
+    return "\n".join(lines)
+
+
+def _said(node: Node) -> str:
+    if node.op == "union":
+        tag = node.fields()["tag"]
+        return "union" if tag is None else f'union, tag="{tag}"'
+    if node.op == "input":
+        body = node.fields()
+        idle = body["idle_after"]
+        parts = [f'input "{body["name"]}", out of order {short(body["out_of_order"])}']
+        parts += [] if idle is None else [f"idle after {short(idle)}"]
+        return ", ".join(parts)
+    return node.said.removeprefix(".")
+
+
+def _columns(node: Node, fact: Mapping[str, Any] | None) -> str:
+    if fact is not None and fact["schema"] is not None:
+        return ", ".join(f"{name} {word}" for name, word in fact["schema"])
+    if node.columns is not None:
+        return ", ".join(node.columns)
+    return "columns known at the first batch"
+
+
+def _stable(path: list[Node], facts: list[dict[str, Any]] | None) -> str:
+    if facts is None:
+        return "unknown: the compiled module is missing"
+    if facts[-1]["replay_stable"]:
+        return "yes: the result does not depend on how partitions interleave"
+    first = next(one for one, fact in zip(path, facts, strict=True) if not fact["replay_stable"])
+    return f"no: {first.said.removeprefix('.')} depends on how partitions interleave"

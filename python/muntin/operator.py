@@ -1,0 +1,432 @@
+"""The step form: a pipeline with its state, no source, no clock and no I/O of its own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import pyarrow as pa
+
+from muntin.answer import answer, why_not_row_by_row
+from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
+from muntin.errors import DataError, PlanError, unknown, with_hint
+from muntin.ingest import arrow_schema, batch_of_rows
+from muntin.merge import micros, time_column
+from muntin.plan import CompiledPlan, Output, Pipeline, compile, outputs_of
+from muntin.result import Answer, PerInput, Result, Table, table_of
+from muntin.rules import Rule
+
+if TYPE_CHECKING:
+    from muntin import _core
+
+Rows: TypeAlias = ArrowStreamExportable | ArrowArrayExportable | Sequence[Mapping[str, Any]]
+"""What a caller may hand over: an Arrow object of any library, or a list of dicts."""
+
+Pipelines: TypeAlias = Pipeline | Mapping[str, Pipeline] | Output | Sequence[Output]
+"""A pipeline, several by the names of their outputs, or `mt.output` values."""
+
+Watermark: TypeAlias = dt.datetime | int
+"""A `datetime` (without a zone: UTC), or microseconds since 1970 in UTC."""
+
+Order: TypeAlias = Literal["given", "arrival", "time"]
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
+_NEVER = -(2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Rows of one input, with what the engine has to know of each.
+
+    Attributes:
+        input: the input's name; None where the pipeline has one input.
+        batch: the rows.
+        partition: the partition of all rows, or an Arrow integer array with one a row.
+        position: the position of the first row, the rest count on from it, or an Arrow `int64`
+            array; None lets the engine count the partition's rows.
+        arrival: when the rows arrived, for `max_future_skew` and `mt.arrival()`: a `datetime`
+            or microseconds for all rows, or an Arrow timestamp or `int64` array; None if unknown.
+
+    >>> Feed(None, [{"at": "2024-05-01T10:00:00Z"}], partition=1, position=40).position
+    40
+    """
+
+    input: str | None
+    batch: Rows
+    partition: int | ArrowArrayExportable = 0
+    position: int | ArrowArrayExportable | None = None
+    arrival: Watermark | ArrowArrayExportable | None = None
+
+
+class Operator:
+    """A running pipeline: rows go in, what they complete comes out. Made by `mt.operator`.
+
+    What comes out is a function of the rows alone and their order, never of how they were cut
+    into batches. All methods may be called from many threads; the calls happen one at a time.
+    """
+
+    def __init__(
+        self,
+        plan: CompiledPlan,
+        partitions: Mapping[str, Sequence[int]],
+        threads: int,
+        snapshot: bytes | None,
+        on_change: str,
+    ) -> None:
+        """Build the engine; call `mt.operator` instead."""
+        self._plan = plan
+        self._inputs = list(plan.inputs)
+        self._outputs = list(plan.outputs)
+        self._lock = RLock()
+        self._spec: dict[str, Any] = json.loads(plan.json)
+        self._schemas: list[Any | None] = [
+            None if spec["schema"] is None else arrow_schema(spec["schema"])
+            for spec in self._spec["inputs"]
+        ]
+        self._why_not = [why_not_row_by_row(self._spec, i) for i in range(len(self._inputs))]
+        self._first_partitions = [next(iter(partitions[name]), 0) for name in self._inputs]
+        self._engine = _engine(
+            plan.json,
+            [list(partitions[name]) for name in self._inputs],
+            threads,
+            list(plan.masks),
+            snapshot,
+            on_change,
+        )
+
+    def push(self, batch: Rows, *, input: str | None = None, partition: int = 0) -> Result:
+        """Take a batch of one partition's rows, in order.
+
+        Args:
+            batch: an Arrow object of any library, or a list of dicts.
+            input: the input's name; may be left out where there is one.
+            partition: a declared partition.
+
+        Raises:
+            DataError: the batch cannot be taken; nothing of it was counted.
+            SchemaError: a column is missing or has another type than before.
+            PartitionError: the partition was not declared.
+            EngineError: the engine failed and takes no more rows.
+
+        >>> import muntin as mt
+        >>> sales = mt.stream(time="at", out_of_order="0s",
+        ...                   schema={"at": "timestamp[us, UTC]", "store": "str"})
+        >>> op = mt.operator(sales.tumbling("1m", by="store").agg(n=mt.count()))
+        >>> len(op.push([{"at": "2024-05-01T10:00:00Z", "store": "a"}]).rows)
+        0
+        >>> len(op.push([{"at": "2024-05-01T10:01:00Z", "store": "a"}]).rows)
+        1
+        """
+        return self.step([Feed(input, batch, partition)])
+
+    def step(self, feeds: Sequence[Feed], order: Order = "given") -> Result:
+        """Take rows of several inputs and partitions in one call.
+
+        Args:
+            feeds: the rows.
+            order: "given" takes one feed after another; "arrival" merges their rows by arrival
+                time, "time" by event time, ties by input, partition and position.
+
+        Raises:
+            As `push`.
+        """
+        with self._lock:
+            ready = [self._ready(feed) for feed in feeds]
+            return self._wrap(self._engine.step(ready, order))
+
+    def advance(
+        self, watermark: Watermark, *, input: str | None = None, partition: int | None = 0
+    ) -> Result:
+        """Move a partition's watermark forward: no row at or before it is still expected.
+
+        Args:
+            watermark: the new watermark; one behind the present changes nothing.
+            input: the input's name; may be left out where there is one.
+            partition: the partition; None for all of the input.
+        """
+        at = _microseconds(watermark)
+        with self._lock:
+            return self._wrap(self._engine.advance(self._index(input), partition, at))
+
+    def idle(self, *, input: str | None = None, partition: int = 0) -> Result:
+        """Stop waiting for a partition until its next row."""
+        with self._lock:
+            return self._wrap(self._engine.idle(self._index(input), partition))
+
+    def open(self, *, input: str | None = None, partition: int) -> Result:
+        """Declare one more partition; it starts at the present clock.
+
+        Raises:
+            PartitionError: it is declared already.
+        """
+        with self._lock:
+            return self._wrap(self._engine.open(self._index(input), partition))
+
+    def finish(self, *, input: str | None = None, partition: int | None = None) -> Result:
+        """End a partition, an input or everything: what waits for more rows of it fires.
+
+        Args:
+            input: the input to end; None ends all.
+            partition: the partition of the input to end; None ends all of them.
+        """
+        with self._lock:
+            which = None if input is None and partition is None else self._index(input)
+            return self._wrap(self._engine.finish(which, partition))
+
+    def ask(self, row: Mapping[str, Any], *, input: str | None = None) -> Answer:
+        """Count one row and answer it at once.
+
+        Args:
+            row: the row, a dict.
+            input: the input's name; may be left out where there is one.
+
+        Raises:
+            PlanError: the pipeline does not give one row for each row.
+            DataError: the row is invalid (its time is null, say); it is counted as such.
+
+        >>> import muntin as mt
+        >>> payments = mt.stream(time="at", out_of_order="0s",
+        ...                      schema={"at": "timestamp[us, UTC]", "card": "str"})
+        >>> op = mt.operator(payments.sliding("1m", by="card").agg(n=mt.count()))
+        >>> op.ask({"at": "2024-05-01T10:00:00Z", "card": "x"}).row["n"]
+        1
+        """
+        with self._lock:
+            feed = self._question(row, input)
+            return answer(self._engine.step([feed], "given"), feed[0])
+
+    def peek(self, row: Mapping[str, Any], *, input: str | None = None) -> Answer:
+        """Answer one row as `ask` would, without counting it."""
+        with self._lock:
+            feed = self._question(row, input)
+            return answer(self._engine.peek(feed), feed[0])
+
+    def snapshot(self) -> bytes:
+        """The whole state, for `mt.operator(..., snapshot=)`, on any number of threads."""
+        with self._lock:
+            return self._engine.snapshot()
+
+    @property
+    def watermark(self) -> int | None:
+        """The least watermark of all inputs, in microseconds since 1970 in UTC.
+
+        None before the first row; 2**63 - 1 after `finish`.
+        """
+        with self._lock:
+            at = self._engine.watermark()
+        return None if at == _NEVER else at
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """The counters since the start.
+
+        `operators` has, for each node of the plan, `rows_in`, `counted`, `late`, `invalid`,
+        `filtered`, `in_gap`, `fired`, `keys` and `bytes`; `alerts` counts by rule.
+        """
+        with self._lock:
+            return dict(json.loads(self._engine.stats()))
+
+    @property
+    def schema(self) -> dict[str, str] | None:
+        """Column name to type word of the only output; None until an input has shown its own.
+
+        Raises:
+            PlanError: there are several outputs; take `schemas`.
+        """
+        if len(self._outputs) > 1:
+            names = ", ".join(self._outputs)
+            raise PlanError(with_hint(f"there are several outputs: {names}", "take schemas"))
+        return self.schemas[self._outputs[0]]
+
+    @property
+    def schemas(self) -> dict[str, dict[str, str] | None]:
+        """The schema of each output, by its name."""
+        with self._lock:
+            words = [self._engine.schema(i) for i in range(len(self._outputs))]
+        return {
+            name: None if pairs is None else dict(pairs)
+            for name, pairs in zip(self._outputs, words, strict=True)
+        }
+
+    def _index(self, name: str | None) -> int:
+        if name is None:
+            if len(self._inputs) == 1:
+                return 0
+            known = ", ".join(self._inputs)
+            raise PlanError(with_hint(f"there are several inputs: {known}", "name one: input="))
+        if name not in self._inputs:
+            raise PlanError(unknown("input", name, self._inputs))
+        return self._inputs.index(name)
+
+    def _ready(self, feed: Feed) -> tuple[int, Any, Any, Any, Any]:
+        index = self._index(feed.input)
+        arrival = feed.arrival
+        if isinstance(arrival, dt.datetime):
+            arrival = _microseconds(arrival)
+        batch = self._batch(index, feed.batch)
+        return index, batch, feed.partition, feed.position, arrival
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the inputs, in the order of the plan."""
+        return list(self._inputs)
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of the outputs, in the order of the plan."""
+        return list(self._outputs)
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The plan as the engine has it; not to be changed."""
+        return self._spec
+
+    def input_plan(self, name: str) -> dict[str, Any]:
+        """What the plan says of an input: its time, its bound, its schema."""
+        return dict(self._spec["inputs"][self._index(name)])
+
+    def table(self, rows: Rows, input: str | None = None) -> Any:
+        """Rows as a `pyarrow.Table`, dicts by the input's declared schema."""
+        return table_of(self._batch(self._index(input), rows))
+
+    def _batch(self, index: int, batch: Rows) -> Any:
+        if isinstance(batch, (ArrowStreamExportable, ArrowArrayExportable)):
+            return batch
+        if not isinstance(batch, Sequence) or isinstance(batch, (str, bytes)):
+            raise DataError(
+                with_hint(
+                    f"a {type(batch).__name__} is not a batch of rows",
+                    "give an Arrow, Polars or pandas object, or a list of dicts",
+                )
+            )
+        schema = self._schemas[index]
+        rows = batch_of_rows(batch, schema)
+        if schema is None and not any(pa.types.is_null(kind) for kind in rows.schema.types):
+            self._schemas[index] = rows.schema if len(rows) else None
+        return rows
+
+    def _question(
+        self, row: Mapping[str, Any], name: str | None
+    ) -> tuple[int, Any, int, None, None]:
+        index = self._index(name)
+        if reason := self._why_not[index]:
+            hint = "a pipeline of filter, with_columns, select and sliding answers row by row"
+            raise PlanError(with_hint(f"no answer row by row: {reason}", hint))
+        return index, self._batch(index, [row]), self._first_partitions[index], None, None
+
+    def _wrap(self, step: _core.Step) -> Result:
+        def per_input(batches: list[_core.Batches]) -> PerInput:
+            tables = (Table([batch]) for batch in batches)
+            return PerInput(dict(zip(self._inputs, tables, strict=True)))
+
+        outputs = (Table([batch]) for batch in step.outputs)
+        return Result(
+            dict(zip(self._outputs, outputs, strict=True)),
+            Table([step.alerts]),
+            per_input(step.late),
+            per_input(step.invalid),
+            lambda: self.stats,
+        )
+
+
+def operator(
+    pipeline: Pipelines,
+    *,
+    rules: Sequence[Rule] = (),
+    partitions: Sequence[int] | Mapping[str, Sequence[int]] = (0,),
+    threads: int = 1,
+    snapshot: bytes | None = None,
+    on_change: Literal["refuse", "warm"] = "refuse",
+) -> Operator:
+    """A pipeline with its state, to be fed by hand.
+
+    Args:
+        pipeline: one stream, several by the names of their outputs, or `mt.output` values.
+        rules: rules on the rows of the only output.
+        partitions: the partitions of each input, or of each by the input's name.
+        threads: how many threads the engine may use; results do not depend on it.
+        snapshot: state to go on from, as `Operator.snapshot` gave it.
+        on_change: what to do if the pipeline differs from the snapshot's: "refuse" it, or
+            "warm": keep the state of what is unchanged and start the rest empty.
+
+    Raises:
+        PlanError: the pipeline cannot run as it is.
+        SnapshotError: the snapshot is damaged, or of another pipeline.
+
+    >>> import muntin as mt
+    >>> sales = mt.stream(time="at", out_of_order="0s",
+    ...                   schema={"at": "timestamp[us, UTC]", "store": "str"})
+    >>> op = mt.operator(sales.tumbling("1m", by="store").agg(n=mt.count()))
+    >>> op.watermark is None
+    True
+    """
+    plan = compile(outputs_of(pipeline, rules))
+    if isinstance(partitions, Mapping):
+        for name in partitions:
+            if name not in plan.inputs:
+                raise PlanError(unknown("input", name, plan.inputs, "partitions"))
+        declared = {name: partitions.get(name, (0,)) for name in plan.inputs}
+    else:
+        declared = dict.fromkeys(plan.inputs, partitions)
+    return Operator(plan, declared, threads, snapshot, on_change)
+
+
+def event_times(op: Operator, input: str, table: Any) -> Any:
+    """The event time of each row of a `pyarrow.Table`, `int64` microseconds; null if it has none.
+
+    Raises:
+        ColumnError, SchemaError: the time column is missing or is no time.
+        DataError: the time is computed and overflows.
+    """
+    time = op.input_plan(input)["time"]
+    if set(time) == {"col"}:
+        return micros(time_column(table, time["col"]))
+    rows = _evaluate(time, table)
+    if len(rows) != len(table):
+        hint = 'mend these rows, or take the data as they are: order="given"'
+        raise DataError(with_hint(f"{len(table) - len(rows)} times overflow", hint))
+    return micros(time_column(rows, "time"))
+
+
+def _evaluate(expr: dict[str, Any], table: Any) -> Any:
+    plan = {
+        "version": 1,
+        "inputs": [
+            {
+                "name": "rows",
+                "time": {"lit": 0, "type": "timestamp[us]"},
+                "out_of_order": 0,
+                "idle_after": None,
+                "max_future_skew": None,
+                "schema": None,
+            }
+        ],
+        "nodes": [
+            {"op": "input", "input": 0},
+            {"op": "select", "from": 0, "columns": [["time", expr]]},
+        ],
+        "outputs": [{"name": "rows", "node": 1, "rules": []}],
+    }
+    engine = _engine(json.dumps(plan), [[0]], 1, [], None, "refuse")
+    return table_of(engine.step([(0, table, 0, None, None)], "given").outputs[0])
+
+
+def _engine(*arguments: Any) -> _core.Engine:
+    from muntin import _core
+
+    return _core.Engine(*arguments)
+
+
+def _microseconds(moment: Watermark) -> int:
+    if isinstance(moment, dt.datetime):
+        zoned = moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
+        return (zoned - _EPOCH) // _MICROSECOND
+    if isinstance(moment, bool) or not isinstance(moment, int):
+        hint = "give a datetime, or microseconds since 1970 in UTC"
+        raise DataError(with_hint(f"{moment!r} is not a point in time", hint))
+    return moment

@@ -1,0 +1,214 @@
+"""Rules: a condition on the rows of an output, and what to say when it holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any, TypeAlias, overload
+
+from muntin.durations import I64_MAX, Duration, Span
+from muntin.durations import parse as parse_duration
+from muntin.errors import ColumnError, PlanError, did_you_mean, unknown, with_hint
+from muntin.expressions import Expr, resolve
+from muntin.literals import Json, quote, text
+
+Mask: TypeAlias = Callable[[Any], object]
+"""A function of a record batch that gives one boolean Arrow array, a value for each row."""
+
+SEVERITIES = ("info", "warning", "critical")
+_FORMAT = re.compile(r",?(\.\d{1,2}[f%])?|,?[df%]")
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Rule:
+    """A condition on the rows of an output; make it with `rule`."""
+
+    name: str
+    when: Expr | str | Mask
+    by: tuple[str, ...] | None = None
+    severity: str = "warning"
+    cooldown: Span | None = None
+    message: str = ""
+    score: int = 0
+    version: int = 1
+    shadow: bool = False
+
+    def columns(self) -> tuple[str, ...]:
+        """The columns its message names, in order of appearance."""
+        return tuple(f for _, f, _, _ in Formatter().parse(self.message) if f)
+
+    def to_json(
+        self, columns: Collection[str] | None, by: Iterable[str], mask: int | None
+    ) -> dict[str, Json]:
+        """The rule in a plan: `by` as settled for its output, `mask` the number of its function.
+
+        Raises `ColumnError` if the condition, the message or `by` names an unknown column.
+        """
+        place = f'rule "{self.name}"'
+        when: Json = {"mask": mask}
+        if isinstance(self.when, Expr | str):
+            when = resolve(self.when, columns, place).to_json()
+        keys = list(by)
+        for column in (*keys, *self.columns()):
+            if columns is not None and column not in columns:
+                raise ColumnError(unknown("column", column, columns, place))
+        return {
+            "name": self.name,
+            "when": when,
+            "by": [*keys],
+            "severity": self.severity,
+            "cooldown": None if self.cooldown is None else self.cooldown.us,
+            "message": self.message,
+            "score": self.score,
+            "version": self.version,
+            "shadow": self.shadow,
+        }
+
+    def _key(self) -> tuple[object, ...]:
+        when = self.when.key() if isinstance(self.when, Expr) else self.when
+        cooldown = None if self.cooldown is None else self.cooldown.us
+        said = (self.by, self.severity, cooldown, self.message, self.score)
+        return (self.name, when, *said, self.version, self.shadow)
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Rule) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        when = quote(self.when) if isinstance(self.when, str) else repr(self.when)
+        parts = [quote(self.name), when]
+        if self.by is not None:
+            parts.append(f"by={list(self.by)}")
+        if self.severity != "warning":
+            parts.append(f"severity={quote(self.severity)}")
+        if self.cooldown is not None:
+            parts.append(f"cooldown={quote(self.cooldown.text)}")
+        parts += [f"message={quote(self.message)}"] if self.message else []
+        parts += [f"score={self.score}"] if self.score else []
+        parts += [f"version={self.version}"] if self.version != 1 else []
+        parts += ["shadow=True"] if self.shadow else []
+        return f"rule({', '.join(parts)})"
+
+
+@overload
+def rule(
+    name: str,
+    when: Expr | str,
+    *,
+    by: str | Iterable[str] | None = None,
+    severity: str = "warning",
+    cooldown: Duration | None = None,
+    message: str = "",
+    score: int = 0,
+    version: int = 1,
+    shadow: bool = False,
+    evidence: int = 0,
+) -> Rule: ...
+
+
+@overload
+def rule(
+    name: str,
+    *,
+    by: str | Iterable[str] | None = None,
+    severity: str = "warning",
+    cooldown: Duration | None = None,
+    message: str = "",
+    score: int = 0,
+    version: int = 1,
+    shadow: bool = False,
+    evidence: int = 0,
+) -> Callable[[Mask], Rule]: ...
+
+
+def rule(
+    name: str,
+    when: Expr | str | None = None,
+    *,
+    by: str | Iterable[str] | None = None,
+    severity: str = "warning",
+    cooldown: Duration | None = None,
+    message: str = "",
+    score: int = 0,
+    version: int = 1,
+    shadow: bool = False,
+    evidence: int = 0,
+) -> Rule | Callable[[Mask], Rule]:
+    """A rule: it fires on each row of its output where the condition is true.
+
+    `when` is an expression or SQL text over the columns of the output; a null does not fire.
+    Left out, `rule(...)` decorates a function that takes a record batch and gives one boolean
+    Arrow array. `by` says whose cooldown it is; it may be left out where the pipeline has one key.
+    After it fired, the rule is silent for that key for `cooldown` of event time. `message` may
+    name columns: `{card}`, `{spent:.2f}`, `{n:,}`. `severity` is `info`, `warning` or `critical`.
+    `score` adds up over the rules that hit a row, `version` travels with the alerts, and a
+    `shadow` rule is recorded without alerting anybody.
+
+    Raises `PlanError` for wrong parameters, `ExpressionError` for text that does not parse.
+
+    >>> rule("burst", "n_1m >= 5", by="card", cooldown="10m", message="{card}: {n_1m} payments")
+    rule("burst", "n_1m >= 5", by=['card'], cooldown="10m", message="{card}: {n_1m} payments")
+    """
+    place = _name(name)
+    _check_numbers(place, score, version, evidence)
+    if severity not in SEVERITIES:
+        hint = did_you_mean(str(severity), SEVERITIES)
+        known = "info, warning or critical"
+        raise PlanError(with_hint(f"{place}: severity {severity!r} is not {known}", hint))
+    _check_message(place, message)
+    keys = None if by is None else ((by,) if isinstance(by, str) else tuple(by))
+    span = None if cooldown is None else parse_duration(cooldown, f"{place}: cooldown")
+
+    def make(condition: Expr | str | Mask) -> Rule:
+        made = (name, condition, keys, severity, span, message, score, version, bool(shadow))
+        return Rule(*made)
+
+    if when is None:
+        return lambda function: make(_function(function, place))
+    if not isinstance(when, Expr | str):
+        hint = f'a function is decorated: @mt.rule("{name}")'
+        raise PlanError(with_hint(f"{place}: {when!r} is no condition", hint))
+    # Read once without the columns, so that wrong text is an error on the line where it stands.
+    resolve(when, None, place)
+    return make(when)
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str) or not name:
+        raise PlanError(f"a rule needs a name, not {name!r}")
+    return f'rule "{text(name, "rule()")}"'
+
+
+def _function(function: Mask, place: str) -> Mask:
+    if not callable(function):
+        raise PlanError(f"{place}: {function!r} is no function of a batch")
+    return function
+
+
+def _check_numbers(place: str, score: int, version: int, evidence: int) -> None:
+    for word, value, least in (("score", score, -I64_MAX), ("version", version, 1)):
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= I64_MAX:
+            raise PlanError(f"{place}: {word}={value!r} is no whole number in range")
+    if evidence != 0:
+        raise PlanError(f"{place}: evidence={evidence!r} is not there yet")
+
+
+def _check_message(place: str, message: str) -> None:
+    try:
+        parts = list(Formatter().parse(text(message, f"{place}: message")))
+    except ValueError as error:
+        hint = "a brace itself is written twice: {{ or }}"
+        raise PlanError(with_hint(f"{place}: message {message!r}: {error}", hint)) from None
+    for _, field, form, conversion in parts:
+        if field is None:
+            continue
+        if not field:
+            raise PlanError(f"{place}: message {message!r}: {{}} names no column")
+        if conversion or "{" in (form or "") or not _FORMAT.fullmatch(form or ""):
+            said = f"{{{field}{'!' + conversion if conversion else ''}:{form}}}"
+            hint = "formats are {x}, {x:,}, {x:.2f}, {x:,.2f}, {x:d} and {x:.1%}"
+            raise PlanError(with_hint(f"{place}: message {message!r}: format of {said}", hint))

@@ -1,0 +1,45 @@
+"""Rows to a function of yours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from muntin.errors import SinkError
+from muntin.result import Table
+from muntin.sinks.base import When
+
+
+class Callback:
+    """A sink that calls a function with each table of rows. What it raises ends the run.
+
+    Args:
+        function: called with a `Table` of at least one row.
+        when: which alerts to take, if it stands in `alerts=`.
+
+    >>> seen = []
+    >>> sink = Callback(seen.append)
+    """
+
+    def __init__(self, function: Callable[[Table], object], *, when: When = None) -> None:
+        """Remember the function."""
+        if not callable(function):
+            raise SinkError(f"a {type(function).__name__} cannot be called")
+        self._function = function
+        self._staged: list[Table] = []
+        self.when = when
+
+    def open(self, output: str, key: Sequence[str]) -> None:
+        """Nothing to prepare."""
+
+    def stage(self, output: str, rows: Table) -> None:
+        """Keep the rows."""
+        self._staged.append(rows)
+
+    def publish(self) -> None:
+        """Call the function, once for each table."""
+        staged, self._staged = self._staged, []
+        for rows in staged:
+            self._function(rows)
+
+    def close(self) -> None:
+        """Nothing to let go of."""

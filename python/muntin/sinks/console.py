@@ -1,0 +1,72 @@
+"""Rows to the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from muntin.result import Table
+from muntin.sinks.base import When
+
+_ALERT_COLUMNS = {"time", "severity", "rule", "message"}
+
+
+class Console:
+    """A sink that prints: alerts one a line, other rows as a small table.
+
+    Args:
+        limit: the number of rows to print of one output, then it is quiet; None for no limit.
+        stream: where to print; standard output by default.
+        when: which alerts to take, if it stands in `alerts=`.
+
+    >>> import pyarrow as pa
+    >>> sink = Console()
+    >>> sink.stage("orders", Table([pa.table({"store": ["a"], "n": [2]})]))
+    >>> sink.publish()
+    orders: 1 row
+    store  n
+    -----  -
+    a      2
+    """
+
+    def __init__(
+        self, *, limit: int | None = None, stream: TextIO | None = None, when: When = None
+    ) -> None:
+        """Remember how much to print and where."""
+        self._limit = limit
+        self._stream = stream
+        self._staged: list[tuple[str, Table]] = []
+        self._printed: dict[str, int] = {}
+        self.when = when
+
+    def open(self, output: str, key: Sequence[str]) -> None:
+        """Nothing to prepare."""
+
+    def stage(self, output: str, rows: Table) -> None:
+        """Keep the rows."""
+        self._staged.append((output, rows))
+
+    def publish(self) -> None:
+        """Print what is staged."""
+        staged, self._staged = self._staged, []
+        for output, rows in staged:
+            for line in self._lines(output, rows):
+                print(line, file=self._stream or sys.stdout)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _lines(self, output: str, rows: Table) -> list[str]:
+        before = self._printed.get(output, 0)
+        self._printed[output] = before + len(rows)
+        if self._limit is not None:
+            if before >= self._limit:
+                return []
+            rows = Table([rows.to_arrow().slice(0, self._limit - before)])
+        if set(rows.columns) >= _ALERT_COLUMNS:
+            return [
+                f"{row['time']:%Y-%m-%d %H:%M:%S} {row['severity']} {row['rule']}: {row['message']}"
+                for row in rows.to_dicts()
+            ]
+        return f"{output}: {rows!r}".splitlines()

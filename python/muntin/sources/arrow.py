@@ -1,0 +1,84 @@
+"""Rows that are already in memory, or come from a reader of another library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
+from muntin.errors import SourceError, unknown, with_hint
+from muntin.result import table_of
+from muntin.sources.base import Words
+from muntin.sources.columns import BatchReader, distinct_partitions
+
+
+class Arrow:
+    """A source of Arrow rows: a Polars or pandas frame, a DuckDB relation, a pyarrow table.
+
+    Args:
+        data: the rows. A reader (`__arrow_c_stream__` that gives its rows once) can be run once.
+        arrival: a timestamp or `int64` microseconds column with the recorded time of arrival,
+            for `max_future_skew`, `mt.arrival()` and the order among several inputs.
+        partition: an integer column with each row's partition; without it all rows are one.
+        batch_rows: rows in a step.
+
+    Raises:
+        SourceError: `data` is no Arrow object, or has no such column.
+
+    >>> import pyarrow as pa
+    >>> source = Arrow(pa.table({"n": [1, 2, 3]}))
+    >>> source.total
+    3
+    """
+
+    bounded = True
+
+    def __init__(
+        self,
+        data: ArrowStreamExportable | ArrowArrayExportable,
+        *,
+        arrival: str | None = None,
+        partition: str | None = None,
+        batch_rows: int = 65_536,
+    ) -> None:
+        """Remember the rows; nothing is read before `open`, except for `partition=`."""
+        if not isinstance(data, (ArrowStreamExportable, ArrowArrayExportable)):
+            hint = "give a Polars, pandas, DuckDB or pyarrow object; mt.collect takes lists"
+            raise SourceError(with_hint(f"a {type(data).__name__} is no Arrow object", hint))
+        # a second pass over the rows is needed to know the partitions, so they are kept
+        self._data: Any = table_of(data) if partition is not None else data
+        self._arrival = arrival
+        self._partition = partition
+        self._batch_rows = batch_rows
+
+    @property
+    def total(self) -> int | None:
+        """The number of rows, if the object knows it."""
+        for word in ("num_rows", "height"):
+            if isinstance(count := getattr(self._data, word, None), int):
+                return count
+        return len(self._data) if hasattr(self._data, "__len__") else None
+
+    def partitions(self) -> Sequence[int]:
+        """The values of the partition column, or 0."""
+        if self._partition is None:
+            return (0,)
+        if self._partition not in self._data.column_names:
+            names = self._data.column_names
+            raise SourceError(unknown("column", self._partition, names, "partition"))
+        return distinct_partitions([self._data[self._partition]], self._partition)
+
+    def open(self, schema: Words | None, positions: Mapping[int, int]) -> BatchReader:
+        """Start reading; the rows have their own types, so `schema` is not used."""
+        batches = _reader(self._data)
+        return BatchReader(
+            batches, self._batch_rows, self._arrival, self._partition, positions, "Arrow"
+        )
+
+
+def _reader(data: ArrowStreamExportable | ArrowArrayExportable) -> Any:
+    if isinstance(data, ArrowStreamExportable):
+        return iter(pa.RecordBatchReader.from_stream(data))
+    return iter(table_of(data).to_batches())

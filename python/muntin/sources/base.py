@@ -1,0 +1,132 @@
+"""What a source owes the loop: batches with positions, and word of when there is nothing.
+
+A source is a value that says where rows come from; `open` starts reading and gives a `Reader`.
+The loop polls the reader. Nothing here looks at a clock: how long a partition has been quiet is
+for the loop to judge, by the evidence the reader gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
+
+Words: TypeAlias = Sequence[tuple[str, str]]
+"""Columns and their type words, as a stream declares them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """A piece of input that is no row: kept, with where it stood and what was wrong.
+
+    Attributes:
+        partition: its partition.
+        position: its position in the partition.
+        file: the file it is in, or an empty text.
+        line: its line in the file, from 1, or None.
+        text: what stood there; bytes that are no UTF-8 are replaced.
+        detail: what was wrong with it.
+    """
+
+    partition: int
+    position: int
+    file: str
+    line: int | None
+    text: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Rows of a source, in order.
+
+    Attributes:
+        batch: the rows.
+        resume: for each partition in it, the position after the last row: where a later run
+            goes on.
+        partition: the partition of all rows, or an Arrow integer array with one a row.
+        position: the position of the first row, the rest count on, or an Arrow `int64` array.
+        arrival: an Arrow timestamp or `int64` array of recorded arrival times; None if unknown.
+        undecodable: what could not be made into rows, between and after them.
+    """
+
+    batch: ArrowStreamExportable
+    resume: Mapping[int, int]
+    partition: int | ArrowArrayExportable = 0
+    position: int | ArrowArrayExportable | None = None
+    arrival: ArrowArrayExportable | None = None
+    undecodable: tuple[Undecodable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Evidence that partitions were asked just now, successfully, and had nothing."""
+
+    partitions: tuple[int, ...]
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A source being read."""
+
+    def poll(self) -> Delivery | Quiet | None:
+        """The next rows, or evidence that there are none now, or None at the end."""
+
+    def close(self) -> None:
+        """Let go of files and connections; called once, whatever happened."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where rows come from.
+
+    A source of your own needs these four members. One that hands over three rows and ends:
+
+    >>> import pyarrow as pa
+    >>> class Three:
+    ...     bounded, total = True, 3
+    ...     def partitions(self): return (0,)
+    ...     def open(self, schema, positions): return ThreeReader(positions.get(0, 0))
+    >>> class ThreeReader:
+    ...     def __init__(self, start): self.at = start
+    ...     def poll(self):
+    ...         if self.at >= 3: return None
+    ...         batch, first = pa.table({"n": list(range(self.at, 3))}), self.at
+    ...         self.at = 3
+    ...         return Delivery(batch, resume={0: 3}, position=first)
+    ...     def close(self): pass
+    >>> isinstance(Three(), Source)
+    True
+    """
+
+    @property
+    def bounded(self) -> bool:
+        """True if the source ends."""
+
+    @property
+    def total(self) -> int | None:
+        """How many rows there are in all, if that is cheap to know; for the progress bar."""
+
+    def partitions(self) -> Sequence[int]:
+        """The partitions; known before the first row."""
+
+    def open(self, schema: Words | None, positions: Mapping[int, int]) -> Reader:
+        """Start reading.
+
+        Args:
+            schema: the stream's declared columns, for sources whose rows have no types.
+            positions: where to go on, by partition; one that is missing starts at the beginning.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
+
+
+def column_array(batch: Any, name: str | None) -> Any | None:
+    """One column of a `pyarrow` record batch or table as one array; None for no name."""
+    if name is None:
+        return None
+    column = batch.column(batch.schema.get_field_index(name))
+    return column.combine_chunks() if hasattr(column, "combine_chunks") else column

@@ -1,0 +1,254 @@
+//! Answers gathered into an Arrow array of exactly the output's type.
+
+use arrow_array::{ArrayRef, NullArray, make_array};
+use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer};
+use arrow_data::ArrayData;
+use arrow_schema::DataType;
+
+use super::value::{Answer, Class, type_word};
+use crate::error::{Error, Result};
+
+/// The output column of one aggregate while it is being written, null until set.
+///
+/// A position is set at most once.
+#[derive(Clone, Debug)]
+pub struct AnswerColumn {
+    data_type: DataType,
+    values: Values,
+    valid: Vec<bool>,
+    overflows: Vec<usize>,
+    misfit: bool,
+}
+
+/// Values by class; bytes stand in an arena, in the order in which they were set.
+#[derive(Clone, Debug)]
+enum Values {
+    Unit,
+    I64(Vec<i64>),
+    I128(Vec<i128>),
+    F64(Vec<f64>),
+    Bytes { spans: Vec<(usize, usize)>, arena: Vec<u8> },
+}
+
+impl AnswerColumn {
+    /// `len` nulls of a type.
+    pub fn new(data_type: &DataType, len: usize) -> AnswerColumn {
+        let values = match Class::of(data_type) {
+            Class::Unit => Values::Unit,
+            Class::I64 => Values::I64(vec![0; len]),
+            Class::I128 => Values::I128(vec![0; len]),
+            Class::F64 => Values::F64(vec![0.0; len]),
+            Class::Bytes => Values::Bytes { spans: vec![(0, 0); len], arena: Vec::new() },
+        };
+        AnswerColumn {
+            data_type: data_type.clone(),
+            values,
+            valid: vec![false; len],
+            overflows: Vec::new(),
+            misfit: false,
+        }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.valid.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.valid.is_empty()
+    }
+
+    /// Writes the answer of row `i`.
+    #[inline]
+    pub fn set(&mut self, i: usize, answer: Answer<'_>) {
+        match (&mut self.values, answer) {
+            (_, Answer::Null) => return,
+            (_, Answer::Overflow) => return self.overflows.push(i),
+            (Values::I64(all), Answer::I64(v)) => all[i] = v,
+            (Values::I128(all), Answer::I64(v)) => all[i] = v.into(),
+            (Values::I128(all), Answer::I128(v)) => all[i] = v,
+            (Values::F64(all), Answer::F64(v)) => all[i] = v,
+            (Values::Bytes { spans, arena }, Answer::Bytes(v)) => {
+                spans[i] = (arena.len(), arena.len() + v.len());
+                arena.extend_from_slice(v);
+            }
+            (_, Answer::I64(_) | Answer::I128(_) | Answer::F64(_) | Answer::Bytes(_)) => {
+                self.misfit = true;
+                return;
+            }
+        }
+        self.valid[i] = true;
+    }
+
+    /// Appends a row.
+    pub fn push(&mut self, answer: Answer<'_>) {
+        match &mut self.values {
+            Values::Unit => {}
+            Values::I64(all) => all.push(0),
+            Values::I128(all) => all.push(0),
+            Values::F64(all) => all.push(0.0),
+            Values::Bytes { spans, .. } => spans.push((0, 0)),
+        }
+        self.valid.push(false);
+        self.set(self.valid.len() - 1, answer);
+    }
+
+    /// Rows whose answer did not fit the type, in the order in which they were set.
+    pub fn overflows(&self) -> &[usize] {
+        &self.overflows
+    }
+
+    /// The array, of exactly the type that was asked for.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] if an answer is none of this type's values.
+    pub fn finish(self) -> Result<ArrayRef> {
+        if self.misfit {
+            return Err(self.misfit());
+        }
+        let len = self.valid.len();
+        let full = self.valid.iter().all(|v| *v);
+        let nulls = (!full).then(|| NullBuffer::new(BooleanBuffer::from(self.valid.as_slice())));
+        let builder = ArrayData::builder(self.data_type.clone()).len(len).nulls(nulls);
+        let builder = match (&self.values, &self.data_type) {
+            (Values::I64(_), DataType::Null) => return Ok(std::sync::Arc::new(NullArray::new(len))),
+            (Values::Unit, data_type) => return Ok(arrow_array::new_null_array(data_type, len)),
+            (Values::I64(v), _) => builder.add_buffer(self.integers(v)?),
+            (Values::I128(v), DataType::UInt64) => builder.add_buffer(self.narrow::<u64, _>(v)?),
+            (Values::I128(v), _) => builder.add_buffer(Buffer::from_slice_ref(v)),
+            (Values::F64(v), DataType::Float32) => {
+                builder.add_buffer(Buffer::from_vec(v.iter().map(|v| *v as f32).collect()))
+            }
+            (Values::F64(v), _) => builder.add_buffer(Buffer::from_slice_ref(v)),
+            (Values::Bytes { spans, arena }, data_type) => {
+                let large = matches!(data_type, DataType::LargeUtf8 | DataType::LargeBinary);
+                let (offsets, data) = self.in_order(spans, arena, large)?;
+                builder.add_buffer(offsets).add_buffer(data)
+            }
+        };
+        Ok(make_array(builder.build().map_err(|e| Error::Engine(e.to_string()))?))
+    }
+
+    /// The values of an I64 type in its own width.
+    fn integers(&self, values: &[i64]) -> Result<Buffer> {
+        match &self.data_type {
+            DataType::Boolean => {
+                let bits: Vec<bool> = values.iter().map(|v| *v != 0).collect();
+                Ok(BooleanBuffer::from(bits).into_inner())
+            }
+            DataType::Int8 => self.narrow::<i8, _>(values),
+            DataType::Int16 => self.narrow::<i16, _>(values),
+            DataType::Int32 | DataType::Date32 => self.narrow::<i32, _>(values),
+            DataType::UInt8 => self.narrow::<u8, _>(values),
+            DataType::UInt16 => self.narrow::<u16, _>(values),
+            DataType::UInt32 => self.narrow::<u32, _>(values),
+            _ => Ok(Buffer::from_slice_ref(values)),
+        }
+    }
+
+    fn narrow<T: ArrowNativeType + TryFrom<W>, W: Copy>(&self, values: &[W]) -> Result<Buffer> {
+        let all: Option<Vec<T>> = values.iter().map(|v| T::try_from(*v).ok()).collect();
+        Ok(Buffer::from_vec(all.ok_or_else(|| self.misfit())?))
+    }
+
+    /// The arena in row order.
+    fn in_order(
+        &self,
+        spans: &[(usize, usize)],
+        arena: &[u8],
+        large: bool,
+    ) -> Result<(Buffer, Buffer)> {
+        let mut data = Vec::with_capacity(arena.len());
+        let mut offsets = Vec::with_capacity(spans.len() + 1);
+        offsets.push(0i64);
+        for (start, end) in spans {
+            data.extend_from_slice(&arena[*start..*end]);
+            offsets.push(data.len() as i64);
+        }
+        let offsets = match large {
+            true => Buffer::from_vec(offsets),
+            false => self.narrow::<i32, _>(&offsets)?,
+        };
+        Ok((offsets, Buffer::from_vec(data)))
+    }
+
+    fn misfit(&self) -> Error {
+        Error::Engine(format!("an answer that is no {}", type_word(&self.data_type)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int32Type;
+    use arrow_schema::TimeUnit;
+
+    #[test]
+    fn every_output_type_comes_back_exactly() {
+        let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some("Europe/Berlin".into()));
+        let i64s = [
+            DataType::Boolean,
+            DataType::Int8,
+            DataType::UInt32,
+            DataType::Int64,
+            DataType::Date32,
+            zoned,
+            DataType::Duration(TimeUnit::Microsecond),
+        ];
+        let i128s = [DataType::UInt64, DataType::Decimal128(38, 2)];
+        let floats = [DataType::Float32, DataType::Float64];
+        let bytes = [DataType::Utf8, DataType::LargeUtf8, DataType::Binary, DataType::LargeBinary];
+        let cases = [
+            (i64s.as_slice(), Answer::I64(1)),
+            (i128s.as_slice(), Answer::I128(1)),
+            (floats.as_slice(), Answer::F64(1.5)),
+            (bytes.as_slice(), Answer::Bytes(b"one")),
+            ([DataType::Null].as_slice(), Answer::Null),
+        ];
+        for (data_types, answer) in cases {
+            for data_type in data_types {
+                let mut column = AnswerColumn::new(data_type, 2);
+                column.set(1, answer);
+                column.push(answer);
+                let array = column.finish().unwrap();
+                assert_eq!((array.data_type(), array.len()), (data_type, 3));
+                assert!(array.is_null(0) || data_type == &DataType::Null);
+                assert_eq!(array.slice(1, 1).as_ref(), array.slice(2, 1).as_ref());
+            }
+        }
+    }
+
+    #[test]
+    fn an_overflow_is_null_and_remembered() {
+        let mut column = AnswerColumn::new(&DataType::Int32, 0);
+        column.push(Answer::I64(7));
+        column.push(Answer::Overflow);
+        assert_eq!(column.overflows(), [1]);
+        let array = column.finish().unwrap();
+        assert_eq!(array.as_primitive::<Int32Type>().iter().collect::<Vec<_>>(), [Some(7), None]);
+    }
+
+    #[test]
+    fn bytes_set_out_of_order_stand_in_order() {
+        let mut column = AnswerColumn::new(&DataType::Utf8, 2);
+        column.set(1, Answer::Bytes(b"b"));
+        column.set(0, Answer::Bytes(b"a"));
+        let array = column.finish().unwrap();
+        assert_eq!(array.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("a"), Some("b")]);
+    }
+
+    #[test]
+    fn an_answer_of_another_type_is_an_error() {
+        for (data_type, answer) in [
+            (DataType::Utf8, Answer::I64(1)),
+            (DataType::Int8, Answer::I64(300)),
+            (DataType::Utf8, Answer::Bytes(&[0xff])),
+        ] {
+            let mut column = AnswerColumn::new(&data_type, 0);
+            column.push(answer);
+            assert!(matches!(column.finish(), Err(Error::Engine(_))), "{data_type}");
+        }
+    }
+}

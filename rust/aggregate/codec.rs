@@ -1,0 +1,68 @@
+//! Saved states: little-endian numbers and bytes with their length. Reading checks everything.
+
+use crate::error::{Error, Result};
+
+/// The error of every read that finds something else than was written.
+pub fn damaged(what: &str) -> Error {
+    Error::Snapshot(format!("a damaged aggregate state: {what}"))
+}
+
+/// Appends a number.
+pub fn put_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// Appends bytes behind their length.
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_u64(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Reads a number off the front.
+///
+/// # Errors
+/// [`Error::Snapshot`] if the bytes end before.
+pub fn take_u64(bytes: &mut &[u8]) -> Result<u64> {
+    let (head, rest) = bytes.split_first_chunk::<8>().ok_or_else(|| damaged("it ends early"))?;
+    *bytes = rest;
+    Ok(u64::from_le_bytes(*head))
+}
+
+/// Reads bytes behind their length off the front.
+///
+/// # Errors
+/// [`Error::Snapshot`] if there are fewer than the length says.
+pub fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8]> {
+    let len = usize::try_from(take_u64(bytes)?).map_err(|_| damaged("a length"))?;
+    let (head, rest) = bytes.split_at_checked(len).ok_or_else(|| damaged("it ends early"))?;
+    *bytes = rest;
+    Ok(head)
+}
+
+/// Reads how many rows or items there are: never so many that an `i64` could not say it.
+///
+/// # Errors
+/// [`Error::Snapshot`] if there are more, or the bytes end before.
+pub fn take_count(bytes: &mut &[u8]) -> Result<u64> {
+    let count = take_u64(bytes)?;
+    if count > i64::MAX as u64 { Err(damaged("a count")) } else { Ok(count) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_is_taken() {
+        let mut out = Vec::new();
+        put_u64(&mut out, 7);
+        put_bytes(&mut out, b"abc");
+        let mut bytes = out.as_slice();
+        assert_eq!(take_u64(&mut bytes), Ok(7));
+        assert_eq!(take_bytes(&mut bytes), Ok(&b"abc"[..]));
+        assert!(bytes.is_empty());
+        assert!(matches!(take_u64(&mut bytes), Err(Error::Snapshot(_))));
+        assert!(take_bytes(&mut &u64::MAX.to_le_bytes()[..]).is_err());
+        assert!(take_count(&mut &u64::MAX.to_le_bytes()[..]).is_err());
+    }
+}

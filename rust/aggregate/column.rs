@@ -1,0 +1,372 @@
+//! The argument of one aggregate, row by row: growable, with the rows that do not count left out.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::*;
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Decimal128Array, Float64Array, Int64Array,
+    LargeBinaryArray,
+};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, TimeUnit};
+
+use super::value::Value;
+use crate::error::{Error, Result};
+
+/// Argument values of one aggregate, each present or not.
+///
+/// A row is present if its argument is not null and its `where` is true. What stands behind an
+/// absent row is zero, so that equal columns are equal bytes in a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    pub(super) values: Values,
+    present: Present,
+}
+
+/// The values, by class.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Values {
+    Unit,
+    I64(Vec<i64>),
+    I128(Vec<i128>),
+    F64(Vec<f64>),
+    /// `offsets` has one entry more than there are rows.
+    Bytes {
+        offsets: Vec<i64>,
+        data: Vec<u8>,
+    },
+}
+
+/// Which rows are present; the bits exist from the first absent row on.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Present {
+    len: usize,
+    bits: Option<Vec<u64>>,
+}
+
+impl Present {
+    #[inline]
+    fn get(&self, i: usize) -> bool {
+        match &self.bits {
+            Some(bits) => bits[i / 64] >> (i % 64) & 1 == 1,
+            None => true,
+        }
+    }
+
+    fn push(&mut self, present: bool) {
+        let i = self.len;
+        if !present && self.bits.is_none() {
+            let mut bits = vec![u64::MAX; i.div_ceil(64)];
+            if let (Some(last), rest @ 1..) = (bits.last_mut(), i % 64) {
+                *last = (1 << rest) - 1;
+            }
+            self.bits = Some(bits);
+        }
+        if let Some(bits) = &mut self.bits {
+            if i.is_multiple_of(64) {
+                bits.push(0);
+            }
+            bits[i / 64] |= u64::from(present) << (i % 64);
+        }
+        self.len += 1;
+    }
+
+    fn nulls(&self) -> Option<NullBuffer> {
+        self.bits.as_ref().map(|bits| {
+            let buffer = BooleanBuffer::new(Buffer::from_slice_ref(bits), 0, self.len);
+            NullBuffer::new(buffer)
+        })
+    }
+}
+
+impl Column {
+    /// The argument of `len` rows; no array is `count()`, no filter is true everywhere.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] if the lengths do not agree.
+    pub fn from_array(
+        array: Option<&ArrayRef>,
+        filter: Option<&BooleanArray>,
+        len: usize,
+    ) -> Result<Column> {
+        let agree = array.is_none_or(|a| a.len() == len) && filter.is_none_or(|f| f.len() == len);
+        if !agree {
+            return Err(Error::Engine(format!("an argument that is not {len} rows long")));
+        }
+        let nulls = array.and_then(|a| a.logical_nulls());
+        let mut present = Present { len, bits: None };
+        if nulls.as_ref().is_some_and(|n| n.null_count() > 0) || filter.is_some() {
+            present.len = 0;
+            for i in 0..len {
+                let kept = filter.is_none_or(|f| f.is_valid(i) && f.value(i));
+                present.push(kept && nulls.as_ref().is_none_or(|n| n.is_valid(i)));
+            }
+        }
+        let values = match array {
+            Some(array) => values_of(array, &present),
+            None => Values::Unit,
+        };
+        Ok(Column { values, present })
+    }
+
+    /// A column of the same class without rows.
+    pub fn empty_like(&self) -> Column {
+        let values = match &self.values {
+            Values::Unit => Values::Unit,
+            Values::I64(_) => Values::I64(Vec::new()),
+            Values::I128(_) => Values::I128(Vec::new()),
+            Values::F64(_) => Values::F64(Vec::new()),
+            Values::Bytes { .. } => Values::Bytes { offsets: vec![0], data: Vec::new() },
+        };
+        Column { values, present: Present::default() }
+    }
+
+    /// Number of rows, absent ones included.
+    pub fn len(&self) -> usize {
+        self.present.len
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.present.len == 0
+    }
+
+    /// The value of row `i`, `None` if it is absent.
+    #[inline]
+    pub fn get(&self, i: usize) -> Option<Value<'_>> {
+        if !self.present.get(i) {
+            return None;
+        }
+        Some(match &self.values {
+            Values::Unit => Value::Unit,
+            Values::I64(v) => Value::I64(v[i]),
+            Values::I128(v) => Value::I128(v[i]),
+            Values::F64(v) => Value::F64(v[i]),
+            Values::Bytes { offsets, data } => Value::Bytes(slice(offsets, data, i)),
+        })
+    }
+
+    /// Whether the values are floats, so that some may be NaN.
+    pub fn is_float(&self) -> bool {
+        matches!(self.values, Values::F64(_))
+    }
+
+    /// Whether every row is present.
+    pub fn is_full(&self) -> bool {
+        self.present.bits.is_none()
+    }
+
+    /// Whether row `i` is present.
+    #[inline]
+    pub fn is_present(&self, i: usize) -> bool {
+        self.present.get(i)
+    }
+
+    /// Appends a row. A value of another class than the column's counts as absent.
+    pub fn push(&mut self, value: Option<Value<'_>>) {
+        let fits = match (&mut self.values, value) {
+            (Values::Unit, v) => v.is_some(),
+            (Values::I64(all), v) => keep(all, if let Some(Value::I64(v)) = v { Some(v) } else { None }),
+            (Values::I128(all), v) => keep(all, if let Some(Value::I128(v)) = v { Some(v) } else { None }),
+            (Values::F64(all), v) => keep(all, if let Some(Value::F64(v)) = v { Some(v) } else { None }),
+            (Values::Bytes { offsets, data }, v) => {
+                let bytes = if let Some(Value::Bytes(b)) = v { Some(b) } else { None };
+                data.extend_from_slice(bytes.unwrap_or_default());
+                offsets.push(data.len() as i64);
+                bytes.is_some()
+            }
+        };
+        debug_assert!(fits || value.is_none(), "a value of another class");
+        self.present.push(fits);
+    }
+
+    /// Drops all rows and keeps the memory.
+    pub fn clear(&mut self) {
+        match &mut self.values {
+            Values::Unit => {}
+            Values::I64(v) => v.clear(),
+            Values::I128(v) => v.clear(),
+            Values::F64(v) => v.clear(),
+            Values::Bytes { offsets, data } => {
+                offsets.truncate(1);
+                data.clear();
+            }
+        }
+        self.present = Present::default();
+    }
+
+    /// Bytes of memory held.
+    pub fn bytes(&self) -> usize {
+        let bits = self.present.bits.as_ref().map_or(0, |b| b.capacity() * 8);
+        let values = match &self.values {
+            Values::Unit => 0,
+            Values::I64(v) => v.capacity() * 8,
+            Values::I128(v) => v.capacity() * 16,
+            Values::F64(v) => v.capacity() * 8,
+            Values::Bytes { offsets, data } => offsets.capacity() * 8 + data.capacity(),
+        };
+        size_of::<Column>() + bits + values
+    }
+
+    /// All content as an Arrow array, read back by [`Column::from_saved`].
+    pub fn to_array(&self) -> ArrayRef {
+        let nulls = self.present.nulls();
+        match &self.values {
+            Values::Unit => {
+                Arc::new(BooleanArray::new(BooleanBuffer::new_set(self.len()), nulls))
+            }
+            Values::I64(v) => Arc::new(Int64Array::new(v.clone().into(), nulls)),
+            Values::I128(v) => Arc::new(Decimal128Array::new(v.clone().into(), nulls)),
+            Values::F64(v) => Arc::new(Float64Array::new(v.clone().into(), nulls)),
+            Values::Bytes { offsets, data } => Arc::new(LargeBinaryArray::new(
+                OffsetBuffer::new(ScalarBuffer::from(offsets.clone())),
+                Buffer::from_slice_ref(data),
+                nulls,
+            )),
+        }
+    }
+
+    /// The column that [`Column::to_array`] saved.
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`] if the type is none that a column is saved as.
+    pub fn from_saved(array: &ArrayRef) -> Result<Column> {
+        match array.data_type() {
+            DataType::Boolean => {
+                let mut column = Column { values: Values::Unit, present: Present::default() };
+                (0..array.len()).for_each(|i| column.present.push(array.is_valid(i)));
+                Ok(column)
+            }
+            DataType::Int64
+            | DataType::Decimal128(_, _)
+            | DataType::Float64
+            | DataType::LargeBinary => Column::from_array(Some(array), None, array.len()),
+            other => Err(Error::Snapshot(format!("argument values saved as {other}"))),
+        }
+    }
+}
+
+/// Appends a value or its zero; whether there was one.
+fn keep<T: Default>(all: &mut Vec<T>, value: Option<T>) -> bool {
+    let present = value.is_some();
+    all.push(value.unwrap_or_default());
+    present
+}
+
+/// Row `i` of a bytes column.
+#[inline]
+pub(super) fn slice<'a>(offsets: &[i64], data: &'a [u8], i: usize) -> &'a [u8] {
+    &data[offsets[i] as usize..offsets[i + 1] as usize]
+}
+
+/// Copies an array out of Arrow; types without a class keep only their presence.
+fn values_of(array: &ArrayRef, present: &Present) -> Values {
+    let a = array.as_ref();
+    match a.data_type() {
+        DataType::Null => Values::I64(vec![0; a.len()]),
+        DataType::Boolean => {
+            let bools = a.as_boolean();
+            Values::I64(gather(a.len(), present, |i| i64::from(bools.value(i))))
+        }
+        DataType::Int8 => Values::I64(widen::<Int8Type, _>(a, present)),
+        DataType::Int16 => Values::I64(widen::<Int16Type, _>(a, present)),
+        DataType::Int32 => Values::I64(widen::<Int32Type, _>(a, present)),
+        DataType::Int64 => Values::I64(widen::<Int64Type, _>(a, present)),
+        DataType::UInt8 => Values::I64(widen::<UInt8Type, _>(a, present)),
+        DataType::UInt16 => Values::I64(widen::<UInt16Type, _>(a, present)),
+        DataType::UInt32 => Values::I64(widen::<UInt32Type, _>(a, present)),
+        DataType::Date32 => Values::I64(widen::<Date32Type, _>(a, present)),
+        DataType::Date64 => Values::I64(widen::<Date64Type, _>(a, present)),
+        DataType::Timestamp(unit, _) => Values::I64(match unit {
+            TimeUnit::Second => widen::<TimestampSecondType, _>(a, present),
+            TimeUnit::Millisecond => widen::<TimestampMillisecondType, _>(a, present),
+            TimeUnit::Microsecond => widen::<TimestampMicrosecondType, _>(a, present),
+            TimeUnit::Nanosecond => widen::<TimestampNanosecondType, _>(a, present),
+        }),
+        DataType::Duration(unit) => Values::I64(match unit {
+            TimeUnit::Second => widen::<DurationSecondType, _>(a, present),
+            TimeUnit::Millisecond => widen::<DurationMillisecondType, _>(a, present),
+            TimeUnit::Microsecond => widen::<DurationMicrosecondType, _>(a, present),
+            TimeUnit::Nanosecond => widen::<DurationNanosecondType, _>(a, present),
+        }),
+        DataType::UInt64 => Values::I128(widen::<UInt64Type, _>(a, present)),
+        DataType::Decimal128(_, _) => Values::I128(widen::<Decimal128Type, _>(a, present)),
+        DataType::Float32 => Values::F64(widen::<Float32Type, _>(a, present)),
+        DataType::Float64 => Values::F64(widen::<Float64Type, _>(a, present)),
+        DataType::Utf8 => texts(a.len(), present, |i| a.as_string::<i32>().value(i).as_bytes()),
+        DataType::LargeUtf8 => {
+            texts(a.len(), present, |i| a.as_string::<i64>().value(i).as_bytes())
+        }
+        DataType::Binary => texts(a.len(), present, |i| a.as_binary::<i32>().value(i)),
+        DataType::LargeBinary => texts(a.len(), present, |i| a.as_binary::<i64>().value(i)),
+        _ => Values::Unit,
+    }
+}
+
+/// A primitive array in its wide form.
+fn widen<T: ArrowPrimitiveType, W: From<T::Native> + Default>(
+    array: &dyn Array,
+    present: &Present,
+) -> Vec<W> {
+    let values = array.as_primitive::<T>().values();
+    gather(values.len(), present, |i| W::from(values[i]))
+}
+
+/// One value a row, zero where absent.
+fn gather<W: Default>(len: usize, present: &Present, value: impl Fn(usize) -> W) -> Vec<W> {
+    let pick = |i| if present.get(i) { value(i) } else { W::default() };
+    (0..len).map(pick).collect()
+}
+
+fn texts<'a>(len: usize, present: &Present, value: impl Fn(usize) -> &'a [u8]) -> Values {
+    let (mut offsets, mut data) = (Vec::with_capacity(len + 1), Vec::new());
+    offsets.push(0);
+    for i in 0..len {
+        if present.get(i) {
+            data.extend_from_slice(value(i));
+        }
+        offsets.push(data.len() as i64);
+    }
+    Values::Bytes { offsets, data }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::StringArray;
+
+    #[test]
+    fn a_row_counts_where_it_has_a_value_and_passes() {
+        let array: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("c"), Some("d")]));
+        let filter = BooleanArray::from(vec![Some(true), Some(true), None, Some(false)]);
+        let column = Column::from_array(Some(&array), Some(&filter), 4).unwrap();
+        let seen: Vec<_> = (0..4).map(|i| column.get(i)).collect();
+        assert_eq!(seen, [Some(Value::Bytes(b"a")), None, None, None]);
+        assert!(Column::from_array(Some(&array), None, 3).is_err());
+    }
+
+    #[test]
+    fn pushed_rows_are_saved_and_read_back() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
+        let starts = [
+            Column::from_array(None, None, 70).unwrap(),
+            Column::from_array(Some(&texts), None, 1).unwrap(),
+            Column::from_array(Some(&(Arc::new(Int64Array::from(vec![1; 64])) as _)), None, 64).unwrap(),
+            Column::from_array(Some(&(Arc::new(Float64Array::from(vec![f64::NAN])) as _)), None, 1)
+                .unwrap(),
+            Column::from_array(Some(&(Arc::new(Decimal128Array::from(vec![7])) as _)), None, 1)
+                .unwrap(),
+        ];
+        for mut column in starts {
+            let (first, len) = (column.clone(), column.len());
+            column.push(None);
+            column.push(first.get(0));
+            assert_eq!((column.len(), column.get(len)), (len + 2, None));
+            let back = Column::from_saved(&column.to_array()).unwrap();
+            assert_eq!(format!("{back:?}"), format!("{column:?}"));
+            column.clear();
+            assert_eq!(column, first.empty_like());
+        }
+    }
+}

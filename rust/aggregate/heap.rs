@@ -1,0 +1,126 @@
+//! The parts of a state that do not fit in fixed words: a slab, addressed by handle.
+
+use super::count_distinct::Distinct;
+use super::fixed_point::FixedPoint;
+
+/// A state of variable size.
+#[derive(Clone, Debug)]
+pub enum Big {
+    /// A float sum that two doubles cannot hold.
+    Exact(Box<FixedPoint>),
+    /// The values of a distinct count.
+    Distinct(Distinct),
+    /// Text or binary.
+    Bytes(Vec<u8>),
+}
+
+impl Big {
+    fn bytes(&self) -> usize {
+        match self {
+            Big::Exact(_) => size_of::<FixedPoint>(),
+            Big::Distinct(distinct) => distinct.bytes(),
+            Big::Bytes(bytes) => bytes.capacity(),
+        }
+    }
+}
+
+/// Big states of many rows. Handle 0 is "none", so a zeroed row owns nothing.
+#[derive(Debug, Default)]
+pub struct Heap {
+    slots: Vec<Option<Big>>,
+    free: Vec<u32>,
+}
+
+impl Heap {
+    /// Stores a state; its handle is never 0.
+    ///
+    /// # Panics
+    /// At four billion big states in one heap.
+    pub fn alloc(&mut self, big: Big) -> u32 {
+        if let Some(handle) = self.free.pop() {
+            self.slots[handle as usize - 1] = Some(big);
+            return handle;
+        }
+        self.slots.push(Some(big));
+        u32::try_from(self.slots.len()).expect("fewer than 2^32 big states")
+    }
+
+    /// The state behind a handle, `None` for 0 and for what was freed.
+    #[inline]
+    pub fn get(&self, handle: u32) -> Option<&Big> {
+        self.slots.get((handle as usize).wrapping_sub(1))?.as_ref()
+    }
+
+    /// The state behind a handle, to change it.
+    #[inline]
+    pub fn get_mut(&mut self, handle: u32) -> Option<&mut Big> {
+        self.slots.get_mut((handle as usize).wrapping_sub(1))?.as_mut()
+    }
+
+    /// Takes a state out; its handle may be given to another one. Nothing happens for 0.
+    pub fn free(&mut self, handle: u32) -> Option<Big> {
+        let big = self.slots.get_mut((handle as usize).wrapping_sub(1))?.take()?;
+        self.free.push(handle);
+        Some(big)
+    }
+
+    /// Copies a state of another heap into this one; 0 stays 0.
+    pub fn clone_from_heap(&mut self, other: &Heap, handle: u32) -> u32 {
+        other.get(handle).map_or(0, |big| self.alloc(big.clone()))
+    }
+
+    /// Bytes of memory held.
+    pub fn bytes(&self) -> usize {
+        let slots = self.slots.capacity() * size_of::<Option<Big>>() + self.free.capacity() * 4;
+        slots + self.slots.iter().flatten().map(Big::bytes).sum::<usize>()
+    }
+
+    /// Number of states that are held.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Frees everything; all handles become void.
+    pub fn clear(&mut self) {
+        self.slots.clear();
+        self.free.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(heap: &Heap, handle: u32) -> Option<&[u8]> {
+        match heap.get(handle)? {
+            Big::Bytes(bytes) => Some(bytes),
+            Big::Exact(_) | Big::Distinct(_) => None,
+        }
+    }
+
+    #[test]
+    fn handles_are_used_again() {
+        let mut heap = Heap::default();
+        let a = heap.alloc(Big::Bytes(b"a".to_vec()));
+        let b = heap.alloc(Big::Bytes(b"b".to_vec()));
+        assert!(heap.free(a).is_some() && heap.free(a).is_none() && heap.free(0).is_none());
+        assert_eq!((text(&heap, a), text(&heap, b), text(&heap, 0)), (None, Some(&b"b"[..]), None));
+        assert_eq!(heap.alloc(Big::Bytes(b"c".to_vec())), a);
+        assert_eq!(heap.len(), 2);
+    }
+
+    #[test]
+    fn a_copy_is_its_own() {
+        let (mut one, mut two) = (Heap::default(), Heap::default());
+        let a = one.alloc(Big::Bytes(b"a".to_vec()));
+        let copy = two.clone_from_heap(&one, a);
+        one.free(a);
+        assert_eq!(text(&two, copy), Some(&b"a"[..]));
+        assert_eq!(two.clone_from_heap(&one, 0), 0);
+    }
+}

@@ -1,0 +1,126 @@
+//! Rows of accumulators: all that an event changes of its key stands side by side.
+
+use super::heap::Heap;
+
+/// The state of one aggregate in one row, to change it.
+#[derive(Debug)]
+pub struct Cell<'a> {
+    /// The fixed part; all zero is the empty state.
+    pub words: &'a mut [u64],
+    /// Where the handles in it point.
+    pub heap: &'a mut Heap,
+}
+
+/// The state of one aggregate in one row.
+#[derive(Clone, Copy, Debug)]
+pub struct CellRef<'a> {
+    /// The fixed part.
+    pub words: &'a [u64],
+    /// Where the handles in it point.
+    pub heap: &'a Heap,
+}
+
+impl Cell<'_> {
+    /// The same cell for a shorter while.
+    #[inline]
+    pub fn reborrow(&mut self) -> Cell<'_> {
+        Cell { words: self.words, heap: self.heap }
+    }
+
+    /// The same cell, only to look at.
+    #[inline]
+    pub fn peek(&self) -> CellRef<'_> {
+        CellRef { words: self.words, heap: self.heap }
+    }
+}
+
+/// Rows of `stride` words and the heap of their big parts.
+#[derive(Debug, Default)]
+pub struct Hot {
+    stride: usize,
+    rows: usize,
+    words: Vec<u64>,
+    heap: Heap,
+}
+
+impl Hot {
+    /// No rows yet.
+    pub fn new(stride: usize) -> Hot {
+        Hot { stride, ..Hot::default() }
+    }
+
+    /// Appends a zeroed row, the empty state of every aggregate.
+    ///
+    /// # Panics
+    /// At four billion rows.
+    pub fn push(&mut self) -> u32 {
+        let row = u32::try_from(self.rows).expect("fewer than 2^32 rows");
+        self.rows += 1;
+        self.words.resize(self.rows * self.stride, 0);
+        row
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// `words` words of a row, from `offset` on, to change them.
+    #[inline(always)]
+    pub fn cell(&mut self, row: u32, offset: usize, words: usize) -> Cell<'_> {
+        let start = row as usize * self.stride + offset;
+        Cell { words: &mut self.words[start..start + words], heap: &mut self.heap }
+    }
+
+    /// `words` words of a row, from `offset` on.
+    #[inline(always)]
+    pub fn peek(&self, row: u32, offset: usize, words: usize) -> CellRef<'_> {
+        let start = row as usize * self.stride + offset;
+        CellRef { words: &self.words[start..start + words], heap: &self.heap }
+    }
+
+    /// The heap of all rows.
+    pub fn heap(&self) -> &Heap {
+        &self.heap
+    }
+
+    /// Bytes of memory held.
+    pub fn bytes(&self) -> usize {
+        self.words.capacity() * 8 + self.heap.bytes()
+    }
+
+    /// Drops all rows and the heap and keeps the memory.
+    pub fn clear(&mut self) {
+        self.rows = 0;
+        self.words.clear();
+        self.heap.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_start_empty_and_stand_apart() {
+        let mut hot = Hot::new(3);
+        let (a, b) = (hot.push(), hot.push());
+        hot.cell(a, 1, 2).words.fill(7);
+        assert_eq!(hot.peek(a, 0, 3).words, [0, 7, 7]);
+        assert_eq!(hot.peek(b, 0, 3).words, [0, 0, 0]);
+        hot.clear();
+        assert_eq!((hot.push(), hot.peek(0, 0, 3).words), (0, &[0, 0, 0][..]));
+    }
+
+    #[test]
+    fn rows_without_words_are_counted() {
+        let mut hot = Hot::new(0);
+        hot.push();
+        assert_eq!((hot.push(), hot.len(), hot.peek(1, 0, 0).words.len()), (1, 2, 0));
+    }
+}

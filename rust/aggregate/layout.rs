@@ -1,0 +1,228 @@
+//! The aggregates of one operator side by side in a row.
+
+use arrow_schema::DataType;
+
+use super::codec::damaged;
+use super::{Aggregate, Answer, Column, Hot, Moment, Retract};
+use crate::error::Result;
+
+/// Aggregates and where the words of each begin.
+#[derive(Debug, Default)]
+pub struct Layout {
+    /// Each aggregate with the offset of its words in a row.
+    pub items: Vec<(Box<dyn Aggregate>, usize)>,
+    /// Words of a row.
+    pub stride: usize,
+}
+
+impl Layout {
+    /// Lays aggregates out in their order.
+    pub fn new(aggregates: Vec<Box<dyn Aggregate>>) -> Layout {
+        let mut stride = 0;
+        let place = |aggregate: Box<dyn Aggregate>| {
+            let offset = stride;
+            stride += aggregate.words();
+            (aggregate, offset)
+        };
+        Layout { items: aggregates.into_iter().map(place).collect(), stride }
+    }
+
+    /// Number of aggregates.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there are no aggregates.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Rows for this layout, none yet.
+    pub fn hot(&self) -> Hot {
+        Hot::new(self.stride)
+    }
+
+    /// Types of the answers.
+    pub fn output_types(&self) -> impl Iterator<Item = &DataType> {
+        self.items.iter().map(|(aggregate, _)| aggregate.output_type())
+    }
+
+    /// Row `pick[j]` of the arguments (one column an aggregate) goes into row `into[j]`; `times`
+    /// and `seqs` are indexed like the columns.
+    pub fn update_rows(
+        &self,
+        hot: &mut Hot,
+        into: &[u32],
+        columns: &[Column],
+        pick: &[u32],
+        times: &[i64],
+        seqs: &[u64],
+    ) {
+        for ((aggregate, offset), column) in self.items.iter().zip(columns) {
+            aggregate.update_rows(hot, *offset, into, column, pick, times, seqs);
+        }
+    }
+
+    /// Row `i` of the arguments goes into one row.
+    pub fn update_one(&self, hot: &mut Hot, row: u32, columns: &[Column], i: usize, at: Moment) {
+        for ((aggregate, offset), column) in self.items.iter().zip(columns) {
+            if let Some(value) = column.get(i) {
+                aggregate.update(hot.cell(row, *offset, aggregate.words()), value, at);
+            }
+        }
+    }
+
+    /// Takes row `i` of the argument back from aggregate `j` of one row.
+    pub fn retract(
+        &self,
+        hot: &mut Hot,
+        row: u32,
+        j: usize,
+        column: &Column,
+        i: usize,
+        at: Moment,
+    ) -> Retract {
+        let (aggregate, offset) = &self.items[j];
+        match column.get(i) {
+            Some(value) => aggregate.retract(hot.cell(row, *offset, aggregate.words()), value, at),
+            None => Retract::Done,
+        }
+    }
+
+    /// Takes all that a row of one `Hot` has seen into a row of another.
+    pub fn merge(&self, into: &mut Hot, into_row: u32, from: &Hot, from_row: u32) {
+        for (aggregate, offset) in &self.items {
+            let words = aggregate.words();
+            let cell = into.cell(into_row, *offset, words);
+            aggregate.merge(cell, from.peek(from_row, *offset, words));
+        }
+    }
+
+    /// `merge` between two rows of the same `Hot`, by way of a copy.
+    pub fn merge_within(&self, hot: &mut Hot, into_row: u32, from_row: u32) {
+        let mut copy = self.hot();
+        let row = copy.push();
+        self.merge(&mut copy, row, hot, from_row);
+        self.merge(hot, into_row, &copy, row);
+    }
+
+    /// The answer of aggregate `j` in a row.
+    pub fn evaluate<'a>(&self, hot: &'a Hot, row: u32, j: usize) -> Answer<'a> {
+        let (aggregate, offset) = &self.items[j];
+        aggregate.evaluate(hot.peek(row, *offset, aggregate.words()))
+    }
+
+    /// Makes aggregate `j` of a row empty.
+    pub fn clear_one(&self, hot: &mut Hot, row: u32, j: usize) {
+        let (aggregate, offset) = &self.items[j];
+        aggregate.clear(hot.cell(row, *offset, aggregate.words()));
+    }
+
+    /// Makes a whole row empty and frees what it holds in the heap.
+    pub fn clear(&self, hot: &mut Hot, row: u32) {
+        (0..self.items.len()).for_each(|j| self.clear_one(hot, row, j));
+    }
+
+    /// How many values of the picked rows the aggregates skip as not a number.
+    pub fn nans(&self, columns: &[Column], pick: &[u32]) -> u64 {
+        let of = |((aggregate, _), column): (&(Box<dyn Aggregate>, usize), &Column)| {
+            if !column.is_float() {
+                return 0;
+            }
+            let skipped = |i: &&u32| column.get(**i as usize).is_some_and(|v| aggregate.nan(v));
+            pick.iter().filter(skipped).count() as u64
+        };
+        self.items.iter().zip(columns).map(of).sum()
+    }
+
+    /// Appends a whole row as bytes.
+    pub fn save(&self, hot: &Hot, row: u32, out: &mut Vec<u8>) {
+        for (aggregate, offset) in &self.items {
+            aggregate.save(hot.peek(row, *offset, aggregate.words()), out);
+        }
+    }
+
+    /// Reads a whole row, which must be empty and be all of `bytes`.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Snapshot`] for bytes that `save` does not write; the row is empty then.
+    pub fn load(&self, hot: &mut Hot, row: u32, bytes: &[u8]) -> Result<()> {
+        let mut rest = bytes;
+        let mut read = || {
+            for (aggregate, offset) in &self.items {
+                aggregate.load(hot.cell(row, *offset, aggregate.words()), &mut rest)?;
+            }
+            if rest.is_empty() { Ok(()) } else { Err(damaged("it goes on behind its end")) }
+        };
+        let outcome = read();
+        if outcome.is_err() {
+            self.clear(hot, row);
+        }
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::build;
+    use arrow_array::{ArrayRef, Float64Array, StringArray};
+    use std::sync::Arc;
+
+    fn layout() -> Layout {
+        Layout::new(vec![
+            build("count", &[]).unwrap(),
+            build("sum", &[DataType::Float64]).unwrap(),
+            build("count_distinct", &[DataType::Utf8]).unwrap(),
+        ])
+    }
+
+    fn columns() -> Vec<Column> {
+        let floats: ArrayRef =
+            Arc::new(Float64Array::from(vec![Some(1e40), Some(0.5), None, Some(f64::NAN)]));
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "a", "c"]));
+        let column = |a| Column::from_array(a, None, 4).unwrap();
+        vec![column(None), column(Some(&floats)), column(Some(&texts))]
+    }
+
+    fn answers(layout: &Layout, hot: &Hot, row: u32) -> Vec<String> {
+        (0..layout.len()).map(|j| format!("{:?}", layout.evaluate(hot, row, j))).collect()
+    }
+
+    #[test]
+    fn rows_go_where_they_are_sent() {
+        let (layout, columns) = (layout(), columns());
+        let mut hot = layout.hot();
+        let (a, b) = (hot.push(), hot.push());
+        let (times, seqs) = ([0; 4], [0, 1, 2, 3]);
+        layout.update_rows(&mut hot, &[a, b, a], &columns, &[0, 1, 3], &times, &seqs);
+        assert_eq!(answers(&layout, &hot, a), ["I64(2)", "F64(1e40)", "I64(2)"]);
+        assert_eq!(answers(&layout, &hot, b), ["I64(1)", "F64(0.5)", "I64(1)"]);
+        assert_eq!(layout.nans(&columns, &[0, 1, 3]), 1);
+        layout.merge_within(&mut hot, b, a);
+        assert_eq!(answers(&layout, &hot, b), ["I64(3)", "F64(1e40)", "I64(3)"]);
+        let at = Moment { time: 0, seq: 0 };
+        assert_eq!(layout.retract(&mut hot, b, 1, &columns[1], 0, at), Retract::Done);
+        assert_eq!(answers(&layout, &hot, b), ["I64(3)", "F64(0.5)", "I64(3)"]);
+    }
+
+    #[test]
+    fn a_row_is_saved_and_read_whole() {
+        let (layout, columns) = (layout(), columns());
+        let mut hot = layout.hot();
+        let (a, b) = (hot.push(), hot.push());
+        for i in 0..4 {
+            layout.update_one(&mut hot, a, &columns, i, Moment { time: 0, seq: i as u64 });
+        }
+        let mut bytes = Vec::new();
+        layout.save(&hot, a, &mut bytes);
+        layout.load(&mut hot, b, &bytes).unwrap();
+        assert_eq!(answers(&layout, &hot, a), answers(&layout, &hot, b));
+        layout.clear(&mut hot, b);
+        bytes.push(0);
+        assert!(layout.load(&mut hot, b, &bytes).is_err());
+        layout.clear(&mut hot, a);
+        assert!(hot.heap().is_empty());
+        assert_eq!(answers(&layout, &hot, b), ["I64(0)", "Null", "I64(0)"]);
+    }
+}

@@ -1,0 +1,161 @@
+//! What goes into an aggregate and what comes out of it: plain values, without Arrow around them.
+
+use arrow_schema::{DataType, TimeUnit};
+
+pub use super::answer::AnswerColumn;
+pub use super::column::Column;
+
+/// One argument of one row. A missing argument is an `Option<Value>` that is `None`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// A row that counts without a value of its own: `count()`.
+    Unit,
+    /// Integers, bool (0 or 1), dates, timestamps and durations, in the unit of their column.
+    I64(i64),
+    /// u64 and decimals, the latter as their unscaled integer.
+    I128(i128),
+    /// Both widths of float.
+    F64(f64),
+    /// Text and binary.
+    Bytes(&'a [u8]),
+}
+
+/// What an aggregate says about the rows it has seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Answer<'a> {
+    /// No row had a value.
+    Null,
+    /// There is an answer, but the output type cannot hold it: written as null and reported.
+    Overflow,
+    /// As [`Value::I64`].
+    I64(i64),
+    /// As [`Value::I128`].
+    I128(i128),
+    /// As [`Value::F64`].
+    F64(f64),
+    /// As [`Value::Bytes`].
+    Bytes(&'a [u8]),
+}
+
+/// The place of a row in its key's history: by event time, then by arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    /// Event time in microseconds.
+    pub time: i64,
+    /// Ordinal of arrival.
+    pub seq: u64,
+}
+
+/// The variant of [`Value`] that a type's values arrive as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// [`Value::Unit`]: no argument, or one of which only the presence counts (lists).
+    Unit,
+    /// [`Value::I64`].
+    I64,
+    /// [`Value::I128`].
+    I128,
+    /// [`Value::F64`].
+    F64,
+    /// [`Value::Bytes`].
+    Bytes,
+}
+
+impl Class {
+    /// The class of an (already normalised) Arrow type.
+    pub fn of(data_type: &DataType) -> Class {
+        match data_type {
+            DataType::Null
+            | DataType::Boolean
+            | DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::UInt8
+            | DataType::UInt16
+            | DataType::UInt32
+            | DataType::Date32
+            | DataType::Date64
+            | DataType::Timestamp(_, _)
+            | DataType::Duration(_) => Class::I64,
+            DataType::UInt64 | DataType::Decimal128(_, _) => Class::I128,
+            DataType::Float32 | DataType::Float64 => Class::F64,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary => {
+                Class::Bytes
+            }
+            _ => Class::Unit,
+        }
+    }
+}
+
+impl<'a> From<Value<'a>> for Answer<'a> {
+    /// A value as an answer; `Unit` says nothing.
+    fn from(value: Value<'a>) -> Answer<'a> {
+        match value {
+            Value::Unit => Answer::Null,
+            Value::I64(v) => Answer::I64(v),
+            Value::I128(v) => Answer::I128(v),
+            Value::F64(v) => Answer::F64(v),
+            Value::Bytes(v) => Answer::Bytes(v),
+        }
+    }
+}
+
+/// The word for a type in messages: `i64`, `timestamp[us, UTC]`, `decimal(10, 2)`.
+pub fn type_word(data_type: &DataType) -> String {
+    let fixed = match data_type {
+        DataType::Null => "null",
+        DataType::Boolean => "bool",
+        DataType::Int8 => "i8",
+        DataType::Int16 => "i16",
+        DataType::Int32 => "i32",
+        DataType::Int64 => "i64",
+        DataType::UInt8 => "u8",
+        DataType::UInt16 => "u16",
+        DataType::UInt32 => "u32",
+        DataType::UInt64 => "u64",
+        DataType::Float32 => "f32",
+        DataType::Float64 => "f64",
+        DataType::Date32 => "date",
+        DataType::Utf8 | DataType::LargeUtf8 => "str",
+        DataType::Binary | DataType::LargeBinary => "binary",
+        DataType::Timestamp(unit, None) => return format!("timestamp[{}]", unit_word(*unit)),
+        DataType::Timestamp(unit, Some(zone)) => {
+            return format!("timestamp[{}, {zone}]", unit_word(*unit));
+        }
+        DataType::Duration(unit) => return format!("duration[{}]", unit_word(*unit)),
+        DataType::Decimal128(precision, scale) => return format!("decimal({precision}, {scale})"),
+        DataType::List(item) => return format!("list[{}]", type_word(item.data_type())),
+        other => return other.to_string(),
+    };
+    fixed.to_string()
+}
+
+fn unit_word(unit: TimeUnit) -> &'static str {
+    match unit {
+        TimeUnit::Second => "s",
+        TimeUnit::Millisecond => "ms",
+        TimeUnit::Microsecond => "us",
+        TimeUnit::Nanosecond => "ns",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_have_words() {
+        let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        assert_eq!(type_word(&zoned), "timestamp[us, UTC]");
+        assert_eq!(type_word(&DataType::Decimal128(10, 2)), "decimal(10, 2)");
+        assert_eq!(type_word(&DataType::Duration(TimeUnit::Second)), "duration[s]");
+    }
+
+    #[test]
+    fn moments_are_ordered_by_time_then_arrival() {
+        let at = |time, seq| Moment { time, seq };
+        assert!(at(-1, 9) < at(0, 0));
+        assert!(at(0, 1) < at(0, 2));
+    }
+}

@@ -1,0 +1,137 @@
+//! Tumbling and hopping windows: the arithmetic of time to panes and windows.
+//!
+//! Windows `[start, start + size)` start at each multiple of `every`, moved by `offset`. A pane is
+//! the greatest common divisor of both long, so a window is a whole number of panes (Li et al., "No
+//! pane, no gain", SIGMOD Record 2005).
+
+use crate::time::{Micros, floor_to, gcd};
+use crate::watermark::is_late;
+
+/// Sizes of the windows of one verb.
+#[derive(Debug, Clone, Copy)]
+pub struct Windows {
+    /// Length.
+    pub size: Micros,
+    /// From start to start.
+    pub every: Micros,
+    /// Moves all starts.
+    pub offset: Micros,
+    /// Width of a pane.
+    pub pane: Micros,
+}
+
+/// Where a row belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Between windows.
+    Gap,
+    /// A window of it leaves the range of time.
+    OutOfRange,
+    /// In this pane.
+    Pane(Reach),
+}
+
+/// A pane, and the windows that hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Start of the pane.
+    pub start: Micros,
+    /// End of the first window that holds it.
+    pub first_end: Micros,
+    /// End of the last window that holds it.
+    pub last_end: Micros,
+}
+
+impl Windows {
+    /// Windows of these sizes, all positive.
+    pub fn new(size: Micros, every: Micros, offset: Micros) -> Windows {
+        Windows { size, every, offset, pane: gcd(size, every) }
+    }
+
+    /// Where a row of this time belongs.
+    pub fn place(&self, time: Micros) -> Place {
+        self.reach(time).unwrap_or(Place::OutOfRange)
+    }
+
+    fn reach(&self, time: Micros) -> Option<Place> {
+        let last_start = floor_to(time, self.every, self.offset)?;
+        let last_end = last_start.checked_add(self.size)?;
+        if last_end <= time {
+            return Some(Place::Gap);
+        }
+        let first_end = last_end - (last_end - 1 - time) / self.every * self.every;
+        first_end.checked_sub(self.size)?;
+        let start = floor_to(time, self.pane, self.offset)?;
+        Some(Place::Pane(Reach { start, first_end, last_end }))
+    }
+
+    /// End of the first window that holds the pane and still accepts a row with this bound; `None`
+    /// where all have closed.
+    pub fn accepting(&self, reach: &Reach, bound: Micros, lateness: Micros) -> Option<Micros> {
+        if !is_late(bound, reach.first_end, lateness) {
+            return Some(reach.first_end);
+        }
+        if is_late(bound, reach.last_end, lateness) {
+            return None;
+        }
+        let behind = bound.saturating_sub(lateness) - reach.first_end;
+        Some(reach.first_end + (behind / self.every + 1) * self.every)
+    }
+
+    /// The ends from `first` to `last`.
+    pub fn ends(&self, first: Micros, last: Micros) -> impl Iterator<Item = Micros> + use<> {
+        let every = self.every;
+        (0..=(last - first) / every).map(move |k| first + k * every)
+    }
+
+    /// The end of the first window at or behind `time` (`end >= time`).
+    pub fn end_at_or_after(&self, time: Micros) -> Option<Micros> {
+        let phase = self.offset.rem_euclid(self.every) + self.size.rem_euclid(self.every);
+        let below = floor_to(time, self.every, phase)?;
+        if below == time { Some(below) } else { below.checked_add(self.every) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_row_is_in_exactly_the_windows_that_hold_its_time(
+            time in -300i64..300, size in 1i64..40, every in 1i64..40, offset in -50i64..50,
+            bound in -300i64..300, lateness in 0i64..20,
+        ) {
+            let windows = Windows::new(size, every, offset);
+            let ends: Vec<i64> = (-400..400)
+                .filter(|end| (end - size - offset).rem_euclid(every) == 0)
+                .filter(|end| end - size <= time && time < *end)
+                .collect();
+            match windows.place(time) {
+                Place::Gap => prop_assert!(ends.is_empty()),
+                Place::OutOfRange => prop_assert!(false),
+                Place::Pane(reach) => {
+                    let all: Vec<i64> = windows.ends(reach.first_end, reach.last_end).collect();
+                    prop_assert_eq!(&all, &ends);
+                    prop_assert!(reach.start <= time && time < reach.start + windows.pane);
+                    let open = ends.iter().copied().find(|end| bound < end + lateness);
+                    prop_assert_eq!(windows.accepting(&reach, bound, lateness), open);
+                    let next = (-400..).find(|e| {
+                        (e - size - offset).rem_euclid(every) == 0 && *e >= time
+                    });
+                    prop_assert_eq!(windows.end_at_or_after(time), next);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_of_time_are_out_of_range() {
+        let windows = Windows::new(60, 60, 0);
+        assert_eq!(windows.place(i64::MAX), Place::OutOfRange);
+        assert_eq!(windows.place(i64::MIN), Place::OutOfRange);
+        assert!(matches!(windows.place(i64::MAX - 120), Place::Pane(_)));
+    }
+}

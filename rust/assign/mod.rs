@@ -1,0 +1,5 @@
+//! Assign: row to pane. Pure arithmetic over times: it holds no state, so it needs no locks.
+
+mod aligned;
+
+pub use aligned::{Place, Reach, Windows};

@@ -1,0 +1,184 @@
+//! Block: rows of one stream inside one step, with all that decides their fate.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_schema::SchemaRef;
+
+use crate::error::Result;
+use crate::expr::Rows;
+use crate::time::Micros;
+
+/// Where a row came from: the source row that it is, or none for a fired row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Input of the plan; `u32::MAX` for a fired row.
+    pub input: u32,
+    /// Row of that input's source block in this step; `u32::MAX` where that block is gone.
+    pub row: u32,
+    /// The source's number of the partition.
+    pub partition: i64,
+    /// Position in the partition.
+    pub position: i64,
+    /// Recorded arrival time in microseconds; `i64::MIN` where none was recorded.
+    pub arrival: Micros,
+}
+
+impl Origin {
+    /// The origin of a row that an operator fired.
+    pub const FIRED: Origin =
+        Origin { input: u32::MAX, row: u32::MAX, partition: 0, position: 0, arrival: Micros::MIN };
+
+    /// Whether an operator made the row.
+    pub fn is_fired(&self) -> bool {
+        self.input == u32::MAX
+    }
+}
+
+/// The window that a fired row tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Firing {
+    /// Inclusive start.
+    pub start: Micros,
+    /// Exclusive end.
+    pub end: Micros,
+    /// How many times the window was fired before for this key.
+    pub revision: i64,
+}
+
+impl Firing {
+    /// For rows that were not fired.
+    pub const NONE: Firing = Firing { start: Micros::MAX, end: Micros::MAX, revision: 0 };
+}
+
+/// What each row carries beside its columns.
+#[derive(Debug, Clone, Default)]
+pub struct Marks {
+    /// Event time, microseconds.
+    pub time: Vec<Micros>,
+    /// Ordinal of arrival; a fired row has that of the row that closed its window.
+    pub seq: Vec<u64>,
+    /// The watermark of the row's own partition, which decides whether it is late.
+    pub judge: Vec<Micros>,
+    /// Where the row came from.
+    pub origin: Vec<Origin>,
+    /// The window of each row, for streams of fired rows.
+    pub firing: Option<Vec<Firing>>,
+    /// Rows that were behind the watermark where they were answered.
+    pub late: Option<Vec<bool>>,
+}
+
+impl Marks {
+    /// The marks of the rows at `rows`, in that order.
+    pub fn take(&self, rows: &[u32]) -> Marks {
+        fn pick<T: Copy>(from: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().map(|&row| from[row as usize]).collect()
+        }
+        Marks {
+            time: pick(&self.time, rows),
+            seq: pick(&self.seq, rows),
+            judge: pick(&self.judge, rows),
+            origin: pick(&self.origin, rows),
+            firing: self.firing.as_ref().map(|all| pick(all, rows)),
+            late: self.late.as_ref().map(|all| pick(all, rows)),
+        }
+    }
+
+    /// The window of a row; an empty one at the end of time for a row that was not fired.
+    pub fn firing_of(&self, row: usize) -> Firing {
+        self.firing.as_ref().map_or(Firing::NONE, |firing| firing[row])
+    }
+
+    /// The late bit of a row.
+    pub fn is_late(&self, row: usize) -> bool {
+        self.late.as_ref().is_some_and(|late| late[row])
+    }
+}
+
+/// Rows of one stream inside one step.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// Names and types of the columns.
+    pub schema: SchemaRef,
+    /// The columns, in normalised types.
+    pub columns: Vec<ArrayRef>,
+    /// What each row carries beside them.
+    pub marks: Arc<Marks>,
+}
+
+impl Block {
+    /// No rows.
+    pub fn empty(schema: &SchemaRef) -> Block {
+        let columns =
+            schema.fields().iter().map(|f| arrow_array::new_empty_array(f.data_type())).collect();
+        Block { schema: schema.clone(), columns, marks: Arc::default() }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.marks.time.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The rows at `rows`, in that order.
+    pub fn take(&self, rows: &[u32]) -> Result<Block> {
+        let at = UInt32Array::from(rows.to_vec());
+        let columns = take_columns(&self.columns, &at)?;
+        Ok(Block { schema: self.schema.clone(), columns, marks: Arc::new(self.marks.take(rows)) })
+    }
+
+    /// The rows whose bit is set.
+    pub fn filter(&self, keep: &BooleanBuffer) -> Result<Block> {
+        if keep.count_set_bits() == self.len() {
+            return Ok(self.clone());
+        }
+        let mask = BooleanArray::new(keep.clone(), None);
+        let columns: Result<Vec<ArrayRef>> =
+            self.columns.iter().map(|c| Ok(arrow_select::filter::filter(c, &mask)?)).collect();
+        let rows: Vec<u32> = keep.set_indices().map(|row| row as u32).collect();
+        let marks = Arc::new(self.marks.take(&rows));
+        Ok(Block { schema: self.schema.clone(), columns: columns?, marks })
+    }
+
+    /// The columns as a record batch.
+    pub fn to_batch(&self) -> Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(self.len()));
+        Ok(RecordBatch::try_new_with_options(self.schema.clone(), self.columns.clone(), &options)?)
+    }
+
+    /// The late bits, as expressions read them.
+    pub fn late_bits(&self) -> Option<BooleanBuffer> {
+        self.marks.late.as_ref().map(|late| BooleanBuffer::from(late.as_slice()))
+    }
+
+    /// Runs `work` with the rows as expressions read them.
+    pub fn with_rows<T>(&self, arrival: bool, work: impl FnOnce(&Rows<'_>) -> T) -> T {
+        let late = self.late_bits();
+        let arrival: Option<Vec<Micros>> =
+            arrival.then(|| self.marks.origin.iter().map(|origin| origin.arrival).collect());
+        work(&Rows {
+            columns: &self.columns,
+            len: self.len(),
+            late: late.as_ref(),
+            arrival: arrival.as_deref(),
+        })
+    }
+}
+
+/// The values of several columns at `rows`; a null index gives a null.
+pub fn take_columns(columns: &[ArrayRef], rows: &UInt32Array) -> Result<Vec<ArrayRef>> {
+    columns.iter().map(|c| Ok(arrow_select::take::take(c, rows, None)?)).collect()
+}
+
+/// A buffer of `len` bits with those at `rows` cleared.
+pub fn all_but(len: usize, rows: impl IntoIterator<Item = usize>) -> BooleanBuffer {
+    let mut bits = BooleanBufferBuilder::new(len);
+    bits.append_n(len, true);
+    rows.into_iter().for_each(|row| bits.set_bit(row, false));
+    bits.finish()
+}

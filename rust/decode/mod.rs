@@ -1,0 +1,274 @@
+//! Decode: what a source hands over becomes rows. Units, dictionaries and null times end here.
+//!
+//! Everything that can be refused is refused here, before anything has changed.
+
+mod stamp;
+
+pub use stamp::{Stamped, stamp};
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::*;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_select::concat::concat;
+
+use crate::error::{Error, Result};
+use crate::fate::Reason;
+use crate::graph::Formula;
+use crate::block::{Block, Marks, Origin};
+use crate::plan;
+use crate::schema::{normalise, normalised, type_word};
+use crate::time::{FOREVER, Micros, NEVER};
+use crate::watermark::Watermarks;
+
+/// One number for all rows, or one for each.
+#[derive(Debug, Clone)]
+pub enum PerRow {
+    /// The same for all (a partition, an arrival), or that of the first (a position).
+    One(i64),
+    /// One a row.
+    Each(Vec<i64>),
+}
+
+/// What a source hands over.
+#[derive(Debug, Clone)]
+pub struct Feed {
+    /// Input of the plan.
+    pub input: usize,
+    /// The columns.
+    pub schema: SchemaRef,
+    /// The rows.
+    pub batches: Vec<RecordBatch>,
+    /// The partition of each row.
+    pub partition: PerRow,
+    /// The position of each row in its partition; counted on where the source names none.
+    pub position: Option<PerRow>,
+    /// When each row arrived, as it was recorded.
+    pub arrival: Option<PerRow>,
+}
+
+/// How rows of several feeds follow one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Feed by feed.
+    Given,
+    /// By recorded arrival, then input, partition, position.
+    Arrival,
+    /// By event time, then input, partition, position.
+    Time,
+}
+
+/// The rows of one feed, or of all feeds of an input, before they are stamped.
+#[derive(Debug)]
+pub struct Rows {
+    /// Which input.
+    pub input: usize,
+    /// The columns in normalised types.
+    pub columns: Vec<ArrayRef>,
+    /// Event time.
+    pub time: Vec<Micros>,
+    /// The rows that cannot be used, rising.
+    pub bad: Vec<(u32, Reason)>,
+    /// Place of the partition among the declared ones.
+    pub partition: Vec<u32>,
+    /// Position, where the source names it.
+    pub position: Option<Vec<i64>>,
+    /// Recorded arrival; `i64::MIN` where there is none.
+    pub arrival: Vec<Micros>,
+}
+
+/// The columns that a first batch declares.
+pub fn learn(schema: &Schema) -> Result<SchemaRef> {
+    let field = |field: &Arc<Field>| {
+        let data_type = normalised(field.data_type())
+            .map_err(|error| error.within(&format!("column \"{}\"", field.name())))?;
+        Ok(Field::new(field.name(), data_type, true))
+    };
+    let fields: Result<Vec<Field>> = schema.fields().iter().map(field).collect();
+    Ok(Arc::new(Schema::new(fields?)))
+}
+
+/// The rows of a feed.
+pub fn decode(
+    feed: &Feed,
+    schema: &SchemaRef,
+    input: &plan::Input,
+    time: &Formula,
+    watermarks: &Watermarks,
+) -> Result<Rows> {
+    let columns = columns(feed, schema, input)?;
+    let len: usize = feed.batches.iter().map(RecordBatch::num_rows).sum();
+    let partition = match &feed.partition {
+        PerRow::One(id) if len > 0 => vec![watermarks.find_open(*id)? as u32; len],
+        PerRow::One(id) => {
+            watermarks.find_open(*id)?;
+            vec![]
+        }
+        PerRow::Each(ids) => places(ids, len, watermarks)?,
+    };
+    let each = |values: &PerRow, what: &str, step: i64| match values {
+        PerRow::One(first) => Ok((0..len as i64).map(|i| first + i * step).collect()),
+        PerRow::Each(all) if all.len() == len => Ok(all.clone()),
+        PerRow::Each(all) => {
+            Err(Error::Data(format!("{} {what}s for a batch of {len} rows", all.len())))
+        }
+    };
+    let position = feed.position.as_ref().map(|p| each(p, "position", 1)).transpose()?;
+    let arrival = match &feed.arrival {
+        Some(arrival) => each(arrival, "arrival", 0)?,
+        None => vec![Micros::MIN; len],
+    };
+    let origin = |row: usize| Origin { arrival: arrival[row], ..Origin::FIRED };
+    let marks = Marks {
+        time: vec![0; len],
+        origin: if time.arrival { (0..len).map(origin).collect() } else { vec![] },
+        ..Marks::default()
+    };
+    let block = Block { schema: schema.clone(), columns, marks: Arc::new(marks) };
+    let (times, mut bad) = event_times(time, &block)?;
+    if let Some(skew) = input.max_future_skew {
+        let early = |row: &usize| {
+            arrival[*row] != Micros::MIN && times[*row] > arrival[*row].saturating_add(skew)
+        };
+        let known: Vec<u32> = bad.iter().map(|&(row, _)| row).collect();
+        let early = (0..len).filter(early).filter(|&row| known.binary_search(&(row as u32)).is_err());
+        bad.extend(early.map(|row| (row as u32, Reason::Future)));
+        bad.sort_unstable_by_key(|&(row, _)| row);
+    }
+    let columns = block.columns;
+    Ok(Rows { input: feed.input, columns, time: times, bad, partition, position, arrival })
+}
+
+fn places(ids: &[i64], len: usize, watermarks: &Watermarks) -> Result<Vec<u32>> {
+    if ids.len() != len {
+        return Err(Error::Data(format!("{} partitions for a batch of {len} rows", ids.len())));
+    }
+    let mut places = Vec::with_capacity(len);
+    let mut last: Option<(i64, u32)> = None;
+    for &id in ids {
+        let place = match last {
+            Some((known, place)) if known == id => place,
+            _ => watermarks.find_open(id)? as u32,
+        };
+        last = Some((id, place));
+        places.push(place);
+    }
+    Ok(places)
+}
+
+/// The feed's columns as the stream declares them.
+fn columns(feed: &Feed, schema: &SchemaRef, input: &plan::Input) -> Result<Vec<ArrayRef>> {
+    if input.schema.is_none() {
+        for field in feed.schema.fields() {
+            if schema.index_of(field.name()).is_err() {
+                return Err(Error::Schema(format!(
+                    "column \"{}\" was not in the first batch of stream \"{}\"\nhint: declare \
+                     schema= on the stream; columns it does not name are left out",
+                    field.name(),
+                    input.name
+                )));
+            }
+        }
+    }
+    let column = |field: &Arc<Field>| {
+        let name = field.name();
+        let at = feed.schema.index_of(name).map_err(|_| {
+            let known: Vec<&str> = feed.schema.fields().iter().map(|f| f.name().as_str()).collect();
+            Error::Schema(format!(
+                "column \"{name}\" of stream \"{}\" is not in the batch\nhint: the batch has {}",
+                input.name,
+                known.join(", ")
+            ))
+        })?;
+        let parts: Result<Vec<ArrayRef>> = feed
+            .batches
+            .iter()
+            .map(|batch| fit(batch.column(at), field, &input.name))
+            .collect();
+        match parts?.as_slice() {
+            [] => Ok(arrow_array::new_empty_array(field.data_type())),
+            [one] => Ok(one.clone()),
+            several => {
+                let parts: Vec<&dyn Array> = several.iter().map(AsRef::as_ref).collect();
+                Ok(concat(&parts)?)
+            }
+        }
+    };
+    schema.fields().iter().map(column).collect()
+}
+
+fn fit(array: &ArrayRef, field: &Field, stream: &str) -> Result<ArrayRef> {
+    let (to, place) = (field.data_type(), format!("column \"{}\" of stream \"{stream}\"", field.name()));
+    let from = normalised(array.data_type()).map_err(|error| error.within(&place))?;
+    if from != *to && !fits(&from, to) {
+        return Err(Error::Schema(format!(
+            "{place} is {} in this batch, not {}\nhint: cast it before it is pushed",
+            type_word(&from)?,
+            type_word(to)?
+        )));
+    }
+    normalise(array, to).map_err(|error| error.within(&place))
+}
+
+/// Whether values of one type are values of the other without change: a wider number, another unit
+/// or zone of time, a column of nulls.
+fn fits(from: &DataType, to: &DataType) -> bool {
+    match (from, to) {
+        (DataType::Null, _) => true,
+        (DataType::Timestamp(_, None), DataType::Timestamp(_, None))
+        | (DataType::Timestamp(_, Some(_)), DataType::Timestamp(_, Some(_)))
+        | (DataType::Duration(_), DataType::Duration(_))
+        | (DataType::Decimal128(..), DataType::Decimal128(..)) => true,
+        _ => {
+            (from.is_integer() && to.is_integer())
+                || (from.is_floating() && to.is_floating())
+                || (from.is_integer() && *to == DataType::Float64)
+        }
+    }
+}
+
+/// Event times in microseconds, and the rows that have none.
+fn event_times(time: &Formula, block: &Block) -> Result<(Vec<Micros>, Vec<(u32, Reason)>)> {
+    let (array, overflow) = time.eval(block)?;
+    let mut bad: Vec<(u32, Reason)> = vec![];
+    let scaled = |values: &[i64], factor: i64| -> Vec<Micros> {
+        values.iter().map(|&value| value.checked_mul(factor).unwrap_or(NEVER)).collect()
+    };
+    let times: Vec<Micros> = match array.data_type() {
+        DataType::Timestamp(TimeUnit::Second, _) => {
+            scaled(array.as_primitive::<TimestampSecondType>().values(), 1_000_000)
+        }
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            scaled(array.as_primitive::<TimestampMillisecondType>().values(), 1000)
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            array.as_primitive::<TimestampMicrosecondType>().values().to_vec()
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            let values = array.as_primitive::<TimestampNanosecondType>().values();
+            values.iter().map(|&value| value.div_euclid(1000)).collect()
+        }
+        DataType::Date32 => {
+            let days = array.as_primitive::<Date32Type>().values();
+            days.iter().map(|&day| i64::from(day) * 86_400_000_000).collect()
+        }
+        other => return Err(Error::Schema(format!("event time is {other}, not a timestamp"))),
+    };
+    let overflow = overflow.as_ref();
+    for (row, &time) in times.iter().enumerate() {
+        if array.is_null(row) && overflow.is_none_or(|bits| !bits.value(row)) {
+            bad.push((row as u32, Reason::NullTime));
+        } else if time == NEVER || time == FOREVER || overflow.is_some_and(|bits| bits.value(row)) {
+            bad.push((row as u32, Reason::TimeOutOfRange));
+        }
+    }
+    Ok((times, bad))
+}
+
+/// A record batch with a row count of its own, which a batch without columns needs.
+pub fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>, len: usize) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(len));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
+}

@@ -1,0 +1,528 @@
+//! Engine: push, advance, idle, open, finish, snapshot. The only file that knows the order of the
+//! stages.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{Schema, SchemaRef};
+use serde_json::json;
+
+use crate::block::Block;
+use crate::decode::{self, Feed, Order, Rows};
+use crate::error::{Error, Result};
+use crate::fate::{Counters, Record};
+use crate::graph::{self, Formula, TypedNode};
+use crate::ledger::Ledger;
+use crate::operator::alert::{self, Alert};
+use crate::operator::rule::Rules;
+use crate::operator::{Context, Flow, Mask, Operator};
+use crate::plan::{Node, Plan};
+use crate::snapshot;
+use crate::time::{FOREVER, Micros, NEVER};
+use crate::watermark::{Clock, Watermarks};
+
+/// Record batches of one schema.
+#[derive(Debug, Clone)]
+pub struct Batches {
+    /// Their columns.
+    pub schema: SchemaRef,
+    /// The rows.
+    pub batches: Vec<RecordBatch>,
+}
+
+impl Batches {
+    fn new(schema: SchemaRef, batch: Option<RecordBatch>) -> Batches {
+        let batches = batch.into_iter().filter(|batch| batch.num_rows() > 0).collect();
+        Batches { schema, batches }
+    }
+}
+
+/// What one step gives.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Rows of each output.
+    pub outputs: Vec<Batches>,
+    /// Alerts.
+    pub alerts: Batches,
+    /// Late rows of each input.
+    pub late: Vec<Batches>,
+    /// Invalid rows of each input.
+    pub invalid: Vec<Batches>,
+}
+
+/// The verbs at work, once the columns of all inputs are known.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub schemas: Vec<SchemaRef>,
+    times: Vec<Formula>,
+    ledgers: Vec<Ledger>,
+    from: Vec<Vec<usize>>,
+    names: Vec<String>,
+    output_schemas: Vec<SchemaRef>,
+    pub operators: Vec<Box<dyn Operator>>,
+    pub rules: Vec<Rules>,
+}
+
+/// A pipeline in the middle of its input: a state machine without source, clock or I/O of its own.
+pub struct Engine {
+    pub(crate) plan: Plan,
+    pub(crate) prints: Vec<String>,
+    pub(crate) watermarks: Vec<Watermarks>,
+    pub(crate) undecoded: Vec<u64>,
+    pub(crate) running: Option<Running>,
+    pub(crate) seq: u64,
+    pub(crate) epoch: u64,
+    masks: Vec<Box<dyn Mask>>,
+    threads: usize,
+    poisoned: Option<String>,
+}
+
+/// The blocks and clocks that enter the graph in one step.
+struct Entry {
+    blocks: Vec<Option<Block>>,
+    clocks: Vec<Clock>,
+    sources: Vec<Option<Vec<ArrayRef>>>,
+    records: Vec<Record>,
+}
+
+impl Engine {
+    /// An engine for a plan, new or out of a snapshot.
+    pub fn new(
+        plan_json: &str,
+        partitions: Vec<Vec<i64>>,
+        threads: usize,
+        masks: Vec<Box<dyn Mask>>,
+        snapshot: Option<&[u8]>,
+        on_change: &str,
+    ) -> Result<Engine> {
+        let plan = Plan::parse(plan_json)?;
+        if partitions.len() != plan.inputs.len() {
+            return Err(Error::Plan("partitions must be given for each input".into()));
+        }
+        let watermarks = plan.inputs.iter().zip(&partitions);
+        let watermarks =
+            watermarks.map(|(input, ids)| Watermarks::new(input.out_of_order, ids)).collect();
+        let mut engine = Engine {
+            prints: graph::fingerprints(&plan),
+            watermarks,
+            undecoded: vec![0; plan.inputs.len()],
+            running: None,
+            seq: 0,
+            epoch: 0,
+            masks,
+            threads: threads.max(1),
+            poisoned: None,
+            plan,
+        };
+        let declared: Result<Vec<Option<SchemaRef>>> =
+            engine.plan.inputs.iter().map(graph::declared).collect();
+        if let Some(schemas) = declared?.into_iter().collect() {
+            engine.running = Some(engine.build(schemas)?);
+        } else if engine.plan.inputs.len() > 1 {
+            return Err(Error::Plan(
+                "several inputs need schema= on each stream: the graph is typed before all are heard"
+                    .into(),
+            ));
+        }
+        if let Some(bytes) = snapshot {
+            snapshot::restore(&mut engine, bytes, on_change)?;
+        }
+        Ok(engine)
+    }
+
+    /// Builds the operators for inputs of these columns.
+    pub(crate) fn build(&self, schemas: Vec<SchemaRef>) -> Result<Running> {
+        let known: Vec<Option<SchemaRef>> = schemas.iter().cloned().map(Some).collect();
+        let typed: Option<Vec<TypedNode>> = graph::type_plan(&self.plan, &known)?.into_iter().collect();
+        let typed = typed.ok_or_else(|| Error::Plan("a verb has no columns".into()))?;
+        let mut times = vec![];
+        let mut ledgers = vec![];
+        for (input, schema) in self.plan.inputs.iter().zip(&schemas) {
+            let (time, zone) = graph::time_of(input, schema)?;
+            times.push(time);
+            ledgers.push(Ledger { input: input.name.clone(), columns: schema.clone(), zone });
+        }
+        let rules = |output| {
+            let output: &crate::plan::Output = output;
+            Rules::new(output, &typed[output.node], self.prints[output.node].clone())
+        };
+        let rules: Result<Vec<Rules>> = self.plan.outputs.iter().map(rules).collect();
+        let (rules, from) = (rules?, typed.iter().map(|node| node.from.clone()).collect());
+        let names = typed.iter().map(|node| node.name.clone()).collect();
+        let output_schemas =
+            self.plan.outputs.iter().map(|output| typed[output.node].schema.clone()).collect();
+        let operators: Result<Vec<Box<dyn Operator>>> = typed
+            .into_iter()
+            .enumerate()
+            .map(|(i, node)| crate::operator::build(node, i as u32))
+            .collect();
+        let operators = operators?;
+        Ok(Running { schemas, times, ledgers, from, names, output_schemas, operators, rules })
+    }
+
+    fn alive(&self) -> Result<()> {
+        match &self.poisoned {
+            None => Ok(()),
+            Some(why) => Err(Error::Engine(format!(
+                "the engine failed before and takes nothing more: {why}\nhint: restore it from its \
+                 last snapshot"
+            ))),
+        }
+    }
+
+    /// Takes in rows. All checks come before anything changes; a failure after that poisons.
+    pub fn step(&mut self, feeds: Vec<Feed>, order: Order) -> Result<Step> {
+        self.alive()?;
+        let rows = self.decode(&feeds)?;
+        self.poisoned = Some("a step did not come to its end".into());
+        let mut watermarks = std::mem::take(&mut self.watermarks);
+        let mut seq = self.seq;
+        let entry = self.enter(rows, order, &mut watermarks, &mut seq);
+        self.watermarks = watermarks;
+        self.seq = seq;
+        self.finish_step(entry)
+    }
+
+    fn finish_step(&mut self, entry: Result<Entry>) -> Result<Step> {
+        match entry.and_then(|entry| self.run(entry)) {
+            Ok(step) => {
+                self.poisoned = None;
+                Ok(step)
+            }
+            Err(error) => {
+                self.poisoned = Some(error.message().to_string());
+                Err(Error::Engine(error.message().to_string()))
+            }
+        }
+    }
+
+    /// Checks and reads feeds; learns the columns of the input from its first.
+    fn decode(&mut self, feeds: &[Feed]) -> Result<Vec<Rows>> {
+        if let Some(feed) = feeds.iter().find(|feed| feed.input >= self.plan.inputs.len()) {
+            return Err(Error::Data(format!("the plan has no input {}", feed.input)));
+        }
+        let learned = match (&self.running, feeds) {
+            (None, [first, ..]) => Some(self.build(vec![decode::learn(&first.schema)?])?),
+            _ => None,
+        };
+        let Some(running) = learned.as_ref().or(self.running.as_ref()) else { return Ok(vec![]) };
+        let read = |feed: &Feed| {
+            let input = feed.input;
+            let (schema, time) = (&running.schemas[input], &running.times[input]);
+            decode::decode(feed, schema, &self.plan.inputs[input], time, &self.watermarks[input])
+        };
+        let rows = feeds.iter().map(read).collect::<Result<Vec<Rows>>>()?;
+        if learned.is_some() {
+            self.running = learned;
+        }
+        Ok(rows)
+    }
+
+    /// Gives rows their order, judge and clock.
+    fn enter(
+        &self,
+        rows: Vec<Rows>,
+        order: Order,
+        watermarks: &mut [Watermarks],
+        seq: &mut u64,
+    ) -> Result<Entry> {
+        let mut entry = Entry {
+            blocks: self.plan.inputs.iter().map(|_| None).collect(),
+            clocks: watermarks.iter().map(Clock::of).collect(),
+            sources: self.plan.inputs.iter().map(|_| None).collect(),
+            records: vec![],
+        };
+        let Some(running) = self.running.as_ref().filter(|_| !rows.is_empty()) else {
+            return Ok(entry);
+        };
+        for (input, stamped) in decode::stamp(rows, order, &running.schemas, watermarks, seq)? {
+            entry.blocks[input] = Some(stamped.block);
+            entry.clocks[input] = stamped.clock;
+            entry.sources[input] = Some(stamped.source);
+            entry.records.extend(stamped.invalid);
+        }
+        Ok(entry)
+    }
+
+    /// Runs one step through the graph, operator after operator.
+    fn run(&mut self, entry: Entry) -> Result<Step> {
+        let Entry { mut blocks, clocks, sources, records } = entry;
+        self.epoch += 1;
+        for record in &records {
+            self.undecoded[record.origin.input as usize] += 1;
+        }
+        let Some(running) = &mut self.running else { return Ok(self.nothing()) };
+        let mut context = Context { threads: self.threads, epoch: self.epoch, records };
+        let mut flows: Vec<Flow> = Vec::with_capacity(running.operators.len());
+        for (i, operator) in running.operators.iter_mut().enumerate() {
+            let inputs: Vec<Flow> = match &self.plan.nodes[i] {
+                Node::Input { input } => {
+                    let block = blocks[*input].take();
+                    let block = block.unwrap_or_else(|| Block::empty(&running.schemas[*input]));
+                    vec![(Arc::new(block), Arc::new(clocks[*input].clone()))]
+                }
+                _ => running.from[i].iter().map(|&from| flows[from].clone()).collect(),
+            };
+            let flow = operator.run(&inputs, &mut context);
+            flows.push(flow.map_err(|error| error.within(&running.names[i]))?);
+        }
+        let mut alerts: Vec<Alert> = vec![];
+        for (output, rules) in self.plan.outputs.iter().zip(&mut running.rules) {
+            let (block, clock) = &flows[output.node];
+            alerts.extend(rules.run(block, clock, &self.masks, &mut context)?);
+        }
+        let blocks: Vec<Arc<Block>> = flows.into_iter().map(|flow| flow.0).collect();
+        self.step_of(&blocks, alerts, context.records, &sources)
+    }
+
+    /// What a step gives, as tables.
+    fn step_of(
+        &self,
+        blocks: &[Arc<Block>],
+        mut alerts: Vec<Alert>,
+        mut records: Vec<Record>,
+        sources: &[Option<Vec<ArrayRef>>],
+    ) -> Result<Step> {
+        let Some(running) = &self.running else { return Ok(self.nothing()) };
+        alerts.sort_by_key(|alert| alert.seq);
+        records.sort_by_key(|record| (record.seq, record.node.wrapping_add(1)));
+        let outputs: Result<Vec<Batches>> = self
+            .plan
+            .outputs
+            .iter()
+            .map(|output| {
+                let block = &blocks[output.node];
+                Ok(Batches::new(block.schema.clone(), Some(block.to_batch()?)))
+            })
+            .collect();
+        let (mut late, mut invalid) = (vec![], vec![]);
+        for (input, ledger) in running.ledgers.iter().enumerate() {
+            let table = |is_late: bool| -> Result<Batches> {
+                let mine = |record: &&Record| {
+                    record.reason.is_late() == is_late && self.input_of(record) == input
+                };
+                let mine: Vec<&Record> = records.iter().filter(mine).collect();
+                if mine.is_empty() {
+                    return Ok(Batches::new(ledger.schema(), None));
+                }
+                let table = ledger.table(&mine, sources[input].as_deref(), &running.names)?;
+                Ok(Batches::new(ledger.schema(), Some(table)))
+            };
+            late.push(table(true)?);
+            invalid.push(table(false)?);
+        }
+        let table = if alerts.is_empty() { None } else { Some(alert::table(&alerts)?) };
+        let alerts = Batches::new(alert::schema(), table);
+        Ok(Step { outputs: outputs?, alerts, late, invalid })
+    }
+
+    /// The input whose table a record goes to: the row's own, or the first that feeds the operator.
+    fn input_of(&self, record: &Record) -> usize {
+        if !record.origin.is_fired() {
+            return record.origin.input as usize;
+        }
+        let mut node = record.node as usize;
+        loop {
+            match &self.plan.nodes[node] {
+                Node::Input { input } => return *input,
+                other => node = other.from()[0],
+            }
+        }
+    }
+
+    fn nothing(&self) -> Step {
+        let none = |_| Batches::new(Arc::new(Schema::empty()), None);
+        Step {
+            outputs: (0..self.plan.outputs.len()).map(none).collect(),
+            alerts: Batches::new(alert::schema(), None),
+            late: (0..self.plan.inputs.len()).map(none).collect(),
+            invalid: (0..self.plan.inputs.len()).map(none).collect(),
+        }
+    }
+
+    /// A step without rows: something happened to the watermarks of one input, or of all.
+    fn clock_event(&mut self, change: impl Fn(usize, &mut Watermarks) -> Result<()>) -> Result<Step> {
+        self.alive()?;
+        let mut watermarks = self.watermarks.clone();
+        let mut clocks = vec![];
+        for (i, input) in watermarks.iter_mut().enumerate() {
+            let mut clock = Clock::of(input);
+            change(i, input)?;
+            clock.note(self.seq, input);
+            clocks.push(clock);
+        }
+        self.poisoned = Some("a step did not come to its end".into());
+        self.watermarks = watermarks;
+        self.seq += 1;
+        let none = || self.plan.inputs.iter().map(|_| None).collect();
+        let entry = Entry {
+            blocks: self.plan.inputs.iter().map(|_| None).collect(),
+            clocks,
+            sources: none(),
+            records: vec![],
+        };
+        self.finish_step(Ok(entry))
+    }
+
+    fn known(&self, input: usize) -> Result<()> {
+        if input < self.watermarks.len() {
+            return Ok(());
+        }
+        Err(Error::Data(format!("the plan has no input {input}")))
+    }
+
+    /// Moves the watermark of a partition, or of all partitions of an input.
+    pub fn advance(&mut self, input: usize, partition: Option<i64>, to: Micros) -> Result<Step> {
+        self.known(input)?;
+        if to == FOREVER {
+            return Err(Error::Data("a watermark at the end of time\nhint: finish()".into()));
+        }
+        self.clock_event(|i, watermarks| {
+            if i == input {
+                let at = partition.map(|id| watermarks.find(id)).transpose()?;
+                watermarks.advance(at, to);
+            }
+            Ok(())
+        })
+    }
+
+    /// Lets a partition no longer hold the watermark back.
+    pub fn idle(&mut self, input: usize, partition: i64) -> Result<Step> {
+        self.known(input)?;
+        self.clock_event(|i, watermarks| {
+            if i == input {
+                let at = watermarks.find(partition)?;
+                watermarks.idle(at);
+            }
+            Ok(())
+        })
+    }
+
+    /// Adds a partition, which starts at the present clock.
+    pub fn open(&mut self, input: usize, partition: i64) -> Result<Step> {
+        self.known(input)?;
+        self.clock_event(|i, watermarks| {
+            if i == input { watermarks.open(partition) } else { Ok(()) }
+        })
+    }
+
+    /// Ends a partition, an input, or everything: no rows will come any more.
+    pub fn finish(&mut self, input: Option<usize>, partition: Option<i64>) -> Result<Step> {
+        input.map_or(Ok(()), |input| self.known(input))?;
+        self.clock_event(|i, watermarks| {
+            if input.is_none_or(|input| input == i) {
+                let at = partition.map(|id| watermarks.find(id)).transpose()?;
+                watermarks.advance(at, FOREVER);
+            }
+            Ok(())
+        })
+    }
+
+    /// What a row would give, without counting it.
+    pub fn peek(&mut self, feed: Feed) -> Result<Step> {
+        self.alive()?;
+        let rows = self.decode(std::slice::from_ref(&feed))?;
+        if rows.iter().map(|rows| rows.time.len()).sum::<usize>() != 1 {
+            return Err(Error::Data("peek answers exactly one row".into()));
+        }
+        let (mut watermarks, mut seq) = (self.watermarks.clone(), self.seq);
+        let entry = self.enter(rows, Order::Given, &mut watermarks, &mut seq)?;
+        let Some(running) = &self.running else { return Ok(self.nothing()) };
+        let mut flows: Vec<Flow> = vec![];
+        for (i, operator) in running.operators.iter().enumerate() {
+            let (inputs, clock): (Vec<Flow>, Arc<Clock>) = match &self.plan.nodes[i] {
+                Node::Input { input } => {
+                    let clock = Arc::new(entry.clocks[*input].clone());
+                    let block = entry.blocks[*input].clone();
+                    let block = block.unwrap_or_else(|| Block::empty(&running.schemas[*input]));
+                    (vec![(Arc::new(block), clock.clone())], clock)
+                }
+                _ => {
+                    let inputs: Vec<Flow> =
+                        running.from[i].iter().map(|&from| flows[from].clone()).collect();
+                    (inputs.clone(), inputs[0].1.clone())
+                }
+            };
+            flows.push((operator.peek(&inputs)?, clock));
+        }
+        let mut alerts = vec![];
+        let mut records = entry.records;
+        for (output, rules) in self.plan.outputs.iter().zip(&running.rules) {
+            let block = &flows[output.node].0;
+            alerts.extend(rules.peek(block, &self.masks)?);
+            for row in (0..block.len()).filter(|&row| block.marks.is_late(row)) {
+                let (seq, origin) = (block.marks.seq[row], block.marks.origin[row]);
+                let reason = crate::fate::Reason::Late;
+                records.push(Record::row(reason, output.node as u32, seq, origin));
+            }
+        }
+        let blocks: Vec<Arc<Block>> = flows.into_iter().map(|flow| flow.0).collect();
+        self.step_of(&blocks, alerts, records, &entry.sources)
+    }
+
+    /// The engine's state as bytes.
+    pub fn snapshot(&mut self) -> Result<Vec<u8>> {
+        self.alive()?;
+        snapshot::take(self)
+    }
+
+    /// The watermark over all inputs.
+    pub fn watermark(&self) -> Micros {
+        self.watermarks.iter().map(Watermarks::clock).min().unwrap_or(NEVER)
+    }
+
+    /// The watermark of each partition of each input.
+    pub fn clocks(&self) -> Vec<Vec<(i64, Micros)>> {
+        let of = |input: &Watermarks| input.partitions().iter().map(|p| (p.id, p.watermark)).collect();
+        self.watermarks.iter().map(of).collect()
+    }
+
+    /// The columns of an output, once they are known.
+    pub fn schema(&self, output: usize) -> Option<SchemaRef> {
+        self.running.as_ref().and_then(|running| running.output_schemas.get(output).cloned())
+    }
+
+    /// Counters and sizes, as JSON.
+    pub fn stats(&self) -> String {
+        let operator = |(i, node): (usize, &Node)| {
+            let at_work = self.running.as_ref().map(|running| &running.operators[i]);
+            let mut counters = at_work.map_or(Counters::default(), |op| *op.counters());
+            if let Node::Input { input } = node {
+                counters.rows_in += self.undecoded[*input];
+                counters.invalid += self.undecoded[*input];
+            }
+            let mut all = serde_json::to_value(counters).unwrap_or_default();
+            all["node"] = json!(i);
+            all["op"] = json!(node.verb());
+            all["name"] = json!(format!("{}#{i}", node.verb()));
+            all["keys"] = json!(at_work.map_or(0, |op| op.keys()));
+            all["bytes"] = json!(at_work.map_or(0, |op| op.bytes()));
+            all
+        };
+        let operators: Vec<serde_json::Value> =
+            self.plan.nodes.iter().enumerate().map(operator).collect();
+        let mut alerts = serde_json::Map::new();
+        for (name, fired) in self.running.iter().flat_map(|r| &r.rules).flat_map(Rules::fired) {
+            let so_far = alerts.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+            alerts.insert(name.to_string(), json!(so_far + fired));
+        }
+        let waiting: Vec<&str> = self
+            .plan
+            .inputs
+            .iter()
+            .zip(&self.watermarks)
+            .filter(|(_, watermarks)| !watermarks.heard())
+            .map(|(input, _)| input.name.as_str())
+            .collect();
+        let watermark = Some(self.watermark()).filter(|&w| w != NEVER && w != FOREVER);
+        json!({
+            "operators": operators,
+            "waiting_for": waiting,
+            "seq": self.seq,
+            "epoch": self.epoch,
+            "watermark": watermark,
+            "alerts": alerts,
+        })
+        .to_string()
+    }
+}

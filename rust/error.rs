@@ -1,0 +1,113 @@
+//! One variant per way in which a caller can be wrong; a message names the value, the place, a hint.
+
+use std::fmt;
+
+/// What went wrong, by the class of error that a user sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The pipeline itself is wrong.
+    Plan(String),
+    /// A column that is not there.
+    Column(String),
+    /// An expression that cannot be typed.
+    Expression(String),
+    /// A batch whose schema is not the stream's.
+    Schema(String),
+    /// Data that cannot be read as what it claims to be.
+    Data(String),
+    /// A partition that was not declared, or is finished.
+    Partition(String),
+    /// A snapshot that is damaged or of another pipeline.
+    Snapshot(String),
+    /// A failure inside the engine; it is poisoned from then on.
+    Engine(String),
+}
+
+/// The result of everything that can fail here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// The message without its class.
+    pub fn message(&self) -> &str {
+        match self {
+            Error::Plan(m)
+            | Error::Column(m)
+            | Error::Expression(m)
+            | Error::Schema(m)
+            | Error::Data(m)
+            | Error::Partition(m)
+            | Error::Snapshot(m)
+            | Error::Engine(m) => m,
+        }
+    }
+
+    /// The same error with `place` in front of its message.
+    pub fn within(self, place: &str) -> Error {
+        let tell = |m: String| format!("{place}: {m}");
+        match self {
+            Error::Plan(m) => Error::Plan(tell(m)),
+            Error::Column(m) => Error::Column(tell(m)),
+            Error::Expression(m) => Error::Expression(tell(m)),
+            Error::Schema(m) => Error::Schema(tell(m)),
+            Error::Data(m) => Error::Data(tell(m)),
+            Error::Partition(m) => Error::Partition(tell(m)),
+            Error::Snapshot(m) => Error::Snapshot(tell(m)),
+            Error::Engine(m) => Error::Engine(tell(m)),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<arrow_schema::ArrowError> for Error {
+    fn from(error: arrow_schema::ArrowError) -> Error {
+        Error::Data(error.to_string())
+    }
+}
+
+/// `unknown column "amout"`, with the nearest name there is as the hint.
+pub fn unknown_column(name: &str, known: &[&str]) -> Error {
+    let nearest = known
+        .iter()
+        .map(|k| (distance(name, k), *k))
+        .filter(|(d, k)| *d <= 1 + k.chars().count() / 3)
+        .min_by_key(|(d, _)| *d);
+    Error::Column(match nearest {
+        Some((_, k)) => format!("unknown column \"{name}\", did you mean \"{k}\"?"),
+        None => format!("unknown column \"{name}\"\nhint: the columns are {}", known.join(", ")),
+    })
+}
+
+/// Edits (Levenshtein) between two names.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_name_is_offered() {
+        let error = unknown_column("amout", &["store", "amount"]);
+        assert_eq!(error.message(), "unknown column \"amout\", did you mean \"amount\"?");
+        assert!(unknown_column("zebra", &["store"]).message().contains("the columns are store"));
+    }
+}

@@ -1,0 +1,92 @@
+//! Exchange: rows to the one owner of their key. The only file that knows of threads.
+//!
+//! Rows are split by range with a stable counting sort, so each slot sees its rows in order; each
+//! slot has one owner, and the barrier at the end is the exchange between operators with different
+//! keys. What comes out does not depend on the number of threads.
+
+use crate::error::{Error, Result};
+use crate::state::{KeyColumns, RANGES};
+
+/// Below so many rows a step runs on the caller's thread.
+const INLINE_ROWS_MAX: usize = 4096;
+
+/// The rows of a block by range, each range's in order.
+#[derive(Debug)]
+pub struct Routed {
+    rows: Vec<u32>,
+    ends: [u32; RANGES],
+}
+
+impl Routed {
+    /// Splits `rows` by the ranges of their keys; without ranges all are in range 0.
+    pub fn new(keys: &KeyColumns, rows: Vec<u32>) -> Routed {
+        let mut ends = [0u32; RANGES];
+        let Some(ranges) = keys.ranges() else {
+            ends.fill(rows.len() as u32);
+            return Routed { rows, ends };
+        };
+        rows.iter().for_each(|&row| ends[ranges[row as usize] as usize] += 1);
+        let mut next = [0u32; RANGES];
+        let mut sum = 0;
+        for range in 0..RANGES {
+            next[range] = sum;
+            sum += ends[range];
+            ends[range] = sum;
+        }
+        let mut sorted = vec![0u32; rows.len()];
+        for row in rows {
+            let at = &mut next[ranges[row as usize] as usize];
+            sorted[*at as usize] = row;
+            *at += 1;
+        }
+        Routed { rows: sorted, ends }
+    }
+
+    /// The rows of a range.
+    pub fn of(&self, range: usize) -> &[u32] {
+        let start = if range == 0 { 0 } else { self.ends[range - 1] };
+        &self.rows[start as usize..self.ends[range] as usize]
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// Runs `work` on each slot that has something to do, each on one thread; gives the results by
+/// rising range.
+pub fn run<S: Send, T: Send>(
+    threads: usize,
+    rows: usize,
+    mut slots: Vec<(usize, &mut S)>,
+    work: impl Fn(usize, &mut S) -> Result<T> + Sync,
+) -> Result<Vec<(usize, T)>> {
+    if threads <= 1 || rows < INLINE_ROWS_MAX || slots.len() < 2 {
+        return slots.into_iter().map(|(range, slot)| Ok((range, work(range, slot)?))).collect();
+    }
+    let share = slots.len().div_ceil(threads);
+    let work = &work;
+    let parts: Vec<Result<Vec<(usize, T)>>> = std::thread::scope(|scope| {
+        let owners: Vec<_> = slots
+            .chunks_mut(share)
+            .map(|part| {
+                scope.spawn(move || {
+                    part.iter_mut().map(|(range, slot)| Ok((*range, work(*range, slot)?))).collect()
+                })
+            })
+            .collect();
+        let dead = |_| Err(Error::Engine("a thread of the engine panicked".into()));
+        owners.into_iter().map(|owner| owner.join().unwrap_or_else(dead)).collect()
+    });
+    let mut all = Vec::new();
+    for part in parts {
+        all.extend(part?);
+    }
+    Ok(all)
+}

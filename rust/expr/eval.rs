@@ -1,0 +1,351 @@
+//! Typed expressions on rows: whole columns at once, with the result of each row by itself.
+//!
+//! Every branch is evaluated on every row, which nobody can see: values have no side effects, and
+//! an overflow in a branch that does not decide its row is masked out again.
+
+use std::sync::Arc;
+
+use arrow_arith::boolean::{and_kleene, is_not_null, is_null, not, or_kleene};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Datum, Int64Array, Scalar, StringArray, UInt32Array,
+    new_null_array,
+};
+use arrow_buffer::{BooleanBuffer, NullBuffer};
+use arrow_schema::{ArrowError, DataType};
+use arrow_select::take::take;
+use arrow_string::like::{contains, ends_with, starts_with};
+
+use super::arithmetic::arithmetic;
+use super::cast::{cast, either, retyped};
+use super::check::{Node, Typed};
+use super::compare::compare;
+use super::kernels::{Side, choose};
+use super::literal::Literal;
+use super::tree::{Comparison, Function, Operation};
+use crate::error::{Error, Result};
+use crate::schema::named;
+use crate::time::{Micros, NEVER};
+
+/// Rows to evaluate on.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    /// The columns of the schema that the expression was checked against, in their order.
+    pub columns: &'a [ArrayRef],
+    /// How many rows there are.
+    pub len: usize,
+    /// Rows that were late to a window before; none where nothing is known.
+    pub late: Option<&'a BooleanBuffer>,
+    /// When each row arrived; `i64::MIN` where nobody said.
+    pub arrival: Option<&'a [Micros]>,
+}
+
+/// The values of an expression.
+#[derive(Debug, Clone)]
+pub struct Evaluated {
+    /// One value a row, of the expression's type; whatever where the row overflowed.
+    pub array: ArrayRef,
+    /// The rows whose value could not be computed, if there are any.
+    pub overflow: Option<BooleanBuffer>,
+}
+
+/// An evaluated part; `one` is a constant, whose array has one value.
+struct Value {
+    array: ArrayRef,
+    one: bool,
+    overflow: Option<BooleanBuffer>,
+}
+
+impl Value {
+    fn of(array: impl Array + 'static, overflow: Option<BooleanBuffer>) -> Value {
+        Value { array: Arc::new(array), one: false, overflow }
+    }
+
+    fn side(&self) -> Side<'_> {
+        Side { array: &self.array, one: self.one }
+    }
+
+    /// The array with a value for each row.
+    fn full(&self, len: usize) -> Result<ArrayRef> {
+        if !self.one {
+            return Ok(self.array.clone());
+        }
+        if self.array.logical_null_count() == 1 {
+            return Ok(new_null_array(self.array.data_type(), len));
+        }
+        Ok(take(&self.array, &UInt32Array::from(vec![0; len]), None)?)
+    }
+
+    /// A predicate's rows that are true.
+    fn holds(&self, len: usize) -> Result<BooleanBuffer> {
+        let array = self.full(len)?;
+        let truth = array.as_boolean();
+        Ok(match truth.nulls() {
+            Some(valid) => truth.values() & valid.inner(),
+            None => truth.values().clone(),
+        })
+    }
+}
+
+impl Typed {
+    /// The value of each row.
+    ///
+    /// # Errors
+    ///
+    /// Only for what no row could have caused, such as columns of another schema.
+    pub fn eval(&self, rows: &Rows) -> Result<Evaluated> {
+        let value = self.value(rows)?;
+        let overflow = value.overflow.clone().filter(BooleanBuffer::has_true);
+        Ok(Evaluated { array: value.full(rows.len)?, overflow })
+    }
+
+    /// The rows for which a predicate is true, and the rows where it overflowed (never both).
+    pub fn test(&self, rows: &Rows) -> Result<(BooleanBuffer, Option<BooleanBuffer>)> {
+        match self.data_type {
+            DataType::Null => return Ok((BooleanBuffer::new_unset(rows.len), None)),
+            DataType::Boolean => {}
+            _ => {
+                let word = named(&self.data_type);
+                return Err(Error::Expression(format!("a condition is needed, not {word}")));
+            }
+        }
+        let value = self.value(rows)?;
+        let holds = value.holds(rows.len)?;
+        match value.overflow.filter(BooleanBuffer::has_true) {
+            Some(over) => Ok((&holds & &!&over, Some(over))),
+            None => Ok((holds, None)),
+        }
+    }
+
+    fn value(&self, rows: &Rows) -> Result<Value> {
+        match &self.node {
+            Node::Column(index) => {
+                let array = rows.columns[*index].clone();
+                Ok(Value { array, one: false, overflow: None })
+            }
+            Node::Constant(_, array) => {
+                Ok(Value { array: array.clone(), one: true, overflow: None })
+            }
+            Node::Cast(inner) => {
+                let inner = inner.value(rows)?;
+                let (array, over) = cast(&inner.full(rows.len)?, &self.data_type)?;
+                Ok(Value { array, one: false, overflow: either(inner.overflow, over) })
+            }
+            Node::Call(function, args) => self.call(*function, args, rows),
+            Node::Among(value, set) => {
+                let value = value.value(rows)?;
+                Ok(Value::of(set.has(&value.full(rows.len)?), value.overflow))
+            }
+            Node::Case(branches, otherwise) => case(branches, otherwise, rows),
+        }
+    }
+
+    fn call(&self, function: Function, args: &[Typed], rows: &Rows) -> Result<Value> {
+        match function {
+            Function::Compare(how) => comparison(how, &args[0], &args[1], rows),
+            Function::Arithmetic(operation) => {
+                let (left, right) = (args[0].value(rows)?, args[1].value(rows)?);
+                let (a, b) = (left.side(), right.side());
+                let (array, over) = arithmetic(operation, a, b, rows.len, &self.data_type);
+                let overflow = either(either(left.overflow, right.overflow), over);
+                Ok(Value { array, one: false, overflow })
+            }
+            Function::And => connective(true, args, rows),
+            Function::Or => connective(false, args, rows),
+            Function::Not => each(args, rows, |array| Ok(not(array.as_boolean())?)),
+            Function::Neg | Function::Abs => {
+                let (value, abs) = (args[0].value(rows)?, function == Function::Abs);
+                let negated = self.negated(abs, &value.full(rows.len)?)?;
+                let overflow = either(value.overflow, negated.overflow);
+                Ok(Value { overflow, ..negated })
+            }
+            Function::IsNull => each(args, rows, |array| Ok(is_null(array)?)),
+            Function::IsNotNull => each(args, rows, |array| Ok(is_not_null(array)?)),
+            Function::IsNan => each(args, rows, |array| {
+                Ok(BooleanArray::from_unary(array.as_primitive::<Float64Type>(), f64::is_nan))
+            }),
+            Function::StartsWith => affix(starts_with, args, rows),
+            Function::EndsWith => affix(ends_with, args, rows),
+            Function::Contains => affix(contains, args, rows),
+            Function::Lower => each(args, rows, |array| Ok(mapped(array, str::to_lowercase))),
+            Function::Upper => each(args, rows, |array| Ok(mapped(array, str::to_uppercase))),
+            Function::Length => each(args, rows, |array| Ok(lengths(array))),
+            Function::Coalesce => coalesce(args, rows),
+            Function::In => Err(Error::Engine("in was not made a set".to_string())),
+            Function::IsLate => {
+                let late = rows.late.cloned();
+                let late = late.unwrap_or_else(|| BooleanBuffer::new_unset(rows.len));
+                Ok(Value::of(BooleanArray::new(late, None), None))
+            }
+            Function::Arrival => {
+                let times: Int64Array = match rows.arrival {
+                    Some(times) => times.iter().map(|t| (*t != NEVER).then_some(*t)).collect(),
+                    None => Int64Array::new_null(rows.len),
+                };
+                Ok(Value { array: retyped(&times, &self.data_type), one: false, overflow: None })
+            }
+            Function::Epoch(unit) => {
+                let value = args[0].value(rows)?;
+                let ticks = value.full(rows.len)?;
+                let times = retyped(ticks.as_primitive(), &DataType::Timestamp(unit, None));
+                let (array, over) = cast(&times, &self.data_type)?;
+                Ok(Value { array, one: false, overflow: either(value.overflow, over) })
+            }
+        }
+    }
+
+    /// `0 - array`, for `abs` only where the value is negative.
+    fn negated(&self, below_zero: bool, array: &ArrayRef) -> Result<Value> {
+        let len = array.len();
+        if self.data_type == DataType::Float64 {
+            // not 0 - x: that has the wrong sign for zero
+            let sign = if below_zero { f64::abs } else { |value: f64| -value };
+            let floats = array.as_primitive::<Float64Type>().unary::<_, Float64Type>(sign);
+            return Ok(Value::of(floats, None));
+        }
+        let (zero, _) = cast(&Literal::Int(0).to_array(), &self.data_type)?;
+        let (zero, own) = (Side { array: &zero, one: true }, Side { array, one: false });
+        let (negated, over) = arithmetic(Operation::Sub, zero, own, len, &self.data_type);
+        if !below_zero {
+            return Ok(Value { array: negated, one: false, overflow: over });
+        }
+        let mask = compare(Comparison::Lt, own, zero, len);
+        let array = choose(&mask, Side { array: &negated, one: false }, own)?;
+        Ok(Value { array, one: false, overflow: over.map(|over| &over & &mask) })
+    }
+}
+
+/// A function of one argument that cannot overflow itself.
+fn each<A: Array + 'static>(
+    args: &[Typed],
+    rows: &Rows,
+    f: impl Fn(&ArrayRef) -> Result<A>,
+) -> Result<Value> {
+    let value = args[0].value(rows)?;
+    Ok(Value::of(f(&value.full(rows.len)?)?, value.overflow))
+}
+
+fn comparison(how: Comparison, left: &Typed, right: &Typed, rows: &Rows) -> Result<Value> {
+    let (left, right) = (left.value(rows)?, right.value(rows)?);
+    let (a, b) = (left.side(), right.side());
+    let found = compare(how, a, b, rows.len);
+    let valid = NullBuffer::union(a.valid(rows.len).as_ref(), b.valid(rows.len).as_ref());
+    let overflow = either(left.overflow, right.overflow);
+    Ok(Value::of(BooleanArray::new(found, valid), overflow))
+}
+
+/// `and` stops at the first false, `or` at the first true: what comes behind cannot overflow.
+fn connective(all: bool, args: &[Typed], rows: &Rows) -> Result<Value> {
+    let mut result = BooleanArray::new(bools(all, rows.len), None);
+    let mut overflow = None;
+    let mut reached = BooleanBuffer::new_set(rows.len);
+    for arg in args {
+        let value = arg.value(rows)?;
+        let array = value.full(rows.len)?;
+        let truth = array.as_boolean();
+        if let Some(over) = value.overflow {
+            overflow = either(overflow, Some(&over & &reached));
+        }
+        result = if all { and_kleene(&result, truth)? } else { or_kleene(&result, truth)? };
+        reached = &reached & &!&decided(&result, !all);
+    }
+    Ok(Value::of(result, overflow))
+}
+
+fn bools(value: bool, len: usize) -> BooleanBuffer {
+    if value { BooleanBuffer::new_set(len) } else { BooleanBuffer::new_unset(len) }
+}
+
+/// Rows that are known, and are `value`.
+fn decided(truth: &BooleanArray, value: bool) -> BooleanBuffer {
+    let same = if value { truth.values().clone() } else { !truth.values() };
+    match truth.nulls() {
+        Some(valid) => &same & valid.inner(),
+        None => same,
+    }
+}
+
+fn coalesce(args: &[Typed], rows: &Rows) -> Result<Value> {
+    let values: Result<Vec<Value>> = args.iter().map(|arg| arg.value(rows)).collect();
+    let values = values?;
+    let mut reached = BooleanBuffer::new_set(rows.len);
+    let mut overflow = None;
+    for value in &values {
+        if let Some(over) = &value.overflow {
+            overflow = either(overflow, Some(over & &reached));
+        }
+        reached = match value.side().valid(rows.len) {
+            Some(valid) => &reached & &!valid.inner(),
+            None => BooleanBuffer::new_unset(rows.len),
+        };
+    }
+    let Some((last, before)) = values.split_last() else {
+        return Err(Error::Engine("coalesce was checked without arguments".to_string()));
+    };
+    let mut array = last.full(rows.len)?;
+    for value in before.iter().rev() {
+        array = match value.side().valid(rows.len) {
+            Some(valid) => choose(valid.inner(), value.side(), Side { array: &array, one: false })?,
+            None => value.full(rows.len)?,
+        };
+    }
+    Ok(Value { array, one: false, overflow })
+}
+
+fn case(branches: &[(Typed, Typed)], otherwise: &Typed, rows: &Rows) -> Result<Value> {
+    let mut reached = BooleanBuffer::new_set(rows.len);
+    let mut overflow = None;
+    let mut taken = Vec::with_capacity(branches.len());
+    for (when, then) in branches {
+        let (when, then) = (when.value(rows)?, then.value(rows)?);
+        if let Some(over) = &when.overflow {
+            overflow = either(overflow, Some(over & &reached));
+        }
+        let here = &when.holds(rows.len)? & &reached;
+        if let Some(over) = &then.overflow {
+            overflow = either(overflow, Some(over & &here));
+        }
+        reached = &reached & &!&here;
+        taken.push((here, then));
+    }
+    let last = otherwise.value(rows)?;
+    if let Some(over) = &last.overflow {
+        overflow = either(overflow, Some(over & &reached));
+    }
+    let mut array = last.full(rows.len)?;
+    for (here, then) in &taken {
+        array = choose(here, then.side(), Side { array: &array, one: false })?;
+    }
+    Ok(Value { array, one: false, overflow })
+}
+
+type TextKernel = fn(&dyn Datum, &dyn Datum) -> Result<BooleanArray, ArrowError>;
+
+fn affix(kernel: TextKernel, args: &[Typed], rows: &Rows) -> Result<Value> {
+    let (text, part) = (args[0].value(rows)?, args[1].value(rows)?);
+    let whole = text.full(rows.len)?;
+    let found = if part.one {
+        kernel(&whole, &Scalar::new(part.array.clone()))?
+    } else {
+        kernel(&whole, &part.array)?
+    };
+    Ok(Value::of(found, either(text.overflow, part.overflow)))
+}
+
+fn mapped(texts: &ArrayRef, f: fn(&str) -> String) -> StringArray {
+    texts.as_string::<i32>().iter().map(|text| text.map(f)).collect()
+}
+
+/// Characters of text, bytes of binary.
+fn lengths(array: &ArrayRef) -> Int64Array {
+    match array.data_type() {
+        DataType::Binary => {
+            array.as_binary::<i32>().iter().map(|v| v.map(|v| v.len() as i64)).collect()
+        }
+        _ => {
+            let texts = array.as_string::<i32>().iter();
+            texts.map(|text| text.map(|text| text.chars().count() as i64)).collect()
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! The expression tree as the plan carries it: what a user wrote, before any schema is known.
+
+use std::collections::VecDeque;
+
+use arrow_schema::{DataType, TimeUnit};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::literal::Literal;
+use crate::error::{Error, Result};
+use crate::schema::{parse_type, type_word};
+
+/// An expression over the columns of one row.
+///
+/// ```text
+/// {"fn": "gt", "args": [{"col": "amount"}, {"lit": 500, "type": "i64"}]}      amount > 500
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Raw", into = "Raw")]
+pub enum Expr {
+    /// A column, by its name.
+    Column(String),
+    /// A constant.
+    Literal(Literal),
+    /// A function of its arguments.
+    Call(Function, Vec<Expr>),
+    /// A value as another type; a value that does not fit makes its row invalid.
+    Cast(Box<Expr>, DataType),
+    /// The value of the first condition that is true, else the last one (null if there is none).
+    Case(Vec<(Expr, Expr)>, Option<Box<Expr>>),
+}
+
+/// Everything that can stand in the `fn` of a plan, except `cast`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// Two values beside each other; null where either is.
+    Compare(Comparison),
+    /// A number or time out of two; null where either is.
+    Arithmetic(Operation),
+    /// True where all are, false where one is; three-valued.
+    And,
+    /// True where one is, false where all are; three-valued.
+    Or,
+    /// The other truth value.
+    Not,
+    /// The number or duration with the other sign.
+    Neg,
+    /// The number or duration without its sign.
+    Abs,
+    /// Whether the value is null; never null itself.
+    IsNull,
+    /// Whether the value is not null.
+    IsNotNull,
+    /// Whether a float is not a number.
+    IsNan,
+    /// Whether the first is equal to one of the others, which are constants.
+    In,
+    /// Whether the text begins with another.
+    StartsWith,
+    /// Whether the text ends with another.
+    EndsWith,
+    /// Whether the text has another in it.
+    Contains,
+    /// The text in lower case (Unicode).
+    Lower,
+    /// The text in upper case (Unicode).
+    Upper,
+    /// Characters of a text, bytes of a binary.
+    Length,
+    /// The first value that is not null.
+    Coalesce,
+    /// Whether the row came late to a window before.
+    IsLate,
+    /// When the row arrived, null where nobody said.
+    Arrival,
+    /// The instant so many of the unit after 1970-01-01 UTC.
+    Epoch(TimeUnit),
+}
+
+/// A way to compare; floats in a total order with NaN greatest and -0.0 equal to 0.0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Comparison {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+/// An arithmetic operation; `Div` is true division, `Mod` has the sign of the dividend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Operation {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Mod,
+}
+
+/// Name, least and greatest number of arguments.
+const FUNCTIONS: [(Function, &str, usize, usize); 33] = {
+    use Comparison::*;
+    use Function::*;
+    use Operation::*;
+    const MANY: usize = usize::MAX;
+    [
+        (Compare(Eq), "eq", 2, 2),
+        (Compare(Ne), "ne", 2, 2),
+        (Compare(Lt), "lt", 2, 2),
+        (Compare(Le), "le", 2, 2),
+        (Compare(Gt), "gt", 2, 2),
+        (Compare(Ge), "ge", 2, 2),
+        (Arithmetic(Add), "add", 2, 2),
+        (Arithmetic(Sub), "sub", 2, 2),
+        (Arithmetic(Mul), "mul", 2, 2),
+        (Arithmetic(Div), "div", 2, 2),
+        (Arithmetic(Mod), "mod", 2, 2),
+        (And, "and", 1, MANY),
+        (Or, "or", 1, MANY),
+        (Not, "not", 1, 1),
+        (Neg, "neg", 1, 1),
+        (Abs, "abs", 1, 1),
+        (IsNull, "is_null", 1, 1),
+        (IsNotNull, "is_not_null", 1, 1),
+        (IsNan, "is_nan", 1, 1),
+        (In, "in", 1, MANY),
+        (StartsWith, "starts_with", 2, 2),
+        (EndsWith, "ends_with", 2, 2),
+        (Contains, "contains", 2, 2),
+        (Lower, "lower", 1, 1),
+        (Upper, "upper", 1, 1),
+        (Length, "length", 1, 1),
+        (Coalesce, "coalesce", 1, MANY),
+        (IsLate, "is_late", 0, 0),
+        (Arrival, "arrival", 0, 0),
+        (Epoch(TimeUnit::Second), "epoch_s", 1, 1),
+        (Epoch(TimeUnit::Millisecond), "epoch_ms", 1, 1),
+        (Epoch(TimeUnit::Microsecond), "epoch_us", 1, 1),
+        (Epoch(TimeUnit::Nanosecond), "epoch_ns", 1, 1),
+    ]
+};
+
+impl Function {
+    /// The name in a plan, e.g. `starts_with`.
+    pub fn name(self) -> &'static str {
+        self.entry().1
+    }
+
+    /// The function of that name.
+    pub fn named(name: &str) -> Result<Function> {
+        FUNCTIONS
+            .iter()
+            .find(|entry| entry.1 == name)
+            .map(|entry| entry.0)
+            .ok_or_else(|| Error::Expression(format!("unknown function \"{name}\"")))
+    }
+
+    /// Whether it takes that many arguments.
+    pub fn takes(self, arguments: usize) -> bool {
+        let (_, _, least, most) = self.entry();
+        (*least..=*most).contains(&arguments)
+    }
+
+    fn entry(self) -> &'static (Function, &'static str, usize, usize) {
+        FUNCTIONS.iter().find(|entry| entry.0 == self).expect("every function is listed")
+    }
+}
+
+impl Expr {
+    /// The names of the columns it reads, left to right, repeated as they are.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        let mut ahead = VecDeque::from([self]);
+        std::iter::from_fn(move || {
+            while let Some(expr) = ahead.pop_front() {
+                if let Expr::Column(name) = expr {
+                    return Some(name.as_str());
+                }
+                for child in expr.children().into_iter().rev() {
+                    ahead.push_front(child);
+                }
+            }
+            None
+        })
+    }
+
+    /// Whether it, or anything in it, calls `function`.
+    pub fn calls(&self, function: Function) -> bool {
+        matches!(self, Expr::Call(own, _) if *own == function)
+            || self.children().into_iter().any(|child| child.calls(function))
+    }
+
+    /// The expressions directly in it, in the order in which they are written.
+    fn children(&self) -> Vec<&Expr> {
+        match self {
+            Expr::Column(_) | Expr::Literal(_) => Vec::new(),
+            Expr::Call(_, args) => args.iter().collect(),
+            Expr::Cast(inner, _) => vec![&**inner],
+            Expr::Case(branches, otherwise) => {
+                let pairs = branches.iter().flat_map(|(when, then)| [when, then]);
+                pairs.chain(otherwise.as_deref()).collect()
+            }
+        }
+    }
+}
+
+/// The JSON object; which of its fields are there says what it is.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    col: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    lit: Option<Json>,
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    word: Option<String>,
+    #[serde(default, rename = "fn", skip_serializing_if = "Option::is_none")]
+    function: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    args: Option<Vec<Expr>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    case: Option<Vec<(Expr, Expr)>>,
+    /// Outer none: not written; a case without an else is written with a null.
+    #[serde(default, rename = "else", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present")]
+    otherwise: Option<Option<Box<Expr>>>,
+}
+
+/// Tells `null` from a field that is not there.
+fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+impl TryFrom<Raw> for Expr {
+    type Error = Error;
+
+    fn try_from(raw: Raw) -> Result<Expr> {
+        let Raw { col, lit, word, function, args, to, case, otherwise } = raw;
+        match (col, lit, word, function, args, to, case, otherwise) {
+            (Some(name), None, None, None, None, None, None, None) => Ok(Expr::Column(name)),
+            (None, Some(value), Some(word), None, None, None, None, None) => {
+                Ok(Expr::Literal(Literal::from_json(&value, &word)?))
+            }
+            (None, None, None, Some(name), args, None, None, None) => {
+                let (function, args) = (Function::named(&name)?, args.unwrap_or_default());
+                if !function.takes(args.len()) {
+                    let given = args.len();
+                    return Err(Error::Expression(format!("{name} cannot take {given} arguments")));
+                }
+                Ok(Expr::Call(function, args))
+            }
+            (None, None, None, Some(name), Some(mut args), Some(word), None, None)
+                if name == "cast" && args.len() == 1 =>
+            {
+                Ok(Expr::Cast(Box::new(args.remove(0)), parse_type(&word)?))
+            }
+            (None, None, None, None, None, None, Some(branches), otherwise)
+                if !branches.is_empty() =>
+            {
+                Ok(Expr::Case(branches, otherwise.flatten()))
+            }
+            (..) => Err(Error::Expression(
+                "an expression is one of {col}, {lit, type}, {fn, args}, {fn: cast, args, to}, \
+                 {case, else}"
+                    .to_string(),
+            )),
+        }
+    }
+}
+
+impl From<Expr> for Raw {
+    fn from(expr: Expr) -> Raw {
+        match expr {
+            Expr::Column(name) => Raw { col: Some(name), ..Raw::default() },
+            Expr::Literal(literal) => {
+                let (value, word) = literal.to_json();
+                Raw { lit: Some(value), word: Some(word), ..Raw::default() }
+            }
+            Expr::Call(function, args) => {
+                let function = Some(function.name().to_string());
+                Raw { function, args: Some(args), ..Raw::default() }
+            }
+            Expr::Cast(inner, to) => Raw {
+                function: Some("cast".to_string()),
+                args: Some(vec![*inner]),
+                to: Some(type_word(&to).expect("a cast was parsed from a word")),
+                ..Raw::default()
+            },
+            Expr::Case(branches, otherwise) => {
+                Raw { case: Some(branches), otherwise: Some(otherwise), ..Raw::default() }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(value: Json) -> Result<Expr, String> {
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn json_comes_back_as_it_was() {
+        for value in [
+            json!({"col": "amount"}),
+            json!({"lit": null, "type": "null"}),
+            json!({"lit": 0.1, "type": "f64"}),
+            json!({"lit": "nan", "type": "f64"}),
+            json!({"lit": "00ff", "type": "binary"}),
+            json!({"lit": "12.50", "type": "decimal(6, 2)"}),
+            json!({"lit": -1, "type": "timestamp[us, UTC]"}),
+            json!({"fn": "is_late", "args": []}),
+            json!({"fn": "cast", "args": [{"col": "a"}], "to": "timestamp[us, Europe/Berlin]"}),
+            json!({"case": [[{"col": "a"}, {"col": "b"}]], "else": null}),
+            json!({"case": [[{"col": "a"}, {"col": "b"}]], "else": {"col": "c"}}),
+            json!({"fn": "in", "args": [{"col": "a"}, {"lit": 1, "type": "i64"}]}),
+        ] {
+            let expr = parse(value.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&expr).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn every_function_comes_back() {
+        for (function, name, least, _) in FUNCTIONS {
+            let args = vec![json!({"col": "a"}); least];
+            let expr = parse(json!({"fn": name, "args": args})).unwrap();
+            assert!(expr.calls(function));
+            assert_eq!(Function::named(function.name()), Ok(function));
+        }
+    }
+
+    #[test]
+    fn what_is_no_expression_is_refused() {
+        for (value, said) in [
+            (json!({"fn": "sqrt", "args": []}), "unknown function \"sqrt\""),
+            (json!({"fn": "eq", "args": [{"col": "a"}]}), "eq cannot take 1 arguments"),
+            (json!({"col": "a", "lit": 1}), "an expression is one of"),
+            (json!({"colum": "a"}), "unknown field"),
+            (json!({"case": []}), "an expression is one of"),
+            (json!({"lit": "x", "type": "i64"}), "\"x\" is not a literal of type i64"),
+        ] {
+            let error = parse(value).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn columns_are_found_everywhere_in_order() {
+        let expr = parse(json!({"case": [[
+            {"fn": "gt", "args": [{"col": "a"}, {"col": "b"}]},
+            {"fn": "cast", "args": [{"col": "c"}], "to": "i64"}
+        ]], "else": {"col": "a"}}))
+        .unwrap();
+        assert_eq!(expr.columns().collect::<Vec<_>>(), ["a", "b", "c", "a"]);
+    }
+}

@@ -1,0 +1,129 @@
+//! Fate: what became of each row. Nothing vanishes: at every moment and for every operator
+//! `rows_in = counted + late + invalid + filtered + in_gap`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::block::Origin;
+use crate::time::Micros;
+
+/// Why a row is in the late or in the invalid table: a closed list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Every window of the row has closed.
+    Late,
+    /// Some windows of the row have closed; others took it.
+    LateWindow,
+    /// The row touches a session that has fired.
+    SessionClosed,
+    /// The event time is null.
+    NullTime,
+    /// The event time does not fit 64-bit microseconds.
+    TimeOutOfRange,
+    /// The event time is too far ahead of the recorded arrival.
+    Future,
+    /// A window of the row would end beyond 64-bit microseconds.
+    WindowOutOfRange,
+    /// An expression overflows in this row.
+    Overflow,
+    /// A sum does not fit its column, which is null.
+    SumOverflow,
+}
+
+impl Reason {
+    /// The word in the tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Late => "late",
+            Reason::LateWindow => "late_window",
+            Reason::SessionClosed => "session_closed",
+            Reason::NullTime => "null_time",
+            Reason::TimeOutOfRange => "time_out_of_range",
+            Reason::Future => "future",
+            Reason::WindowOutOfRange => "window_out_of_range",
+            Reason::Overflow => "overflow",
+            Reason::SumOverflow => "sum_overflow",
+        }
+    }
+
+    /// Whether the row goes to the late table; the others go to the invalid one.
+    pub fn is_late(self) -> bool {
+        match self {
+            Reason::Late | Reason::LateWindow | Reason::SessionClosed => true,
+            Reason::NullTime
+            | Reason::TimeOutOfRange
+            | Reason::Future
+            | Reason::WindowOutOfRange
+            | Reason::Overflow
+            | Reason::SumOverflow => false,
+        }
+    }
+}
+
+/// One line of the late or the invalid table.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Why.
+    pub reason: Reason,
+    /// Which operator says so.
+    pub node: u32,
+    /// When, in order of arrival.
+    pub seq: u64,
+    /// Which row.
+    pub origin: Origin,
+    /// Which window, `[start, end)`, where there is one.
+    pub window: Option<(Micros, Micros)>,
+    /// How many windows.
+    pub windows: i64,
+    /// By how much, in microseconds.
+    pub late_by: Option<Micros>,
+}
+
+impl Record {
+    /// A line about a row itself.
+    pub fn row(reason: Reason, node: u32, seq: u64, origin: Origin) -> Record {
+        Record { reason, node, seq, origin, window: None, windows: 0, late_by: None }
+    }
+}
+
+/// The counters of one operator; all but `late_windows`, `fired` and `nan` count rows that came in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Rows that came in.
+    pub rows_in: u64,
+    /// Rows that count in what comes out.
+    pub counted: u64,
+    /// Rows behind the watermark.
+    pub late: u64,
+    /// Rows that cannot be used.
+    pub invalid: u64,
+    /// Rows that a filter left out.
+    pub filtered: u64,
+    /// Rows between windows.
+    pub in_gap: u64,
+    /// Pairs of row and window in which the row came late.
+    pub late_windows: u64,
+    /// Rows that were fired.
+    pub fired: u64,
+    /// Arguments that were skipped as not a number.
+    pub nan: u64,
+}
+
+impl Counters {
+    /// Adds another's counts.
+    pub fn add(&mut self, other: &Counters) {
+        self.rows_in += other.rows_in;
+        self.counted += other.counted;
+        self.late += other.late;
+        self.invalid += other.invalid;
+        self.filtered += other.filtered;
+        self.in_gap += other.in_gap;
+        self.late_windows += other.late_windows;
+        self.fired += other.fired;
+        self.nan += other.nan;
+    }
+
+    /// Whether every row is accounted for.
+    pub fn reconcile(&self) -> bool {
+        self.rows_in == self.counted + self.late + self.invalid + self.filtered + self.in_gap
+    }
+}

@@ -1,0 +1,37 @@
+//! muntin computes windowed features and rules over streams of Arrow record batches.
+//!
+//! The modules below stand in the order of the data; each uses only those above it.
+//!
+//! ```text
+//! source ─▶ decode ─▶ watermark ─▶ assign ─▶ aggregate ─▶ fire ─▶ rules ─▶ sink
+//! ```
+//!
+//! Invariants, also of absence:
+//! - `assign` holds no state; nothing but a slot does, and a slot has one owner.
+//! - Only `exchange` knows of threads; there is no lock and no atomic in the core.
+//! - No module reads a wall clock, draws a random number that a result depends on, or does I/O.
+//! - Only `engine` knows the order of the stages; only `py` knows Python.
+//! - Predicates on times decide; what happens to be in memory does not.
+
+pub mod time;
+pub mod error;
+pub mod schema;
+pub mod expr;
+pub mod plan;
+pub mod aggregate;
+pub mod block;
+pub mod fate;
+pub mod watermark;
+pub mod assign;
+pub mod state;
+pub mod graph;
+pub mod decode;
+pub mod chunk;
+pub mod exchange;
+pub mod fire;
+pub mod operator;
+pub mod ledger;
+pub mod engine;
+pub mod snapshot;
+#[cfg(feature = "python")]
+mod py;

@@ -1,0 +1,451 @@
+//! Tumbling and hopping windows: rows go to panes, windows are fired from panes.
+//!
+//! With one firing a window, all rows of a block are applied first and the windows that the clock
+//! closes are fired then: an accepted row always came before the row that closes its window. A row
+//! whose window has fired already (allowed lateness with revisions, or `emit="each"`) is applied
+//! alone, after all that was due before it.
+
+use std::collections::HashSet;
+
+use super::keyed::{Kit, Part, Slot, Task};
+use super::windowed::{SlotOut, Windowed};
+use crate::aggregate::Hot;
+use crate::assign::{Place, Reach, Windows};
+use crate::error::{Error, Result};
+use crate::fate::{Reason, Record};
+use crate::fire::FiredRow;
+use crate::plan::{self, Emit};
+use crate::state::saved::Saving;
+use crate::state::{KeyColumns, Panes, Saved};
+use crate::time::{Micros, NEVER};
+use crate::watermark::{Clock, bound};
+
+/// The verb.
+#[derive(Debug)]
+pub struct AlignedWindows {
+    windows: Windows,
+    lateness: Micros,
+    /// By how much the close of a window waits behind its end.
+    wait: Micros,
+    /// Whether accepted late rows fire again.
+    revises: bool,
+    emit: Emit,
+}
+
+/// The panes of one slot, and scratch space of one number a key.
+#[derive(Debug)]
+pub struct PaneSlot {
+    panes: Panes,
+    place_of: Vec<u32>,
+}
+
+impl Slot for PaneSlot {
+    fn keys(&self) -> usize {
+        self.panes.keys.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.panes.bytes() + self.place_of.capacity() * 4
+    }
+}
+
+/// Rows on their way into one pane.
+#[derive(Default)]
+struct Pending {
+    pane: u32,
+    into: Vec<u32>,
+    pick: Vec<u32>,
+}
+
+impl AlignedWindows {
+    /// The verb with a plan's parameters.
+    pub fn new(plan: &plan::Aligned) -> AlignedWindows {
+        let windows = Windows::new(plan.size, plan.every.unwrap_or(plan.size), plan.offset);
+        let (lateness, emit) = (plan.allowed_lateness, plan.emit);
+        let wait = if plan.revisions { 0 } else { lateness };
+        let revises = emit == Emit::Each || (plan.revisions && lateness > 0);
+        AlignedWindows { windows, lateness, wait, revises, emit }
+    }
+
+    /// How far back a window's row can depend on panes before the window.
+    fn before(&self) -> Micros {
+        match self.emit {
+            Emit::Changed => self.windows.every,
+            Emit::Final | Emit::Each => 0,
+        }
+    }
+
+    /// The pane of a row and the first window that takes it, or what becomes of it instead.
+    fn judge(&self, task: &Task<'_>, row: u32, limit: Micros, out: &mut SlotOut) -> Option<Judged> {
+        let (time, ..) = task.row(row);
+        let reach = match self.windows.place(time) {
+            Place::Pane(reach) => reach,
+            Place::Gap => {
+                out.counters.in_gap += 1;
+                return None;
+            }
+            Place::OutOfRange => {
+                out.counters.invalid += 1;
+                out.records.push(task.record(Reason::WindowOutOfRange, row));
+                return None;
+            }
+        };
+        let from = self.windows.accepting(&reach, limit, self.lateness);
+        match from {
+            Some(from) if from == reach.first_end => out.counters.counted += 1,
+            Some(from) => {
+                out.counters.counted += 1;
+                self.record(task, row, &reach, from - self.windows.every, limit, out);
+            }
+            None => {
+                out.counters.late += 1;
+                self.record(task, row, &reach, reach.last_end, limit, out);
+            }
+        }
+        from.map(|from| Judged { reach, from })
+    }
+
+    /// Notes the windows up to `end` for which a row came late.
+    fn record(
+        &self,
+        task: &Task<'_>,
+        row: u32,
+        reach: &Reach,
+        end: Micros,
+        limit: Micros,
+        out: &mut SlotOut,
+    ) {
+        let windows = (end - reach.first_end) / self.windows.every + 1;
+        out.counters.late_windows += windows as u64;
+        let reason = if end == reach.last_end { Reason::Late } else { Reason::LateWindow };
+        out.records.push(Record {
+            window: Some((end - self.windows.size, end)),
+            windows,
+            late_by: Some(limit.saturating_sub(end.saturating_add(self.lateness))),
+            ..task.record(reason, row)
+        });
+    }
+
+    fn flush(&self, kit: &Kit, slot: &mut PaneSlot, task: &Task<'_>, pending: &mut Pending) {
+        if pending.pick.is_empty() {
+            return;
+        }
+        let marks = &task.block.marks;
+        let hot = slot.panes.hot_mut(pending.pane);
+        kit.layout.update_rows(
+            hot,
+            &pending.into,
+            task.columns,
+            &pending.pick,
+            &marks.time,
+            &marks.seq,
+        );
+        pending.into.clear();
+        pending.pick.clear();
+    }
+
+    /// Closes the windows that the clock has reached at `upto`.
+    fn close(&self, kit: &Kit, slot: &mut PaneSlot, clock: &Clock, upto: Micros, out: &mut SlotOut) {
+        if upto <= slot.panes.closed {
+            return;
+        }
+        let open_from = match slot.panes.closed {
+            NEVER => None,
+            closed => closed.saturating_sub(self.wait).checked_add(1),
+        };
+        let mut next = match open_from {
+            None => slot.panes.next_from(Micros::MIN).and_then(|at| self.first_end(at.0)),
+            Some(time) => self.windows.end_at_or_after(time),
+        };
+        while let Some(end) = next {
+            let Some((start, _)) = slot.panes.next_from(end.saturating_sub(self.windows.size)) else {
+                break;
+            };
+            if start >= end {
+                next = self.first_end(start).filter(|&later| later > end);
+                continue;
+            }
+            if end.saturating_add(self.wait) > upto {
+                break;
+            }
+            if self.emit != Emit::Each {
+                let trigger = clock.reached(end.saturating_add(self.wait)).unwrap_or(0);
+                self.fire(kit, slot, end, trigger, out);
+            }
+            next = end.checked_add(self.windows.every);
+        }
+        slot.panes.closed = upto;
+    }
+
+    fn first_end(&self, time: Micros) -> Option<Micros> {
+        match self.windows.place(time) {
+            Place::Pane(reach) => Some(reach.first_end),
+            Place::Gap | Place::OutOfRange => None,
+        }
+    }
+
+    /// Fires the window that ends at `end`, for all keys.
+    fn fire(&self, kit: &Kit, slot: &mut PaneSlot, end: Micros, trigger: u64, out: &mut SlotOut) {
+        let start = end - self.windows.size;
+        let row = FiredRow { trigger, end, start, last: 0, revision: 0, touch: (0, 0) };
+        let held = || slot.panes.between(start, end).filter(|pane| pane.at.1 <= end);
+        let changed = (self.emit == Emit::Changed).then(|| self.changed(slot, end));
+        let mut several = held().skip(1).peekable();
+        if several.peek().is_none() && changed.is_none() {
+            drop(several);
+            let Some(pane) = held().next() else { return };
+            out.fired.ids.extend(&pane.ids);
+            out.fired.rows.resize(out.fired.rows.len() + pane.ids.len(), row);
+            answers(kit, &pane.hot, out);
+            return;
+        }
+        drop(several);
+        let (merged, ids) = self.merge(kit, slot, end);
+        let keep: Vec<u32> = (0..ids.len() as u32)
+            .filter(|&i| changed.as_ref().is_none_or(|set| set.contains(&ids[i as usize])))
+            .collect();
+        out.fired.ids.extend(keep.iter().map(|&i| ids[i as usize]));
+        out.fired.rows.resize(out.fired.rows.len() + keep.len(), row);
+        for (j, column) in out.fired.answers.iter_mut().enumerate() {
+            keep.iter().for_each(|&i| column.push(kit.layout.evaluate(&merged, i, j)));
+        }
+    }
+
+    /// Puts the panes of a window together: one row a key, in order of first touch pane by pane.
+    fn merge(&self, kit: &Kit, slot: &mut PaneSlot, end: Micros) -> (Hot, Vec<u32>) {
+        let PaneSlot { panes, place_of } = slot;
+        place_of.resize(panes.keys.capacity(), 0);
+        let mut merged = kit.layout.hot();
+        let mut ids: Vec<u32> = Vec::new();
+        let held: Vec<_> =
+            panes.between(end - self.windows.size, end).filter(|pane| pane.at.1 <= end).collect();
+        for group in held.chunk_by(|a, b| a.at.0 == b.at.0) {
+            let mut touched: Vec<(u64, usize, u32)> = Vec::new();
+            for (p, pane) in group.iter().enumerate() {
+                touched.extend(pane.first.iter().enumerate().map(|(i, &seq)| (seq, p, i as u32)));
+            }
+            if group.len() > 1 {
+                touched.sort_unstable();
+            }
+            for (_, p, entry) in touched {
+                let id = group[p].ids[entry as usize];
+                let place = &mut place_of[id as usize];
+                if *place == 0 {
+                    ids.push(id);
+                    *place = merged.push() + 1;
+                }
+                kit.layout.merge(&mut merged, *place - 1, &group[p].hot, entry);
+            }
+        }
+        ids.iter().for_each(|&id| place_of[id as usize] = 0);
+        (merged, ids)
+    }
+
+    /// Keys of which rows entered or left since the window before.
+    fn changed(&self, slot: &PaneSlot, end: Micros) -> HashSet<u32> {
+        let Windows { size, every, .. } = self.windows;
+        let held = |at: (Micros, Micros), end: Micros| {
+            at.1 <= end && at.0 >= end.saturating_sub(size) && at.0 < end
+        };
+        let panes = slot.panes.between(end.saturating_sub(size).saturating_sub(every), end);
+        panes
+            .filter(|pane| held(pane.at, end) != held(pane.at, end - every))
+            .flat_map(|pane| pane.ids.iter().copied())
+            .collect()
+    }
+
+    /// Fires the windows of one key again, or for the first time, because of one row.
+    fn fire_again(
+        &self,
+        kit: &Kit,
+        slot: &mut PaneSlot,
+        id: u32,
+        ends: &[(Micros, bool)],
+        trigger: u64,
+        out: &mut SlotOut,
+    ) {
+        for &(end, fired_before) in ends {
+            let start = end - self.windows.size;
+            let mut one = kit.layout.hot();
+            let row = one.push();
+            let mut touch = (Micros::MAX, u64::MAX);
+            for (pane, entry) in slot.panes.entries_of(id) {
+                if pane.at.1 <= end && start <= pane.at.0 && pane.at.0 < end {
+                    kit.layout.merge(&mut one, row, &pane.hot, entry);
+                    touch = touch.min((pane.at.0, pane.first[entry as usize]));
+                }
+            }
+            let revisions = slot.panes.revisions.entry(end).or_default();
+            let revision = if fired_before {
+                let known = revisions.entry(id).or_default();
+                *known += 1;
+                *known
+            } else {
+                0
+            };
+            out.fired.ids.push(id);
+            out.fired.rows.push(FiredRow { trigger, end, start, last: 0, revision, touch });
+            answers(kit, &one, out);
+        }
+    }
+}
+
+/// A row's pane, and the end of the first window that takes it.
+struct Judged {
+    reach: Reach,
+    from: Micros,
+}
+
+fn answers(kit: &Kit, hot: &Hot, out: &mut SlotOut) {
+    for (j, column) in out.fired.answers.iter_mut().enumerate() {
+        (0..hot.len() as u32).for_each(|row| column.push(kit.layout.evaluate(hot, row, j)));
+    }
+}
+
+impl Windowed for AlignedWindows {
+    type Slot = PaneSlot;
+
+    fn slot(&self, kit: &Kit) -> PaneSlot {
+        PaneSlot { panes: Panes::new(&kit.layout), place_of: vec![] }
+    }
+
+    fn due(&self, slot: &PaneSlot, clock: Micros) -> bool {
+        clock > slot.panes.closed && !slot.panes.is_empty()
+    }
+
+    fn apply(
+        &self,
+        kit: &Kit,
+        slot: &mut PaneSlot,
+        task: &Task<'_>,
+        out: &mut SlotOut,
+    ) -> Result<()> {
+        let mut cursor = task.clock.cursor();
+        let mut pending = Pending::default();
+        for &row in task.rows {
+            let (_, seq, judge) = task.row(row);
+            let before = cursor.before(seq);
+            let Some(judged) = self.judge(task, row, bound(judge, before), out) else { continue };
+            let again = self.revises && (self.emit == Emit::Each || judged.from <= before);
+            if again {
+                self.flush(kit, slot, task, &mut pending);
+                self.close(kit, slot, task.clock, before, out);
+            }
+            let id = slot.panes.key(task.keys, row as usize);
+            let ends = if again { self.fired_ends(slot, id, &judged, before) } else { vec![] };
+            let pane = slot.panes.pane((judged.reach.start, judged.from));
+            if pane != pending.pane {
+                self.flush(kit, slot, task, &mut pending);
+                pending.pane = pane;
+            }
+            pending.into.push(slot.panes.entry(pane, id, seq));
+            pending.pick.push(row);
+            if again {
+                self.flush(kit, slot, task, &mut pending);
+                self.fire_again(kit, slot, id, &ends, seq, out);
+            }
+        }
+        self.flush(kit, slot, task, &mut pending);
+        let now = task.clock.end();
+        self.close(kit, slot, task.clock, now, out);
+        out.fired.keys = slot.panes.keys.columns(&out.fired.ids, &kit.folding.key_types)?;
+        let dead = |end: Micros| end.saturating_add(self.lateness) <= now;
+        slot.panes.reclaim(|start| match self.windows.place(start) {
+            Place::Pane(reach) => dead(reach.last_end.saturating_add(self.before())),
+            Place::Gap | Place::OutOfRange => true,
+        });
+        slot.panes.revisions.retain(|&end, _| !dead(end));
+        Ok(())
+    }
+
+    fn delay(&self) -> Micros {
+        self.lateness
+    }
+
+    fn save(&self, kit: &Kit, slot: &PaneSlot) -> Result<Vec<Part>> {
+        let panes = &slot.panes;
+        let mut ids = Vec::new();
+        let (mut start, mut from, mut first, mut state) = (vec![], vec![], vec![], vec![]);
+        for pane in panes.iter() {
+            for (entry, &id) in pane.ids.iter().enumerate() {
+                ids.push(id);
+                start.push(pane.at.0);
+                from.push(pane.at.1);
+                first.push(pane.first[entry]);
+                let mut bytes = Vec::new();
+                kit.layout.save(&pane.hot, entry as u32, &mut bytes);
+                state.push(bytes);
+            }
+        }
+        let saved = Saving::default()
+            .columns("key", panes.keys.columns(&ids, &kit.folding.key_types)?)
+            .i64("start", start)
+            .i64("from", from)
+            .u64("first", first)
+            .binary("state", &state)
+            .done()?;
+        let mut again: Vec<(Micros, u32, i64)> = Vec::new();
+        for (&end, keys) in &panes.revisions {
+            again.extend(keys.iter().map(|(&id, &count)| (end, id, count)));
+        }
+        again.sort_unstable();
+        let ids: Vec<u32> = again.iter().map(|each| each.1).collect();
+        let again = Saving::default()
+            .columns("key", panes.keys.columns(&ids, &kit.folding.key_types)?)
+            .i64("end", again.iter().map(|each| each.0).collect())
+            .i64("count", again.iter().map(|each| each.2).collect())
+            .done()?;
+        let closed = Saving::default().i64("closed", vec![panes.closed]).done()?;
+        Ok(vec![("panes", saved), ("revisions", again), ("closed", closed)])
+    }
+
+    fn load(&self, kit: &Kit, slot: &mut PaneSlot, part: &str, saved: &Saved) -> Result<()> {
+        let panes = &mut slot.panes;
+        match part {
+            "closed" => panes.closed = saved.i64("closed")?.first().copied().unwrap_or(NEVER),
+            "panes" => {
+                let keys = saved.columns("key", &kit.folding.key_types)?;
+                let keys = KeyColumns::new(&keys, saved.len())?;
+                let (start, from) = (saved.i64("start")?, saved.i64("from")?);
+                let (first, state) = (saved.u64("first")?, saved.binary("state")?);
+                for row in 0..saved.len() {
+                    let id = panes.key(&keys, row);
+                    let pane = panes.pane((start[row], from[row]));
+                    let entry = panes.entry(pane, id, first[row]);
+                    kit.layout.load(panes.hot_mut(pane), entry, state.value(row))?;
+                }
+            }
+            "revisions" => {
+                let keys = saved.columns("key", &kit.folding.key_types)?;
+                let keys = KeyColumns::new(&keys, saved.len())?;
+                let (end, count) = (saved.i64("end")?, saved.i64("count")?);
+                for row in 0..saved.len() {
+                    let id = panes.key(&keys, row);
+                    panes.revisions.entry(end[row]).or_default().insert(id, count[row]);
+                }
+            }
+            other => return Err(Error::Snapshot(format!("a window has no part \"{other}\""))),
+        }
+        Ok(())
+    }
+}
+
+impl AlignedWindows {
+    /// The windows that fire at once with a row, and whether each has fired for its key before.
+    fn fired_ends(
+        &self,
+        slot: &PaneSlot,
+        id: u32,
+        judged: &Judged,
+        before: Micros,
+    ) -> Vec<(Micros, bool)> {
+        let fires = |end: &Micros| self.emit == Emit::Each || *end <= before;
+        let held = |end: Micros| {
+            let start = end - self.windows.size;
+            let mut entries = slot.panes.entries_of(id);
+            entries.any(|(pane, _)| pane.at.1 <= end && start <= pane.at.0 && pane.at.0 < end)
+        };
+        let ends = self.windows.ends(judged.from, judged.reach.last_end).filter(fires);
+        ends.map(|end| (end, held(end))).collect()
+    }
+}

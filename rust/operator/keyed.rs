@@ -1,0 +1,304 @@
+//! What all keyed verbs share: arguments and keys of a block, routing, one slot a range, snapshots.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_buffer::BooleanBuffer;
+
+use crate::aggregate::{AnswerColumn, Column, Layout};
+use crate::block::Block;
+use crate::error::Result;
+use crate::exchange::{self, Routed};
+use crate::fate::{Counters, Reason, Record};
+use crate::graph::{Fold, Folding, Formula};
+use crate::state::{KeyColumns, RANGES, Saved};
+use crate::time::Micros;
+use crate::watermark::Clock;
+
+/// The state of one range of keys.
+pub trait Slot: Send + Sync {
+    /// Number of keys.
+    fn keys(&self) -> usize;
+    /// Memory in bytes, about.
+    fn bytes(&self) -> usize;
+}
+
+/// What a slot gets to work on.
+#[derive(Debug)]
+pub struct Task<'a> {
+    /// Rows of the block that are this slot's, in order.
+    pub rows: &'a [u32],
+    /// The block.
+    pub block: &'a Block,
+    /// Its keys.
+    pub keys: &'a KeyColumns,
+    /// The arguments of each aggregate.
+    pub columns: &'a [Column],
+    /// The operator's clock over this step.
+    pub clock: &'a Clock,
+    /// The operator's number.
+    pub node: u32,
+}
+
+impl Task<'_> {
+    /// The time, `seq` and judge of a row.
+    pub fn row(&self, row: u32) -> (Micros, u64, Micros) {
+        let marks = &self.block.marks;
+        let row = row as usize;
+        (marks.time[row], marks.seq[row], marks.judge[row])
+    }
+
+    /// A record about a row.
+    pub fn record(&self, reason: Reason, row: u32) -> Record {
+        let marks = &self.block.marks;
+        Record::row(reason, self.node, marks.seq[row as usize], marks.origin[row as usize])
+    }
+}
+
+/// The aggregates of a verb, ready to run.
+#[derive(Debug)]
+pub struct Kit {
+    /// Keys, arguments, conditions.
+    pub folding: Folding,
+    /// The accumulators.
+    pub layout: Layout,
+}
+
+/// A block, with all that its rows bring to a keyed verb.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The keys.
+    pub keys: KeyColumns,
+    /// The arguments of each aggregate.
+    pub columns: Vec<Column>,
+    /// The rows that can be used.
+    pub rows: Vec<u32>,
+    /// The others.
+    pub invalid: Vec<Record>,
+    /// Arguments that are not a number.
+    pub nan: u64,
+}
+
+impl Kit {
+    /// Aggregates of a window.
+    pub fn new(folding: Folding) -> Result<Kit> {
+        let aggregates: Result<Vec<_>> = folding.aggregates.iter().map(Fold::build).collect();
+        let layout = Layout::new(aggregates?);
+        Ok(Kit { folding, layout })
+    }
+
+    /// Empty columns for the answers.
+    pub fn answers(&self) -> Vec<AnswerColumn> {
+        self.layout.output_types().map(|data_type| AnswerColumn::new(data_type, 0)).collect()
+    }
+
+    /// Keys and arguments of a block; rows whose expressions overflow are set aside.
+    pub fn prepare(&self, block: &Block, node: u32) -> Result<Prepared> {
+        let by: Vec<ArrayRef> = self.folding.by.iter().map(|&at| block.columns[at].clone()).collect();
+        let keys = KeyColumns::new(&by, block.len())?;
+        let mut bad: Option<BooleanBuffer> = None;
+        let mut columns = Vec::with_capacity(self.folding.aggregates.len());
+        for fold in &self.folding.aggregates {
+            let (column, overflow) = argument(fold, block)?;
+            columns.push(column);
+            bad = either(bad, overflow);
+        }
+        let good = |row: &u32| bad.as_ref().is_none_or(|bad| !bad.value(*row as usize));
+        let rows: Vec<u32> = (0..block.len() as u32).filter(good).collect();
+        let invalid = bad.iter().flat_map(|bad| bad.set_indices().collect::<Vec<_>>());
+        let marks = &block.marks;
+        let invalid = invalid
+            .map(|row| Record::row(Reason::Overflow, node, marks.seq[row], marks.origin[row]))
+            .collect();
+        let nan = self.layout.nans(&columns, &rows);
+        Ok(Prepared { keys, columns, rows, invalid, nan })
+    }
+}
+
+fn either(a: Option<BooleanBuffer>, b: Option<BooleanBuffer>) -> Option<BooleanBuffer> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(&a | &b),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The argument of an aggregate, and the rows in which it overflows.
+fn argument(fold: &Fold, block: &Block) -> Result<(Column, Option<BooleanBuffer>)> {
+    let mut bad = None;
+    let filter = match &fold.filter {
+        Some(filter) => {
+            let (keep, overflow) = filter.test(block)?;
+            bad = overflow;
+            Some(BooleanArray::new(keep, None))
+        }
+        None => None,
+    };
+    let argument = match &fold.argument {
+        Some(argument) => {
+            let (array, overflow) = argument.eval(block)?;
+            let overflow = match (&filter, overflow) {
+                (Some(filter), Some(overflow)) => Some(filter.values() & &overflow),
+                (_, overflow) => overflow,
+            };
+            bad = either(bad, overflow);
+            Some(array)
+        }
+        None => None,
+    };
+    Ok((Column::from_array(argument.as_ref(), filter.as_ref(), block.len())?, bad))
+}
+
+impl Formula {
+    /// The values for a block's rows, and the rows in which it overflows.
+    pub fn eval(&self, block: &Block) -> Result<(ArrayRef, Option<BooleanBuffer>)> {
+        if let Some(at) = self.typed.as_column() {
+            return Ok((block.columns[at].clone(), None));
+        }
+        let done = block.with_rows(self.arrival, |rows| self.typed.eval(rows))?;
+        let array = done.array;
+        debug_assert_eq!(array.len(), block.len());
+        Ok((array, done.overflow.filter(|bits| bits.count_set_bits() > 0)))
+    }
+
+    /// The rows for which it is true, and the rows in which it overflows.
+    pub fn test(&self, block: &Block) -> Result<(BooleanBuffer, Option<BooleanBuffer>)> {
+        let (keep, overflow) = block.with_rows(self.arrival, |rows| self.typed.test(rows))?;
+        Ok((keep, overflow.filter(|bits| bits.count_set_bits() > 0)))
+    }
+}
+
+/// The slots of an operator, one for each range in which there ever was a key.
+#[derive(Debug)]
+pub struct Slots<S> {
+    slots: Vec<Option<S>>,
+    changed: [u64; RANGES],
+}
+
+impl<S: Slot> Default for Slots<S> {
+    fn default() -> Slots<S> {
+        Slots { slots: (0..RANGES).map(|_| None).collect(), changed: [0; RANGES] }
+    }
+}
+
+impl<S: Slot> Slots<S> {
+    /// Runs `work` on each slot that has rows or for which `due` holds, one owner each.
+    pub fn run<T: Send>(
+        &mut self,
+        routed: &Routed,
+        threads: usize,
+        epoch: u64,
+        new: impl Fn() -> S,
+        due: impl Fn(&S) -> bool,
+        work: impl Fn(&mut S, &[u32]) -> Result<T> + Sync,
+    ) -> Result<Vec<(usize, T)>> {
+        let mut busy = Vec::new();
+        for (range, slot) in self.slots.iter_mut().enumerate() {
+            let has_rows = !routed.of(range).is_empty();
+            if has_rows && slot.is_none() {
+                *slot = Some(new());
+            }
+            if let Some(slot) = slot.as_mut().filter(|slot| has_rows || due(slot)) {
+                self.changed[range] = epoch;
+                busy.push((range, slot));
+            }
+        }
+        exchange::run(threads, routed.len(), busy, |range, slot| work(slot, routed.of(range)))
+    }
+
+    /// The slot of a range, made if it is not there.
+    pub fn get_or_insert(&mut self, range: usize, new: impl FnOnce() -> S) -> &mut S {
+        self.slots[range].get_or_insert_with(new)
+    }
+
+    /// The slot of a range.
+    pub fn get(&self, range: usize) -> Option<&S> {
+        self.slots[range].as_ref()
+    }
+
+    /// The slot of a range, made if it is not there, to change it in this epoch.
+    pub fn touch(&mut self, range: usize, epoch: u64, new: impl FnOnce() -> S) -> &mut S {
+        self.changed[range] = epoch;
+        self.get_or_insert(range, new)
+    }
+
+    /// All slots, to change them without that being news for a snapshot.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut S> {
+        self.slots.iter_mut().flatten()
+    }
+
+    /// Number of keys in all slots.
+    pub fn keys(&self) -> usize {
+        self.slots.iter().flatten().map(Slot::keys).sum()
+    }
+
+    /// Memory of all slots in bytes, about.
+    pub fn bytes(&self) -> usize {
+        self.slots.iter().flatten().map(Slot::bytes).sum()
+    }
+
+    /// What changed after epoch `since`, with the epoch of each slot's last change.
+    pub fn save(&self, since: u64, save: impl Fn(&S) -> Result<Vec<Part>>) -> Result<Vec<Piece>> {
+        let mut pieces = Vec::new();
+        for (range, slot) in self.slots.iter().enumerate() {
+            let epoch = self.changed[range];
+            if let Some(slot) = slot.as_ref().filter(|_| epoch > since || since == 0) {
+                for (part, saved) in save(slot)? {
+                    pieces.push(Piece { range, part: part.to_string(), epoch, saved });
+                }
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// Puts saved slots in place.
+    pub fn load(
+        &mut self,
+        pieces: &[Piece],
+        new: impl Fn() -> S,
+        load: impl Fn(&mut S, &str, &Saved) -> Result<()>,
+    ) -> Result<()> {
+        for piece in pieces {
+            self.changed[piece.range] = piece.epoch;
+            load(self.slots[piece.range].get_or_insert_with(&new), &piece.part, &piece.saved)?;
+        }
+        Ok(())
+    }
+}
+
+/// A named part of a slot.
+pub type Part = (&'static str, Saved);
+
+/// A part of a slot, with where it belongs: what becomes a chunk.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// Range of the keys.
+    pub range: usize,
+    /// Which part of the slot.
+    pub part: String,
+    /// When the slot last changed.
+    pub epoch: u64,
+    /// Its content.
+    pub saved: Saved,
+}
+
+/// What a step of an operator needs beside its rows, and where it puts what is not output.
+#[derive(Debug)]
+pub struct Context {
+    /// How many threads may work.
+    pub threads: usize,
+    /// Number of this step.
+    pub epoch: u64,
+    /// Late and invalid rows of this step.
+    pub records: Vec<Record>,
+}
+
+impl Context {
+    /// Books what a slot or a check set aside.
+    pub fn book(&mut self, counters: &mut Counters, more: Counters, records: Vec<Record>) {
+        counters.add(&more);
+        self.records.extend(records);
+    }
+}
+
+/// Shares a block with its clock.
+pub type Flow = (Arc<Block>, Arc<Clock>);

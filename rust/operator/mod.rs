@@ -1,0 +1,111 @@
+//! Operators: one file a verb. An operator takes a block and its clock and gives the block and the
+//! clock of what comes out; its state lies in slots, one owner each.
+//!
+//! # A new window
+//! 1. Its arithmetic, if it has any, in `assign/`; its parameters as a variant of [`crate::plan::Node`].
+//! 2. One file here with a slot and an impl of [`Windowed`] (rows come out when it closes) or of
+//!    [`Operator`] (anything else).
+//! 3. Its arm in [`build`]; the compiler points at the other places that must know the variant.
+
+pub mod keyed;
+pub mod stateless;
+pub mod windowed;
+pub mod aligned;
+pub mod session;
+pub mod silent;
+pub mod running;
+pub mod sliding;
+pub mod reorder;
+pub mod rule;
+pub mod alert;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use arrow_array::{BooleanArray, RecordBatch};
+
+pub use keyed::{Context, Flow, Piece};
+pub use windowed::Windowed;
+
+use crate::block::Block;
+use crate::error::Result;
+use crate::fate::Counters;
+use crate::graph::{TypedNode, Verb};
+use crate::plan::Answering;
+use crate::time::Micros;
+
+/// A rule whose verdict is computed elsewhere, once a batch: a Python callable.
+pub trait Mask: Send + Sync {
+    /// The rule's name, for messages.
+    fn name(&self) -> &str;
+    /// One verdict a row; a null one does not fire.
+    fn mask(&self, batch: &RecordBatch) -> Result<BooleanArray>;
+}
+
+/// One verb at work.
+pub trait Operator: Send + Sync + Debug {
+    /// Takes in what came from upstream in one step; gives what goes on.
+    fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow>;
+
+    /// What [`Operator::run`] would give for a row, without counting it; windows give nothing.
+    fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>>;
+
+    /// What became of its rows.
+    fn counters(&self) -> &Counters;
+
+    /// Number of keys that it remembers.
+    fn keys(&self) -> usize {
+        0
+    }
+
+    /// Memory of its state in bytes, about.
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    /// The clock of its input after the last step, [`crate::time::NEVER`] before the first.
+    fn clock(&self) -> Micros;
+
+    /// The state of slots that changed after epoch `since`.
+    fn save(&self, since: u64) -> Result<Vec<Piece>>;
+
+    /// Takes over saved state, counters and clock; called before the first step.
+    fn load(&mut self, pieces: &[Piece], counters: Counters, clock: Micros) -> Result<()>;
+}
+
+/// The operator for a typed verb.
+pub fn build(node: TypedNode, number: u32) -> Result<Box<dyn Operator>> {
+    let TypedNode { schema, zone, revisions, verb, .. } = node;
+    let shape = |last: bool| crate::fire::Shape {
+        schema: schema.clone(),
+        zone: zone.clone(),
+        last,
+        revision: revisions,
+    };
+    Ok(match verb {
+        Verb::Input(_) => Box::new(stateless::Passing::new(number)),
+        Verb::Filter(condition) => Box::new(stateless::Filter::new(condition, number)),
+        Verb::Project(columns) => Box::new(stateless::Project::new(columns, schema, number)),
+        Verb::Union(sides) => Box::new(stateless::Union::new(sides, schema, number)),
+        Verb::Aligned(plan, folding) => {
+            let verb = aligned::AlignedWindows::new(&plan);
+            Box::new(windowed::Windows::new(verb, folding, shape(false), number)?)
+        }
+        Verb::Session(plan, folding) => {
+            let verb = session::Sessions::new(&plan);
+            Box::new(windowed::Windows::new(verb, folding, shape(true), number)?)
+        }
+        Verb::Silent(plan, folding) => {
+            let verb = silent::Silence::new(&plan, &folding)?;
+            Box::new(windowed::Windows::new(verb, folding, shape(true), number)?)
+        }
+        Verb::Sliding(plan, folding) => {
+            let answers = plan.emit;
+            let inner = sliding::SlidingWindows::new(&plan, folding, schema, number)?;
+            match answers {
+                Answering::Arrival => Box::new(inner),
+                Answering::Watermark => Box::new(reorder::Reorder::new(inner, number)),
+            }
+        }
+    })
+}

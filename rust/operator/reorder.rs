@@ -1,0 +1,252 @@
+//! Per-event windows that are answered when the watermark has passed: rows wait for it in order of
+//! event time, so an answer counts all rows of the window, peers included, whatever the order of
+//! arrival.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_select::concat::concat;
+
+use super::Operator;
+use super::keyed::{Context, Flow, Piece};
+use super::sliding::SlidingWindows;
+use super::windowed::passed;
+use crate::block::{Block, Firing, Marks, Origin};
+use crate::error::{Error, Result};
+use crate::fate::{Counters, Reason, Record};
+use crate::state::Saved;
+use crate::state::saved::Saving;
+use crate::time::Micros;
+use crate::watermark::bound;
+
+/// More waiting blocks than this are put together.
+const WAITING_MAX: usize = 64;
+
+/// Rows in order of event time, then per-event windows over them.
+#[derive(Debug)]
+pub struct Reorder {
+    inner: SlidingWindows,
+    node: u32,
+    waiting: Vec<Block>,
+    input: Option<arrow_schema::SchemaRef>,
+    changed: u64,
+    counters: Counters,
+}
+
+impl Reorder {
+    /// Waits in front of `inner`.
+    pub fn new(inner: SlidingWindows, node: u32) -> Reorder {
+        let counters = Counters::default();
+        Reorder { inner, node, waiting: vec![], input: None, changed: 0, counters }
+    }
+
+    /// Sets the rows aside that are behind the watermark; keeps the others.
+    fn take_in(&mut self, flow: &Flow, context: &mut Context) -> Result<()> {
+        let (block, clock) = flow;
+        let marks = &block.marks;
+        let prepared = self.inner.prepare(block)?;
+        self.counters.invalid += prepared.invalid.len() as u64;
+        self.counters.nan += prepared.nan;
+        context.records.extend(prepared.invalid);
+        let mut cursor = clock.cursor();
+        let mut keep = Vec::with_capacity(block.len());
+        for row in prepared.rows.into_iter().map(|row| row as usize) {
+            let limit = bound(marks.judge[row], cursor.before(marks.seq[row]));
+            if limit <= marks.time[row] {
+                keep.push(row as u32);
+                continue;
+            }
+            self.counters.late += 1;
+            let record = Record::row(Reason::Late, self.node, marks.seq[row], marks.origin[row]);
+            let late_by = Some(limit.saturating_sub(marks.time[row]));
+            context.records.push(Record { late_by, ..record });
+        }
+        if !keep.is_empty() {
+            self.changed = context.epoch;
+            let mut taken = block.take(&keep)?;
+            let mut marks = Marks::clone(&taken.marks);
+            marks.origin.iter_mut().for_each(|origin| origin.row = u32::MAX);
+            taken.marks = Arc::new(marks);
+            self.waiting.push(taken);
+        }
+        Ok(())
+    }
+
+    /// The waiting rows that the clock has passed, in order of time, then arrival.
+    fn take_out(&mut self, flow: &Flow) -> Result<Block> {
+        let clock = &flow.1;
+        let now = clock.end();
+        let mut ready = Vec::new();
+        for block in &mut self.waiting {
+            let passed = |row: &u32| block.marks.time[*row as usize] < now;
+            let (out, stay): (Vec<u32>, Vec<u32>) = (0..block.len() as u32).partition(passed);
+            if out.is_empty() {
+                continue;
+            }
+            ready.push(block.take(&out)?);
+            *block = block.take(&stay)?;
+        }
+        self.waiting.retain(|block| !block.is_empty());
+        if self.waiting.len() > WAITING_MAX {
+            self.waiting = vec![together(&self.waiting)?];
+        }
+        if ready.is_empty() {
+            return Ok(Block::empty(&flow.0.schema));
+        }
+        let ready = together(&ready)?;
+        let mut order: Vec<u32> = (0..ready.len() as u32).collect();
+        order.sort_by_key(|&row| (ready.marks.time[row as usize], ready.marks.seq[row as usize]));
+        let mut sorted = ready.take(&order)?;
+        let mut marks = Marks::clone(&sorted.marks);
+        marks.judge.clone_from(&marks.time);
+        let trigger = |&time: &Micros| passed(clock, time).unwrap_or(0);
+        marks.seq = marks.time.iter().map(trigger).collect();
+        sorted.marks = Arc::new(marks);
+        Ok(sorted)
+    }
+}
+
+/// One block out of several of the same columns.
+fn together(blocks: &[Block]) -> Result<Block> {
+    let [first, ..] = blocks else { return Err(Error::Engine("no blocks to put together".into())) };
+    let column = |k: usize| -> Result<ArrayRef> {
+        let parts: Vec<&dyn Array> = blocks.iter().map(|block| block.columns[k].as_ref()).collect();
+        Ok(concat(&parts)?)
+    };
+    let columns: Result<Vec<ArrayRef>> = (0..first.columns.len()).map(column).collect();
+    let mut marks = Marks::default();
+    for block in blocks {
+        let more = &block.marks;
+        marks.time.extend(&more.time);
+        marks.seq.extend(&more.seq);
+        marks.judge.extend(&more.judge);
+        marks.origin.extend(&more.origin);
+        let late = (0..block.len()).map(|row| more.is_late(row));
+        marks.late.get_or_insert_default().extend(late);
+        if let Some(firing) = &more.firing {
+            marks.firing.get_or_insert_default().extend(firing);
+        }
+    }
+    Ok(Block { schema: first.schema.clone(), columns: columns?, marks: Arc::new(marks) })
+}
+
+impl Operator for Reorder {
+    fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
+        self.input.get_or_insert_with(|| inputs[0].0.schema.clone());
+        self.counters.rows_in += inputs[0].0.len() as u64;
+        self.take_in(&inputs[0], context)?;
+        let ready = Arc::new(self.take_out(&inputs[0])?);
+        if !ready.is_empty() {
+            self.changed = context.epoch;
+        }
+        let out = self.inner.run(&[(ready, inputs[0].1.clone())], context)?;
+        self.counters.fired += out.0.len() as u64;
+        let Counters { rows_in, late, invalid, .. } = self.counters;
+        self.counters.counted = rows_in - late - invalid;
+        Ok(out)
+    }
+
+    fn peek(&self, _inputs: &[Flow]) -> Result<Arc<Block>> {
+        Ok(Arc::new(Block::empty(self.inner.schema())))
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn keys(&self) -> usize {
+        self.inner.keys()
+    }
+
+    fn bytes(&self) -> usize {
+        let column = |column: &ArrayRef| column.get_array_memory_size();
+        let of = |block: &Block| block.len() * 64 + block.columns.iter().map(column).sum::<usize>();
+        self.inner.bytes() + self.waiting.iter().map(of).sum::<usize>()
+    }
+
+    fn clock(&self) -> Micros {
+        self.inner.clock()
+    }
+
+    fn save(&self, since: u64) -> Result<Vec<Piece>> {
+        let mut pieces = self.inner.save(since)?;
+        if !self.waiting.is_empty() && (self.changed > since || since == 0) {
+            let saved = save_rows(&together(&self.waiting)?)?;
+            pieces.push(Piece { range: 0, part: "waiting".into(), epoch: self.changed, saved });
+        }
+        Ok(pieces)
+    }
+
+    fn load(&mut self, pieces: &[Piece], counters: Counters, clock: Micros) -> Result<()> {
+        let (waiting, inner): (Vec<Piece>, Vec<Piece>) =
+            pieces.iter().cloned().partition(|piece| piece.part == "waiting");
+        let width = self.inner.schema().fields().len() - self.inner.features();
+        let schema = self.inner.schema().project(&(0..width).collect::<Vec<_>>())?;
+        for piece in waiting {
+            self.waiting.push(load_rows(&piece.saved, &Arc::new(schema.clone()))?);
+        }
+        self.counters = counters;
+        self.inner.load(&inner, Counters::default(), clock)
+    }
+}
+
+fn save_rows(block: &Block) -> Result<Saved> {
+    let marks = &block.marks;
+    let late: BooleanArray = (0..block.len()).map(|row| Some(marks.is_late(row))).collect();
+    let origin = |of: fn(&Origin) -> i64| marks.origin.iter().map(of).collect();
+    let firing = |of: fn(&Firing) -> i64| match &marks.firing {
+        Some(firing) => firing.iter().map(of).collect(),
+        None => vec![],
+    };
+    let mut saving = Saving::default()
+        .columns("column", block.columns.clone())
+        .i64("time", marks.time.clone())
+        .u64("seq", marks.seq.clone())
+        .i64("judge", marks.judge.clone())
+        .i64("input", origin(|origin| i64::from(origin.input)))
+        .i64("partition", origin(|origin| origin.partition))
+        .i64("position", origin(|origin| origin.position))
+        .i64("arrival", origin(|origin| origin.arrival))
+        .column("late", Arc::new(late));
+    if marks.firing.is_some() {
+        saving = saving
+            .i64("start", firing(|firing| firing.start))
+            .i64("end", firing(|firing| firing.end))
+            .i64("revision", firing(|firing| firing.revision));
+    }
+    saving.done()
+}
+
+fn load_rows(saved: &Saved, schema: &arrow_schema::SchemaRef) -> Result<Block> {
+    let types: Vec<_> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
+    let columns = saved.columns("column", &types)?;
+    let (input, partition) = (saved.i64("input")?, saved.i64("partition")?);
+    let (position, arrival) = (saved.i64("position")?, saved.i64("arrival")?);
+    let origin = |row: usize| Origin {
+        input: input[row] as u32,
+        row: u32::MAX,
+        partition: partition[row],
+        position: position[row],
+        arrival: arrival[row],
+    };
+    let firing = match saved.i64("start") {
+        Ok(start) => {
+            let (end, revision) = (saved.i64("end")?, saved.i64("revision")?);
+            let of = |row| Firing { start: start[row], end: end[row], revision: revision[row] };
+            Some((0..saved.len()).map(of).collect())
+        }
+        Err(_) => None,
+    };
+    let late = saved.column("late")?;
+    let late = late.as_boolean_opt().ok_or_else(|| Error::Snapshot("late is not bool".into()))?;
+    let marks = Marks {
+        time: saved.i64("time")?.to_vec(),
+        seq: saved.u64("seq")?.to_vec(),
+        judge: saved.i64("judge")?.to_vec(),
+        origin: (0..saved.len()).map(origin).collect(),
+        firing,
+        late: Some(late.values().iter().collect()),
+    };
+    Ok(Block { schema: schema.clone(), columns, marks: Arc::new(marks) })
+}

@@ -1,0 +1,336 @@
+//! Rules over the rows of an output: evaluated a block at a time, with a cooldown by key.
+//!
+//! A rule fires where its condition is true (a null one is not) and the key has not fired lately:
+//! suppressed iff `time < last + cooldown` and the clock before the row is below `last + cooldown`.
+//! The second half makes it independent of when old entries are forgotten. Rules see a window's
+//! first firing only.
+
+use arrow_array::Array;
+use arrow_buffer::BooleanBuffer;
+
+use super::alert::{Alert, id, message, object};
+use super::keyed::{Context, Part, Piece, Slot, Slots};
+use super::Mask;
+use crate::block::Block;
+use crate::error::{Error, Result};
+use crate::fate::{Reason, Record};
+use crate::graph::{Formula, TypedNode, check_rules};
+use crate::plan;
+use crate::state::saved::Saving;
+use crate::state::{KeyColumns, Keys, Saved, Timers};
+use crate::time::Micros;
+use crate::watermark::Clock;
+
+/// When each key of one range fired last.
+#[derive(Debug)]
+struct Cooldown {
+    keys: Keys,
+    last: Vec<Micros>,
+    timers: Timers,
+}
+
+impl Slot for Cooldown {
+    fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.keys.bytes() + self.last.capacity() * 8 + self.timers.bytes()
+    }
+}
+
+impl Cooldown {
+    fn new(cooldown: Micros) -> Cooldown {
+        Cooldown { keys: Keys::default(), last: vec![], timers: Timers::new(cooldown) }
+    }
+
+    fn set(&mut self, keys: &KeyColumns, row: usize, last: Micros, until: Micros) {
+        let (id, _) = self.keys.intern(keys, row);
+        self.last.resize(self.keys.capacity(), last);
+        self.last[id as usize] = last;
+        self.timers.arm(until, id);
+    }
+}
+
+/// One rule at work.
+#[derive(Debug)]
+struct Rule {
+    plan: plan::Rule,
+    formula: Option<Formula>,
+    by: Vec<usize>,
+    key_types: Vec<arrow_schema::DataType>,
+    slots: Slots<Cooldown>,
+    fired: u64,
+}
+
+/// The rules of one output.
+#[derive(Debug)]
+pub struct Rules {
+    output: String,
+    pipeline: String,
+    node: u32,
+    rules: Vec<Rule>,
+    clock: Micros,
+}
+
+impl Rules {
+    /// The rules of an output whose columns are known; `pipeline` names it in the ids of alerts.
+    pub fn new(output: &plan::Output, node: &TypedNode, pipeline: String) -> Result<Rules> {
+        let formulas = check_rules(output, node)?;
+        let rule = |(rule, formula): (&plan::Rule, Option<Formula>)| {
+            let by: Result<Vec<usize>> =
+                rule.by.iter().map(|name| Ok(node.schema.index_of(name)?)).collect();
+            let by = by?;
+            let key_types = by.iter().map(|&at| node.schema.field(at).data_type().clone()).collect();
+            let plan = rule.clone();
+            Ok(Rule { plan, formula, by, key_types, slots: Slots::default(), fired: 0 })
+        };
+        let rules: Result<Vec<Rule>> = output.rules.iter().zip(formulas).map(rule).collect();
+        Ok(Rules {
+            output: output.name.clone(),
+            pipeline,
+            node: output.node as u32,
+            rules: rules?,
+            clock: crate::time::NEVER,
+        })
+    }
+
+    /// The alerts of a block, by row, then rule.
+    pub fn run(
+        &mut self,
+        block: &Block,
+        clock: &Clock,
+        masks: &[Box<dyn Mask>],
+        context: &mut Context,
+    ) -> Result<Vec<Alert>> {
+        self.clock = clock.end();
+        let mut found: Vec<(usize, usize, Alert)> = vec![];
+        if !block.is_empty() {
+            for r in 0..self.rules.len() {
+                let hits = self.hits(r, block, masks, &mut context.records)?;
+                self.fire(r, &hits, block, clock, context.epoch, &mut found)?;
+            }
+        }
+        for rule in &mut self.rules {
+            rule.forget(clock.end());
+        }
+        found.sort_by_key(|&(row, rule, _)| (row, rule));
+        Ok(found.into_iter().map(|(_, _, alert)| alert).collect())
+    }
+
+    /// The alerts that a block would give; nothing is remembered.
+    pub fn peek(&self, block: &Block, masks: &[Box<dyn Mask>]) -> Result<Vec<Alert>> {
+        let mut found: Vec<(usize, usize, Alert)> = vec![];
+        for (r, rule) in self.rules.iter().enumerate() {
+            let hits = self.hits(r, block, masks, &mut vec![])?;
+            let keys = rule.keys(block)?;
+            for row in hits.set_indices() {
+                let range = keys.ranges().map_or(0, |ranges| ranges[row] as usize);
+                let slot = rule.slots.get(range);
+                if !rule.suppressed(slot, &keys, row, block.marks.time[row], self.clock) {
+                    found.push((row, r, self.alert(rule, block, row)?));
+                }
+            }
+        }
+        found.sort_by_key(|&(row, rule, _)| (row, rule));
+        Ok(found.into_iter().map(|(_, _, alert)| alert).collect())
+    }
+
+    /// The rows for which a rule's condition holds.
+    fn hits(
+        &self,
+        r: usize,
+        block: &Block,
+        masks: &[Box<dyn Mask>],
+        records: &mut Vec<Record>,
+    ) -> Result<BooleanBuffer> {
+        let rule = &self.rules[r];
+        let hits = match (&rule.formula, &rule.plan.when) {
+            (Some(formula), _) => {
+                let (hits, overflow) = formula.test(block)?;
+                let Some(overflow) = overflow else { return Ok(first_only(block, hits)) };
+                let (seq, origin) = (&block.marks.seq, &block.marks.origin);
+                records.extend(overflow.set_indices().map(|row| {
+                    Record::row(Reason::Overflow, self.node, seq[row], origin[row])
+                }));
+                &hits & &!&overflow
+            }
+            (None, plan::When::Mask { mask }) => {
+                let mask = masks.get(*mask).ok_or_else(|| {
+                    Error::Plan(format!("rule \"{}\" has no callable", rule.plan.name))
+                })?;
+                let verdicts = mask.mask(&block.to_batch()?)?;
+                match verdicts.nulls() {
+                    Some(nulls) => verdicts.values() & nulls.inner(),
+                    None => verdicts.values().clone(),
+                }
+            }
+            (None, plan::When::Expr(_)) => BooleanBuffer::new_unset(block.len()),
+        };
+        Ok(first_only(block, hits))
+    }
+
+    fn fire(
+        &mut self,
+        r: usize,
+        hits: &BooleanBuffer,
+        block: &Block,
+        clock: &Clock,
+        epoch: u64,
+        found: &mut Vec<(usize, usize, Alert)>,
+    ) -> Result<()> {
+        if hits.count_set_bits() == 0 {
+            return Ok(());
+        }
+        let keys = self.rules[r].keys(block)?;
+        for row in hits.set_indices() {
+            let rule = &mut self.rules[r];
+            let time = block.marks.time[row];
+            if let Some(cooldown) = rule.plan.cooldown {
+                let range = keys.ranges().map_or(0, |ranges| ranges[row] as usize);
+                let before = clock.before(block.marks.seq[row]);
+                if rule.suppressed(rule.slots.get(range), &keys, row, time, before) {
+                    continue;
+                }
+                let until = time.saturating_add(cooldown);
+                let slot = rule.slots.touch(range, epoch, || Cooldown::new(cooldown));
+                slot.set(&keys, row, time, until);
+            }
+            rule.fired += 1;
+            found.push((row, r, self.alert(&self.rules[r], block, row)?));
+        }
+        Ok(())
+    }
+
+    fn alert(&self, rule: &Rule, block: &Block, row: usize) -> Result<Alert> {
+        let (schema, columns) = (&block.schema, &block.columns);
+        let marks = &block.marks;
+        let firing = marks.firing_of(row);
+        let window = (firing.end != Micros::MAX).then_some((firing.start, firing.end));
+        let origin = marks.origin[row];
+        let place = (!origin.is_fired()).then_some((origin.partition, origin.position));
+        let key = object(schema, columns, &rule.by, row)?;
+        let (a, b) = match (window, place) {
+            (Some((start, end)), _) => (start.to_string(), end.to_string()),
+            (None, Some((partition, position))) => {
+                (format!("{} {partition}", origin.input), position.to_string())
+            }
+            (None, None) => (marks.time[row].to_string(), marks.seq[row].to_string()),
+        };
+        let all: Vec<usize> = (0..columns.len()).collect();
+        Ok(Alert {
+            seq: marks.seq[row],
+            id: id(&[&self.pipeline, &self.output, &rule.plan.name, &key, &a, &b]),
+            time: marks.time[row],
+            rule: rule.plan.name.clone(),
+            version: rule.plan.version,
+            severity: rule.plan.severity.clone(),
+            message: message(&rule.plan.message, schema, columns, row)?,
+            score: rule.plan.score,
+            shadow: rule.plan.shadow,
+            output: self.output.clone(),
+            key,
+            window,
+            values: object(schema, columns, &all, row)?,
+            place,
+        })
+    }
+
+    /// How often each rule has fired.
+    pub fn fired(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.rules.iter().map(|rule| (rule.plan.name.as_str(), rule.fired))
+    }
+
+    /// The state of cooldowns that changed after epoch `since`, by rule.
+    pub fn save(&self, since: u64) -> Result<Vec<(String, u64, Vec<Piece>)>> {
+        let save = |rule: &Rule| {
+            let pieces = rule.slots.save(since, |slot| {
+                let ids: Vec<u32> = (0..slot.last.len() as u32).filter(|&id| slot.holds(id)).collect();
+                let saved = Saving::default()
+                    .columns("key", slot.keys.columns(&ids, &rule.key_types)?)
+                    .i64("last", ids.iter().map(|&id| slot.last[id as usize]).collect())
+                    .done()?;
+                Ok(vec![("cooldown", saved) as Part])
+            })?;
+            Ok((rule.plan.name.clone(), rule.fired, pieces))
+        };
+        self.rules.iter().map(save).collect()
+    }
+
+    /// Takes over the saved cooldowns of a rule.
+    pub fn load(&mut self, name: &str, fired: u64, pieces: &[Piece], clock: Micros) -> Result<()> {
+        self.clock = clock;
+        let Some(rule) = self.rules.iter_mut().find(|rule| rule.plan.name == name) else {
+            return Ok(());
+        };
+        rule.fired = fired;
+        let Some(cooldown) = rule.plan.cooldown else { return Ok(()) };
+        let types = rule.key_types.clone();
+        let load = |slot: &mut Cooldown, _: &str, saved: &Saved| {
+            let keys = KeyColumns::new(&saved.columns("key", &types)?, saved.len())?;
+            for (row, &last) in saved.i64("last")?.iter().enumerate() {
+                slot.set(&keys, row, last, last.saturating_add(cooldown));
+            }
+            Ok(())
+        };
+        rule.slots.load(pieces, || Cooldown::new(cooldown), load)
+    }
+}
+
+impl Cooldown {
+    fn holds(&self, id: u32) -> bool {
+        self.last[id as usize] != Micros::MIN
+    }
+}
+
+impl Rule {
+    fn keys(&self, block: &Block) -> Result<KeyColumns> {
+        let by: Vec<_> = self.by.iter().map(|&at| block.columns[at].clone()).collect();
+        KeyColumns::new(&by, block.len())
+    }
+
+    fn suppressed(
+        &self,
+        slot: Option<&Cooldown>,
+        keys: &KeyColumns,
+        row: usize,
+        time: Micros,
+        before: Micros,
+    ) -> bool {
+        let (Some(slot), Some(cooldown)) = (slot, self.plan.cooldown) else { return false };
+        slot.keys.get(keys, row).is_some_and(|id| {
+            let until = slot.last[id as usize].saturating_add(cooldown);
+            time < until && before < until
+        })
+    }
+
+    /// Forgets keys whose cooldown the clock has passed.
+    fn forget(&mut self, clock: Micros) {
+        let Some(cooldown) = self.plan.cooldown else { return };
+        for slot in self.slots.iter_mut() {
+            for id in slot.timers.take_due(clock) {
+                let until = slot.last[id as usize].saturating_add(cooldown);
+                if slot.last[id as usize] == Micros::MIN {
+                    continue;
+                }
+                if clock >= until {
+                    slot.keys.remove(id);
+                    slot.last[id as usize] = Micros::MIN;
+                } else {
+                    slot.timers.arm(until, id);
+                }
+            }
+        }
+    }
+}
+
+/// Leaves out rows that tell again of a window.
+fn first_only(block: &Block, hits: BooleanBuffer) -> BooleanBuffer {
+    match &block.marks.firing {
+        Some(firing) => {
+            let first: BooleanBuffer = firing.iter().map(|firing| firing.revision == 0).collect();
+            &hits & &first
+        }
+        None => hits,
+    }
+}

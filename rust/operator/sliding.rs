@@ -1,0 +1,380 @@
+//! Per-event windows: for each row the aggregates over its key's rows of the last while.
+//!
+//! `answer(r)` is over the rows of r's key accepted so far, in order of arrival, whose time lies in
+//! `(t - size, t]`. A row older than `bound - allowed_lateness` is answered as of that moment; it
+//! counts in every later window that holds its time. No row goes without an answer.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_schema::SchemaRef;
+
+use super::Operator;
+use super::keyed::{Context, Flow, Kit, Part, Piece, Prepared, Slots, Task};
+use super::running::{Running, SlidingSlot, Span};
+use crate::aggregate::{Answer, AnswerColumn, Column};
+use crate::block::{Block, Marks};
+use crate::error::{Error, Result};
+use crate::exchange::Routed;
+use crate::fate::{Counters, Reason, Record};
+use crate::fire::gather;
+use crate::graph::Folding;
+use crate::plan::{self, Answering, NullKey};
+use crate::state::log::NONE;
+use crate::state::saved::Saving;
+use crate::state::{KeyColumns, Saved};
+use crate::time::{Micros, NEVER, shift};
+use crate::watermark::bound;
+
+/// The operator.
+#[derive(Debug)]
+pub struct SlidingWindows {
+    running: Running,
+    rule: Moments,
+    schema: SchemaRef,
+    node: u32,
+    slots: Slots<SlidingSlot>,
+    counters: Counters,
+    clock: Micros,
+}
+
+/// Which rows count in an answer.
+#[derive(Debug)]
+struct Moments {
+    lateness: Micros,
+    include_current: bool,
+    /// Whether rows of one time, which come together, count in each other's answers.
+    peers: bool,
+    null_is_key: bool,
+}
+
+impl Moments {
+    /// The moment for which a row is answered, and by how much the row is late.
+    fn of(&self, time: Micros, limit: Micros) -> (Micros, Option<Micros>) {
+        let floor = shift(limit, -self.lateness);
+        (time.max(floor), (time < floor).then(|| floor.saturating_sub(time)))
+    }
+}
+
+/// What one slot gives in one step.
+struct Answers {
+    columns: Vec<AnswerColumn>,
+    late: Vec<u32>,
+    counters: Counters,
+    records: Vec<Record>,
+}
+
+impl SlidingWindows {
+    /// An operator without state yet.
+    pub fn new(
+        plan: &plan::Sliding,
+        folding: Folding,
+        schema: SchemaRef,
+        node: u32,
+    ) -> Result<SlidingWindows> {
+        let spans = plan.sizes.iter().map(|&size| Span::new(size, plan.closed)).collect();
+        Ok(SlidingWindows {
+            running: Running::new(spans, plan.columns.clone(), Kit::new(folding)?),
+            rule: Moments {
+                lateness: plan.allowed_lateness,
+                include_current: plan.include_current,
+                peers: plan.emit == Answering::Watermark,
+                null_is_key: plan.null_key == NullKey::Group,
+            },
+            schema,
+            node,
+            slots: Slots::default(),
+            counters: Counters::default(),
+            clock: NEVER,
+        })
+    }
+
+    /// Keys and arguments of a block.
+    pub fn prepare(&self, block: &Block) -> Result<Prepared> {
+        self.running.kit.prepare(block, self.node)
+    }
+
+    /// How many of them are features.
+    pub fn features(&self) -> usize {
+        self.running.features.len()
+    }
+
+    /// The columns that come out.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+}
+
+/// Answers a slot's rows, each on its arrival.
+fn on_arrival(running: &Running, rule: &Moments, slot: &mut SlidingSlot, task: &Task<'_>) -> Answers {
+    let mut out = answers(running);
+    let mut cursor = task.clock.cursor();
+    for &row in task.rows {
+        let (time, seq, judge) = task.row(row);
+        let (moment, late_by) = rule.of(time, bound(judge, cursor.before(seq)));
+        match late_by {
+            None => out.counters.counted += 1,
+            Some(late_by) => {
+                out.counters.late += 1;
+                out.late.push(row);
+                if !task.block.marks.is_late(row as usize) {
+                    let record = task.record(Reason::Late, row);
+                    out.records.push(Record { late_by: Some(late_by), ..record });
+                }
+            }
+        }
+        if task.keys.is_null(row as usize) && !rule.null_is_key {
+            out.columns.iter_mut().for_each(|column| column.push(Answer::Null));
+            continue;
+        }
+        let id = running.id(slot, task.keys, row as usize);
+        running.advance(slot, id, moment);
+        if !rule.include_current {
+            running.answer(slot, id, moment, NONE, &mut out.columns);
+        }
+        running.enter(slot, id, time, task.columns, row as usize);
+        if rule.include_current {
+            running.answer(slot, id, moment, NONE, &mut out.columns);
+        }
+    }
+    out
+}
+
+/// Answers a slot's rows, which come in order of time, with their peers of the same time.
+fn with_peers(running: &Running, rule: &Moments, slot: &mut SlidingSlot, task: &Task<'_>) -> Answers {
+    let mut out = answers(running);
+    for peers in task.rows.chunk_by(|&a, &b| task.row(a).0 == task.row(b).0) {
+        let mut entered = Vec::with_capacity(peers.len());
+        for &row in peers {
+            out.counters.counted += 1;
+            let time = task.row(row).0;
+            if task.keys.is_null(row as usize) && !rule.null_is_key {
+                entered.push(None);
+                continue;
+            }
+            let id = running.id(slot, task.keys, row as usize);
+            running.advance(slot, id, time);
+            let entry = running.enter(slot, id, time, task.columns, row as usize);
+            entered.push(Some((id, time, if rule.include_current { NONE } else { entry })));
+        }
+        for each in entered {
+            match each {
+                Some((id, time, skip)) => {
+                    running.answer(slot, id, time, skip, &mut out.columns);
+                }
+                None => out.columns.iter_mut().for_each(|column| column.push(Answer::Null)),
+            }
+        }
+    }
+    out
+}
+
+fn answers(running: &Running) -> Answers {
+    let (late, records, counters) = (vec![], vec![], Counters::default());
+    Answers { columns: running.columns(), late, counters, records }
+}
+
+impl SlidingWindows {
+    /// The block with its features; `order` tells where the answer of each row is.
+    fn output(
+        &self,
+        block: &Block,
+        order: &[(usize, usize)],
+        late: &[u32],
+        features: Vec<Vec<ArrayRef>>,
+    ) -> Result<Block> {
+        let mut columns = block.columns.clone();
+        for k in 0..self.running.features.len() {
+            columns.push(if features.is_empty() {
+                arrow_array::new_empty_array(self.schema.field(columns.len()).data_type())
+            } else {
+                gather(features.iter().map(|part| &part[k]), order)?
+            });
+        }
+        let marks = if late.is_empty() {
+            block.marks.clone()
+        } else {
+            let mut marks = Marks::clone(&block.marks);
+            let bits = marks.late.get_or_insert_with(|| vec![false; block.len()]);
+            late.iter().for_each(|&row| bits[row as usize] = true);
+            Arc::new(marks)
+        };
+        Ok(Block { schema: self.schema.clone(), columns, marks })
+    }
+}
+
+/// The rows of `late` by their place among the rows that are left.
+fn places(rows: &[u32], late: &[u32], len: usize) -> Vec<u32> {
+    if rows.len() == len {
+        return late.to_vec();
+    }
+    late.iter().filter_map(|row| rows.binary_search(row).ok()).map(|place| place as u32).collect()
+}
+
+impl Operator for SlidingWindows {
+    fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
+        let (block, clock) = &inputs[0];
+        let node = self.node;
+        let prepared = self.running.kit.prepare(block, node)?;
+        let routed = Routed::new(&prepared.keys, prepared.rows.clone());
+        let until = shift(clock.end(), -self.rule.lateness).saturating_sub(self.running.back());
+        let (running, rule) = (&self.running, &self.rule);
+        let outs = self.slots.run(
+            &routed,
+            context.threads,
+            context.epoch,
+            || running.slot(),
+            |slot| slot.log.is_due(until),
+            |slot, rows| {
+                let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
+                let task = Task { rows, block, keys, columns, clock, node };
+                let out = if rule.peers {
+                    with_peers(running, rule, slot, &task)
+                } else {
+                    on_arrival(running, rule, slot, &task)
+                };
+                running.reclaim(slot, until);
+                Ok(out)
+            },
+        )?;
+        self.clock = clock.end();
+        let (rows_in, invalid) = (block.len() as u64, prepared.invalid.len() as u64);
+        let counted = Counters { rows_in, invalid, nan: prepared.nan, ..Counters::default() };
+        context.book(&mut self.counters, counted, prepared.invalid);
+        let mut place = vec![(0, 0); block.len()];
+        let (mut late, mut features) = (vec![], Vec::with_capacity(outs.len()));
+        for (part, (range, out)) in outs.into_iter().enumerate() {
+            let rows = routed.of(range);
+            rows.iter().enumerate().for_each(|(i, &row)| place[row as usize] = (part, i));
+            context.book(&mut self.counters, out.counters, out.records);
+            late.extend(out.late);
+            let mut overflowed: Vec<usize> =
+                out.columns.iter().flat_map(|column| column.overflows().to_vec()).collect();
+            overflowed.sort_unstable();
+            overflowed.dedup();
+            context.records.extend(overflowed.into_iter().map(|i| {
+                let (seq, origin) = (&block.marks.seq, &block.marks.origin);
+                let row = rows[i] as usize;
+                Record::row(Reason::SumOverflow, node, seq[row], origin[row])
+            }));
+            let columns: Result<Vec<ArrayRef>> =
+                out.columns.into_iter().map(AnswerColumn::finish).collect();
+            features.push(columns?);
+        }
+        let order: Vec<(usize, usize)> =
+            prepared.rows.iter().map(|&row| place[row as usize]).collect();
+        let late = places(&prepared.rows, &late, block.len());
+        let made = if prepared.rows.len() == block.len() {
+            self.output(block, &order, &late, features)?
+        } else {
+            self.output(&block.take(&prepared.rows)?, &order, &late, features)?
+        };
+        Ok((Arc::new(made), clock.clone()))
+    }
+
+    fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>> {
+        let block = &inputs[0].0;
+        let prepared = self.running.kit.prepare(block, self.node)?;
+        let mut features = self.running.columns();
+        let mut late = vec![];
+        for &row in &prepared.rows {
+            let (time, judge) = (block.marks.time[row as usize], block.marks.judge[row as usize]);
+            let (moment, late_by) = self.rule.of(time, bound(judge, self.clock));
+            if late_by.is_some() {
+                late.push(row);
+            }
+            if prepared.keys.is_null(row as usize) && !self.rule.null_is_key {
+                features.iter_mut().for_each(|column| column.push(Answer::Null));
+                continue;
+            }
+            let range = prepared.keys.ranges().map_or(0, |ranges| ranges[row as usize] as usize);
+            let slot = self.slots.get(range);
+            let slot = slot.and_then(|slot| {
+                slot.keys.get(&prepared.keys, row as usize).map(|id| (slot, id))
+            });
+            let current = self.rule.include_current.then_some((time, prepared.columns.as_slice()));
+            self.running.peek(slot, moment, current, &mut features);
+        }
+        let columns: Result<Vec<ArrayRef>> = features.into_iter().map(AnswerColumn::finish).collect();
+        let order: Vec<(usize, usize)> = (0..prepared.rows.len()).map(|i| (0, i)).collect();
+        let late = places(&prepared.rows, &late, block.len());
+        Ok(Arc::new(self.output(&block.take(&prepared.rows)?, &order, &late, vec![columns?])?))
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn keys(&self) -> usize {
+        self.slots.keys()
+    }
+
+    fn bytes(&self) -> usize {
+        self.slots.bytes()
+    }
+
+    fn clock(&self) -> Micros {
+        self.clock
+    }
+
+    fn save(&self, since: u64) -> Result<Vec<Piece>> {
+        self.slots.save(since, |slot| self.save_slot(slot))
+    }
+
+    fn load(&mut self, pieces: &[Piece], counters: Counters, clock: Micros) -> Result<()> {
+        self.counters = counters;
+        self.clock = clock;
+        let running = &self.running;
+        let load = |slot: &mut SlidingSlot, _: &str, saved: &Saved| load_slot(running, slot, saved);
+        self.slots.load(pieces, || running.slot(), load)
+    }
+}
+
+impl SlidingWindows {
+    /// The log in order of arrival; links and running values are made anew from it.
+    fn save_slot(&self, slot: &SlidingSlot) -> Result<Vec<Part>> {
+        let (mut ids, mut times) = (vec![], vec![]);
+        let mut columns: Vec<Column> = vec![];
+        for (position, time, id) in slot.log.iter() {
+            let Some((arguments, row)) = slot.log.arguments(position) else { continue };
+            if columns.is_empty() {
+                columns = arguments.iter().map(Column::empty_like).collect();
+            }
+            ids.push(id);
+            times.push(time);
+            columns.iter_mut().zip(arguments).for_each(|(to, from)| to.push(from.get(row)));
+        }
+        let keys = slot.keys.columns(&ids, &self.running.kit.folding.key_types)?;
+        let saved = Saving::default()
+            .columns("key", keys)
+            .i64("time", times)
+            .columns("argument", columns.iter().map(Column::to_array).collect())
+            .done()?;
+        Ok(vec![("log", saved)])
+    }
+}
+
+fn load_slot(running: &Running, slot: &mut SlidingSlot, saved: &Saved) -> Result<()> {
+    if saved.is_empty() {
+        return Ok(());
+    }
+    let keys = saved.columns("key", &running.kit.folding.key_types)?;
+    let keys = KeyColumns::new(&keys, saved.len())?;
+    let times = saved.i64("time")?;
+    let columns: Result<Vec<Column>> = (0..running.kit.layout.len())
+        .map(|j| {
+            let column = Column::from_saved(saved.column(&format!("argument.{j}"))?)?;
+            if column.len() == saved.len() {
+                return Ok(column);
+            }
+            Err(Error::Snapshot("an argument of a log has another length".into()))
+        })
+        .collect();
+    let columns = columns?;
+    for (row, &time) in times.iter().enumerate() {
+        let id = running.id(slot, &keys, row);
+        running.advance(slot, id, time);
+        running.enter(slot, id, time, &columns, row);
+    }
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! Verbs without state: what comes in goes on at once.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, StringArray, new_null_array};
+use arrow_schema::SchemaRef;
+use arrow_select::interleave::interleave;
+
+use super::Operator;
+use super::keyed::{Context, Flow, Piece};
+use crate::block::{Block, Marks, all_but};
+use crate::error::Result;
+use crate::fate::{Counters, Reason, Record};
+use crate::graph::Formula;
+use crate::time::{Micros, NEVER};
+use crate::watermark::Clock;
+
+/// What verbs without state share.
+#[derive(Debug)]
+struct Plain {
+    node: u32,
+    counters: Counters,
+    clock: Micros,
+}
+
+impl Plain {
+    fn new(node: u32) -> Plain {
+        Plain { node, counters: Counters::default(), clock: NEVER }
+    }
+
+    /// Books the rows whose expression overflows.
+    fn set_aside(&mut self, block: &Block, rows: &[usize], context: &mut Context) {
+        self.counters.invalid += rows.len() as u64;
+        let (seq, origin) = (&block.marks.seq, &block.marks.origin);
+        let record = |&row: &usize| Record::row(Reason::Overflow, self.node, seq[row], origin[row]);
+        context.records.extend(rows.iter().map(record));
+    }
+}
+
+macro_rules! plain_operator {
+    () => {
+        fn counters(&self) -> &Counters {
+            &self.plain.counters
+        }
+
+        fn clock(&self) -> Micros {
+            self.plain.clock
+        }
+
+        fn save(&self, _since: u64) -> Result<Vec<Piece>> {
+            Ok(vec![])
+        }
+
+        fn load(&mut self, _pieces: &[Piece], counters: Counters, clock: Micros) -> Result<()> {
+            self.plain.counters = counters;
+            self.plain.clock = clock;
+            Ok(())
+        }
+    };
+}
+
+/// Rows of an input: they were decoded and stamped before.
+#[derive(Debug)]
+pub struct Passing {
+    plain: Plain,
+}
+
+impl Passing {
+    /// The verb `input`.
+    pub fn new(node: u32) -> Passing {
+        Passing { plain: Plain::new(node) }
+    }
+}
+
+impl Operator for Passing {
+    fn run(&mut self, inputs: &[Flow], _context: &mut Context) -> Result<Flow> {
+        let (block, clock) = &inputs[0];
+        self.plain.counters.rows_in += block.len() as u64;
+        self.plain.counters.counted += block.len() as u64;
+        self.plain.clock = clock.end();
+        Ok((block.clone(), clock.clone()))
+    }
+
+    fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>> {
+        Ok(inputs[0].0.clone())
+    }
+
+    plain_operator!();
+}
+
+/// Keeps rows for which a condition is true.
+#[derive(Debug)]
+pub struct Filter {
+    condition: Formula,
+    plain: Plain,
+}
+
+impl Filter {
+    /// The verb `filter`.
+    pub fn new(condition: Formula, node: u32) -> Filter {
+        Filter { condition, plain: Plain::new(node) }
+    }
+}
+
+impl Operator for Filter {
+    fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
+        let (block, clock) = &inputs[0];
+        let (keep, overflow) = self.condition.test(block)?;
+        let (keep, bad) = match overflow {
+            Some(bits) => (&keep & &!&bits, bits.set_indices().collect()),
+            None => (keep, vec![]),
+        };
+        self.plain.set_aside(block, &bad, context);
+        let kept = keep.count_set_bits() as u64;
+        self.plain.counters.rows_in += block.len() as u64;
+        self.plain.counters.counted += kept;
+        self.plain.counters.filtered += block.len() as u64 - kept - bad.len() as u64;
+        self.plain.clock = clock.end();
+        Ok((Arc::new(block.filter(&keep)?), clock.clone()))
+    }
+
+    fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>> {
+        let (keep, overflow) = self.condition.test(&inputs[0].0)?;
+        let keep = overflow.map_or(keep.clone(), |bits| &keep & &!&bits);
+        Ok(Arc::new(inputs[0].0.filter(&keep)?))
+    }
+
+    plain_operator!();
+}
+
+/// Makes columns.
+#[derive(Debug)]
+pub struct Project {
+    columns: Vec<Formula>,
+    schema: SchemaRef,
+    plain: Plain,
+}
+
+impl Project {
+    /// The verbs `select` and `with_columns`.
+    pub fn new(columns: Vec<Formula>, schema: SchemaRef, node: u32) -> Project {
+        Project { columns, schema, plain: Plain::new(node) }
+    }
+
+    /// The columns, and the rows in which one overflows.
+    fn project(&self, block: &Block) -> Result<(Block, Vec<usize>)> {
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
+        let mut bad: Vec<usize> = vec![];
+        for formula in &self.columns {
+            let (array, overflow) = formula.eval(block)?;
+            bad.extend(overflow.iter().flat_map(|bits| bits.set_indices().collect::<Vec<_>>()));
+            columns.push(array);
+        }
+        bad.sort_unstable();
+        bad.dedup();
+        let made = Block { schema: self.schema.clone(), columns, marks: block.marks.clone() };
+        if bad.is_empty() {
+            return Ok((made, bad));
+        }
+        Ok((made.filter(&all_but(block.len(), bad.iter().copied()))?, bad))
+    }
+}
+
+impl Operator for Project {
+    fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
+        let (block, clock) = &inputs[0];
+        let (made, bad) = self.project(block)?;
+        self.plain.set_aside(block, &bad, context);
+        self.plain.counters.rows_in += block.len() as u64;
+        self.plain.counters.counted += made.len() as u64;
+        self.plain.clock = clock.end();
+        Ok((Arc::new(made), clock.clone()))
+    }
+
+    fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>> {
+        Ok(Arc::new(self.project(&inputs[0].0)?.0))
+    }
+
+    plain_operator!();
+}
+
+/// Rows of several streams, by order of arrival.
+#[derive(Debug)]
+pub struct Union {
+    sides: Vec<(Vec<Option<usize>>, Option<String>)>,
+    schema: SchemaRef,
+    plain: Plain,
+}
+
+impl Union {
+    /// The verb `union`.
+    pub fn new(
+        sides: Vec<(Vec<Option<usize>>, Option<String>)>,
+        schema: SchemaRef,
+        node: u32,
+    ) -> Union {
+        Union { sides, schema, plain: Plain::new(node) }
+    }
+
+    /// A side's block with the union's columns.
+    fn widen(&self, block: &Block, side: usize) -> Result<Block> {
+        let (places, tag) = &self.sides[side];
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
+        for (place, field) in places.iter().zip(self.schema.fields()) {
+            columns.push(match place {
+                Some(at) if block.columns[*at].data_type() == field.data_type() => {
+                    block.columns[*at].clone()
+                }
+                Some(at) => crate::schema::widened(&block.columns[*at], field.data_type())?,
+                None => new_null_array(field.data_type(), block.len()),
+            });
+        }
+        if let Some(tag) = tag {
+            columns.push(Arc::new(StringArray::from_iter_values(vec![tag; block.len()])));
+        }
+        Ok(Block { schema: self.schema.clone(), columns, marks: block.marks.clone() })
+    }
+
+    fn merge(&self, inputs: &[Flow]) -> Result<Block> {
+        let mut blocks = Vec::new();
+        for (side, (block, _)) in inputs.iter().enumerate() {
+            if !block.is_empty() {
+                blocks.push(self.widen(block, side)?);
+            }
+        }
+        match blocks.len() {
+            0 => Ok(Block::empty(&self.schema)),
+            1 => Ok(blocks.remove(0)),
+            _ => merge_by_seq(&blocks),
+        }
+    }
+}
+
+/// Rows of several blocks by (seq, block, row).
+fn merge_by_seq(blocks: &[Block]) -> Result<Block> {
+    let mut order: Vec<(usize, usize)> = Vec::new();
+    for (b, block) in blocks.iter().enumerate() {
+        order.extend((0..block.len()).map(|row| (b, row)));
+    }
+    order.sort_by_key(|&(b, row)| blocks[b].marks.seq[row]);
+    let column = |k: usize| -> Result<ArrayRef> {
+        let parts: Vec<&dyn Array> = blocks.iter().map(|block| block.columns[k].as_ref()).collect();
+        Ok(interleave(&parts, &order)?)
+    };
+    let columns: Result<Vec<ArrayRef>> = (0..blocks[0].columns.len()).map(column).collect();
+    let marks = |b: usize| blocks[b].marks.as_ref();
+    let late = blocks.iter().any(|block| block.marks.late.is_some());
+    let firing = blocks.iter().any(|block| block.marks.firing.is_some());
+    let all = Marks {
+        time: order.iter().map(|&(b, row)| marks(b).time[row]).collect(),
+        seq: order.iter().map(|&(b, row)| marks(b).seq[row]).collect(),
+        judge: order.iter().map(|&(b, row)| marks(b).judge[row]).collect(),
+        origin: order.iter().map(|&(b, row)| marks(b).origin[row]).collect(),
+        firing: firing.then(|| order.iter().map(|&(b, row)| marks(b).firing_of(row)).collect()),
+        late: late.then(|| order.iter().map(|&(b, row)| marks(b).is_late(row)).collect()),
+    };
+    Ok(Block { schema: blocks[0].schema.clone(), columns: columns?, marks: Arc::new(all) })
+}
+
+impl Operator for Union {
+    fn run(&mut self, inputs: &[Flow], _context: &mut Context) -> Result<Flow> {
+        let merged = self.merge(inputs)?;
+        let clocks: Vec<&Clock> = inputs.iter().map(|(_, clock)| clock.as_ref()).collect();
+        let clock = Clock::minimum(&clocks, self.plain.clock);
+        self.plain.counters.rows_in += merged.len() as u64;
+        self.plain.counters.counted += merged.len() as u64;
+        self.plain.clock = clock.end();
+        Ok((Arc::new(merged), Arc::new(clock)))
+    }
+
+    fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>> {
+        Ok(Arc::new(self.merge(inputs)?))
+    }
+
+    plain_operator!();
+}

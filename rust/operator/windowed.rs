@@ -1,0 +1,162 @@
+//! Windows whose rows come out when they close: what tumbling, hopping, sessions and silence share.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::keyed::{Context, Flow, Kit, Part, Piece, Slot, Slots, Task};
+use super::Operator;
+use crate::block::Block;
+use crate::error::Result;
+use crate::exchange::Routed;
+use crate::fate::{Counters, Reason, Record};
+use crate::fire::{Fired, Shape, assemble};
+use crate::graph::Folding;
+use crate::state::Saved;
+use crate::time::{Micros, NEVER, shift};
+
+/// What one slot gives in one step.
+#[derive(Debug)]
+pub struct SlotOut {
+    /// What became of its rows.
+    pub counters: Counters,
+    /// Late and invalid rows.
+    pub records: Vec<Record>,
+    /// Fired rows.
+    pub fired: Fired,
+}
+
+/// A kind of window that fires when it closes.
+pub trait Windowed: Send + Sync + Debug {
+    /// Its state in one range of keys.
+    type Slot: Slot + Debug;
+
+    /// An empty slot.
+    fn slot(&self, kit: &Kit) -> Self::Slot;
+
+    /// Whether a slot has something to do at this clock although no rows came.
+    fn due(&self, slot: &Self::Slot, clock: Micros) -> bool;
+
+    /// Applies the rows in order, then fires what the clock closes; gives back what it no longer
+    /// needs. Fired rows carry their keys.
+    fn apply(
+        &self,
+        kit: &Kit,
+        slot: &mut Self::Slot,
+        task: &Task<'_>,
+        out: &mut SlotOut,
+    ) -> Result<()>;
+
+    /// How far the output's clock is behind the input's: nothing that is still to be fired is older.
+    fn delay(&self) -> Micros;
+
+    /// Makes slots that are to be there before any row.
+    fn ensure(&self, _slots: &mut Slots<Self::Slot>, _kit: &Kit) {}
+
+    /// The parts of a slot's state.
+    fn save(&self, kit: &Kit, slot: &Self::Slot) -> Result<Vec<Part>>;
+
+    /// Takes over one saved part.
+    fn load(&self, kit: &Kit, slot: &mut Self::Slot, part: &str, saved: &Saved) -> Result<()>;
+}
+
+/// The operator of a [`Windowed`] verb.
+#[derive(Debug)]
+pub struct Windows<V: Windowed> {
+    verb: V,
+    kit: Kit,
+    shape: Shape,
+    node: u32,
+    slots: Slots<V::Slot>,
+    counters: Counters,
+    clock: Micros,
+}
+
+impl<V: Windowed> Windows<V> {
+    /// An operator without state yet.
+    pub fn new(verb: V, folding: Folding, shape: Shape, node: u32) -> Result<Windows<V>> {
+        let kit = Kit::new(folding)?;
+        let (slots, counters) = (Slots::default(), Counters::default());
+        Ok(Windows { verb, kit, shape, node, slots, counters, clock: NEVER })
+    }
+}
+
+impl<V: Windowed> Operator for Windows<V> {
+    fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
+        let (block, clock) = &inputs[0];
+        let (verb, kit, node) = (&self.verb, &self.kit, self.node);
+        let prepared = kit.prepare(block, node)?;
+        let routed = Routed::new(&prepared.keys, prepared.rows);
+        let delay = -verb.delay();
+        verb.ensure(&mut self.slots, kit);
+        let outs = self.slots.run(
+            &routed,
+            context.threads,
+            context.epoch,
+            || verb.slot(kit),
+            |slot| verb.due(slot, clock.end()),
+            |slot, rows| {
+                let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
+                let task = Task { rows, block, keys, columns, clock, node };
+                let fired = Fired::new(kit.answers());
+                let mut out = SlotOut { counters: Counters::default(), records: vec![], fired };
+                verb.apply(kit, slot, &task, &mut out)?;
+                Ok(out)
+            },
+        )?;
+        self.clock = clock.end();
+        let invalid = prepared.invalid.len() as u64;
+        let (rows_in, nan) = (block.len() as u64, prepared.nan);
+        let counted = Counters { rows_in, invalid, nan, ..Counters::default() };
+        context.book(&mut self.counters, counted, prepared.invalid);
+        let mut fired = Vec::with_capacity(outs.len());
+        for (range, out) in outs {
+            context.book(&mut self.counters, out.counters, out.records);
+            fired.push((range, out.fired));
+        }
+        let (made, overflowed) = assemble(&self.shape, fired)?;
+        self.counters.fired += made.len() as u64;
+        context.records.extend(overflowed.into_iter().map(|row| {
+            let (seq, origin) = (made.marks.seq[row], made.marks.origin[row]);
+            let window = made.marks.firing.as_ref().map(|all| (all[row].start, all[row].end));
+            Record { window, ..Record::row(Reason::SumOverflow, node, seq, origin) }
+        }));
+        Ok((Arc::new(made), Arc::new(clock.shifted(delay))))
+    }
+
+    fn peek(&self, _inputs: &[Flow]) -> Result<Arc<Block>> {
+        Ok(Arc::new(Block::empty(&self.shape.schema)))
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn keys(&self) -> usize {
+        self.slots.keys()
+    }
+
+    fn bytes(&self) -> usize {
+        self.slots.bytes()
+    }
+
+    fn clock(&self) -> Micros {
+        self.clock
+    }
+
+    fn save(&self, since: u64) -> Result<Vec<Piece>> {
+        self.slots.save(since, |slot| self.verb.save(&self.kit, slot))
+    }
+
+    fn load(&mut self, pieces: &[Piece], counters: Counters, clock: Micros) -> Result<()> {
+        self.counters = counters;
+        self.clock = clock;
+        let (verb, kit) = (&self.verb, &self.kit);
+        let load = |slot: &mut V::Slot, part: &str, saved: &Saved| verb.load(kit, slot, part, saved);
+        self.slots.load(pieces, || verb.slot(kit), load)
+    }
+}
+
+/// The seq at which a clock passes `value`: above it, not at it.
+pub fn passed(clock: &crate::watermark::Clock, value: Micros) -> Option<u64> {
+    clock.reached(shift(value, 1))
+}

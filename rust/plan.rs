@@ -1,0 +1,327 @@
+//! Plan: the description of a pipeline as it crosses from Python, once, as typed JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::expr::Expr;
+use crate::time::Micros;
+
+/// The format of the JSON.
+pub const VERSION: u32 = 1;
+
+/// A pipeline: inputs, a graph of verbs in topological order, outputs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// See [`VERSION`].
+    pub version: u32,
+    /// The streams that come in.
+    pub inputs: Vec<Input>,
+    /// The verbs; each names earlier ones in `from`.
+    pub nodes: Vec<Node>,
+    /// What goes out.
+    pub outputs: Vec<Output>,
+}
+
+/// A stream that comes in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// The event time of a row.
+    pub time: Expr,
+    /// How far behind its partition's newest a row may come.
+    pub out_of_order: Micros,
+    /// After how long a silent partition stops holding the watermark back; the loop's affair.
+    pub idle_after: Option<Micros>,
+    /// How far ahead of its recorded arrival a row's time may be.
+    pub max_future_skew: Option<Micros>,
+    /// Declared columns: name and type word.
+    pub schema: Option<Vec<(String, String)>>,
+}
+
+/// One aggregate of a window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Aggregation {
+    /// The column it makes.
+    pub name: String,
+    /// A name of the registry.
+    pub kind: String,
+    /// What it aggregates.
+    pub args: Vec<Expr>,
+    /// Only rows for which this is true.
+    #[serde(rename = "where")]
+    pub filter: Option<Expr>,
+}
+
+/// When a window's row comes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Emit {
+    /// Once, at the close; each accepted late row fires again.
+    Final,
+    /// For every accepted row.
+    Each,
+    /// At the close, if rows entered or left since the key's window before.
+    Changed,
+}
+
+/// Which ends of a per-event window belong to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Closed {
+    /// `(t - size, t]`
+    Right,
+    /// `[t - size, t)`
+    Left,
+    /// `[t - size, t]`
+    Both,
+    /// `(t - size, t)`
+    None,
+}
+
+/// When a per-event row is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answering {
+    /// At once.
+    Arrival,
+    /// When the watermark has passed its time.
+    Watermark,
+}
+
+/// What a null key means to a per-event verb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NullKey {
+    /// No key: null features.
+    Null,
+    /// A key like any other.
+    Group,
+}
+
+/// A tumbling or hopping window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Aligned {
+    /// The verb it reads from.
+    pub from: usize,
+    /// Key columns.
+    pub by: Vec<String>,
+    /// Length of a window.
+    pub size: Micros,
+    /// From one start to the next; the size itself when tumbling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<Micros>,
+    /// Moves all bounds.
+    pub offset: Micros,
+    /// See [`Emit`].
+    pub emit: Emit,
+    /// Also fire what changed at each multiple of this.
+    pub emit_every: Option<Micros>,
+    /// How long a closed window still accepts.
+    pub allowed_lateness: Micros,
+    /// Whether an accepted late row fires again, or the close waits for the lateness to pass.
+    pub revisions: bool,
+    /// Whether starts may lie further apart than the size.
+    #[serde(default)]
+    pub allow_gaps: bool,
+    /// What is computed.
+    pub aggregates: Vec<Aggregation>,
+}
+
+/// A session window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// The verb it reads from.
+    pub from: usize,
+    /// Key columns.
+    pub by: Vec<String>,
+    /// Rows at most this far apart share a session.
+    pub gap: Micros,
+    /// Whether rows exactly one gap apart do.
+    pub gap_closed: bool,
+    /// How much longer a session stays open.
+    pub allowed_lateness: Micros,
+    /// What is computed.
+    pub aggregates: Vec<Aggregation>,
+}
+
+/// One feature column of a per-event window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feature {
+    /// The column.
+    pub name: String,
+    /// Which aggregate.
+    pub aggregate: usize,
+    /// Which size.
+    pub size: usize,
+}
+
+/// A per-event window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sliding {
+    /// The verb it reads from.
+    pub from: usize,
+    /// Key columns.
+    pub by: Vec<String>,
+    /// Lengths.
+    pub sizes: Vec<Micros>,
+    /// See [`Closed`].
+    pub closed: Closed,
+    /// Whether a row counts in its own answer.
+    pub include_current: bool,
+    /// See [`Answering`].
+    pub emit: Answering,
+    /// How far behind its watermark a row still gets its own moment.
+    pub allowed_lateness: Micros,
+    /// See [`NullKey`].
+    pub null_key: NullKey,
+    /// What is computed.
+    pub aggregates: Vec<Aggregation>,
+    /// The columns it adds.
+    pub columns: Vec<Feature>,
+}
+
+/// A row for a key that sent nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Silent {
+    /// The verb it reads from.
+    pub from: usize,
+    /// Key columns.
+    pub by: Vec<String>,
+    /// For how long.
+    pub after: Micros,
+    /// Keys that are expected from the first watermark on.
+    pub known: Option<Vec<Vec<serde_json::Value>>>,
+}
+
+/// One verb.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Node {
+    Input { input: usize },
+    Filter { from: usize, r#where: Expr },
+    WithColumns { from: usize, columns: Vec<(String, Expr)> },
+    Select { from: usize, columns: Vec<(String, Expr)> },
+    Union { from: Vec<usize>, tag: Option<String>, names: Vec<String> },
+    Tumbling(Aligned),
+    Hopping(Aligned),
+    Session(Session),
+    Sliding(Sliding),
+    Silent(Silent),
+}
+
+/// What goes out, and the rules over it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// Its name.
+    pub name: String,
+    /// The verb whose rows go out.
+    pub node: usize,
+    /// Rules over its rows.
+    pub rules: Vec<Rule>,
+}
+
+/// When a rule fires.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum When {
+    /// The n-th Python callable given to the engine.
+    Mask {
+        /// Which.
+        mask: usize,
+    },
+    /// A boolean expression.
+    Expr(Expr),
+}
+
+/// A rule over the rows of an output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Its name.
+    pub name: String,
+    /// See [`When`].
+    pub when: When,
+    /// Whose cooldown it is.
+    pub by: Vec<String>,
+    /// `info`, `warning` or `critical`.
+    pub severity: String,
+    /// For how long the same key does not fire again, in event time.
+    pub cooldown: Option<Micros>,
+    /// Text with `{column}` places.
+    pub message: String,
+    /// Added up by those who read it.
+    pub score: i64,
+    /// Which edition of the rule.
+    pub version: i64,
+    /// Whether it is only watched.
+    pub shadow: bool,
+}
+
+impl Node {
+    /// The verb's word.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Node::Input { .. } => "input",
+            Node::Filter { .. } => "filter",
+            Node::WithColumns { .. } => "with_columns",
+            Node::Select { .. } => "select",
+            Node::Union { .. } => "union",
+            Node::Tumbling(_) => "tumbling",
+            Node::Hopping(_) => "hopping",
+            Node::Session(_) => "session",
+            Node::Sliding(_) => "sliding",
+            Node::Silent(_) => "silent",
+        }
+    }
+
+    /// The verbs it reads from.
+    pub fn from(&self) -> Vec<usize> {
+        match self {
+            Node::Input { .. } => vec![],
+            Node::Filter { from, .. }
+            | Node::WithColumns { from, .. }
+            | Node::Select { from, .. } => vec![*from],
+            Node::Union { from, .. } => from.clone(),
+            Node::Tumbling(w) | Node::Hopping(w) => vec![w.from],
+            Node::Session(w) => vec![w.from],
+            Node::Sliding(w) => vec![w.from],
+            Node::Silent(w) => vec![w.from],
+        }
+    }
+}
+
+impl Plan {
+    /// Reads a plan and checks its wiring; types are checked by [`crate::graph`].
+    pub fn parse(json: &str) -> Result<Plan> {
+        let plan: Plan = serde_json::from_str(json)
+            .map_err(|error| Error::Plan(format!("the plan cannot be read: {error}")))?;
+        if plan.version != VERSION {
+            return Err(Error::Plan(format!("plan version {} is not {VERSION}", plan.version)));
+        }
+        for (i, node) in plan.nodes.iter().enumerate() {
+            if node.from().iter().any(|&from| from >= i) {
+                return Err(Error::Plan(format!("node {i} reads from a later one")));
+            }
+            if let Node::Input { input } = node
+                && *input >= plan.inputs.len()
+            {
+                return Err(Error::Plan(format!("node {i} reads input {input}, which is not there")));
+            }
+        }
+        if let Some(output) = plan.outputs.iter().find(|o| o.node >= plan.nodes.len()) {
+            return Err(Error::Plan(format!("output \"{}\" has no node", output.name)));
+        }
+        Ok(plan)
+    }
+}

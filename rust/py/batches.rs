@@ -1,0 +1,87 @@
+//! What comes out: record batches that any Arrow library takes as they are.
+
+use arrow_schema::Schema;
+use pyo3::prelude::*;
+use pyo3::types::PyCapsule;
+
+use super::bridge;
+use crate::engine;
+use crate::error::Result;
+use crate::schema::{normalised, type_word};
+
+/// Record batches of one schema, for any library with Arrow's PyCapsule interface.
+#[pyclass(frozen, module = "muntin._core")]
+pub struct Batches(pub engine::Batches);
+
+#[pymethods]
+impl Batches {
+    /// How many rows all batches have together.
+    #[getter]
+    fn num_rows(&self) -> usize {
+        self.0.batches.iter().map(|batch| batch.num_rows()).sum()
+    }
+
+    /// The columns.
+    #[getter]
+    fn names(&self) -> Vec<&str> {
+        self.0.schema.fields().iter().map(|field| field.name().as_str()).collect()
+    }
+
+    /// The schema, as a capsule.
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+        bridge::export_schema(py, &self.0.schema)
+    }
+
+    /// The batches, as a capsule. Another schema cannot be asked for.
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        // The interface lets a producer ignore a request that it cannot meet.
+        let _ = requested_schema;
+        bridge::export_stream(py, &self.0.schema, &self.0.batches)
+    }
+}
+
+/// What one call of the engine gave.
+#[pyclass(frozen, module = "muntin._core")]
+pub struct Step {
+    /// Rows, an output each.
+    #[pyo3(get)]
+    outputs: Vec<Py<Batches>>,
+    /// Alerts of all rules.
+    #[pyo3(get)]
+    alerts: Py<Batches>,
+    /// Late rows, an input each.
+    #[pyo3(get)]
+    late: Vec<Py<Batches>>,
+    /// Invalid rows, an input each.
+    #[pyo3(get)]
+    invalid: Vec<Py<Batches>>,
+}
+
+impl Step {
+    /// Wraps a step of the core.
+    pub fn new(py: Python<'_>, step: engine::Step) -> PyResult<Step> {
+        let one = |batches| Py::new(py, Batches(batches));
+        let all = |list: Vec<engine::Batches>| list.into_iter().map(one).collect::<PyResult<_>>();
+        Ok(Step {
+            outputs: all(step.outputs)?,
+            alerts: one(step.alerts)?,
+            late: all(step.late)?,
+            invalid: all(step.invalid)?,
+        })
+    }
+}
+
+/// Column names with the words of their types, as the engine takes them in.
+pub fn words(schema: &Schema) -> Result<Vec<(String, String)>> {
+    let word = |field: &arrow_schema::FieldRef| {
+        let word = normalised(field.data_type()).and_then(|kind| type_word(&kind));
+        let place = format!("column \"{}\"", field.name());
+        Ok((field.name().clone(), word.map_err(|error| error.within(&place))?))
+    };
+    schema.fields().iter().map(word).collect()
+}

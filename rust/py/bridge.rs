@@ -1,0 +1,293 @@
+//! Arrow's PyCapsule interface: data and schemas in from any library, out to any library.
+//!
+//! # Why our own
+//! The crates that do this are bound to one major version of Arrow and many times the size. What
+//! is needed is small: move a C struct out of its capsule, pull a stream without the GIL, check
+//! what came, put a stream into a capsule.
+//!
+//! Moving a struct out leaves `release = NULL` behind, which tells the capsule's destructor that
+//! there is nothing left to release: each struct is released once, by its last owner.
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi_and_data_type};
+use arrow_array::ffi_stream::FFI_ArrowArrayStream;
+use arrow_array::{
+    Array, ArrayRef, RecordBatch, RecordBatchIterator, RecordBatchOptions, StructArray, make_array,
+};
+use arrow_data::ArrayData;
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyCapsule;
+
+use crate::error::{Error, Result};
+use crate::schema::named;
+
+const STREAM: &CStr = c"arrow_array_stream";
+const ARRAY: &CStr = c"arrow_array";
+const SCHEMA: &CStr = c"arrow_schema";
+
+/// What a Python object handed over, not read yet: reading needs no GIL.
+pub enum Handed {
+    /// Arrays to be pulled from their producer.
+    Stream(FFI_ArrowArrayStream),
+    /// One array.
+    Array(FFI_ArrowArray, FFI_ArrowSchema),
+}
+
+/// Arrays of one type, checked.
+pub struct Arrays {
+    field: Field,
+    data: Vec<ArrayData>,
+}
+
+/// Whether an object can hand over Arrow data.
+pub fn is_arrow(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(object.hasattr("__arrow_c_stream__")? || object.hasattr("__arrow_c_array__")?)
+}
+
+/// Takes the Arrow data that `object` exports. What its export raises is passed on as it is.
+///
+/// A single array is a third cheaper than a stream of one, so that is asked for first; what has
+/// several chunks refuses it and has a stream.
+pub fn take(object: &Bound<'_, PyAny>) -> PyResult<Handed> {
+    let py = object.py();
+    let stream = object.getattr_opt(intern!(py, "__arrow_c_stream__"))?;
+    if let Some(array) = object.getattr_opt(intern!(py, "__arrow_c_array__"))? {
+        match array.call0() {
+            Ok(pair) => return single_of(pair),
+            Err(error) if stream.is_none() => return Err(error),
+            Err(_) => {}
+        }
+    }
+    let Some(stream) = stream else {
+        return Err(no_capsule(object)?.into());
+    };
+    Ok(Handed::Stream(content(stream.call0()?, STREAM, FFI_ArrowArrayStream::from_raw)?))
+}
+
+fn single_of(pair: Bound<'_, PyAny>) -> PyResult<Handed> {
+    let pair = pair.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>();
+    let (schema, array) = pair
+        .map_err(|_| Error::Data("__arrow_c_array__ did not return a pair of capsules".into()))?;
+    let schema = content(schema, SCHEMA, FFI_ArrowSchema::from_raw)?;
+    Ok(Handed::Array(content(array, ARRAY, FFI_ArrowArray::from_raw)?, schema))
+}
+
+/// Takes the schema that `object` exports.
+pub fn take_schema(object: &Bound<'_, PyAny>) -> PyResult<FFI_ArrowSchema> {
+    let Some(export) = object.getattr_opt("__arrow_c_schema__")? else {
+        let name = object.get_type().qualname()?;
+        let hint = "hint: give a schema of pyarrow or Polars, or a dict of column to type word";
+        return Err(Error::Schema(format!("{name} is not an Arrow schema\n{hint}")).into());
+    };
+    content(export.call0()?, SCHEMA, FFI_ArrowSchema::from_raw)
+}
+
+/// Moves the C struct out of a capsule of this name.
+fn content<T>(object: Bound<'_, PyAny>, name: &CStr, take: unsafe fn(*mut T) -> T) -> PyResult<T> {
+    let expected = name.to_string_lossy();
+    let Ok(capsule) = object.cast::<PyCapsule>() else {
+        let got = object.get_type().qualname()?;
+        return Err(Error::Data(format!("expected a capsule {expected}, got {got}")).into());
+    };
+    if !capsule.is_valid_checked(Some(name)) {
+        return Err(Error::Data(format!("expected a capsule named {expected}")).into());
+    }
+    let pointer = capsule.pointer_checked(Some(name))?.cast::<T>();
+    // SAFETY: a capsule of this name holds an initialised, aligned struct T of the C data
+    // interface, by its specification; the capsule is alive, and the GIL or the caller's exclusive
+    // reference keeps others from moving the struct out at the same time.
+    Ok(unsafe { take(pointer.as_ptr()) })
+}
+
+fn no_capsule(object: &Bound<'_, PyAny>) -> PyResult<Error> {
+    let name = object.get_type().qualname()?.to_string();
+    let hint = match name.as_str() {
+        "LazyFrame" => "collect() it first",
+        _ => "give an object with __arrow_c_stream__: pyarrow, Polars, pandas and DuckDB have it",
+    };
+    Ok(Error::Data(format!("{name} does not export Arrow data\nhint: {hint}")))
+}
+
+impl Handed {
+    /// Reads everything there is, pulling a stream to its end. Needs no GIL, and must not hold it
+    /// for long: a producer may be slow, and takes the GIL itself where it is written in Python.
+    ///
+    /// With `validate`, offsets, indices, null counts and UTF-8 are checked before any array is
+    /// built, so that data from outside cannot break what the compiler proved about the inside.
+    pub fn read(self, validate: bool) -> Result<Arrays> {
+        // The importer asserts on malformed structs; what it panics over is wrong in the data.
+        catch_unwind(AssertUnwindSafe(|| {
+            let arrays = match self {
+                Handed::Stream(stream) => pull(stream)?,
+                Handed::Array(array, schema) => single(array, &schema)?,
+            };
+            if validate {
+                arrays.data.iter().try_for_each(|data| check(&arrays.field, data))?;
+            }
+            Ok(arrays)
+        }))
+        .unwrap_or_else(|_| Err(Error::Data("malformed Arrow data: structs disagree".into())))
+    }
+}
+
+/// Offsets, indices, null counts and UTF-8, of the columns one by one so that it can be named.
+fn check(field: &Field, data: &ArrayData) -> Result<()> {
+    let DataType::Struct(columns) = field.data_type() else {
+        return data.validate_full().map_err(malformed);
+    };
+    data.validate_data().map_err(malformed)?;
+    for (column, child) in columns.iter().zip(data.child_data()) {
+        let place = format!("column \"{}\"", column.name());
+        child.validate_full().map_err(|error| malformed(error).within(&place))?;
+    }
+    Ok(())
+}
+
+fn malformed(error: ArrowError) -> Error {
+    let text = match error {
+        ArrowError::InvalidArgumentError(text) => text,
+        other => other.to_string(),
+    };
+    Error::Data(format!("malformed Arrow data: {text}"))
+}
+
+fn single(array: FFI_ArrowArray, schema: &FFI_ArrowSchema) -> Result<Arrays> {
+    if array.is_released() {
+        return Err(consumed());
+    }
+    let field = field_of(schema)?;
+    let data = import(array, &field)?;
+    Ok(Arrays { field, data: vec![data] })
+}
+
+fn pull(mut stream: FFI_ArrowArrayStream) -> Result<Arrays> {
+    let (Some(get_schema), Some(get_next)) = (stream.get_schema(), stream.get_next()) else {
+        return Err(consumed());
+    };
+    let mut schema = FFI_ArrowSchema::empty();
+    // SAFETY: the stream is ours and not released, or its callbacks would be gone; `schema` is an
+    // empty struct to be filled.
+    let code = unsafe { get_schema(&mut stream, &mut schema) };
+    if code != 0 {
+        return Err(producer_error(&mut stream, code));
+    }
+    let field = field_of(&schema)?;
+    let mut data = Vec::new();
+    loop {
+        let mut array = FFI_ArrowArray::empty();
+        // SAFETY: as above.
+        let code = unsafe { get_next(&mut stream, &mut array) };
+        if code != 0 {
+            return Err(producer_error(&mut stream, code));
+        }
+        if array.is_released() {
+            return Ok(Arrays { field, data });
+        }
+        data.push(import(array, &field)?);
+    }
+}
+
+fn import(array: FFI_ArrowArray, field: &Field) -> Result<ArrayData> {
+    // SAFETY: the producer promises that array and type agree; buffers live as long as the data.
+    Ok(unsafe { from_ffi_and_data_type(array, field.data_type().clone()) }?)
+}
+
+fn producer_error(stream: &mut FFI_ArrowArrayStream, code: i32) -> Error {
+    let text = stream.get_last_error().and_then(|last_error| {
+        // SAFETY: the stream is ours and not released, and its last call has failed.
+        let text = unsafe { last_error(stream) };
+        // SAFETY: not null, so it is a C string that lives until the next call on the stream.
+        (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+    });
+    let text = text.unwrap_or_else(|| format!("error code {code}"));
+    Error::Data(format!("the source of the batches failed: {}", text.trim_end()))
+}
+
+fn consumed() -> Error {
+    Error::Data("the Arrow data was consumed before\nhint: an Arrow capsule is read once".into())
+}
+
+/// The Arrow schema of a C schema.
+pub fn schema_of(schema: &FFI_ArrowSchema) -> Result<SchemaRef> {
+    schema_of_struct(&field_of(schema)?)
+}
+
+fn field_of(schema: &FFI_ArrowSchema) -> Result<Field> {
+    Field::try_from(schema).map_err(|error| {
+        let column = schema.children().find(|child| Field::try_from(*child).is_err());
+        let place = column.and_then(|child| child.name()).unwrap_or("");
+        match column.map(|child| child.format()) {
+            Some(format) if format.starts_with("_pl") => Error::Schema(format!(
+                "column \"{place}\" has Polars' private type {}\n\
+                 hint: cast it to Int64 or to Decimal(38, 0)",
+                &format[3..]
+            )),
+            Some(format) => {
+                Error::Schema(format!("column \"{place}\" has the unknown Arrow type {format}"))
+            }
+            None => Error::Schema(error.to_string()),
+        }
+    })
+}
+
+fn schema_of_struct(field: &Field) -> Result<SchemaRef> {
+    let DataType::Struct(fields) = field.data_type() else {
+        let got = named(field.data_type());
+        let hint = "hint: give record batches, a table or a frame";
+        return Err(Error::Data(format!("expected rows with columns, got {got}\n{hint}")));
+    };
+    Ok(Arc::new(Schema::new(fields.clone()).with_metadata(field.metadata().clone())))
+}
+
+impl Arrays {
+    /// As record batches; the arrays must be structs, none of them null.
+    pub fn batches(self) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+        let schema = schema_of_struct(&self.field)?;
+        let batches = self.data.into_iter().map(|data| batch(&schema, data));
+        let batches = batches.collect::<Result<_>>()?;
+        Ok((schema, batches))
+    }
+
+    /// As arrays.
+    pub fn arrays(self) -> Vec<ArrayRef> {
+        self.data.into_iter().map(make_array).collect()
+    }
+
+    /// Their type.
+    pub fn data_type(&self) -> &DataType {
+        self.field.data_type()
+    }
+}
+
+fn batch(schema: &SchemaRef, data: ArrayData) -> Result<RecordBatch> {
+    let rows = StructArray::from(data);
+    if rows.null_count() > 0 {
+        return Err(Error::Data(format!("{} rows are null as a whole", rows.null_count())));
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    let columns = rows.into_parts().1;
+    Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
+}
+
+/// Record batches as a capsule `arrow_array_stream`.
+pub fn export_stream<'py>(
+    py: Python<'py>,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+) -> PyResult<Bound<'py, PyCapsule>> {
+    let batches: Vec<_> = batches.iter().cloned().map(Ok).collect();
+    let reader = RecordBatchIterator::new(batches, schema.clone());
+    PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(Box::new(reader)), STREAM)
+}
+
+/// A schema as a capsule `arrow_schema`.
+pub fn export_schema<'py>(py: Python<'py>, schema: &Schema) -> PyResult<Bound<'py, PyCapsule>> {
+    let exported = FFI_ArrowSchema::try_from(schema).map_err(Error::from)?;
+    PyCapsule::new_with_value(py, exported, SCHEMA)
+}

@@ -1,0 +1,133 @@
+//! The engine as Python sees it: extract, enter, call, wrap.
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::batches::{Step, words};
+use super::enter::{Raised, Shared, enter};
+use super::feed::{Raw, Tuple, order};
+use super::mask::Callable;
+use crate::engine;
+use crate::error::Result;
+use crate::plan::Plan;
+
+/// A running plan. Many threads may call it; one of them is inside at a time.
+#[pyclass(frozen, module = "muntin._core")]
+pub struct Engine {
+    core: Shared<engine::Engine>,
+    validate: bool,
+}
+
+impl Engine {
+    fn run(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut engine::Engine) -> Result<engine::Step> + Send,
+    ) -> PyResult<Step> {
+        Step::new(py, self.core.enter(py, work)?)
+    }
+}
+
+#[pymethods]
+impl Engine {
+    /// Build the engine of a plan, or restore it from a snapshot.
+    ///
+    /// With `validate=False`, Arrow data is trusted to be well formed.
+    #[new]
+    #[pyo3(signature = (
+        plan_json, partitions, threads, masks, snapshot, on_change, *, validate=true
+    ))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        py: Python<'_>,
+        plan_json: &str,
+        partitions: Vec<Vec<i64>>,
+        threads: usize,
+        masks: Vec<Py<PyAny>>,
+        snapshot: Option<&[u8]>,
+        on_change: &str,
+        validate: bool,
+    ) -> PyResult<Engine> {
+        let raised = Raised::default();
+        let core = enter(py, || {
+            let masks = Callable::all(&Plan::parse(plan_json)?, masks, &raised);
+            engine::Engine::new(plan_json, partitions, threads, masks, snapshot, on_change)
+        })?;
+        Ok(Engine { core: Shared::new(core, raised), validate })
+    }
+
+    /// Take rows of several inputs and partitions.
+    fn step(&self, py: Python<'_>, feeds: Vec<Tuple<'_>>, order: &str) -> PyResult<Step> {
+        let raw = feeds.into_iter().map(Raw::take).collect::<PyResult<Vec<_>>>()?;
+        let (feeds, order) = enter(py, || {
+            // Before the lock: a producer may be slow, or be Python that needs this engine.
+            let feeds = raw.into_iter().map(|raw| raw.read(self.validate));
+            Ok((feeds.collect::<Result<Vec<_>>>()?, self::order(order)?))
+        })?;
+        self.run(py, |core| core.step(feeds, order))
+    }
+
+    /// Answer one row, changing nothing.
+    fn peek(&self, py: Python<'_>, feed: Tuple<'_>) -> PyResult<Step> {
+        let raw = Raw::take(feed)?;
+        let feed = enter(py, || raw.read(self.validate))?;
+        self.run(py, |core| core.peek(feed))
+    }
+
+    /// Move a partition's watermark forward, or that of all of an input.
+    fn advance(
+        &self,
+        py: Python<'_>,
+        input: usize,
+        partition: Option<i64>,
+        watermark: i64,
+    ) -> PyResult<Step> {
+        self.run(py, |core| core.advance(input, partition, watermark))
+    }
+
+    /// Stop waiting for a partition until its next row.
+    fn idle(&self, py: Python<'_>, input: usize, partition: i64) -> PyResult<Step> {
+        self.run(py, |core| core.idle(input, partition))
+    }
+
+    /// Declare one more partition.
+    fn open(&self, py: Python<'_>, input: usize, partition: i64) -> PyResult<Step> {
+        self.run(py, |core| core.open(input, partition))
+    }
+
+    /// End a partition, an input or everything.
+    fn finish(
+        &self,
+        py: Python<'_>,
+        input: Option<usize>,
+        partition: Option<i64>,
+    ) -> PyResult<Step> {
+        self.run(py, |core| core.finish(input, partition))
+    }
+
+    /// The whole state.
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = self.core.enter(py, |core| core.snapshot())?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// The least watermark of all inputs.
+    fn watermark(&self, py: Python<'_>) -> PyResult<i64> {
+        self.core.enter(py, |core| Ok(core.watermark()))
+    }
+
+    /// Each input's partitions with their watermarks.
+    fn clocks(&self, py: Python<'_>) -> PyResult<Vec<Vec<(i64, i64)>>> {
+        self.core.enter(py, |core| Ok(core.clocks()))
+    }
+
+    /// The counters, as JSON.
+    fn stats(&self, py: Python<'_>) -> PyResult<String> {
+        self.core.enter(py, |core| Ok(core.stats()))
+    }
+
+    /// Column names and type words of an output, once its inputs' schemas are known.
+    fn schema(&self, py: Python<'_>, output: usize) -> PyResult<Option<Vec<(String, String)>>> {
+        self.core.enter(py, |core| core.schema(output).map(|schema| words(&schema)).transpose())
+    }
+}

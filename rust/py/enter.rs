@@ -1,0 +1,100 @@
+//! The one door into the core: the GIL is released, panics are caught, errors become exceptions.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
+
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+
+use crate::error::{Error, Result};
+
+/// Runs `work` without the GIL.
+pub fn enter<R: Send>(py: Python<'_>, work: impl FnOnce() -> Result<R> + Send) -> PyResult<R> {
+    py.detach(|| caught(work)).map_err(PyErr::from)
+}
+
+/// Runs `work`; a panic in it is an error.
+pub fn caught<R>(work: impl FnOnce() -> Result<R>) -> Result<R> {
+    // What `work` leaves half done is either dropped or stays behind a poisoned lock.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = text_of(panic.as_ref());
+        Err(Error::Engine(format!("the engine failed: {text}\nhint: this is a bug in muntin")))
+    })
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
+}
+
+/// The exception that a Python callable raised inside the core, until it can be shown as a cause.
+pub type Raised = Arc<Mutex<Option<PyErr>>>;
+
+/// A value of the core that many Python threads share; one of them is inside at a time.
+///
+/// The GIL is always released before the lock is taken. A thread that holds the lock may take the
+/// GIL (a Python callable does), so taking the two in the other order would be a deadlock.
+pub struct Shared<T> {
+    value: Mutex<T>,
+    inside: Mutex<Option<ThreadId>>,
+    raised: Raised,
+}
+
+impl<T: Send> Shared<T> {
+    /// Shares `value`, in which Python callables leave what they raise in `raised`.
+    pub fn new(value: T, raised: Raised) -> Shared<T> {
+        Shared { value: Mutex::new(value), inside: Mutex::new(None), raised }
+    }
+
+    /// Runs `work` on the value, without the GIL, when no other thread is inside.
+    pub fn enter<R: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut T) -> Result<R> + Send,
+    ) -> PyResult<R> {
+        let done = py.detach(|| caught(|| self.alone(work)));
+        done.map_err(|error| with_cause(py, error.into(), take(&self.raised)))
+    }
+
+    fn alone<R>(&self, work: impl FnOnce(&mut T) -> Result<R>) -> Result<R> {
+        let own = Some(thread::current().id());
+        if *lock(&self.inside) == own {
+            return Err(Error::Engine("a rule called the operator that it belongs to".into()));
+        }
+        let failed = |_| Error::Engine("the engine failed before and takes no more calls".into());
+        let mut value = self.value.lock().map_err(failed)?;
+        *lock(&self.inside) = own;
+        let _left = Leaving(&self.inside);
+        work(&mut value)
+    }
+}
+
+/// Says that nobody is inside any more, on return and on panic alike.
+struct Leaving<'a>(&'a Mutex<Option<ThreadId>>);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        *lock(self.0) = None;
+    }
+}
+
+fn lock<V>(mutex: &Mutex<V>) -> std::sync::MutexGuard<'_, V> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take(raised: &Raised) -> Option<PyErr> {
+    lock(raised).take()
+}
+
+/// `error` with what a callable raised as its `__cause__`; an interrupt or exit stays what it is.
+fn with_cause(py: Python<'_>, error: PyErr, raised: Option<PyErr>) -> PyErr {
+    match raised {
+        Some(stop) if !stop.is_instance_of::<PyException>(py) => stop,
+        cause => {
+            error.set_cause(py, cause);
+            error
+        }
+    }
+}

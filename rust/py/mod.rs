@@ -1,0 +1,52 @@
+//! The boundary to Python, and the only user of PyO3. Nothing else in this crate may name it.
+//!
+//! A boundary function is four lines: extract, enter, call, wrap. What is longer than that lives
+//! in the core, or in one of the files here: `bridge` (Arrow capsules, the only `unsafe`), `enter`
+//! (the one door: releases the GIL, catches panics, maps errors), `mask` (Python callables).
+
+mod batches;
+mod bridge;
+mod engine;
+mod enter;
+mod error;
+mod feed;
+mod mask;
+
+use pyo3::prelude::*;
+
+/// The compiled core of muntin. Only `muntin.plan` and `muntin.operator` use it.
+#[pymodule(gil_used = false)]
+mod _core {
+    use pyo3::exceptions::PyRuntimeWarning;
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::batches::{Batches, Step};
+    #[pymodule_export]
+    use super::engine::Engine;
+    #[pymodule_export]
+    use super::{check, schema_words};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        if cfg!(debug_assertions) {
+            let warning = module.py().get_type::<PyRuntimeWarning>();
+            let text = c"muntin._core was built without optimisation and is many times slower";
+            PyErr::warn(module.py(), &warning, text, 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// Type a plan; JSON with the schema and fingerprint of each node.
+#[pyfunction]
+fn check(py: Python<'_>, plan_json: &str) -> PyResult<String> {
+    enter::enter(py, || crate::graph::describe(plan_json))
+}
+
+/// Column names and type words of anything with `__arrow_c_schema__`.
+#[pyfunction]
+fn schema_words(py: Python<'_>, schema: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
+    let handed = bridge::take_schema(schema)?;
+    enter::enter(py, move || bridge::schema_of(&handed).and_then(|s| batches::words(&s)))
+}

@@ -1,0 +1,204 @@
+//! Type words, and the edge where many Arrow layouts of a value become one.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Fields, TimeUnit};
+
+use crate::error::{Error, Result};
+
+mod edge;
+
+pub use edge::{is_utc, normalise, normalised, rezoned, widen, widened};
+
+/// Words for types without parameters.
+static PLAIN: [(&str, DataType); 16] = [
+    ("null", DataType::Null),
+    ("bool", DataType::Boolean),
+    ("i8", DataType::Int8),
+    ("i16", DataType::Int16),
+    ("i32", DataType::Int32),
+    ("i64", DataType::Int64),
+    ("u8", DataType::UInt8),
+    ("u16", DataType::UInt16),
+    ("u32", DataType::UInt32),
+    ("u64", DataType::UInt64),
+    ("f32", DataType::Float32),
+    ("f64", DataType::Float64),
+    ("str", DataType::Utf8),
+    ("binary", DataType::Binary),
+    ("date", DataType::Date32),
+    ("time", DataType::Time64(TimeUnit::Microsecond)),
+];
+
+static UNITS: [(&str, TimeUnit); 4] = [
+    ("s", TimeUnit::Second),
+    ("ms", TimeUnit::Millisecond),
+    ("us", TimeUnit::Microsecond),
+    ("ns", TimeUnit::Nanosecond),
+];
+
+/// The type of a word, e.g. `timestamp[us, Europe/Berlin]` or `list[i64]`.
+pub fn parse_type(word: &str) -> Result<DataType> {
+    let word = word.trim();
+    if let Some((_, plain)) = PLAIN.iter().find(|(own, _)| *own == word) {
+        return Ok(plain.clone());
+    }
+    let parsed = match word.split_once(['[', '(']) {
+        Some(("timestamp", _)) => timestamp(within(word, '[', ']')),
+        Some(("duration", _)) => {
+            let micros = within(word, '[', ']') == Some("us");
+            micros.then_some(DataType::Duration(TimeUnit::Microsecond))
+        }
+        Some(("decimal", _)) => decimal(within(word, '(', ')')),
+        Some(("list", _)) => match within(word, '[', ']') {
+            Some(item) => return Ok(list(parse_type(item)?)),
+            None => None,
+        },
+        Some(("struct", _)) => match within(word, '[', ']') {
+            Some(fields) => return Ok(DataType::Struct(parse_fields(fields)?)),
+            None => None,
+        },
+        Some(_) | None => None,
+    };
+    parsed.ok_or_else(|| {
+        let words: Vec<&str> = PLAIN.iter().map(|(word, _)| *word).collect();
+        let words = words.join(" ");
+        Error::Schema(format!(
+            "unknown type \"{word}\"\nhint: the types are {words} timestamp[us, UTC] duration[us] \
+             decimal(p, s) list[T] struct[name: T, ...]"
+        ))
+    })
+}
+
+/// The word of a normalised type.
+pub fn type_word(data_type: &DataType) -> Result<String> {
+    if let Some((word, _)) = PLAIN.iter().find(|(_, plain)| plain == data_type) {
+        return Ok(word.to_string());
+    }
+    Ok(match data_type {
+        DataType::Timestamp(unit, None) => format!("timestamp[{}]", unit_word(unit)),
+        DataType::Timestamp(unit, Some(zone)) => format!("timestamp[{}, {zone}]", unit_word(unit)),
+        DataType::Duration(TimeUnit::Microsecond) => "duration[us]".to_string(),
+        DataType::Decimal128(precision, scale) => format!("decimal({precision}, {scale})"),
+        DataType::List(item) => format!("list[{}]", type_word(item.data_type())?),
+        DataType::Struct(fields) => {
+            let fields: Result<Vec<String>> = fields
+                .iter()
+                .map(|field| Ok(format!("{}: {}", field.name(), type_word(field.data_type())?)))
+                .collect();
+            format!("struct[{}]", fields?.join(", "))
+        }
+        other => return Err(unsupported(other)),
+    })
+}
+
+/// The word of a type, or what Arrow calls it where there is none: for messages.
+pub fn named(data_type: &DataType) -> String {
+    type_word(data_type).unwrap_or_else(|_| data_type.to_string())
+}
+
+fn unit_word(unit: &TimeUnit) -> &'static str {
+    match unit {
+        TimeUnit::Second => "s",
+        TimeUnit::Millisecond => "ms",
+        TimeUnit::Microsecond => "us",
+        TimeUnit::Nanosecond => "ns",
+    }
+}
+
+fn within(word: &str, open: char, close: char) -> Option<&str> {
+    let start = word.find(open)? + open.len_utf8();
+    Some(word[start..].strip_suffix(close)?.trim())
+}
+
+fn timestamp(parameters: Option<&str>) -> Option<DataType> {
+    let parameters = parameters?;
+    let (unit, zone) = match parameters.split_once(',') {
+        Some((unit, zone)) => (unit, Some(zone.trim())),
+        None => (parameters, None),
+    };
+    let (_, unit) = UNITS.iter().find(|(word, _)| *word == unit.trim())?;
+    (zone != Some("")).then(|| DataType::Timestamp(*unit, zone.map(Arc::from)))
+}
+
+fn decimal(parameters: Option<&str>) -> Option<DataType> {
+    let (precision, scale) = parameters?.split_once(',')?;
+    let (precision, scale) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
+    let fits = (1..=38).contains(&precision) && (0..=precision as i8).contains(&scale);
+    fits.then_some(DataType::Decimal128(precision, scale))
+}
+
+fn list(item: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(item, true)))
+}
+
+/// `a: i64, b: list[str]`; a comma inside brackets belongs to a type.
+fn parse_fields(text: &str) -> Result<Fields> {
+    let mut fields = Vec::new();
+    let (mut start, mut depth) = (0, 0);
+    let ends = text.char_indices().chain([(text.len(), ',')]);
+    for (at, c) in ends {
+        match c {
+            '[' | '(' => depth += 1,
+            ']' | ')' => depth -= 1,
+            ',' if depth == 0 => {
+                let (name, word) = text[start..at].split_once(':').ok_or_else(|| {
+                    Error::Schema(format!("no type in \"{}\"\nhint: name: type", &text[start..at]))
+                })?;
+                fields.push(Field::new(name.trim(), parse_type(word)?, true));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    Ok(fields.into())
+}
+
+fn unsupported(data_type: &DataType) -> Error {
+    Error::Schema(format!("columns of type {data_type} are not supported\nhint: cast it before"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_come_back() {
+        for word in [
+            "null",
+            "bool",
+            "i8",
+            "u64",
+            "f32",
+            "str",
+            "binary",
+            "date",
+            "time",
+            "timestamp[ns]",
+            "timestamp[us, Europe/Berlin]",
+            "duration[us]",
+            "decimal(38, 9)",
+            "list[list[i64]]",
+            "struct[a: i64, b: struct[c: decimal(9, 2)]]",
+            "list[timestamp[us, UTC]]",
+        ] {
+            assert_eq!(type_word(&parse_type(word).unwrap()).unwrap(), word);
+        }
+        for word in [
+            "int",
+            "timestamp",
+            "timestamp[min]",
+            "timestamp[us, ]",
+            "decimal(39, 0)",
+            "list[x]",
+            "decimal(3, 4)",
+            "duration[ns]",
+            "list[i64",
+            "decimal",
+            "struct[a]",
+            "",
+        ] {
+            assert!(parse_type(word).is_err(), "{word}");
+        }
+    }
+}

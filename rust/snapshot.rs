@@ -1,0 +1,227 @@
+//! Snapshot: the engine between two steps, as named chunks and a manifest, and back.
+//!
+//! A chunk's name holds the print of its operator, its range, its part and the epoch in which it
+//! last changed: a chunk of the same name has the same content. Everything is verified before any
+//! state is built; nothing is executed.
+
+use std::sync::Arc;
+
+use arrow_schema::{Field, Schema, SchemaRef};
+use serde_json::{Value, json};
+
+use crate::chunk::{Chunk, decode_batch, encode_batch, pack, unpack};
+use crate::engine::{Engine, Running};
+use crate::error::{Error, Result};
+use crate::fate::Counters;
+use crate::operator::Piece;
+use crate::plan::Plan;
+use crate::schema::{parse_type, type_word};
+use crate::state::{RANGES, Saved};
+use crate::time::{Micros, NEVER};
+use crate::watermark::Watermarks;
+
+fn chunks(owner: &str, pieces: Vec<Piece>, all: &mut Vec<Chunk>) -> Result<()> {
+    for piece in pieces {
+        let name = format!("{owner}/{}/{}/{}", piece.range, piece.part, piece.epoch);
+        all.push(Chunk { name, bytes: encode_batch(&piece.saved.batch)? });
+    }
+    Ok(())
+}
+
+/// The engine's state.
+pub fn take(engine: &Engine) -> Result<Vec<u8>> {
+    let mut all = vec![];
+    let (mut operators, mut rules, mut schemas) = (vec![], vec![], vec![]);
+    if let Some(running) = &engine.running {
+        for (i, operator) in running.operators.iter().enumerate() {
+            chunks(&format!("o{i}-{}", engine.prints[i]), operator.save(0)?, &mut all)?;
+            operators.push(json!({"counters": operator.counters(), "clock": operator.clock()}));
+        }
+        for (o, of_output) in running.rules.iter().enumerate() {
+            for (r, (name, fired, pieces)) in of_output.save(0)?.into_iter().enumerate() {
+                chunks(&format!("r{o}.{r}"), pieces, &mut all)?;
+                rules.push(json!({"output": o, "rule": r, "name": name, "fired": fired}));
+            }
+        }
+        for schema in &running.schemas {
+            let words: Result<Vec<(String, String)>> = schema
+                .fields()
+                .iter()
+                .map(|field| Ok((field.name().clone(), type_word(field.data_type())?)))
+                .collect();
+            schemas.push(words?);
+        }
+    }
+    let manifest = json!({
+        "muntin": env!("CARGO_PKG_VERSION"),
+        "ranges": RANGES,
+        "seq": engine.seq,
+        "epoch": engine.epoch,
+        "plan": engine.plan,
+        "prints": engine.prints,
+        "schemas": schemas,
+        "watermarks": engine.watermarks,
+        "undecoded": engine.undecoded,
+        "operators": operators,
+        "rules": rules,
+    });
+    Ok(pack(&all, &manifest))
+}
+
+fn read<T: serde::de::DeserializeOwned>(manifest: &Value, field: &str) -> Result<T> {
+    serde_json::from_value(manifest[field].clone())
+        .map_err(|error| Error::Snapshot(format!("the manifest's \"{field}\": {error}")))
+}
+
+/// Puts a snapshot's state into a new engine of the same pipeline.
+pub fn restore(engine: &mut Engine, bytes: &[u8], on_change: &str) -> Result<()> {
+    if on_change != "refuse" {
+        return Err(Error::Snapshot(format!(
+            "on_change=\"{on_change}\" is not there yet\nhint: on_change=\"refuse\""
+        )));
+    }
+    let (manifest, chunks) = unpack(bytes)?;
+    if read::<usize>(&manifest, "ranges")? != RANGES {
+        return Err(Error::Snapshot(format!("the snapshot has not {RANGES} ranges")));
+    }
+    let before: Plan = read(&manifest, "plan")?;
+    same_pipeline(&before, &read::<Vec<String>>(&manifest, "prints")?, engine)?;
+    let watermarks: Vec<Watermarks> = read(&manifest, "watermarks")?;
+    same_partitions(&watermarks, engine)?;
+    let schemas: Vec<Vec<(String, String)>> = read(&manifest, "schemas")?;
+    let mut running = None;
+    if schemas.is_empty() {
+        if !chunks.is_empty() {
+            return Err(Error::Snapshot("the snapshot has state but no columns".into()));
+        }
+    } else {
+        running = Some(load(engine, &manifest, schemas, &chunks)?);
+    }
+    engine.seq = read(&manifest, "seq")?;
+    engine.epoch = read(&manifest, "epoch")?;
+    engine.undecoded = read(&manifest, "undecoded")?;
+    if engine.undecoded.len() != engine.plan.inputs.len() {
+        return Err(Error::Snapshot("the manifest counts other inputs".into()));
+    }
+    engine.watermarks = watermarks;
+    engine.running = running.or(engine.running.take());
+    Ok(())
+}
+
+/// Refuses the snapshot of another pipeline, naming what differs.
+fn same_pipeline(before: &Plan, prints: &[String], engine: &Engine) -> Result<()> {
+    let mut differs = vec![];
+    for i in 0..prints.len().max(engine.prints.len()) {
+        let (old, new) = (before.nodes.get(i), engine.plan.nodes.get(i));
+        if prints.get(i) != engine.prints.get(i) {
+            let tell = |node: Option<&crate::plan::Node>| match node {
+                Some(node) => serde_json::to_string(node).unwrap_or_default(),
+                None => "nothing".into(),
+            };
+            differs.push(format!("verb {i} was {}, is {}", tell(old), tell(new)));
+        }
+    }
+    let outputs = |plan: &Plan| -> Vec<(String, usize)> {
+        plan.outputs.iter().map(|output| (output.name.clone(), output.node)).collect()
+    };
+    if outputs(before) != outputs(&engine.plan) {
+        differs.push("the outputs are others".into());
+    }
+    for (old, new) in before.outputs.iter().zip(&engine.plan.outputs) {
+        for rule in &old.rules {
+            let same = new.rules.iter().find(|other| other.name == rule.name);
+            if same.is_some_and(|s| (&s.by, s.cooldown) != (&rule.by, rule.cooldown)) {
+                differs.push(format!("rule \"{}\" has another key or cooldown", rule.name));
+            }
+        }
+    }
+    if differs.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Snapshot(format!(
+        "the snapshot is of another pipeline: {}\nhint: start without it, or with the pipeline that \
+         made it",
+        differs.join("; ")
+    )))
+}
+
+fn same_partitions(watermarks: &[Watermarks], engine: &Engine) -> Result<()> {
+    if watermarks.len() != engine.plan.inputs.len() {
+        return Err(Error::Snapshot("the manifest has watermarks of other inputs".into()));
+    }
+    for (saved, declared) in watermarks.iter().zip(&engine.watermarks) {
+        for partition in declared.partitions() {
+            saved.find(partition.id).map_err(|_| {
+                Error::Snapshot(format!(
+                    "partition {} was not declared when the snapshot was taken\nhint: restore with \
+                     the partitions of then, and open() the new one",
+                    partition.id
+                ))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The operators with their state.
+fn load(
+    engine: &Engine,
+    manifest: &Value,
+    schemas: Vec<Vec<(String, String)>>,
+    chunks: &[(String, &[u8])],
+) -> Result<Running> {
+    let schema = |columns: &Vec<(String, String)>| -> Result<SchemaRef> {
+        let fields: Result<Vec<Field>> =
+            columns.iter().map(|(name, word)| Ok(Field::new(name, parse_type(word)?, true))).collect();
+        Ok(Arc::new(Schema::new(fields?)))
+    };
+    let schemas: Vec<SchemaRef> = schemas.iter().map(schema).collect::<Result<_>>()?;
+    if schemas.len() != engine.plan.inputs.len() {
+        return Err(Error::Snapshot("the manifest has columns of other inputs".into()));
+    }
+    if let Some(running) = engine.running.as_ref().filter(|running| running.schemas != schemas) {
+        let _ = running;
+        return Err(Error::Snapshot("the snapshot is of streams with other columns".into()));
+    }
+    let mut running = engine.build(schemas)?;
+    let mut pieces: Vec<(String, Piece)> = vec![];
+    for (name, bytes) in chunks {
+        pieces.push(piece(name, bytes)?);
+    }
+    let of = |owner: &str| -> Vec<Piece> {
+        pieces.iter().filter(|(name, _)| name == owner).map(|(_, piece)| piece.clone()).collect()
+    };
+    let saved: Vec<Value> = read(manifest, "operators")?;
+    if saved.len() != running.operators.len() {
+        return Err(Error::Snapshot("the manifest has other operators".into()));
+    }
+    for (i, (operator, saved)) in running.operators.iter_mut().zip(&saved).enumerate() {
+        let counters: Counters = read(saved, "counters")?;
+        let clock: Micros = read(saved, "clock")?;
+        operator.load(&of(&format!("o{i}-{}", engine.prints[i])), counters, clock)?;
+    }
+    let rules: Vec<Value> = read(manifest, "rules")?;
+    for saved in &rules {
+        let (output, rule): (usize, usize) = (read(saved, "output")?, read(saved, "rule")?);
+        let (name, fired): (String, u64) = (read(saved, "name")?, read(saved, "fired")?);
+        let clock = engine.plan.outputs.get(output).map(|output| output.node);
+        let clock = clock.map_or(NEVER, |node| running.operators[node].clock());
+        if let Some(rules) = running.rules.get_mut(output) {
+            rules.load(&name, fired, &of(&format!("r{output}.{rule}")), clock)?;
+        }
+    }
+    Ok(running)
+}
+
+fn piece(name: &str, bytes: &[u8]) -> Result<(String, Piece)> {
+    let bad = || Error::Snapshot(format!("chunk \"{name}\" has a name that means nothing"));
+    let parts: Vec<&str> = name.split('/').collect();
+    let [owner, range, part, epoch] = parts.as_slice() else { return Err(bad()) };
+    let range: usize = range.parse().map_err(|_| bad())?;
+    let epoch: u64 = epoch.parse().map_err(|_| bad())?;
+    if range >= RANGES {
+        return Err(bad());
+    }
+    let saved = Saved { batch: decode_batch(bytes)? };
+    Ok((owner.to_string(), Piece { range, part: part.to_string(), epoch, saved }))
+}

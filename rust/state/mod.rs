@@ -1,0 +1,15 @@
+//! State: what operators remember of keys, at (operator, range): one owner a slot.
+
+pub mod encode;
+pub mod keys;
+pub mod panes;
+pub mod log;
+pub mod timers;
+pub mod saved;
+
+pub use encode::check_key;
+pub use keys::{KeyColumns, Keys, RANGES};
+pub use log::Log;
+pub use panes::{Link, Panes};
+pub use saved::Saved;
+pub use timers::Timers;

@@ -1,0 +1,55 @@
+//! Event time: microseconds since 1970-01-01 UTC, half-open intervals and the only division of time.
+
+/// An instant, in microseconds since the epoch in UTC.
+pub type Micros = i64;
+
+/// The watermark before anything was heard.
+pub const NEVER: Micros = i64::MIN;
+
+/// The watermark behind the last row of a finished input: a value of its own, not a time.
+pub const FOREVER: Micros = i64::MAX;
+
+/// Moves a watermark by `by` microseconds; `NEVER` and `FOREVER` stay what they are.
+pub fn shift(watermark: Micros, by: Micros) -> Micros {
+    match watermark {
+        NEVER | FOREVER => watermark,
+        finite => finite.saturating_add(by).clamp(NEVER + 1, FOREVER - 1),
+    }
+}
+
+/// The greatest multiple of `step` (moved by `offset`) at or below `time`.
+///
+/// Floors toward minus infinity, so times before 1970 land in their own window. `None` where the
+/// result leaves the range of i64.
+pub fn floor_to(time: Micros, step: Micros, offset: Micros) -> Option<Micros> {
+    let offset = offset.rem_euclid(step);
+    let moved = time.checked_sub(offset)?;
+    moved.checked_sub(moved.rem_euclid(step))?.checked_add(offset)
+}
+
+/// Greatest common divisor of two positive durations.
+pub fn gcd(a: Micros, b: Micros) -> Micros {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floors_negative_times_down() {
+        assert_eq!(floor_to(-1, 10, 0), Some(-10));
+        assert_eq!(floor_to(-10, 10, 0), Some(-10));
+        assert_eq!(floor_to(3, 10, 4), Some(-6));
+        assert_eq!(floor_to(3, 10, -6), Some(-6));
+        assert_eq!(floor_to(i64::MIN, 10, 0), None);
+    }
+
+    #[test]
+    fn infinities_do_not_move() {
+        assert_eq!(shift(NEVER, 5), NEVER);
+        assert_eq!(shift(FOREVER, -5), FOREVER);
+        assert_eq!(shift(7, -5), 2);
+        assert_eq!(shift(NEVER + 2, -9), NEVER + 1);
+    }
+}

@@ -1,0 +1,379 @@
+//! Watermarks: W per declared partition, the clock of an operator, and the one late predicate.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::time::{FOREVER, Micros, NEVER, shift};
+
+/// The watermark that decides whether a row is late: its own partition's, or what the operator has
+/// already fired, whichever is later.
+///
+/// Judged by the row's own partition, final windows do not depend on how partitions interleave.
+pub fn bound(judge: Micros, before: Micros) -> Micros {
+    judge.max(before)
+}
+
+/// Whether a window that ends at `end` no longer accepts a row with this bound.
+pub fn is_late(bound: Micros, end: Micros, allowed_lateness: Micros) -> bool {
+    bound == FOREVER || bound >= end.saturating_add(allowed_lateness)
+}
+
+/// How an operator's watermark moves through one step: its value before, and each rise with the
+/// `seq` of the row that caused it. Inside one `seq`, rows come first, then the rise.
+///
+/// A clock also says when all that is above it is idle: a union does not wait for that side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clock {
+    start: Micros,
+    rises: Vec<(u64, Micros)>,
+    idle: bool,
+    turns: Vec<(u64, bool)>,
+}
+
+impl Clock {
+    /// A clock that stands at `start`.
+    pub fn new(start: Micros) -> Clock {
+        Clock { start, rises: Vec::new(), idle: false, turns: Vec::new() }
+    }
+
+    /// A clock that stands at the watermark of an input.
+    pub fn of(input: &Watermarks) -> Clock {
+        Clock { idle: input.is_idle(), ..Clock::new(input.clock()) }
+    }
+
+    /// Notes the watermark of an input after the row or event `seq`.
+    pub fn note(&mut self, seq: u64, input: &Watermarks) {
+        self.raise(seq, input.clock());
+        self.turn(seq, input.is_idle());
+    }
+
+    fn turn(&mut self, seq: u64, idle: bool) {
+        if idle != self.turns.last().map_or(self.idle, |turn| turn.1) {
+            self.turns.push((seq, idle));
+        }
+    }
+
+    /// Raises the clock after the row `seq`; a lower or equal value changes nothing.
+    pub fn raise(&mut self, seq: u64, value: Micros) {
+        if value > self.end() {
+            match self.rises.last_mut() {
+                Some(last) if last.0 == seq => last.1 = value,
+                _ => self.rises.push((seq, value)),
+            }
+        }
+    }
+
+    /// The value before the step's first row.
+    pub fn start(&self) -> Micros {
+        self.start
+    }
+
+    /// The value after the step's last row.
+    pub fn end(&self) -> Micros {
+        self.rises.last().map_or(self.start, |rise| rise.1)
+    }
+
+    /// The rises, in order.
+    pub fn rises(&self) -> &[(u64, Micros)] {
+        &self.rises
+    }
+
+    /// The value that a row `seq` finds: after all rows before it.
+    pub fn before(&self, seq: u64) -> Micros {
+        match self.rises.partition_point(|rise| rise.0 < seq) {
+            0 => self.start,
+            n => self.rises[n - 1].1,
+        }
+    }
+
+    /// The `seq` whose rise first brings the clock to `value` or above; `None` while it is below.
+    pub fn reached(&self, value: Micros) -> Option<u64> {
+        self.rises.get(self.rises.partition_point(|rise| rise.1 < value)).map(|rise| rise.0)
+    }
+
+    /// The same clock, later by `by` microseconds.
+    pub fn shifted(&self, by: Micros) -> Clock {
+        let rises = self.rises.iter().map(|&(seq, value)| (seq, shift(value, by)));
+        let (idle, turns) = (self.idle, self.turns.clone());
+        let mut clock = Clock { idle, turns, ..Clock::new(shift(self.start, by)) };
+        rises.for_each(|(seq, value)| clock.raise(seq, value));
+        clock
+    }
+
+    /// The minimum of several clocks at each `seq`, from `floor` on, without those that are idle;
+    /// while all are, the minimum of all.
+    pub fn minimum(clocks: &[&Clock], floor: Micros) -> Clock {
+        let mut now: Vec<(Micros, bool)> = clocks.iter().map(|c| (c.start, c.idle)).collect();
+        let mut events: Vec<(u64, usize, Option<Micros>, bool)> = Vec::new();
+        for (i, clock) in clocks.iter().enumerate() {
+            events.extend(clock.rises.iter().map(|&(seq, value)| (seq, i, Some(value), false)));
+            events.extend(clock.turns.iter().map(|&(seq, idle)| (seq, i, None, idle)));
+        }
+        events.sort_by_key(|&(seq, ..)| seq);
+        let lowest = |now: &[(Micros, bool)]| {
+            let active = now.iter().filter(|side| !side.1).map(|side| side.0).min();
+            let lowest = active.or_else(|| now.iter().map(|side| side.0).min());
+            (lowest.unwrap_or(NEVER), active.is_none())
+        };
+        let (start, idle) = lowest(&now);
+        let mut clock = Clock { idle, ..Clock::new(start.max(floor)) };
+        for at in events.chunk_by(|a, b| a.0 == b.0) {
+            for &(_, i, value, idle) in at {
+                match value {
+                    Some(value) => now[i].0 = value,
+                    None => now[i].1 = idle,
+                }
+            }
+            let (value, idle) = lowest(&now);
+            clock.raise(at[0].0, value);
+            clock.turn(at[0].0, idle);
+        }
+        clock
+    }
+
+    /// A cursor that answers `before` for rows of rising `seq` without a search each.
+    pub fn cursor(&self) -> Cursor<'_> {
+        Cursor { clock: self, next: 0, value: self.start }
+    }
+}
+
+/// See [`Clock::cursor`].
+#[derive(Debug)]
+pub struct Cursor<'a> {
+    clock: &'a Clock,
+    next: usize,
+    value: Micros,
+}
+
+impl Cursor<'_> {
+    /// The clock before the row `seq`; calls must come in order of `seq`.
+    pub fn before(&mut self, seq: u64) -> Micros {
+        while let Some(&(at, value)) = self.clock.rises.get(self.next) {
+            if at >= seq {
+                break;
+            }
+            self.value = value;
+            self.next += 1;
+        }
+        self.value
+    }
+}
+
+/// One declared partition of an input.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Partition {
+    /// The source's own number for it.
+    pub id: i64,
+    /// Running maximum of event time, minus the out-of-order bound.
+    pub watermark: Micros,
+    /// Whether it has stopped holding the input's watermark back.
+    pub idle: bool,
+    /// Position that the next row gets where the source names none.
+    pub next_position: i64,
+}
+
+/// The watermarks of one input.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Watermarks {
+    out_of_order: Micros,
+    partitions: Vec<Partition>,
+    clock: Micros,
+    heard: bool,
+}
+
+impl Watermarks {
+    /// Watermarks for the declared partitions, all before any row.
+    pub fn new(out_of_order: Micros, partitions: &[i64]) -> Watermarks {
+        let mut all = Watermarks { out_of_order, partitions: vec![], clock: NEVER, heard: false };
+        partitions.iter().for_each(|&id| all.add(id, NEVER));
+        all
+    }
+
+    fn add(&mut self, id: i64, watermark: Micros) {
+        self.partitions.push(Partition { id, watermark, idle: false, next_position: 0 });
+    }
+
+    /// The place of a declared partition; an undeclared one is an error.
+    pub fn find(&self, id: i64) -> Result<usize> {
+        self.partitions.iter().position(|p| p.id == id).ok_or_else(|| {
+            let known: Vec<String> = self.partitions.iter().map(|p| p.id.to_string()).collect();
+            Error::Partition(format!(
+                "partition {id} was not declared, only {}\nhint: name it in partitions=, or open it first",
+                known.join(", ")
+            ))
+        })
+    }
+
+    /// The same, where rows or watermarks are to come: a finished partition is an error, too.
+    pub fn find_open(&self, id: i64) -> Result<usize> {
+        let at = self.find(id)?;
+        if self.partitions[at].watermark == FOREVER {
+            return Err(Error::Partition(format!("partition {id} is finished")));
+        }
+        Ok(at)
+    }
+
+    /// The declared partitions.
+    pub fn partitions(&self) -> &[Partition] {
+        &self.partitions
+    }
+
+    /// Changes positions of a partition.
+    pub fn partition_mut(&mut self, at: usize) -> &mut Partition {
+        &mut self.partitions[at]
+    }
+
+    /// The input's watermark: the minimum over its active partitions, never falling.
+    pub fn clock(&self) -> Micros {
+        self.clock
+    }
+
+    /// Whether anything was heard of this input yet.
+    pub fn heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Takes a row's time into its partition; gives the partition's watermark, the row's judge.
+    pub fn row(&mut self, at: usize, time: Micros) -> Micros {
+        let own = shift(time.clamp(NEVER + 1, FOREVER - 1), -self.out_of_order);
+        let partition = &mut self.partitions[at];
+        let held_back = partition.watermark <= self.clock || partition.idle;
+        partition.idle = false;
+        self.heard = true;
+        if own > partition.watermark {
+            partition.watermark = own;
+            if held_back {
+                self.settle();
+            }
+        }
+        self.partitions[at].watermark
+    }
+
+    /// Moves one partition, or all of them, to an explicit watermark; backwards changes nothing.
+    pub fn advance(&mut self, at: Option<usize>, watermark: Micros) {
+        self.heard = true;
+        let moved = |i: usize| at.is_none_or(|at| at == i);
+        for (i, partition) in self.partitions.iter_mut().enumerate() {
+            if moved(i) {
+                partition.watermark = partition.watermark.max(watermark);
+            }
+        }
+        self.settle();
+    }
+
+    /// Lets a partition no longer hold the input's watermark back.
+    pub fn idle(&mut self, at: usize) {
+        self.heard = true;
+        self.partitions[at].idle = true;
+        self.settle();
+    }
+
+    /// Adds a partition that starts at the present clock.
+    pub fn open(&mut self, id: i64) -> Result<()> {
+        if self.partitions.iter().any(|p| p.id == id) {
+            return Err(Error::Partition(format!("partition {id} is open already")));
+        }
+        if self.clock == FOREVER {
+            return Err(Error::Partition(format!("partition {id} cannot open: the input is finished")));
+        }
+        self.heard = true;
+        self.add(id, self.clock);
+        Ok(())
+    }
+
+    /// Whether no partition that may still send holds the watermark back.
+    pub fn is_idle(&self) -> bool {
+        self.clock != FOREVER && self.partitions.iter().all(|p| p.idle || p.watermark == FOREVER)
+    }
+
+    /// The input's clock after a change: the minimum over active partitions; while all are idle, it
+    /// moves only with all of them. A finished partition is neither.
+    fn settle(&mut self) {
+        let unfinished = || self.partitions.iter().filter(|p| p.watermark != FOREVER);
+        let active = unfinished().filter(|p| !p.idle).map(|p| p.watermark).min();
+        let lowest = active.or_else(|| unfinished().map(|p| p.watermark).min());
+        self.clock = self.clock.max(lowest.unwrap_or(FOREVER));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_rises_after_its_row() {
+        let mut clock = Clock::new(NEVER);
+        clock.raise(3, 10);
+        clock.raise(5, 7);
+        clock.raise(8, 20);
+        assert_eq!((clock.before(3), clock.before(4), clock.before(9)), (NEVER, 10, 20));
+        assert_eq!((clock.reached(10), clock.reached(11), clock.reached(21)), (Some(3), Some(8), None));
+        let mut cursor = clock.cursor();
+        assert_eq!((cursor.before(3), cursor.before(8), cursor.before(9)), (NEVER, 10, 20));
+    }
+
+    #[test]
+    fn the_minimum_waits_for_the_slowest() {
+        let (mut a, mut b) = (Clock::new(NEVER), Clock::new(5));
+        a.raise(1, 3);
+        a.raise(4, 9);
+        b.raise(6, 8);
+        let both = Clock::minimum(&[&a, &b], NEVER);
+        assert_eq!(both.rises(), &[(1, 3), (4, 5), (6, 8)]);
+    }
+
+    #[test]
+    fn an_idle_side_does_not_hold_a_union_back() {
+        let mut quiet = Watermarks::new(0, &[0]);
+        quiet.row(0, 5);
+        let mut side = Clock::of(&quiet);
+        quiet.idle(0);
+        side.note(2, &quiet);
+        quiet.row(0, 6);
+        side.note(7, &quiet);
+        let mut busy = Clock::new(1);
+        busy.raise(3, 50);
+        let both = Clock::minimum(&[&side, &busy], 4);
+        assert_eq!((both.start(), both.rises()), (4, &[(3, 50)][..]));
+    }
+
+    #[test]
+    fn the_end_of_one_partition_does_not_speak_for_an_idle_one() {
+        let mut w = Watermarks::new(0, &[0, 1]);
+        w.row(1, 3);
+        w.idle(1);
+        w.advance(Some(0), FOREVER);
+        assert_eq!(w.clock(), 3);
+        w.advance(Some(1), FOREVER);
+        assert_eq!(w.clock(), FOREVER);
+    }
+
+    #[test]
+    fn partitions_hold_back_until_idle() {
+        let mut w = Watermarks::new(2, &[0, 1]);
+        assert_eq!(w.row(0, 10), 8);
+        assert_eq!(w.clock(), NEVER);
+        w.idle(1);
+        assert_eq!(w.clock(), 8);
+        assert_eq!(w.row(1, 5), 3);
+        assert_eq!(w.clock(), 8);
+        w.row(0, 30);
+        assert_eq!(w.clock(), 8);
+        w.row(1, 20);
+        assert_eq!(w.clock(), 18);
+        w.idle(0);
+        w.idle(1);
+        assert_eq!(w.clock(), 18, "the idle verdict of the last one moves nothing");
+        w.advance(None, 40);
+        assert_eq!(w.clock(), 40);
+        assert!(w.find(7).is_err());
+    }
+
+    #[test]
+    fn a_finished_partition_takes_no_rows() {
+        let mut w = Watermarks::new(0, &[0]);
+        w.advance(Some(0), FOREVER);
+        assert_eq!(w.clock(), FOREVER);
+        assert!(w.find_open(0).is_err());
+    }
+}

@@ -1,0 +1,125 @@
+"""Aggregates: computed from the list of rows that count, whenever a value is asked for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from .expressions import evaluate
+from .values import I64_MAX, I64_MIN, US, Row, micros
+
+ABSENT = object()
+
+
+class SumOverflow(Exception):
+    """An exact sum does not fit the type of its column."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row that counts: its time, its ordinal of arrival, one value an aggregate, and its zone."""
+
+    time: int
+    order: int
+    values: list[Any]
+    zoned: bool
+
+
+def values_of(aggregates: list[dict], row: Row) -> tuple[list[Any], int]:
+    """What `row` gives to each aggregate, or ABSENT, and how many NaN were skipped.
+
+    An argument is not looked at where `where` leaves the row out, so it cannot overflow there.
+    """
+    values, nans = [], 0
+    for aggregate in aggregates:
+        value = ABSENT
+        if aggregate.get("where") is None or evaluate(aggregate["where"], row) is True:
+            value = evaluate(aggregate["args"][0], row) if aggregate["args"] else True
+        if value is None:
+            value = ABSENT
+        elif aggregate["kind"] != "count" and isinstance(value, float) and math.isnan(value):
+            value, nans = ABSENT, nans + 1
+        values.append(value)
+    return values, nans
+
+
+def result(kind: str, index: int, entries: list[Entry]) -> Any:
+    """The value over `entries` of the aggregate at `index`; raises SumOverflow."""
+    counting = [e for e in entries if e.values[index] is not ABSENT]
+    counting.sort(key=lambda e: (e.time, e.order))
+    return KINDS[kind]([e.values[index] for e in counting])
+
+
+# ── one function a kind, over the values in order of (time, arrival) ─────────────────────────────
+
+
+def sum_of(values: list) -> Any:
+    """The exact sum: of floats correctly rounded, of anything else within its type."""
+    if not values:
+        return None
+    if any(isinstance(v, float) for v in values):
+        return float_sum([float(v) for v in values])
+    if isinstance(values[0], Decimal):
+        scale = max(-v.as_tuple().exponent for v in values)
+        total = int(sum(Fraction(v) for v in values) * 10**scale)
+        if abs(total) >= 10**38:
+            raise SumOverflow
+        return Decimal((total < 0, [int(d) for d in str(abs(total))], -scale))
+    if isinstance(values[0], timedelta):
+        return sum_of([micros(v) for v in values]) * US
+    total = sum(int(v) for v in values)
+    if not I64_MIN <= total <= I64_MAX:
+        raise SumOverflow
+    return total
+
+
+def float_sum(values: list[float]) -> float:
+    """The exact sum rounded once; infinities as IEEE adds them."""
+    infinities = {v for v in values if math.isinf(v)}
+    if infinities:
+        return infinities.pop() if len(infinities) == 1 else math.nan
+    return nearest(sum((Fraction(v) for v in values), Fraction(0)))
+
+
+def nearest(value: Fraction) -> float:
+    """The float nearest to `value`, infinite beyond the greatest."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def mean_of(values: list) -> float | None:
+    """The sum as a float, divided by the number of values: one rounding each."""
+    if not values:
+        return None
+    if any(isinstance(v, float) for v in values):
+        return float_sum([float(v) for v in values]) / len(values)
+    return nearest(sum((Fraction(v) for v in values), Fraction(0))) / len(values)
+
+
+def rank(value: Any) -> Any:
+    """A key that orders the values of one column: -0.0 below 0.0, times by their instant."""
+    if isinstance(value, float):
+        return (value, math.copysign(1.0, value))
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytes | Decimal | bool):
+        return value
+    return (micros(value), 1.0)
+
+
+KINDS = {
+    "count": len,
+    "sum": sum_of,
+    "mean": mean_of,
+    "min": lambda values: min(values, key=rank, default=None),
+    "max": lambda values: max(values, key=rank, default=None),
+    "count_distinct": lambda values: len(set(values)),
+    "first": lambda values: values[0] if values else None,
+    "last": lambda values: values[-1] if values else None,
+}

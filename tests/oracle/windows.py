@@ -1,0 +1,214 @@
+"""Windows of time: tumbling and hopping, and sessions.
+
+Decided here: `fired` rows of one seq are in one order (end, start, range, touch), revisions and
+running values among them; a row that overflows is invalid before it can be late; "changed" compares
+the rows that count in a window with those that count in the window before it; `late_windows` counts
+pairs of row and window; the window of a late row of a session is that of the row alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from math import gcd
+
+from .aggregates import Entry
+from .node import Node, in_range
+from .values import FOREVER, Row, stamp
+
+Window = tuple[int, int]  # start, end: the window is [start, end)
+
+
+class Aligned(Node):
+    """tumbling and hopping: windows [s, s + size), s = offset modulo every."""
+
+    def __init__(self, index: int, spec: dict, machine: object) -> None:
+        super().__init__(index, spec, machine)
+        self.size, self.emit = spec["size"], spec["emit"]
+        self.every = spec.get("every", self.size)
+        self.offset = spec.get("offset", 0)
+        self.pane = gcd(self.size, self.every)
+        self.emit_every = spec.get("emit_every")
+        self.revises = self.lateness > 0 and spec.get("revisions", True)
+        self.has_revision = self.revises or self.emit == "each" or self.emit_every is not None
+        self.delay = self.lateness
+        self.held: dict[Window, dict[tuple, list[Entry]]] = {}
+        self.firings: Counter[tuple[Window, tuple]] = Counter()
+        self.changed: set[tuple[Window, tuple]] = set()
+
+    def step(self, rows: list[Row], clock: float) -> list[Row]:
+        """Rows enter their windows, windows the clock reached are fired."""
+        fired: list[tuple[tuple, Row]] = []
+        for row in rows:
+            for window in self.accept(row):
+                running = self.emit == "each" or (self.revises and self.clock >= window[1])
+                if running:
+                    fired.append(self.fire(window, row.key(self.by)))
+        fired += self.fire_closed(clock) + self.fire_early(clock)
+        return [row for _, row in sorted(fired, key=lambda f: f[0])]
+
+    def windows_of(self, time: int) -> list[Window]:
+        """Every window that holds `time`, the earliest end first."""
+        start = (time - self.offset) // self.every * self.every + self.offset
+        found = []
+        while start + self.size > time:
+            found.append((start, start + self.size))
+            start -= self.every
+        return found[::-1]
+
+    def accept(self, row: Row) -> list[Window]:
+        """The windows in which `row` counts."""
+        values = self.values_of(row)
+        if values is None:
+            return []
+        windows = self.windows_of(row.time)
+        if not all(in_range(*window) for window in windows):
+            self.refuse(row, "window_out_of_range")
+            return []
+        if not windows:
+            self.counters["in_gap"] += 1
+            return []
+        bound = self.bound(row)
+        late = [(start, end) for start, end in windows if bound >= end + self.lateness]
+        self.counters["late_windows"] += len(late)
+        if late:
+            reason = "late" if len(late) == len(windows) else "late_window"
+            last = late[-1]
+            self.tell_late(row, reason, last, bound - (last[1] + self.lateness), len(late))
+        if len(late) == len(windows):
+            self.counters["late"] += 1
+            return []
+        self.counters["counted"] += 1
+        entry = Entry(row.time, self.next_order(), values, row.zoned)
+        open_windows = windows[len(late) :]
+        for window in open_windows:
+            self.held.setdefault(window, {}).setdefault(row.key(self.by), []).append(entry)
+            self.changed.add((window, row.key(self.by)))
+        return open_windows
+
+    def closes_at(self, window: Window) -> int:
+        """The clock at which `window` is fired for good: at once, or when nothing can be late."""
+        return window[1] if self.revises else window[1] + self.lateness
+
+    def fire_closed(self, clock: float) -> list[tuple[tuple, Row]]:
+        """Every window that the clock reaches in this step."""
+        fired = []
+        for window, keys in self.held.items():
+            if self.reaches(self.closes_at(window), clock):
+                for key in keys:
+                    self.changed.discard((window, key))
+                    if self.emit == "final" or (self.emit == "changed" and self.moved(window, key)):
+                        fired.append(self.fire(window, key))
+        return fired
+
+    def moved(self, window: Window, key: tuple) -> bool:
+        """Whether other rows count in `window` than in the window before it."""
+        before = (window[0] - self.every, window[1] - self.every)
+        return self.held[window][key] != self.held.get(before, {}).get(key)
+
+    def fire_early(self, clock: float) -> list[tuple[tuple, Row]]:
+        """At a new multiple of `emit_every`: what changed since it was last fired."""
+        if self.emit_every is None or not abs(clock) < FOREVER:
+            return []
+        if clock // self.emit_every * self.emit_every <= self.clock:
+            return []
+        pending = [(w, key) for w, key in self.changed if clock < self.closes_at(w)]
+        return [self.fire(window, key) for window, key in pending]
+
+    def fire(self, window: Window, key: tuple) -> tuple[tuple, Row]:
+        """A fired row and its place: end, start, range of the key, first touch (pane, arrival)."""
+        entries, (start, end) = self.held[window][key], window
+        zoned = entries[0].zoned
+        columns = self.key_columns(key) | {
+            "window_start": stamp(start, zoned),
+            "window_end": stamp(end, zoned),
+        }
+        columns |= self.answers(entries, window)
+        revision = self.firings[window, key]
+        self.firings[window, key] += 1
+        self.changed.discard((window, key))
+        if self.has_revision:
+            columns["revision"] = revision
+        touch = min(((e.time - self.offset) // self.pane, e.order) for e in entries)
+        place = (end, start, self.range_of(key), touch)
+        return place, self.fired_row(columns, start, end, zoned, revision)
+
+
+@dataclass
+class Group:
+    """A session: its first and last event time, and its rows."""
+
+    first: int
+    last: int
+    entries: list[Entry]
+
+
+class Session(Node):
+    """session: rows within `gap` of one another; fired once, when no row can join it any more.
+
+    A row is late if a session of it alone would have closed, however long a session is that it
+    could join: otherwise rows could chain an open session back to one that was fired and forgotten,
+    and two sessions would overlap. So a marker needs to live until `last + 2 * gap + L` only.
+    """
+
+    def __init__(self, index: int, spec: dict, machine: object) -> None:
+        super().__init__(index, spec, machine)
+        self.gap = spec["gap"]
+        self.reach = self.gap if spec.get("gap_closed", True) else self.gap - 1
+        self.delay = self.lateness + 1
+        self.groups: dict[tuple, list[Group]] = {}
+
+    def limit(self, last: int) -> int:
+        """A session that ends in `last` is closed once the clock is behind this."""
+        return last + self.reach + self.lateness
+
+    def step(self, rows: list[Row], clock: float) -> list[Row]:
+        """Rows join sessions, sessions the clock passed are fired."""
+        for row in rows:
+            self.accept(row)
+        fired = []
+        for key, groups in self.groups.items():
+            for group in groups:
+                if self.passes(self.limit(group.last), clock):
+                    fired.append(self.fire(key, group))
+        return [row for _, row in sorted(fired, key=lambda f: f[0])]
+
+    def accept(self, row: Row) -> None:
+        """Puts `row` into its session, merging those it joins."""
+        values = self.values_of(row)
+        if values is None:
+            return None
+        time = row.time
+        if not in_range(time, time + self.gap):
+            return self.refuse(row, "window_out_of_range")
+        groups = self.groups.setdefault(row.key(self.by), [])
+        near = [g for g in groups if g.first - self.reach <= time <= g.last + self.reach]
+        closed = [g for g in near if self.clock > self.limit(g.last)]
+        joined = [g for g in near if g not in closed]
+        behind = self.bound(row) - self.limit(time)
+        marked = any(self.clock <= self.limit(g.last) + self.reach for g in closed)
+        if marked or behind > 0:
+            self.counters["late"] += 1
+            self.counters["late_windows"] += 1
+            reason = "session_closed" if marked else "late"
+            return self.tell_late(row, reason, (time, time + self.gap), max(behind, 0), 1)
+        self.counters["counted"] += 1
+        entries = [e for g in joined for e in g.entries]
+        entries.append(Entry(time, self.next_order(), values, row.zoned))
+        first = min([time] + [g.first for g in joined])
+        last = max([time] + [g.last for g in joined])
+        kept = [g for g in groups if g not in joined]
+        self.groups[row.key(self.by)] = [*kept, Group(first, last, entries)]
+        return None
+
+    def fire(self, key: tuple, group: Group) -> tuple[tuple, Row]:
+        """A fired row and its place: end, start, range of the key, arrival of the first row."""
+        start, end, zoned = group.first, group.last + self.gap, group.entries[0].zoned
+        columns = self.key_columns(key) | {
+            "window_start": stamp(start, zoned),
+            "window_end": stamp(end, zoned),
+            "last_event_time": stamp(group.last, zoned),
+        }
+        columns |= self.answers(group.entries, (start, end))
+        touch = min(e.order for e in group.entries)
+        return (end, start, self.range_of(key), touch), self.fired_row(columns, start, end, zoned)

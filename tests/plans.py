@@ -1,0 +1,361 @@
+"""Hypothesis strategies for plans: every verb, chains, unions, shared prefixes, rules.
+
+`SHAPES` names the shapes; `plans` draws one of them. A `Branch` is a node under construction with
+the columns that stand behind it, so that whatever is drawn is well typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from hypothesis import strategies as st
+
+S = 1_000_000
+COLUMNS = ["at", "k", "k2", "v", "x", "s"]
+Draw = Callable[[st.SearchStrategy], object]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A node, the types of its columns, and whether rows behind it can be revised."""
+
+    node: int
+    columns: dict[str, str]
+    revised: bool = False
+
+    def of(self, *words: str) -> list[str]:
+        """The columns of these types."""
+        return [name for name, word in self.columns.items() if word in words]
+
+
+@dataclass
+class Graph:
+    """Nodes under construction; equal nodes are one."""
+
+    draw: Draw
+    unit: int
+    nodes: list[dict] = field(default_factory=list)
+    names: int = 0
+
+    def add(self, node: dict) -> int:
+        """The index of `node`."""
+        if node not in self.nodes:
+            self.nodes.append(node)
+        return self.nodes.index(node)
+
+    def name(self) -> str:
+        """A column name that was not used before."""
+        self.names += 1
+        return f"c{self.names}"
+
+    def one(self, *choices: object) -> object:
+        """One of `choices`."""
+        return self.draw(st.sampled_from(choices))
+
+    def span(self, low: int, high: int) -> int:
+        """A duration on the grid."""
+        return self.draw(st.integers(low, high)) * self.unit
+
+
+# ── expressions ─────────────────────────────────────────────────────────────────────────────────
+
+
+def call(name: str, *args: dict) -> dict:
+    """A function call."""
+    return {"fn": name, "args": list(args)}
+
+
+def lit(value: object, word: str) -> dict:
+    """A literal."""
+    return {"lit": value, "type": word}
+
+
+def number(g: Graph, b: Branch) -> tuple[dict, str]:
+    """A numeric expression and its type."""
+    ints, floats = b.of("i64"), b.of("f64")
+    kinds = ["int", "int", "sum", "case"] * bool(ints) + ["float", "float", "half"] * bool(floats)
+    kind = g.one(*kinds, "lit")
+    if kind in ("float", "half"):
+        column = {"col": g.one(*floats)}
+        return (column if kind == "float" else call("div", column, lit(2, "i64"))), "f64"
+    if kind == "lit":
+        return lit(g.one(0, 1, 5), "i64"), "i64"
+    column = {"col": g.one(*ints)}
+    if kind == "sum":
+        return call(g.one("add", "sub", "mul", "mod"), column, lit(g.one(-2, 0, 3), "i64")), "i64"
+    if kind == "case":
+        positive = call("gt", column, lit(0, "i64"))
+        return {"case": [[positive, column]], "else": g.one(None, lit(-1, "i64"))}, "i64"
+    return column, "i64"
+
+
+def predicate(g: Graph, b: Branch, depth: int = 2) -> dict:
+    """A boolean expression."""
+    kind = g.one("compare", "null", "text", "late", "logic", "in")
+    if kind == "logic" and depth:
+        parts = [predicate(g, b, depth - 1) for _ in range(2)]
+        return call("not", parts[0]) if g.one(True, False) else call(g.one("and", "or"), *parts)
+    if kind == "late":
+        return call("not", call("is_late"))
+    if kind == "null":
+        return call(g.one("is_null", "is_not_null"), {"col": g.one(*b.columns)})
+    texts = b.of("str")
+    if kind == "text" and texts:
+        test = g.one("starts_with", "ends_with", "contains", "eq")
+        return call(test, {"col": g.one(*texts)}, lit(g.one("a", "b", ""), "str"))
+    if kind == "in" and b.of("i64"):
+        return call("in", {"col": g.one(*b.of("i64"))}, lit(1, "i64"), lit(3, "i64"))
+    left, _ = number(g, b)
+    return call(g.one("ne", "eq", "lt", "le", "gt", "ge"), left, lit(g.one(0, 1, 4), "i64"))
+
+
+def aggregate(g: Graph, b: Branch) -> tuple[dict, str]:
+    """An aggregate and the type of its column."""
+    kind = g.one("count", "sum", "mean", "min", "max", "count_distinct", "first", "last")
+    where = predicate(g, b, 1) if g.one(False, False, True) else None
+    made = {"name": g.name(), "kind": kind, "args": [], "where": where}
+    if kind in ("sum", "mean"):
+        argument, word = number(g, b)
+        return made | {"args": [argument]}, word if kind == "sum" else "f64"
+    if kind == "count" and g.one(True, False):
+        return made, "i64"
+    name = g.one(*b.columns)
+    word = "i64" if kind.startswith("count") else b.columns[name]
+    return made | {"args": [{"col": name}]}, word
+
+
+def aggregates(g: Graph, b: Branch) -> tuple[list[dict], dict[str, str]]:
+    """A count, one to three more, and the types of their columns."""
+    count = {"name": g.name(), "kind": "count", "args": [], "where": None}
+    made = [(count, "i64"), *(aggregate(g, b) for _ in range(g.one(1, 2, 3)))]
+    return [a for a, _ in made], {a["name"]: word for a, word in made}
+
+
+# ── verbs ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def keys(g: Graph, b: Branch, least: int = 0) -> list[str]:
+    """Columns to group by."""
+    usable = [name for name in ("k", "k2") if name in b.columns]
+    choices = [by for by in ([], ["k"], ["k2"], ["k", "k2"]) if set(by) <= set(usable)]
+    return g.one(*[by for by in choices if len(by) >= least] or [[]])
+
+
+def filtered(g: Graph, b: Branch) -> Branch:
+    """filter."""
+    where = predicate(g, b)
+    if g.one(True, False):
+        where = call("or", where, call("is_not_null", {"col": g.one(*b.columns)}))
+    node = {"op": "filter", "from": b.node, "where": where}
+    return replace(b, node=g.add(node))
+
+
+def with_columns(g: Graph, b: Branch) -> Branch:
+    """with_columns: one new column, and perhaps `v` replaced."""
+    columns, words = [], dict(b.columns)
+    for name in [g.name()] + ["v"] * ("v" in b.columns and g.one(True, False)):
+        value, word = number(g, b)
+        if name == "v" and word != "i64":
+            continue
+        columns.append([name, value])
+        words[name] = word
+    node = {"op": "with_columns", "from": b.node, "columns": columns}
+    return replace(b, node=g.add(node), columns=words)
+
+
+def select(g: Graph, b: Branch) -> Branch:
+    """select: some columns in another order, and a computed one."""
+    kept = g.draw(st.permutations([n for n in b.columns if n != "s"]))
+    value, word = number(g, b)
+    name = g.name()
+    columns = [[n, {"col": n}] for n in kept] + [[name, value]]
+    words = {n: b.columns[n] for n in kept} | {name: word}
+    node = {"op": "select", "from": b.node, "columns": columns}
+    return replace(b, node=g.add(node), columns=words)
+
+
+def aligned(g: Graph, b: Branch, op: str, last: bool) -> Branch:
+    """tumbling or hopping; revised only where nothing stands behind it."""
+    by = keys(g, b)
+    made, words = aggregates(g, b)
+    lateness = g.one(0, 0, g.span(1, 12))
+    node = {"op": op, "from": b.node, "by": by, "size": g.span(1, 30)}
+    node |= {"offset": g.span(-5, 35) if g.one(True, False) else 0}
+    emits = ["final"] * 3 + ["changed"] * (op == "hopping") * 2 + ["each"] * last
+    node |= {
+        "emit": g.one(*emits),
+        "emit_every": g.one(None, None, g.span(1, 12)) if last else None,
+    }
+    node |= {"allowed_lateness": lateness, "revisions": last and g.one(True, True, False)}
+    if op == "hopping":
+        every = g.span(1, 12)
+        node |= {"every": every, "allow_gaps": every > node["size"]}
+    revised = node["emit"] == "each" or node["emit_every"] is not None
+    revised = revised or (lateness > 0 and node["revisions"])
+    columns = {name: b.columns[name] for name in by} | bounds(b) | words
+    columns |= {"revision": "i64"} if revised else {}
+    return Branch(g.add(node | {"aggregates": made}), columns, revised)
+
+
+def bounds(b: Branch) -> dict[str, str]:
+    """The columns of a window's bounds."""
+    time = next(word for word in b.columns.values() if word.startswith("timestamp"))
+    return {"window_start": time, "window_end": time}
+
+
+def session(g: Graph, b: Branch) -> Branch:
+    """session."""
+    by = keys(g, b)
+    made, words = aggregates(g, b)
+    node = {"op": "session", "from": b.node, "by": by, "gap": g.span(1, 12)}
+    node |= {"gap_closed": g.one(True, False), "allowed_lateness": g.one(0, 0, g.span(1, 12))}
+    columns = {name: b.columns[name] for name in by} | bounds(b)
+    columns |= {"last_event_time": columns["window_start"]} | words
+    return Branch(g.add(node | {"aggregates": made}), columns)
+
+
+def sliding(g: Graph, b: Branch) -> Branch:
+    """sliding with one or two sizes."""
+    by = keys(g, b)
+    made, words = aggregates(g, b)
+    emit = g.one("arrival", "arrival", "watermark")
+    sizes = sorted({g.span(1, 30) for _ in range(g.one(1, 2))})
+    columns = [
+        {"name": f"{a['name']}_{j}", "aggregate": i, "size": j}
+        for i, a in enumerate(made)
+        for j in range(len(sizes))
+    ]
+    node = {"op": "sliding", "from": b.node, "by": by, "sizes": sizes, "emit": emit}
+    node |= {"closed": g.one("right", "left", "both", "none")}
+    node |= {"include_current": g.one(True, True, False), "null_key": g.one("null", "group")}
+    node |= {"allowed_lateness": 0 if emit == "watermark" else g.one(0, 0, g.span(1, 12))}
+    index = g.add(node | {"aggregates": made, "columns": columns})
+    added = {c["name"]: words[made[c["aggregate"]]["name"]] for c in columns}
+    return Branch(index, b.columns | added)
+
+
+def silent(g: Graph, b: Branch) -> Branch:
+    """silent, perhaps with keys that may never be heard of."""
+    by = keys(g, b, least=1)
+    known = None
+    if by == ["k2"]:
+        known = g.one(None, [["x"], ["never"]])
+    node = {"op": "silent", "from": b.node, "by": by, "after": g.span(1, 20), "known": known}
+    columns = {name: b.columns[name] for name in by} | bounds(b)
+    return Branch(g.add(node), columns | {"last_event_time": columns["window_start"]})
+
+
+def tagged(g: Graph, branches: list[Branch], names: list[str]) -> Branch:
+    """union."""
+    tag = g.one(None, "tag")
+    nodes = [b.node for b in branches]
+    node = {"op": "union", "from": nodes, "tag": tag, "names": names}
+    columns: dict[str, str] = {}
+    for b in branches:
+        columns = b.columns | columns
+    order = list(dict.fromkeys(name for b in branches for name in b.columns))
+    words = {name: columns[name] for name in order} | ({"tag": "str"} if tag else {})
+    return Branch(g.add(node), words, any(b.revised for b in branches))
+
+
+def verb(g: Graph, b: Branch, name: str, last: bool = True) -> Branch:
+    """The verb of that name behind `b`."""
+    if name in ("tumbling", "hopping"):
+        return aligned(g, b, name, last)
+    return VERBS[name](g, b)
+
+
+VERBS = {
+    "filter": filtered,
+    "with_columns": with_columns,
+    "select": select,
+    "session": session,
+    "sliding": sliding,
+    "silent": silent,
+}
+PER_ROW = ["filter", "with_columns", "select"]
+WINDOWS = ["tumbling", "hopping", "session", "sliding", "silent"]
+CHAINS = {
+    "sliding-tumbling": ["sliding", "tumbling"],
+    "sliding-sliding": ["sliding", "sliding"],
+    "tumbling-tumbling": ["tumbling", "tumbling"],
+    "tumbling-hopping": ["tumbling", "hopping"],
+    "tumbling-sliding": ["tumbling", "sliding"],
+    "session-tumbling": ["session", "tumbling"],
+    "hopping-session": ["hopping", "session"],
+    "silent-tumbling": ["silent", "tumbling"],
+}
+SHAPES = [*PER_ROW, *WINDOWS, *CHAINS, "branches", "inputs", "prefix"]
+
+
+# ── plans ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def maybe_per_row(g: Graph, b: Branch) -> Branch:
+    """`b`, or a verb that looks at one row behind it."""
+    name = g.one(None, None, *PER_ROW)
+    return b if name is None else verb(g, b, name)
+
+
+def grown(g: Graph, heads: list[Branch], shape: str) -> list[Branch]:
+    """The branches that end in outputs."""
+    first = maybe_per_row(g, heads[0])
+    if shape in CHAINS:
+        one, two = CHAINS[shape]
+        return [verb(g, maybe_per_row(g, verb(g, first, one, last=False)), two)]
+    if shape == "prefix":
+        stem = verb(g, first, g.one("filter", "sliding"), last=False)
+        return [verb(g, stem, g.one(*WINDOWS)) for _ in range(2)]
+    if shape == "inputs":
+        union = tagged(g, [first, heads[1]], ["left", "right"])
+    elif shape == "branches":
+        others = [verb(g, first, g.one(*PER_ROW, *WINDOWS), last=False) for _ in range(2)]
+        union = tagged(g, others, ["one", "two"])
+    else:
+        return [maybe_per_row(g, verb(g, first, shape))]
+    behind = g.one(None, *WINDOWS)
+    return [union if behind is None else verb(g, union, behind)]
+
+
+def rule(g: Graph, b: Branch, name: str) -> dict:
+    """A rule with or without a cooldown, whose message shows integers and text alone."""
+    by = g.one(*([], ["k"], ["k2"])) if {"k", "k2"} <= set(b.columns) else []
+    shown = b.of("i64", "str")[:3]
+    return {
+        "name": name,
+        "when": predicate(g, b),
+        "by": by,
+        "severity": g.one("warning", "critical"),
+        "cooldown": g.one(None, g.span(1, 20)),
+        "message": " ".join(f"{n}={{{n}}}" for n in shown) + " {{}}",
+        "score": g.one(0, 10),
+        "version": 1,
+        "shadow": g.one(False, True),
+    }
+
+
+@st.composite
+def plans(
+    draw: st.DrawFn, unit: int, zoned: bool, text_keys: bool, shapes: tuple[str, ...] = ()
+) -> dict:
+    """A plan of one of `shapes` (any, if none is named), on a grid of `unit` microseconds."""
+    g = Graph(draw, unit)
+    shape = g.one(*(shapes or SHAPES))
+    time = "timestamp[us, UTC]" if zoned else "timestamp[us]"
+    words = {"at": time, "k": "str" if text_keys else "i64", "k2": "str", "v": "i64"}
+    words |= {"x": "f64", "s": "str"}
+    inputs, heads = [], []
+    for i in range(2 if shape == "inputs" else 1):
+        options = {"out_of_order": g.span(0, 10), "idle_after": None}
+        options |= {
+            "max_future_skew": g.one(None, None, 20 * unit),
+            "schema": [*map(list, words.items())],
+        }
+        inputs.append({"name": f"input{i}", "time": {"col": "at"}} | options)
+        heads.append(Branch(g.add({"op": "input", "input": i}), words))
+    outputs = []
+    for i, branch in enumerate(grown(g, heads, shape)):
+        rules = [rule(g, branch, f"rule{i}{j}") for j in range(g.one(0, 0, 1, 2))]
+        outputs.append({"name": f"output{i}", "node": branch.node, "rules": rules})
+    return {"version": 1, "inputs": inputs, "nodes": g.nodes, "outputs": outputs}

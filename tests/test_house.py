@@ -1,0 +1,225 @@
+"""The rules of the house that a machine can hold: which way imports run, sizes, docstrings.
+
+Modules stand in the order of the data's way through the code, in `rust/lib.rs` and in the list
+below: one imports only from those before it, so there are no circles. `docs/architecture.md`
+explains the words.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LINES_MAX = 500
+RUST_FILES_MIN = 30
+PYTHON_FILES_MIN = 30
+
+# `lib.rs` is the map: its modules stand in the order of the data.
+RUST_ORDER = re.findall(r"^(?:pub )?mod (\w+);", (ROOT / "rust" / "lib.rs").read_text(), re.M)
+
+PYTHON_ORDER = """
+    errors durations arrow literals
+    expressions sql aggregates rules plan windows explain inputs stream
+    result ingest answer merge operator
+    sources sinks
+    collect progress report intake routes run
+    demo cli
+""".split()
+
+# Text in place of an expression is parsed when it is first met: SQL costs 0.4 s to import.
+DEFERRED = {"expressions imports sql"}
+
+MAY_BE_UNSAFE = {"py/bridge.rs"}
+
+RUST = sorted((ROOT / "rust").rglob("*.rs"))
+PYTHON = sorted((ROOT / "python" / "muntin").rglob("*.py"))
+
+
+def without_comments(text: str) -> str:
+    return re.sub(r"//.*", "", text)
+
+
+def without_tests(text: str) -> str:
+    """Rust code without its `mod tests`, which by custom ends a file."""
+    return re.split(r"#\[cfg\(test\)\]\s*mod ", text)[0]
+
+
+def first_names(path: str) -> Iterator[str]:
+    """The modules that stand first in what follows `crate::`, be it a name or `{a, b::{c, d}}`."""
+    if not path.startswith("{"):
+        yield re.match(r"\w*", path)[0]
+        return
+    depth = 0
+    for found in re.finditer(r"[{},]|\w+", path):
+        token = found[0]
+        depth += (token == "{") - (token == "}")
+        if depth == 0:
+            return
+        before = path[: found.start()].rstrip()
+        if depth == 1 and token.isidentifier() and before[-1] in "{,":
+            yield token
+
+
+def rust_module(path: Path) -> str:
+    return path.relative_to(ROOT / "rust").parts[0].removesuffix(".rs")
+
+
+def rust_imports(path: Path) -> set[str]:
+    text = without_tests(without_comments(path.read_text()))
+    parts = path.relative_to(ROOT / "rust").parts
+    ups = len(parts) - (parts[-1] == "mod.rs")
+    root = rf"(?<![\w:])(?:\$?crate::|(?:super::){{{ups}}}(?!super))"
+    known = set(map(rust_module, RUST))
+    names = {name for at in re.finditer(root, text) for name in first_names(text[at.end() :])}
+    return names & known - {rust_module(path)}
+
+
+def python_module(path: Path) -> str:
+    return path.relative_to(ROOT / "python" / "muntin").parts[0].removesuffix(".py")
+
+
+def python_imports(path: Path) -> set[str]:
+    package = ["muntin", *path.relative_to(ROOT / "python" / "muntin").parts[:-1]]
+    names: list[list[str]] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name.split(".") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            base = base + (node.module.split(".") if node.module else [])
+            names += [[*base, alias.name] for alias in node.names]
+    return {name[1] for name in names if name[0] == "muntin" and len(name) > 1}
+
+
+def arrows_against(order: list[str], imports: dict[str, set[str]]) -> list[str]:
+    """What imports something that does not stand before it, for a message."""
+    at = {name: i for i, name in enumerate(order)}
+    return [
+        f"{name} imports {other}"
+        for name in sorted(imports)
+        for other in sorted(imports[name])
+        if other in at and at[other] >= at[name]
+    ]
+
+
+def gathered(files: list[Path], module, imports) -> dict[str, set[str]]:
+    arrows: dict[str, set[str]] = {}
+    for path in files:
+        arrows.setdefault(module(path), set()).update(imports(path) - {module(path)})
+    return arrows
+
+
+def test_the_files_were_seen() -> None:
+    assert len(RUST) >= RUST_FILES_MIN
+    assert len(PYTHON) >= PYTHON_FILES_MIN
+
+
+def test_rust_imports_follow_the_data() -> None:
+    arrows = gathered(RUST, rust_module, rust_imports)
+    arrows.pop("lib")
+    assert set(arrows) == set(RUST_ORDER)
+    assert RUST_ORDER[:2] == ["time", "error"]
+    assert RUST_ORDER[-1] == "py"
+    assert sum(map(len, arrows.values())) > 2 * len(RUST_ORDER)
+    assert arrows_against(RUST_ORDER, arrows) == []
+
+
+def test_python_imports_follow_the_data() -> None:
+    arrows = gathered(PYTHON, python_module, python_imports)
+    for name in ("__init__", "__main__"):
+        arrows.pop(name, None)
+    assert set(arrows) == set(PYTHON_ORDER)
+    assert sum(map(len, arrows.values())) > 2 * len(PYTHON_ORDER)
+    assert set(arrows_against(PYTHON_ORDER, arrows)) == DEFERRED
+
+
+def test_what_is_deferred_stands_in_a_function() -> None:
+    for arrow in DEFERRED:
+        name, other = arrow.split(" imports ")
+        (path,) = (path for path in PYTHON if python_module(path) == name)
+        top = ast.parse(path.read_text()).body
+        assert not [
+            node
+            for node in top
+            if isinstance(node, ast.ImportFrom) and node.module == f"muntin.{other}"
+        ]
+
+
+def test_two_files_open_the_compiled_module() -> None:
+    doors = {path.name for path in PYTHON if "_core" in python_imports(path)}
+    assert doors == {"plan.py", "operator.py"}
+
+
+@pytest.mark.parametrize("package", ["sources", "sinks"])
+def test_sources_and_sinks_keep_to_themselves(package: str) -> None:
+    files = [path for path in PYTHON if python_module(path) == package]
+    assert len(files) > 3
+    other = {"sources": "sinks", "sinks": "sources"}[package]
+    assert not [path.name for path in files if other in python_imports(path)]
+
+
+def test_pyo3_stays_in_its_folder() -> None:
+    users = {rust_module(path) for path in RUST if "pyo3" in without_comments(path.read_text())}
+    assert users == {"py"}
+
+
+def test_unsafe_is_where_it_may_be_and_says_why() -> None:
+    seen = set()
+    for path in RUST:
+        name = path.relative_to(ROOT / "rust").as_posix()
+        lines = path.read_text().splitlines()
+        for i, line in enumerate(lines):
+            if not re.search(r"\bunsafe\s*(\{|impl|fn \w)", without_comments(line)):
+                continue
+            seen.add(name)
+            above = "\n".join(lines[max(i - 5, 0) : i])
+            assert "// SAFETY:" in above, f"{name}:{i + 1}: no SAFETY comment"
+        assert ("allow(unsafe_code)" in path.read_text()) == (name in MAY_BE_UNSAFE), name
+    assert seen == MAY_BE_UNSAFE
+
+
+@pytest.mark.parametrize("files", [RUST, PYTHON], ids=["rust", "python"])
+def test_files_are_short(files: list[Path]) -> None:
+    lengths = {p.relative_to(ROOT).as_posix(): len(p.read_text().splitlines()) for p in files}
+    assert {name: n for name, n in lengths.items() if n > LINES_MAX} == {}
+
+
+def test_every_pyclass_is_frozen() -> None:
+    text = "\n".join(p.read_text() for p in RUST if rust_module(p) == "py")
+    classes = re.findall(r"#\[pyclass\b[^\]]*\]", text)
+    assert len(classes) >= 3
+    assert [c for c in classes if "frozen" not in c] == []
+
+
+def test_compiled_objects_take_no_attributes() -> None:
+    core = pytest.importorskip("muntin._core")
+    words = [core.Engine, core.Step, core.Batches]
+    for kind in words:
+        with pytest.raises(TypeError):
+            type("Sub", (kind,), {})
+        assert "__dict__" not in dir(kind)
+        assert inspect.getdoc(kind)
+
+
+def test_every_public_name_is_documented() -> None:
+    import muntin
+
+    assert len(muntin.__all__) > 20
+    for name in muntin.__all__:
+        value = getattr(muntin, name)
+        if inspect.ismodule(value) or callable(value):
+            assert (value.__doc__ or "").strip(), f"muntin.{name} has no docstring"
+            assert not value.__doc__.startswith(f"{name}("), f"muntin.{name}: a generated docstring"
+
+
+def test_the_readers_of_this_file_read_right() -> None:
+    assert list(first_names("a::b;")) == ["a"]
+    assert list(first_names("{a, b::{c, d}, e::f};  x, y")) == ["a", "b", "e"]
+    assert without_tests("a\n#[cfg(test)]\nmod tests { use crate::z; }") == "a\n"
+    assert arrows_against(["a", "b"], {"a": {"b"}, "b": {"a"}}) == ["a imports b"]
