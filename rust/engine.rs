@@ -5,20 +5,17 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
-use serde_json::json;
 
 use crate::block::Block;
 use crate::decode::{self, Feed, Order, Rows};
 use crate::error::{Error, Result};
-use crate::fate::{Counters, Record};
-use crate::graph::{self, Formula, TypedNode};
-use crate::ledger::Ledger;
+use crate::fate::Record;
 use crate::operator::alert::{self, Alert};
-use crate::operator::rule::Rules;
-use crate::operator::{Context, Flow, Mask, Operator};
+use crate::operator::{Context, Flow, Mask};
+use crate::pipeline::Pipeline;
 use crate::plan::{Node, Plan};
 use crate::snapshot;
-use crate::time::{FOREVER, Micros, NEVER};
+use crate::time::{FOREVER, Micros};
 use crate::watermark::{Clock, Watermarks};
 
 /// Record batches of one schema.
@@ -50,28 +47,9 @@ pub struct Step {
     pub invalid: Vec<Batches>,
 }
 
-/// The verbs at work, once the columns of all inputs are known.
-#[derive(Debug)]
-pub(crate) struct Running {
-    pub schemas: Vec<SchemaRef>,
-    times: Vec<Formula>,
-    ledgers: Vec<Ledger>,
-    from: Vec<Vec<usize>>,
-    names: Vec<String>,
-    output_schemas: Vec<SchemaRef>,
-    pub operators: Vec<Box<dyn Operator>>,
-    pub rules: Vec<Rules>,
-}
-
 /// A pipeline in the middle of its input: a state machine without source, clock or I/O of its own.
 pub struct Engine {
-    pub(crate) plan: Plan,
-    pub(crate) prints: Vec<String>,
-    pub(crate) watermarks: Vec<Watermarks>,
-    pub(crate) undecoded: Vec<u64>,
-    pub(crate) running: Option<Running>,
-    pub(crate) seq: u64,
-    pub(crate) epoch: u64,
+    pipeline: Pipeline,
     masks: Vec<Box<dyn Mask>>,
     threads: usize,
     poisoned: Option<String>,
@@ -95,69 +73,11 @@ impl Engine {
         snapshot: Option<&[u8]>,
         on_change: &str,
     ) -> Result<Engine> {
-        let plan = Plan::parse(plan_json)?;
-        if partitions.len() != plan.inputs.len() {
-            return Err(Error::Plan("partitions must be given for each input".into()));
-        }
-        let watermarks = plan.inputs.iter().zip(&partitions);
-        let watermarks =
-            watermarks.map(|(input, ids)| Watermarks::new(input.out_of_order, ids)).collect();
-        let mut engine = Engine {
-            prints: graph::fingerprints(&plan),
-            watermarks,
-            undecoded: vec![0; plan.inputs.len()],
-            running: None,
-            seq: 0,
-            epoch: 0,
-            masks,
-            threads: threads.max(1),
-            poisoned: None,
-            plan,
-        };
-        let declared: Result<Vec<Option<SchemaRef>>> =
-            engine.plan.inputs.iter().map(graph::declared).collect();
-        if let Some(schemas) = declared?.into_iter().collect() {
-            engine.running = Some(engine.build(schemas)?);
-        } else if engine.plan.inputs.len() > 1 {
-            return Err(Error::Plan(
-                "several inputs need schema= on each stream: the graph is typed before all are heard"
-                    .into(),
-            ));
-        }
+        let mut pipeline = Pipeline::new(Plan::parse(plan_json)?, &partitions)?;
         if let Some(bytes) = snapshot {
-            snapshot::restore(&mut engine, bytes, on_change)?;
+            snapshot::restore(&mut pipeline, bytes, on_change)?;
         }
-        Ok(engine)
-    }
-
-    /// Builds the operators for inputs of these columns.
-    pub(crate) fn build(&self, schemas: Vec<SchemaRef>) -> Result<Running> {
-        let known: Vec<Option<SchemaRef>> = schemas.iter().cloned().map(Some).collect();
-        let typed: Option<Vec<TypedNode>> = graph::type_plan(&self.plan, &known)?.into_iter().collect();
-        let typed = typed.ok_or_else(|| Error::Plan("a verb has no columns".into()))?;
-        let mut times = vec![];
-        let mut ledgers = vec![];
-        for (input, schema) in self.plan.inputs.iter().zip(&schemas) {
-            let (time, zone) = graph::time_of(input, schema)?;
-            times.push(time);
-            ledgers.push(Ledger { input: input.name.clone(), columns: schema.clone(), zone });
-        }
-        let rules = |output| {
-            let output: &crate::plan::Output = output;
-            Rules::new(output, &typed[output.node], self.prints[output.node].clone())
-        };
-        let rules: Result<Vec<Rules>> = self.plan.outputs.iter().map(rules).collect();
-        let (rules, from) = (rules?, typed.iter().map(|node| node.from.clone()).collect());
-        let names = typed.iter().map(|node| node.name.clone()).collect();
-        let output_schemas =
-            self.plan.outputs.iter().map(|output| typed[output.node].schema.clone()).collect();
-        let operators: Result<Vec<Box<dyn Operator>>> = typed
-            .into_iter()
-            .enumerate()
-            .map(|(i, node)| crate::operator::build(node, i as u32))
-            .collect();
-        let operators = operators?;
-        Ok(Running { schemas, times, ledgers, from, names, output_schemas, operators, rules })
+        Ok(Engine { pipeline, masks, threads: threads.max(1), poisoned: None })
     }
 
     fn alive(&self) -> Result<()> {
@@ -175,11 +95,11 @@ impl Engine {
         self.alive()?;
         let rows = self.decode(&feeds)?;
         self.poisoned = Some("a step did not come to its end".into());
-        let mut watermarks = std::mem::take(&mut self.watermarks);
-        let mut seq = self.seq;
+        let mut watermarks = std::mem::take(&mut self.pipeline.watermarks);
+        let mut seq = self.pipeline.seq;
         let entry = self.enter(rows, order, &mut watermarks, &mut seq);
-        self.watermarks = watermarks;
-        self.seq = seq;
+        self.pipeline.watermarks = watermarks;
+        self.pipeline.seq = seq;
         self.finish_step(entry)
     }
 
@@ -198,22 +118,22 @@ impl Engine {
 
     /// Checks and reads feeds; learns the columns of the input from its first.
     fn decode(&mut self, feeds: &[Feed]) -> Result<Vec<Rows>> {
-        if let Some(feed) = feeds.iter().find(|feed| feed.input >= self.plan.inputs.len()) {
+        if let Some(feed) = feeds.iter().find(|feed| feed.input >= self.pipeline.plan.inputs.len()) {
             return Err(Error::Data(format!("the plan has no input {}", feed.input)));
         }
-        let learned = match (&self.running, feeds) {
-            (None, [first, ..]) => Some(self.build(vec![decode::learn(&first.schema)?])?),
+        let learned = match (&self.pipeline.running, feeds) {
+            (None, [first, ..]) => Some(self.pipeline.build(vec![decode::learn(&first.schema)?])?),
             _ => None,
         };
-        let Some(running) = learned.as_ref().or(self.running.as_ref()) else { return Ok(vec![]) };
+        let Some(running) = learned.as_ref().or(self.pipeline.running.as_ref()) else { return Ok(vec![]) };
         let read = |feed: &Feed| {
             let input = feed.input;
             let (schema, time) = (&running.schemas[input], &running.times[input]);
-            decode::decode(feed, schema, &self.plan.inputs[input], time, &self.watermarks[input])
+            decode::decode(feed, schema, &self.pipeline.plan.inputs[input], time, &self.pipeline.watermarks[input])
         };
         let rows = feeds.iter().map(read).collect::<Result<Vec<Rows>>>()?;
         if learned.is_some() {
-            self.running = learned;
+            self.pipeline.running = learned;
         }
         Ok(rows)
     }
@@ -227,12 +147,12 @@ impl Engine {
         seq: &mut u64,
     ) -> Result<Entry> {
         let mut entry = Entry {
-            blocks: self.plan.inputs.iter().map(|_| None).collect(),
+            blocks: self.pipeline.plan.inputs.iter().map(|_| None).collect(),
             clocks: watermarks.iter().map(Clock::of).collect(),
-            sources: self.plan.inputs.iter().map(|_| None).collect(),
+            sources: self.pipeline.plan.inputs.iter().map(|_| None).collect(),
             records: vec![],
         };
-        let Some(running) = self.running.as_ref().filter(|_| !rows.is_empty()) else {
+        let Some(running) = self.pipeline.running.as_ref().filter(|_| !rows.is_empty()) else {
             return Ok(entry);
         };
         for (input, stamped) in decode::stamp(rows, order, &running.schemas, watermarks, seq)? {
@@ -246,16 +166,17 @@ impl Engine {
 
     /// Runs one step through the graph, operator after operator.
     fn run(&mut self, entry: Entry) -> Result<Step> {
-        let Entry { mut blocks, clocks, sources, records } = entry;
-        self.epoch += 1;
-        for record in &records {
-            self.undecoded[record.origin.input as usize] += 1;
+        let Entry { mut blocks, clocks, sources, mut records } = entry;
+        self.pipeline.epoch += 1;
+        for record in &mut records {
+            self.pipeline.undecoded[record.origin.input as usize] += 1;
+            record.node = self.pipeline.node_of(record.origin.input);
         }
-        let Some(running) = &mut self.running else { return Ok(self.nothing()) };
-        let mut context = Context { threads: self.threads, epoch: self.epoch, records };
+        let Some(running) = &mut self.pipeline.running else { return Ok(self.nothing()) };
+        let mut context = Context { threads: self.threads, epoch: self.pipeline.epoch, records };
         let mut flows: Vec<Flow> = Vec::with_capacity(running.operators.len());
         for (i, operator) in running.operators.iter_mut().enumerate() {
-            let inputs: Vec<Flow> = match &self.plan.nodes[i] {
+            let inputs: Vec<Flow> = match &self.pipeline.plan.nodes[i] {
                 Node::Input { input } => {
                     let block = blocks[*input].take();
                     let block = block.unwrap_or_else(|| Block::empty(&running.schemas[*input]));
@@ -267,7 +188,7 @@ impl Engine {
             flows.push(flow.map_err(|error| error.within(&running.names[i]))?);
         }
         let mut alerts: Vec<Alert> = vec![];
-        for (output, rules) in self.plan.outputs.iter().zip(&mut running.rules) {
+        for (output, rules) in self.pipeline.plan.outputs.iter().zip(&mut running.rules) {
             let (block, clock) = &flows[output.node];
             alerts.extend(rules.run(block, clock, &self.masks, &mut context)?);
         }
@@ -283,10 +204,11 @@ impl Engine {
         mut records: Vec<Record>,
         sources: &[Option<Vec<ArrayRef>>],
     ) -> Result<Step> {
-        let Some(running) = &self.running else { return Ok(self.nothing()) };
+        let Some(running) = &self.pipeline.running else { return Ok(self.nothing()) };
         alerts.sort_by_key(|alert| alert.seq);
         records.sort_by_key(|record| (record.seq, record.node.wrapping_add(1)));
         let outputs: Result<Vec<Batches>> = self
+            .pipeline
             .plan
             .outputs
             .iter()
@@ -323,7 +245,7 @@ impl Engine {
         }
         let mut node = record.node as usize;
         loop {
-            match &self.plan.nodes[node] {
+            match &self.pipeline.plan.nodes[node] {
                 Node::Input { input } => return *input,
                 other => node = other.from()[0],
             }
@@ -333,30 +255,30 @@ impl Engine {
     fn nothing(&self) -> Step {
         let none = |_| Batches::new(Arc::new(Schema::empty()), None);
         Step {
-            outputs: (0..self.plan.outputs.len()).map(none).collect(),
+            outputs: (0..self.pipeline.plan.outputs.len()).map(none).collect(),
             alerts: Batches::new(alert::schema(), None),
-            late: (0..self.plan.inputs.len()).map(none).collect(),
-            invalid: (0..self.plan.inputs.len()).map(none).collect(),
+            late: (0..self.pipeline.plan.inputs.len()).map(none).collect(),
+            invalid: (0..self.pipeline.plan.inputs.len()).map(none).collect(),
         }
     }
 
     /// A step without rows: something happened to the watermarks of one input, or of all.
     fn clock_event(&mut self, change: impl Fn(usize, &mut Watermarks) -> Result<()>) -> Result<Step> {
         self.alive()?;
-        let mut watermarks = self.watermarks.clone();
+        let mut watermarks = self.pipeline.watermarks.clone();
         let mut clocks = vec![];
         for (i, input) in watermarks.iter_mut().enumerate() {
             let mut clock = Clock::of(input);
             change(i, input)?;
-            clock.note(self.seq, input);
+            clock.note(self.pipeline.seq, input);
             clocks.push(clock);
         }
         self.poisoned = Some("a step did not come to its end".into());
-        self.watermarks = watermarks;
-        self.seq += 1;
-        let none = || self.plan.inputs.iter().map(|_| None).collect();
+        self.pipeline.watermarks = watermarks;
+        self.pipeline.seq += 1;
+        let none = || self.pipeline.plan.inputs.iter().map(|_| None).collect();
         let entry = Entry {
-            blocks: self.plan.inputs.iter().map(|_| None).collect(),
+            blocks: self.pipeline.plan.inputs.iter().map(|_| None).collect(),
             clocks,
             sources: none(),
             records: vec![],
@@ -365,7 +287,7 @@ impl Engine {
     }
 
     fn known(&self, input: usize) -> Result<()> {
-        if input < self.watermarks.len() {
+        if input < self.pipeline.watermarks.len() {
             return Ok(());
         }
         Err(Error::Data(format!("the plan has no input {input}")))
@@ -386,12 +308,12 @@ impl Engine {
         })
     }
 
-    /// Lets a partition no longer hold the watermark back.
-    pub fn idle(&mut self, input: usize, partition: i64) -> Result<Step> {
+    /// Lets a partition, or all of an input at once, no longer hold the watermark back.
+    pub fn idle(&mut self, input: usize, partition: Option<i64>) -> Result<Step> {
         self.known(input)?;
         self.clock_event(|i, watermarks| {
             if i == input {
-                let at = watermarks.find(partition)?;
+                let at = partition.map(|id| watermarks.find(id)).transpose()?;
                 watermarks.idle(at);
             }
             Ok(())
@@ -425,12 +347,12 @@ impl Engine {
         if rows.iter().map(|rows| rows.time.len()).sum::<usize>() != 1 {
             return Err(Error::Data("peek answers exactly one row".into()));
         }
-        let (mut watermarks, mut seq) = (self.watermarks.clone(), self.seq);
+        let (mut watermarks, mut seq) = (self.pipeline.watermarks.clone(), self.pipeline.seq);
         let entry = self.enter(rows, Order::Given, &mut watermarks, &mut seq)?;
-        let Some(running) = &self.running else { return Ok(self.nothing()) };
+        let Some(running) = &self.pipeline.running else { return Ok(self.nothing()) };
         let mut flows: Vec<Flow> = vec![];
         for (i, operator) in running.operators.iter().enumerate() {
-            let (inputs, clock): (Vec<Flow>, Arc<Clock>) = match &self.plan.nodes[i] {
+            let (inputs, clock): (Vec<Flow>, Arc<Clock>) = match &self.pipeline.plan.nodes[i] {
                 Node::Input { input } => {
                     let clock = Arc::new(entry.clocks[*input].clone());
                     let block = entry.blocks[*input].clone();
@@ -447,7 +369,7 @@ impl Engine {
         }
         let mut alerts = vec![];
         let mut records = entry.records;
-        for (output, rules) in self.plan.outputs.iter().zip(&running.rules) {
+        for (output, rules) in self.pipeline.plan.outputs.iter().zip(&running.rules) {
             let block = &flows[output.node].0;
             alerts.extend(rules.peek(block, &self.masks)?);
             for row in (0..block.len()).filter(|&row| block.marks.is_late(row)) {
@@ -463,66 +385,11 @@ impl Engine {
     /// The engine's state as bytes.
     pub fn snapshot(&mut self) -> Result<Vec<u8>> {
         self.alive()?;
-        snapshot::take(self)
+        snapshot::take(&self.pipeline)
     }
 
-    /// The watermark over all inputs.
-    pub fn watermark(&self) -> Micros {
-        self.watermarks.iter().map(Watermarks::clock).min().unwrap_or(NEVER)
-    }
-
-    /// The watermark of each partition of each input.
-    pub fn clocks(&self) -> Vec<Vec<(i64, Micros)>> {
-        let of = |input: &Watermarks| input.partitions().iter().map(|p| (p.id, p.watermark)).collect();
-        self.watermarks.iter().map(of).collect()
-    }
-
-    /// The columns of an output, once they are known.
-    pub fn schema(&self, output: usize) -> Option<SchemaRef> {
-        self.running.as_ref().and_then(|running| running.output_schemas.get(output).cloned())
-    }
-
-    /// Counters and sizes, as JSON.
-    pub fn stats(&self) -> String {
-        let operator = |(i, node): (usize, &Node)| {
-            let at_work = self.running.as_ref().map(|running| &running.operators[i]);
-            let mut counters = at_work.map_or(Counters::default(), |op| *op.counters());
-            if let Node::Input { input } = node {
-                counters.rows_in += self.undecoded[*input];
-                counters.invalid += self.undecoded[*input];
-            }
-            let mut all = serde_json::to_value(counters).unwrap_or_default();
-            all["node"] = json!(i);
-            all["op"] = json!(node.verb());
-            all["name"] = json!(format!("{}#{i}", node.verb()));
-            all["keys"] = json!(at_work.map_or(0, |op| op.keys()));
-            all["bytes"] = json!(at_work.map_or(0, |op| op.bytes()));
-            all
-        };
-        let operators: Vec<serde_json::Value> =
-            self.plan.nodes.iter().enumerate().map(operator).collect();
-        let mut alerts = serde_json::Map::new();
-        for (name, fired) in self.running.iter().flat_map(|r| &r.rules).flat_map(Rules::fired) {
-            let so_far = alerts.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
-            alerts.insert(name.to_string(), json!(so_far + fired));
-        }
-        let waiting: Vec<&str> = self
-            .plan
-            .inputs
-            .iter()
-            .zip(&self.watermarks)
-            .filter(|(_, watermarks)| !watermarks.heard())
-            .map(|(input, _)| input.name.as_str())
-            .collect();
-        let watermark = Some(self.watermark()).filter(|&w| w != NEVER && w != FOREVER);
-        json!({
-            "operators": operators,
-            "waiting_for": waiting,
-            "seq": self.seq,
-            "epoch": self.epoch,
-            "watermark": watermark,
-            "alerts": alerts,
-        })
-        .to_string()
+    /// The state, to look at.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
     }
 }

@@ -31,7 +31,8 @@ pub mod exchange;
 pub mod fire;
 pub mod operator;
 pub mod ledger;
-pub mod engine;
+pub mod pipeline;
 pub mod snapshot;
+pub mod engine;
 #[cfg(feature = "python")]
 mod py;

@@ -1,4 +1,4 @@
-//! Snapshot: the engine between two steps, as named chunks and a manifest, and back.
+//! Snapshot: a pipeline between two steps, as named chunks and a manifest, and back.
 //!
 //! A chunk's name holds the print of its operator, its range, its part and the epoch in which it
 //! last changed: a chunk of the same name has the same content. Everything is verified before any
@@ -10,7 +10,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use serde_json::{Value, json};
 
 use crate::chunk::{Chunk, decode_batch, encode_batch, pack, unpack};
-use crate::engine::{Engine, Running};
+use crate::pipeline::{Pipeline, Running};
 use crate::error::{Error, Result};
 use crate::fate::Counters;
 use crate::operator::Piece;
@@ -29,12 +29,12 @@ fn chunks(owner: &str, pieces: Vec<Piece>, all: &mut Vec<Chunk>) -> Result<()> {
 }
 
 /// The engine's state.
-pub fn take(engine: &Engine) -> Result<Vec<u8>> {
+pub fn take(pipeline: &Pipeline) -> Result<Vec<u8>> {
     let mut all = vec![];
     let (mut operators, mut rules, mut schemas) = (vec![], vec![], vec![]);
-    if let Some(running) = &engine.running {
+    if let Some(running) = &pipeline.running {
         for (i, operator) in running.operators.iter().enumerate() {
-            chunks(&format!("o{i}-{}", engine.prints[i]), operator.save(0)?, &mut all)?;
+            chunks(&format!("o{i}-{}", pipeline.prints[i]), operator.save(0)?, &mut all)?;
             operators.push(json!({"counters": operator.counters(), "clock": operator.clock()}));
         }
         for (o, of_output) in running.rules.iter().enumerate() {
@@ -55,13 +55,13 @@ pub fn take(engine: &Engine) -> Result<Vec<u8>> {
     let manifest = json!({
         "muntin": env!("CARGO_PKG_VERSION"),
         "ranges": RANGES,
-        "seq": engine.seq,
-        "epoch": engine.epoch,
-        "plan": engine.plan,
-        "prints": engine.prints,
+        "seq": pipeline.seq,
+        "epoch": pipeline.epoch,
+        "plan": pipeline.plan,
+        "prints": pipeline.prints,
         "schemas": schemas,
-        "watermarks": engine.watermarks,
-        "undecoded": engine.undecoded,
+        "watermarks": pipeline.watermarks,
+        "undecoded": pipeline.undecoded,
         "operators": operators,
         "rules": rules,
     });
@@ -73,8 +73,8 @@ fn read<T: serde::de::DeserializeOwned>(manifest: &Value, field: &str) -> Result
         .map_err(|error| Error::Snapshot(format!("the manifest's \"{field}\": {error}")))
 }
 
-/// Puts a snapshot's state into a new engine of the same pipeline.
-pub fn restore(engine: &mut Engine, bytes: &[u8], on_change: &str) -> Result<()> {
+/// Puts a snapshot's state into a new pipeline of the same pipeline.
+pub fn restore(pipeline: &mut Pipeline, bytes: &[u8], on_change: &str) -> Result<()> {
     if on_change != "refuse" {
         return Err(Error::Snapshot(format!(
             "on_change=\"{on_change}\" is not there yet\nhint: on_change=\"refuse\""
@@ -85,9 +85,9 @@ pub fn restore(engine: &mut Engine, bytes: &[u8], on_change: &str) -> Result<()>
         return Err(Error::Snapshot(format!("the snapshot has not {RANGES} ranges")));
     }
     let before: Plan = read(&manifest, "plan")?;
-    same_pipeline(&before, &read::<Vec<String>>(&manifest, "prints")?, engine)?;
+    same_pipeline(&before, &read::<Vec<String>>(&manifest, "prints")?, pipeline)?;
     let watermarks: Vec<Watermarks> = read(&manifest, "watermarks")?;
-    same_partitions(&watermarks, engine)?;
+    same_partitions(&watermarks, pipeline)?;
     let schemas: Vec<Vec<(String, String)>> = read(&manifest, "schemas")?;
     let mut running = None;
     if schemas.is_empty() {
@@ -95,25 +95,25 @@ pub fn restore(engine: &mut Engine, bytes: &[u8], on_change: &str) -> Result<()>
             return Err(Error::Snapshot("the snapshot has state but no columns".into()));
         }
     } else {
-        running = Some(load(engine, &manifest, schemas, &chunks)?);
+        running = Some(load(pipeline, &manifest, schemas, &chunks)?);
     }
-    engine.seq = read(&manifest, "seq")?;
-    engine.epoch = read(&manifest, "epoch")?;
-    engine.undecoded = read(&manifest, "undecoded")?;
-    if engine.undecoded.len() != engine.plan.inputs.len() {
+    pipeline.seq = read(&manifest, "seq")?;
+    pipeline.epoch = read(&manifest, "epoch")?;
+    pipeline.undecoded = read(&manifest, "undecoded")?;
+    if pipeline.undecoded.len() != pipeline.plan.inputs.len() {
         return Err(Error::Snapshot("the manifest counts other inputs".into()));
     }
-    engine.watermarks = watermarks;
-    engine.running = running.or(engine.running.take());
+    pipeline.watermarks = watermarks;
+    pipeline.running = running.or(pipeline.running.take());
     Ok(())
 }
 
 /// Refuses the snapshot of another pipeline, naming what differs.
-fn same_pipeline(before: &Plan, prints: &[String], engine: &Engine) -> Result<()> {
+fn same_pipeline(before: &Plan, prints: &[String], pipeline: &Pipeline) -> Result<()> {
     let mut differs = vec![];
-    for i in 0..prints.len().max(engine.prints.len()) {
-        let (old, new) = (before.nodes.get(i), engine.plan.nodes.get(i));
-        if prints.get(i) != engine.prints.get(i) {
+    for i in 0..prints.len().max(pipeline.prints.len()) {
+        let (old, new) = (before.nodes.get(i), pipeline.plan.nodes.get(i));
+        if prints.get(i) != pipeline.prints.get(i) {
             let tell = |node: Option<&crate::plan::Node>| match node {
                 Some(node) => serde_json::to_string(node).unwrap_or_default(),
                 None => "nothing".into(),
@@ -124,10 +124,10 @@ fn same_pipeline(before: &Plan, prints: &[String], engine: &Engine) -> Result<()
     let outputs = |plan: &Plan| -> Vec<(String, usize)> {
         plan.outputs.iter().map(|output| (output.name.clone(), output.node)).collect()
     };
-    if outputs(before) != outputs(&engine.plan) {
+    if outputs(before) != outputs(&pipeline.plan) {
         differs.push("the outputs are others".into());
     }
-    for (old, new) in before.outputs.iter().zip(&engine.plan.outputs) {
+    for (old, new) in before.outputs.iter().zip(&pipeline.plan.outputs) {
         for rule in &old.rules {
             let same = new.rules.iter().find(|other| other.name == rule.name);
             if same.is_some_and(|s| (&s.by, s.cooldown) != (&rule.by, rule.cooldown)) {
@@ -145,11 +145,11 @@ fn same_pipeline(before: &Plan, prints: &[String], engine: &Engine) -> Result<()
     )))
 }
 
-fn same_partitions(watermarks: &[Watermarks], engine: &Engine) -> Result<()> {
-    if watermarks.len() != engine.plan.inputs.len() {
+fn same_partitions(watermarks: &[Watermarks], pipeline: &Pipeline) -> Result<()> {
+    if watermarks.len() != pipeline.plan.inputs.len() {
         return Err(Error::Snapshot("the manifest has watermarks of other inputs".into()));
     }
-    for (saved, declared) in watermarks.iter().zip(&engine.watermarks) {
+    for (saved, declared) in watermarks.iter().zip(&pipeline.watermarks) {
         for partition in declared.partitions() {
             saved.find(partition.id).map_err(|_| {
                 Error::Snapshot(format!(
@@ -165,7 +165,7 @@ fn same_partitions(watermarks: &[Watermarks], engine: &Engine) -> Result<()> {
 
 /// The operators with their state.
 fn load(
-    engine: &Engine,
+    pipeline: &Pipeline,
     manifest: &Value,
     schemas: Vec<Vec<(String, String)>>,
     chunks: &[(String, &[u8])],
@@ -176,14 +176,14 @@ fn load(
         Ok(Arc::new(Schema::new(fields?)))
     };
     let schemas: Vec<SchemaRef> = schemas.iter().map(schema).collect::<Result<_>>()?;
-    if schemas.len() != engine.plan.inputs.len() {
+    if schemas.len() != pipeline.plan.inputs.len() {
         return Err(Error::Snapshot("the manifest has columns of other inputs".into()));
     }
-    if let Some(running) = engine.running.as_ref().filter(|running| running.schemas != schemas) {
+    if let Some(running) = pipeline.running.as_ref().filter(|running| running.schemas != schemas) {
         let _ = running;
         return Err(Error::Snapshot("the snapshot is of streams with other columns".into()));
     }
-    let mut running = engine.build(schemas)?;
+    let mut running = pipeline.build(schemas)?;
     let mut pieces: Vec<(String, Piece)> = vec![];
     for (name, bytes) in chunks {
         pieces.push(piece(name, bytes)?);
@@ -198,13 +198,13 @@ fn load(
     for (i, (operator, saved)) in running.operators.iter_mut().zip(&saved).enumerate() {
         let counters: Counters = read(saved, "counters")?;
         let clock: Micros = read(saved, "clock")?;
-        operator.load(&of(&format!("o{i}-{}", engine.prints[i])), counters, clock)?;
+        operator.load(&of(&format!("o{i}-{}", pipeline.prints[i])), counters, clock)?;
     }
     let rules: Vec<Value> = read(manifest, "rules")?;
     for saved in &rules {
         let (output, rule): (usize, usize) = (read(saved, "output")?, read(saved, "rule")?);
         let (name, fired): (String, u64) = (read(saved, "name")?, read(saved, "fired")?);
-        let clock = engine.plan.outputs.get(output).map(|output| output.node);
+        let clock = pipeline.plan.outputs.get(output).map(|output| output.node);
         let clock = clock.map_or(NEVER, |node| running.operators[node].clock());
         if let Some(rules) = running.rules.get_mut(output) {
             rules.load(&name, fired, &of(&format!("r{output}.{rule}")), clock)?;

@@ -101,7 +101,7 @@ impl Clock {
     }
 
     /// The minimum of several clocks at each `seq`, from `floor` on, without those that are idle;
-    /// while all are, the minimum of all.
+    /// while all are, the minimum of all. A finished side is neither.
     pub fn minimum(clocks: &[&Clock], floor: Micros) -> Clock {
         let mut now: Vec<(Micros, bool)> = clocks.iter().map(|c| (c.start, c.idle)).collect();
         let mut events: Vec<(u64, usize, Option<Micros>, bool)> = Vec::new();
@@ -111,9 +111,10 @@ impl Clock {
         }
         events.sort_by_key(|&(seq, ..)| seq);
         let lowest = |now: &[(Micros, bool)]| {
-            let active = now.iter().filter(|side| !side.1).map(|side| side.0).min();
-            let lowest = active.or_else(|| now.iter().map(|side| side.0).min());
-            (lowest.unwrap_or(NEVER), active.is_none())
+            let unfinished = || now.iter().filter(|side| side.0 != FOREVER);
+            let active = unfinished().filter(|side| !side.1).map(|side| side.0).min();
+            let lowest = active.or_else(|| unfinished().map(|side| side.0).min());
+            (lowest.unwrap_or(FOREVER), active.is_none() && lowest.is_some())
         };
         let (start, idle) = lowest(&now);
         let mut clock = Clock { idle, ..Clock::new(start.max(floor)) };
@@ -237,14 +238,12 @@ impl Watermarks {
     pub fn row(&mut self, at: usize, time: Micros) -> Micros {
         let own = shift(time.clamp(NEVER + 1, FOREVER - 1), -self.out_of_order);
         let partition = &mut self.partitions[at];
-        let held_back = partition.watermark <= self.clock || partition.idle;
-        partition.idle = false;
+        let held_back = own > partition.watermark && partition.watermark <= self.clock;
+        let woke = std::mem::take(&mut partition.idle);
         self.heard = true;
-        if own > partition.watermark {
-            partition.watermark = own;
-            if held_back {
-                self.settle();
-            }
+        partition.watermark = partition.watermark.max(own);
+        if held_back || woke {
+            self.settle();
         }
         self.partitions[at].watermark
     }
@@ -261,10 +260,12 @@ impl Watermarks {
         self.settle();
     }
 
-    /// Lets a partition no longer hold the input's watermark back.
-    pub fn idle(&mut self, at: usize) {
+    /// Lets a partition, or all at once, no longer hold the input's watermark back.
+    pub fn idle(&mut self, at: Option<usize>) {
         self.heard = true;
-        self.partitions[at].idle = true;
+        for (i, partition) in self.partitions.iter_mut().enumerate() {
+            partition.idle |= at.is_none_or(|at| at == i);
+        }
         self.settle();
     }
 
@@ -327,7 +328,7 @@ mod tests {
         let mut quiet = Watermarks::new(0, &[0]);
         quiet.row(0, 5);
         let mut side = Clock::of(&quiet);
-        quiet.idle(0);
+        quiet.idle(Some(0));
         side.note(2, &quiet);
         quiet.row(0, 6);
         side.note(7, &quiet);
@@ -341,7 +342,7 @@ mod tests {
     fn the_end_of_one_partition_does_not_speak_for_an_idle_one() {
         let mut w = Watermarks::new(0, &[0, 1]);
         w.row(1, 3);
-        w.idle(1);
+        w.idle(Some(1));
         w.advance(Some(0), FOREVER);
         assert_eq!(w.clock(), 3);
         w.advance(Some(1), FOREVER);
@@ -353,7 +354,7 @@ mod tests {
         let mut w = Watermarks::new(2, &[0, 1]);
         assert_eq!(w.row(0, 10), 8);
         assert_eq!(w.clock(), NEVER);
-        w.idle(1);
+        w.idle(Some(1));
         assert_eq!(w.clock(), 8);
         assert_eq!(w.row(1, 5), 3);
         assert_eq!(w.clock(), 8);
@@ -361,8 +362,8 @@ mod tests {
         assert_eq!(w.clock(), 8);
         w.row(1, 20);
         assert_eq!(w.clock(), 18);
-        w.idle(0);
-        w.idle(1);
+        w.idle(Some(0));
+        w.idle(Some(1));
         assert_eq!(w.clock(), 18, "the idle verdict of the last one moves nothing");
         w.advance(None, 40);
         assert_eq!(w.clock(), 40);

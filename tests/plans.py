@@ -185,13 +185,13 @@ def aligned(g: Graph, b: Branch, op: str, last: bool) -> Branch:
     emits = ["final"] * 3 + ["changed"] * (op == "hopping") * 2 + ["each"] * last
     node |= {
         "emit": g.one(*emits),
-        "emit_every": g.one(None, None, g.span(1, 12)) if last else None,
+        "emit_every": None,
     }
     node |= {"allowed_lateness": lateness, "revisions": last and g.one(True, True, False)}
     if op == "hopping":
         every = g.span(1, 12)
         node |= {"every": every, "allow_gaps": every > node["size"]}
-    revised = node["emit"] == "each" or node["emit_every"] is not None
+    revised = node["emit"] == "each"
     revised = revised or (lateness > 0 and node["revisions"])
     columns = {name: b.columns[name] for name in by} | bounds(b) | words
     columns |= {"revision": "i64"} if revised else {}

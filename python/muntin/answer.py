@@ -54,13 +54,12 @@ def answer(step: Any, input: int) -> Answer:
     Raises:
         DataError: the row is invalid.
     """
-    invalid = Table([step.invalid[input]])
-    if len(invalid):
-        record = invalid.to_dicts()[0]
+    if step.invalid[input].num_rows:
+        record = Table([step.invalid[input]]).to_dicts()[0]
         message = f"the row is invalid: {record['reason']}"
         raise DataError(with_hint(message, "stats and the invalid rows count it"))
     rows = Table([step.outputs[0]]).to_dicts()
-    alerts = tuple(Table([step.alerts]).to_dicts())
+    alerts = tuple(Table([step.alerts]).to_dicts()) if step.alerts.num_rows else ()
     live = [alert for alert in alerts if not alert["shadow"]]
     return Answer(
         row=rows[0] if rows else None,

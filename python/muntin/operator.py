@@ -17,7 +17,7 @@ from muntin.errors import DataError, PlanError, unknown, with_hint
 from muntin.ingest import arrow_schema, batch_of_rows
 from muntin.merge import micros, time_column
 from muntin.plan import CompiledPlan, Output, Pipeline, compile, outputs_of
-from muntin.result import Answer, PerInput, Result, Table, table_of
+from muntin.result import Answer, PerInput, Result, Table, is_arrow, table_of
 from muntin.rules import Rule
 
 if TYPE_CHECKING:
@@ -153,8 +153,8 @@ class Operator:
         with self._lock:
             return self._wrap(self._engine.advance(self._index(input), partition, at))
 
-    def idle(self, *, input: str | None = None, partition: int = 0) -> Result:
-        """Stop waiting for a partition until its next row."""
+    def idle(self, *, input: str | None = None, partition: int | None = 0) -> Result:
+        """Stop waiting for a partition, or with None for all of the input, until a row comes."""
         with self._lock:
             return self._wrap(self._engine.idle(self._index(input), partition))
 
@@ -295,7 +295,7 @@ class Operator:
         return table_of(self._batch(self._index(input), rows))
 
     def _batch(self, index: int, batch: Rows) -> Any:
-        if isinstance(batch, (ArrowStreamExportable, ArrowArrayExportable)):
+        if is_arrow(batch):
             return batch
         if not isinstance(batch, Sequence) or isinstance(batch, (str, bytes)):
             raise DataError(

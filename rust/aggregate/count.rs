@@ -1,26 +1,28 @@
-//! count: how many rows, or how many rows with a value.
+//! `count()`: rows; `count(x)`: rows where `x` is not null. NaN counts.
 
 use arrow_schema::DataType;
 
-use super::codec::{put_u64, take_u64};
+use super::codec::{put_u64, take_count};
 use super::{Aggregate, Answer, Cell, CellRef, Kind, Moment, Retract, Value};
 use crate::error::{Error, Result};
 
-/// `count()` and `count(x)`; a NaN is a value.
+/// `count`, of rows or of any type.
 pub const KIND: Kind =
-    Kind { name: "count", about: "how many rows, or how many with a value", build };
+    Kind { name: "count", about: "how many rows, or rows where the argument is not null", build };
 
 fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
     match args {
         [] | [_] => Ok(Box::new(Count)),
-        more => Err(Error::Plan(format!("count takes at most one argument, not {}", more.len()))),
+        _ => Err(Error::Plan(format!("count takes at most one argument, not {}", args.len()))),
     }
 }
 
+/// One word: how many.
 #[derive(Debug)]
 struct Count;
 
 impl Aggregate for Count {
+    #[inline(always)]
     fn words(&self) -> usize {
         1
     }
@@ -30,7 +32,7 @@ impl Aggregate for Count {
     }
 
     #[inline(always)]
-    fn update(&self, cell: Cell<'_>, _value: Value<'_>, _at: Moment) {
+    fn update(&self, cell: Cell<'_>, _: Value<'_>, _: Moment) {
         cell.words[0] += 1;
     }
 
@@ -38,16 +40,16 @@ impl Aggregate for Count {
         into.words[0] += from.words[0];
     }
 
-    fn retract(&self, cell: Cell<'_>, _value: Value<'_>, _at: Moment) -> Retract {
-        cell.words[0] -= 1;
+    fn retract(&self, cell: Cell<'_>, _: Value<'_>, _: Moment) -> Retract {
+        cell.words[0] = cell.words[0].saturating_sub(1);
         Retract::Done
     }
 
     fn evaluate<'a>(&self, cell: CellRef<'a>) -> Answer<'a> {
-        Answer::I64(cell.words[0] as i64)
+        i64::try_from(cell.words[0]).map_or(Answer::Overflow, Answer::I64)
     }
 
-    fn nan(&self, _value: Value<'_>) -> bool {
+    fn nan(&self, _: Value<'_>) -> bool {
         false
     }
 
@@ -56,7 +58,7 @@ impl Aggregate for Count {
     }
 
     fn load(&self, cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
-        cell.words[0] = take_u64(bytes)?;
+        cell.words[0] = take_count(bytes)?;
         Ok(())
     }
 

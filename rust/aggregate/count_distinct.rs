@@ -1,86 +1,322 @@
-//! count_distinct: exact, with a reference count for each value, so that rows can be taken back.
+//! `count_distinct`: how many different values, exactly. -0.0 is 0.0; NaN is skipped.
+//!
+//! Each value is kept with the number of rows that hold it, so that rows can leave again.
 
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
+use std::hash::Hash;
+use std::marker::PhantomData;
 
 use arrow_schema::DataType;
+use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::codec::{damaged, put_bytes, put_u64, take_bytes, take_count, take_u64};
-use super::{Aggregate, Answer, Big, Cell, CellRef, Class, Kind, Moment, Retract, Value};
-use super::{one, refuse};
+use super::{
+    Aggregate, Answer, Big, Cell, CellRef, Class, Heap, Kind, Moment, Retract, Value, one, refuse,
+};
 use crate::error::Result;
 
-/// How many different values; -0.0 is 0.0, NaN is skipped.
+/// `count_distinct` of anything that can be compared.
 pub const KIND: Kind =
-    Kind { name: "count_distinct", about: "how many different values", build };
+    Kind { name: "count_distinct", about: "how many different values, exactly", build };
 
 fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
     let arg = one("count_distinct", args)?;
-    if Class::of(arg) == Class::Unit {
-        return Err(refuse("count_distinct", arg, "it takes numbers, text, bool and times"));
-    }
-    Ok(Box::new(CountDistinct))
+    Ok(match Class::of(arg) {
+        Class::I64 | Class::F64 => Box::new(CountDistinct::<i64>(PhantomData)),
+        Class::I128 => Box::new(CountDistinct::<i128>(PhantomData)),
+        Class::Bytes => Box::new(CountDistinct::<Box<[u8]>>(PhantomData)),
+        Class::Unit => {
+            return Err(refuse("count_distinct", arg, "lists are not compared; unnest them first"));
+        }
+    })
 }
 
-/// A value that is hashed by what it is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Key {
-    Word(u64),
-    Wide(i128),
-    Bytes(Box<[u8]>),
-}
-
-/// The values with their reference counts.
-#[derive(Clone, Debug, Default)]
-pub struct Distinct {
-    counts: HashMap<Key, u64, foldhash::fast::FixedState>,
+/// Different values with the number of rows of each, by class; floats as canonical bits.
+#[derive(Clone, Debug)]
+pub enum Distinct {
+    /// Integers and floats.
+    I64(Set<i64>),
+    /// u64 and decimals.
+    I128(Set<i128>),
+    /// Text and binary.
+    Bytes(Set<Box<[u8]>>),
 }
 
 impl Distinct {
-    /// Memory in bytes, about.
+    /// Bytes of memory held outside of `self`.
     pub fn bytes(&self) -> usize {
-        self.counts.capacity() * (size_of::<Key>() + 9)
-    }
-
-    fn add(&mut self, key: Key, n: u64) {
-        *self.counts.entry(key).or_insert(0) += n;
+        match self {
+            Distinct::I64(set) => set.bytes(),
+            Distinct::I128(set) => set.bytes(),
+            Distinct::Bytes(set) => {
+                let mut texts = 0;
+                set.each(|value, _| texts += value.len());
+                set.bytes() + texts
+            }
+        }
     }
 }
 
+/// A map from value to rows: sorted while it is small, hashed from then on.
+///
+/// The hash is seeded at random, against flooding; nothing that can be seen depends on it.
+#[derive(Clone, Debug)]
+pub enum Set<T> {
+    /// Up to [`SMALL`] values.
+    Small(Vec<(T, u64)>),
+    /// More.
+    Large(HashMap<T, u64, RandomState>),
+}
+
+/// Values up to which a sorted list is faster than a hash table.
+const SMALL: usize = 16;
+
+impl<T: Ord + Hash + Clone> Set<T> {
+    fn len(&self) -> usize {
+        match self {
+            Set::Small(list) => list.len(),
+            Set::Large(map) => map.len(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Set::Small(list) => list.capacity() * size_of::<(T, u64)>(),
+            Set::Large(map) => map.allocation_size(),
+        }
+    }
+
+    /// Adds `rows` rows that hold a value.
+    fn add<Q>(&mut self, value: &Q, rows: u64)
+    where
+        T: Borrow<Q>,
+        Q: Ord + Hash + ToOwned + ?Sized,
+        Q::Owned: Into<T>,
+    {
+        match self {
+            Set::Small(list) => match list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
+                Ok(at) => list[at].1 += rows,
+                Err(at) if list.len() < SMALL => list.insert(at, (value.to_owned().into(), rows)),
+                Err(_) => {
+                    let mut map: HashMap<T, u64, RandomState> = list.drain(..).collect();
+                    map.insert(value.to_owned().into(), rows);
+                    *self = Set::Large(map);
+                }
+            },
+            Set::Large(map) => match map.get_mut(value) {
+                Some(held) => *held += rows,
+                None => {
+                    map.insert(value.to_owned().into(), rows);
+                }
+            },
+        }
+    }
+
+    /// Takes one row of a value back.
+    fn remove<Q>(&mut self, value: &Q)
+    where
+        T: Borrow<Q>,
+        Q: Ord + Hash + ?Sized,
+    {
+        match self {
+            Set::Small(list) => {
+                if let Ok(at) = list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
+                    list[at].1 -= 1;
+                    if list[at].1 == 0 {
+                        list.remove(at);
+                    }
+                }
+            }
+            Set::Large(map) => {
+                if let Some(held) = map.get_mut(value) {
+                    *held -= 1;
+                    if *held == 0 {
+                        map.remove(value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Visits each value once, in no order.
+    fn each(&self, mut visit: impl FnMut(&T, u64)) {
+        match self {
+            Set::Small(list) => list.iter().for_each(|(value, rows)| visit(value, *rows)),
+            Set::Large(map) => map.iter().for_each(|(value, rows)| visit(value, *rows)),
+        }
+    }
+
+    fn sorted(&self) -> Vec<(&T, u64)> {
+        let mut all: Vec<_> = match self {
+            Set::Small(list) => list.iter().map(|(value, rows)| (value, *rows)).collect(),
+            Set::Large(map) => map.iter().map(|(value, rows)| (value, *rows)).collect(),
+        };
+        all.sort_unstable();
+        all
+    }
+
+    fn from_sorted(list: Vec<(T, u64)>) -> Set<T> {
+        match list.len() {
+            0..=SMALL => Set::Small(list),
+            _ => Set::Large(list.into_iter().collect()),
+        }
+    }
+}
+
+/// A type whose values are counted, and its variant of [`Distinct`].
+trait Item: Ord + Hash + Clone + Send + Sync + std::fmt::Debug + Borrow<Self::Key> + 'static {
+    /// How a value is looked up.
+    type Key: Ord + Hash + ToOwned<Owned: Into<Self>> + ?Sized;
+
+    /// What stands for a value, unless it is skipped.
+    fn with_key<R>(value: Value<'_>, act: impl FnOnce(&Self::Key) -> R) -> Option<R>;
+    fn wrap(set: Set<Self>) -> Distinct;
+    fn unwrap(distinct: &Distinct) -> Option<&Set<Self>>;
+    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut Set<Self>>;
+    fn save(&self, out: &mut Vec<u8>);
+    fn load(bytes: &mut &[u8]) -> Result<Self>;
+}
+
+impl Item for i64 {
+    type Key = i64;
+
+    fn with_key<R>(value: Value<'_>, act: impl FnOnce(&i64) -> R) -> Option<R> {
+        match value {
+            Value::I64(v) => Some(act(&v)),
+            // Adding zero turns -0.0 into 0.0.
+            Value::F64(v) => (!v.is_nan()).then(|| act(&((v + 0.0).to_bits() as i64))),
+            Value::Unit | Value::I128(_) | Value::Bytes(_) => None,
+        }
+    }
+
+    fn wrap(set: Set<i64>) -> Distinct {
+        Distinct::I64(set)
+    }
+
+    fn unwrap(distinct: &Distinct) -> Option<&Set<i64>> {
+        match distinct {
+            Distinct::I64(set) => Some(set),
+            Distinct::I128(_) | Distinct::Bytes(_) => None,
+        }
+    }
+
+    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut Set<i64>> {
+        match distinct {
+            Distinct::I64(set) => Some(set),
+            Distinct::I128(_) | Distinct::Bytes(_) => None,
+        }
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        put_u64(out, *self as u64);
+    }
+
+    fn load(bytes: &mut &[u8]) -> Result<i64> {
+        Ok(take_u64(bytes)? as i64)
+    }
+}
+
+impl Item for i128 {
+    type Key = i128;
+
+    fn with_key<R>(value: Value<'_>, act: impl FnOnce(&i128) -> R) -> Option<R> {
+        match value {
+            Value::I128(v) => Some(act(&v)),
+            Value::Unit | Value::I64(_) | Value::F64(_) | Value::Bytes(_) => None,
+        }
+    }
+
+    fn wrap(set: Set<i128>) -> Distinct {
+        Distinct::I128(set)
+    }
+
+    fn unwrap(distinct: &Distinct) -> Option<&Set<i128>> {
+        match distinct {
+            Distinct::I128(set) => Some(set),
+            Distinct::I64(_) | Distinct::Bytes(_) => None,
+        }
+    }
+
+    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut Set<i128>> {
+        match distinct {
+            Distinct::I128(set) => Some(set),
+            Distinct::I64(_) | Distinct::Bytes(_) => None,
+        }
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        put_u64(out, *self as u64);
+        put_u64(out, (*self >> 64) as u64);
+    }
+
+    fn load(bytes: &mut &[u8]) -> Result<i128> {
+        let (low, high) = (take_u64(bytes)?, take_u64(bytes)?);
+        Ok((u128::from(high) << 64 | u128::from(low)) as i128)
+    }
+}
+
+impl Item for Box<[u8]> {
+    type Key = [u8];
+
+    fn with_key<R>(value: Value<'_>, act: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        match value {
+            Value::Bytes(v) => Some(act(v)),
+            Value::Unit | Value::I64(_) | Value::I128(_) | Value::F64(_) => None,
+        }
+    }
+
+    fn wrap(set: Set<Box<[u8]>>) -> Distinct {
+        Distinct::Bytes(set)
+    }
+
+    fn unwrap(distinct: &Distinct) -> Option<&Set<Box<[u8]>>> {
+        match distinct {
+            Distinct::Bytes(set) => Some(set),
+            Distinct::I64(_) | Distinct::I128(_) => None,
+        }
+    }
+
+    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut Set<Box<[u8]>>> {
+        match distinct {
+            Distinct::Bytes(set) => Some(set),
+            Distinct::I64(_) | Distinct::I128(_) => None,
+        }
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        put_bytes(out, self);
+    }
+
+    fn load(bytes: &mut &[u8]) -> Result<Box<[u8]>> {
+        Ok(take_bytes(bytes)?.into())
+    }
+}
+
+/// One word: the handle of the set.
 #[derive(Debug)]
-struct CountDistinct;
+struct CountDistinct<T>(PhantomData<T>);
 
-const HANDLE: usize = 0;
-
-fn key(value: Value<'_>) -> Option<Key> {
-    match value {
-        Value::Unit => None,
-        Value::I64(v) => Some(Key::Word(v as u64)),
-        Value::I128(v) => Some(Key::Wide(v)),
-        Value::F64(v) if v.is_nan() => None,
-        Value::F64(v) => Some(Key::Word((v + 0.0).to_bits())),
-        Value::Bytes(v) => Some(Key::Bytes(v.into())),
+fn set<T: Item>(cell: CellRef<'_>) -> Option<&Set<T>> {
+    match cell.heap.get(cell.words[0] as u32)? {
+        Big::Distinct(distinct) => T::unwrap(distinct),
+        Big::Exact(_) | Big::Bytes(_) => None,
     }
 }
 
-fn get<'a>(cell: CellRef<'a>) -> Option<&'a Distinct> {
-    match cell.heap.get(cell.words[HANDLE] as u32) {
-        Some(Big::Distinct(distinct)) => Some(distinct),
-        Some(Big::Exact(_) | Big::Bytes(_)) | None => None,
+/// The set of a cell, made if there is none.
+fn set_mut<'a, T: Item>(words: &mut [u64], heap: &'a mut Heap) -> Option<&'a mut Set<T>> {
+    if words[0] == 0 {
+        words[0] = heap.alloc(Big::Distinct(T::wrap(Set::Small(Vec::new())))).into();
+    }
+    match heap.get_mut(words[0] as u32)? {
+        Big::Distinct(distinct) => T::unwrap_mut(distinct),
+        Big::Exact(_) | Big::Bytes(_) => None,
     }
 }
 
-fn get_mut<'a>(cell: Cell<'a>) -> Option<&'a mut Distinct> {
-    if cell.words[HANDLE] == 0 {
-        cell.words[HANDLE] = u64::from(cell.heap.alloc(Big::Distinct(Distinct::default())));
-    }
-    match cell.heap.get_mut(cell.words[HANDLE] as u32) {
-        Some(Big::Distinct(distinct)) => Some(distinct),
-        Some(Big::Exact(_) | Big::Bytes(_)) | None => None,
-    }
-}
-
-impl Aggregate for CountDistinct {
+impl<T: Item> Aggregate for CountDistinct<T> {
+    #[inline(always)]
     fn words(&self) -> usize {
         1
     }
@@ -89,87 +325,67 @@ impl Aggregate for CountDistinct {
         &DataType::Int64
     }
 
-    fn update(&self, cell: Cell<'_>, value: Value<'_>, _at: Moment) {
-        if let Some(key) = key(value)
-            && let Some(distinct) = get_mut(cell)
-        {
-            distinct.add(key, 1);
-        }
+    #[inline]
+    fn update(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) {
+        T::with_key(value, |key| {
+            if let Some(set) = set_mut::<T>(cell.words, cell.heap) {
+                set.add(key, 1);
+            }
+        });
     }
 
     fn merge(&self, into: Cell<'_>, from: CellRef<'_>) {
-        if let Some(other) = get(from)
-            && let Some(distinct) = get_mut(into)
+        if let Some(other) = set::<T>(from)
+            && let Some(own) = set_mut::<T>(into.words, into.heap)
         {
-            other.counts.iter().for_each(|(key, n)| distinct.add(key.clone(), *n));
+            other.each(|value, rows| own.add(value.borrow(), rows));
         }
     }
 
-    fn retract(&self, mut cell: Cell<'_>, value: Value<'_>, _at: Moment) -> Retract {
-        let Some(key) = key(value) else { return Retract::Done };
-        if let Some(distinct) = get_mut(cell.reborrow()) {
-            if let Some(n) = distinct.counts.get_mut(&key) {
-                *n -= 1;
-                if *n == 0 {
-                    distinct.counts.remove(&key);
-                }
-            }
-            if distinct.counts.is_empty() {
-                self.clear(cell);
-            }
+    fn retract(&self, mut cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
+        let left = T::with_key(value, |key| {
+            let Cell { words, heap } = cell.reborrow();
+            let own = set_mut::<T>(words, heap)?;
+            own.remove(key);
+            Some(own.len())
+        });
+        if left == Some(Some(0)) {
+            self.clear(cell);
         }
         Retract::Done
     }
 
     fn evaluate<'a>(&self, cell: CellRef<'a>) -> Answer<'a> {
-        Answer::I64(get(cell).map_or(0, |distinct| distinct.counts.len() as i64))
+        Answer::I64(set::<T>(cell).map_or(0, Set::len) as i64)
     }
 
     fn save(&self, cell: CellRef<'_>, out: &mut Vec<u8>) {
-        let sorted: BTreeMap<&Key, u64> =
-            get(cell).into_iter().flat_map(|d| d.counts.iter().map(|(k, n)| (k, *n))).collect();
-        put_u64(out, sorted.len() as u64);
-        for (key, n) in sorted {
-            put_u64(out, n);
-            match key {
-                Key::Word(word) => {
-                    put_u64(out, 0);
-                    put_u64(out, *word);
-                }
-                Key::Wide(wide) => {
-                    put_u64(out, 1);
-                    put_u64(out, *wide as u64);
-                    put_u64(out, (*wide >> 64) as u64);
-                }
-                Key::Bytes(bytes) => {
-                    put_u64(out, 2);
-                    put_bytes(out, bytes);
-                }
-            }
+        let all = set::<T>(cell).map_or_else(Vec::new, Set::sorted);
+        put_u64(out, all.len() as u64);
+        for (value, rows) in all {
+            value.save(out);
+            put_u64(out, rows);
         }
     }
 
-    fn load(&self, mut cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
-        for _ in 0..take_u64(bytes)? {
-            let n = take_count(bytes)?;
-            let key = match take_u64(bytes)? {
-                0 => Key::Word(take_u64(bytes)?),
-                1 => {
-                    let (low, high) = (take_u64(bytes)?, take_u64(bytes)?);
-                    Key::Wide((i128::from(high as i64) << 64) | i128::from(low))
-                }
-                2 => Key::Bytes(take_bytes(bytes)?.into()),
-                _ => return Err(damaged("a value of no known class")),
-            };
-            if let Some(distinct) = get_mut(cell.reborrow()) {
-                distinct.add(key, n);
+    fn load(&self, cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
+        let len = take_count(bytes)?;
+        let mut list: Vec<(T, u64)> = Vec::new();
+        for _ in 0..len {
+            let (value, rows) = (T::load(bytes)?, take_count(bytes)?);
+            if rows == 0 || list.last().is_some_and(|(before, _)| *before >= value) {
+                return Err(damaged("a set of values"));
             }
+            list.push((value, rows));
+        }
+        if len > 0 {
+            cell.words[0] = cell.heap.alloc(Big::Distinct(T::wrap(Set::from_sorted(list)))).into();
         }
         Ok(())
     }
 
     fn clear(&self, cell: Cell<'_>) {
-        cell.heap.free(cell.words[HANDLE] as u32);
-        cell.words[HANDLE] = 0;
+        cell.heap.free(cell.words[0] as u32);
+        cell.words.fill(0);
     }
 }

@@ -1,107 +1,176 @@
-//! first and last: the value of the first or last row by event time, then arrival.
+//! `first` and `last`: the value of the earliest or latest row, by event time, then by arrival.
+
+use std::marker::PhantomData;
 
 use arrow_schema::DataType;
 
-use super::codec::{put_u64, take_u64};
-use super::{Aggregate, Answer, Cell, CellRef, Class, End, Kind, Moment, Retract, Value};
-use super::{one, refuse, stored};
+use super::codec::{damaged, put_u64, take_u64};
+use super::stored::{Floats, Ints, Stored, Texts, Wides, release};
+use super::{
+    Aggregate, Answer, Cell, CellRef, Class, End, Kind, Moment, Retract, Value, one, refuse,
+};
 use crate::error::Result;
 
-/// The first row's value.
-pub const FIRST: Kind = Kind { name: "first", about: "the earliest value", build: build_first };
-/// The last row's value.
-pub const LAST: Kind = Kind { name: "last", about: "the latest value", build: build_last };
+/// `first`, of the type of its argument.
+pub const FIRST: Kind = Kind {
+    name: "first",
+    about: "the value of the row with the least event time",
+    build: |args| build::<false>("first", args),
+};
 
-fn build_first(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
-    build("first", args, End::First)
-}
+/// `last`, of the type of its argument.
+pub const LAST: Kind = Kind {
+    name: "last",
+    about: "the value of the row with the greatest event time",
+    build: |args| build::<true>("last", args),
+};
 
-fn build_last(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
-    build("last", args, End::Last)
-}
-
-fn build(kind: &str, args: &[DataType], end: End) -> Result<Box<dyn Aggregate>> {
+fn build<const LAST: bool>(kind: &str, args: &[DataType]) -> Result<Box<dyn Aggregate>> {
     let arg = one(kind, args)?;
-    if Class::of(arg) == Class::Unit {
-        return Err(refuse(kind, arg, "it takes numbers, text, binary, bool and times"));
-    }
-    Ok(Box::new(FirstLast { output: arg.clone(), end }))
+    Ok(match Class::of(arg) {
+        Class::I64 => Edge::<Ints, LAST>::boxed(arg),
+        Class::I128 => Edge::<Wides, LAST>::boxed(arg),
+        Class::F64 => Edge::<Floats, LAST>::boxed(arg),
+        Class::Bytes => Edge::<Texts, LAST>::boxed(arg),
+        Class::Unit => return Err(refuse(kind, arg, "lists are not kept; unnest them first")),
+    })
 }
 
+/// Time, seq + 1 (0 = no row yet), and the value.
 #[derive(Debug)]
-struct FirstLast {
+struct Edge<S, const LAST: bool> {
     output: DataType,
-    end: End,
+    how: PhantomData<S>,
 }
 
-const TIME: usize = stored::WORDS;
-const SEQ: usize = stored::WORDS + 1;
+const TIME: usize = 0;
+const SEQ: usize = 1;
+const VALUE: usize = 2;
 
-fn moment(cell: CellRef<'_>) -> Moment {
-    Moment { time: cell.words[TIME] as i64, seq: cell.words[SEQ] }
+impl<S: Stored, const LAST: bool> Edge<S, LAST> {
+    fn boxed(arg: &DataType) -> Box<dyn Aggregate> {
+        Box::new(Edge::<S, LAST> { output: arg.clone(), how: PhantomData })
+    }
+
+    /// The moment of the row that is kept.
+    #[inline(always)]
+    fn moment(words: &[u64]) -> Option<Moment> {
+        let seq = words[SEQ].checked_sub(1)?;
+        Some(Moment { time: words[TIME] as i64, seq })
+    }
+
+    #[inline(always)]
+    fn take(cell: Cell<'_>, value: Value<'_>, at: Moment) {
+        let better = match Self::moment(cell.words) {
+            None => true,
+            Some(kept) if LAST => at >= kept,
+            Some(kept) => at < kept,
+        };
+        if better {
+            cell.words[TIME] = at.time as u64;
+            cell.words[SEQ] = at.seq.saturating_add(1);
+            S::put(&mut cell.words[VALUE..], cell.heap, value);
+        }
+    }
 }
 
-impl Aggregate for FirstLast {
+impl<S: Stored, const LAST: bool> Aggregate for Edge<S, LAST> {
+    #[inline(always)]
     fn words(&self) -> usize {
-        stored::WORDS + 2
+        VALUE + S::WORDS
     }
 
     fn output_type(&self) -> &DataType {
         &self.output
     }
 
-    fn update(&self, mut cell: Cell<'_>, value: Value<'_>, at: Moment) {
-        if self.nan(value) {
-            return;
-        }
-        let known = stored::get(cell.peek()).map(|_| moment(cell.peek()));
-        let better = known.is_none_or(|known| match self.end {
-            End::First => at < known,
-            End::Last => at >= known,
-        });
-        if better {
-            stored::set(cell.reborrow(), value);
-            cell.words[TIME] = at.time as u64;
-            cell.words[SEQ] = at.seq;
+    #[inline(always)]
+    fn update(&self, cell: Cell<'_>, value: Value<'_>, at: Moment) {
+        if S::accepts(value) {
+            Self::take(cell, value, at);
         }
     }
 
     fn merge(&self, into: Cell<'_>, from: CellRef<'_>) {
-        if let Some(value) = stored::get(from) {
-            self.update(into, value, moment(from));
+        if let Some(at) = Self::moment(from.words) {
+            Self::take(into, S::read(&from.words[VALUE..], from.heap), at);
         }
     }
 
     fn retract(&self, cell: Cell<'_>, value: Value<'_>, at: Moment) -> Retract {
-        match stored::get(cell.peek()) {
-            Some(_) if !self.nan(value) && moment(cell.peek()) == at => Retract::Stale,
-            _ => Retract::Done,
-        }
+        let kept = S::accepts(value) && Self::moment(cell.words) == Some(at);
+        if kept { Retract::Stale } else { Retract::Done }
     }
 
     fn evaluate<'a>(&self, cell: CellRef<'a>) -> Answer<'a> {
-        stored::answer(cell)
+        match Self::moment(cell.words) {
+            Some(_) => S::read(&cell.words[VALUE..], cell.heap).into(),
+            None => Answer::Null,
+        }
     }
 
     fn end(&self) -> Option<End> {
-        Some(self.end)
+        Some(if LAST { End::Last } else { End::First })
     }
 
     fn save(&self, cell: CellRef<'_>, out: &mut Vec<u8>) {
-        stored::save(cell, out);
-        put_u64(out, cell.words[TIME]);
         put_u64(out, cell.words[SEQ]);
+        if cell.words[SEQ] > 0 {
+            put_u64(out, cell.words[TIME]);
+            S::save(&cell.words[VALUE..], cell.heap, out);
+        }
     }
 
-    fn load(&self, mut cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
-        stored::load(cell.reborrow(), bytes)?;
-        cell.words[TIME] = take_u64(bytes)?;
-        cell.words[SEQ] = take_u64(bytes)?;
+    fn load(&self, cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
+        let seq = take_u64(bytes)?;
+        if seq == 0 {
+            return Ok(());
+        }
+        if seq == u64::MAX {
+            return Err(damaged("an ordinal of arrival"));
+        }
+        let time = take_u64(bytes)?;
+        S::load(&mut cell.words[VALUE..], cell.heap, bytes)?;
+        (cell.words[TIME], cell.words[SEQ]) = (time, seq);
         Ok(())
     }
 
-    fn clear(&self, mut cell: Cell<'_>) {
-        stored::clear(cell.reborrow());
+    fn clear(&self, cell: Cell<'_>) {
+        release::<S>(&mut cell.words[VALUE..], cell.heap);
         cell.words.fill(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Hot, build};
+    use super::*;
+
+    fn edge(kind: &str, rows: &[(i64, u64, f64)]) -> String {
+        let aggregate = build(kind, &[DataType::Float64]).unwrap();
+        let mut hot = Hot::new(aggregate.words());
+        let row = hot.push();
+        for (time, seq, value) in rows {
+            let at = Moment { time: *time, seq: *seq };
+            aggregate.update(hot.cell(row, 0, aggregate.words()), Value::F64(*value), at);
+        }
+        format!("{:?}", aggregate.evaluate(hot.peek(row, 0, aggregate.words())))
+    }
+
+    #[test]
+    fn time_decides_then_arrival() {
+        // time   -5     0     0     9
+        // seq     3     1     2     0
+        let rows = [(9, 0, f64::NAN), (0, 1, 1.0), (0, 2, 2.0), (-5, 3, 3.0)];
+        assert_eq!(edge("first", &rows), "F64(3.0)");
+        assert_eq!(edge("last", &rows), "F64(2.0)");
+        assert_eq!(edge("first", &rows[..3]), "F64(1.0)");
+        assert_eq!(edge("last", &rows[..1]), "Null");
+    }
+
+    #[test]
+    fn rows_of_one_moment_count_in_the_order_given() {
+        let rows = [(0, 7, 1.0), (0, 7, 2.0)];
+        assert_eq!((edge("first", &rows), edge("last", &rows)), ("F64(1.0)".into(), "F64(2.0)".into()));
     }
 }

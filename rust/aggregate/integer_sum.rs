@@ -81,8 +81,7 @@ impl<const LIMBS: usize> IntegerSum<LIMBS> {
             Some(total) if scale == 0 => total as f64,
             // Both are floats without rounding, so that the quotient is rounded once.
             Some(total) if total.unsigned_abs() < 1 << 53 && (1..=22).contains(&scale) => {
-                total as f64 / 10u64.pow(scale.min(19) as u32) as f64
-                    / 10u64.pow((scale - scale.min(19)) as u32) as f64
+                total as f64 / 10u128.pow(scale as u32) as f64
             }
             _ => nearest(words, LIMBS, scale),
         }

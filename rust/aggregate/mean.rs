@@ -1,36 +1,55 @@
-//! mean: the exact sum, rounded once, divided by the count.
+//! `mean`: the exact sum rounded to f64 once, divided by the number of values.
+
+use std::marker::PhantomData;
 
 use arrow_schema::DataType;
 
-use super::integer_sum::IntegerSum;
-use super::sum::whole;
-use super::{Aggregate, Answer, Cell, CellRef, Kind, Moment, Retract, Value};
-use super::{exact_sum, one, refuse};
+use super::sum::{Decimals, Floats, Integers, Summation};
+use super::{Aggregate, Answer, Cell, CellRef, Kind, Moment, Retract, Value, one, refuse};
 use crate::error::Result;
 
-/// f64 over numbers and bool.
-pub const KIND: Kind = Kind { name: "mean", about: "the sum divided by the count", build };
+/// `mean` of a number or of bool (the share that is true).
+pub const KIND: Kind = Kind { name: "mean", about: "the arithmetic mean of the values", build };
 
 fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
-    match one("mean", args)? {
-        DataType::Float32 | DataType::Float64 => Ok(Box::new(Mean::<2> { scale: None })),
-        DataType::Decimal128(_, scale) => Ok(Box::new(Mean::<3> { scale: Some(*scale) })),
-        DataType::Boolean => Ok(Box::new(Mean::<2> { scale: Some(0) })),
-        DataType::UInt64 => Ok(Box::new(Mean::<3> { scale: Some(0) })),
-        other if other.is_integer() => Ok(Box::new(Mean::<2> { scale: Some(0) })),
-        other => Err(refuse("mean", other, "it takes numbers and bool")),
+    let arg = one("mean", args)?;
+    Ok(match arg {
+        DataType::Null
+        | DataType::Boolean
+        | DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32
+        | DataType::UInt64 => Mean::<Integers>::boxed(0),
+        DataType::Decimal128(_, scale) => Mean::<Decimals>::boxed(*scale),
+        DataType::Float32 | DataType::Float64 => Mean::<Floats>::boxed(0),
+        other => {
+            let hint = "mean takes numbers and bool; sum a duration and divide it by a count";
+            return Err(refuse("mean", other, hint));
+        }
+    })
+}
+
+/// A sum that is divided when evaluated.
+#[derive(Debug)]
+struct Mean<S> {
+    scale: i8,
+    how: PhantomData<S>,
+}
+
+impl<S: Summation> Mean<S> {
+    fn boxed(scale: i8) -> Box<dyn Aggregate> {
+        Box::new(Mean::<S> { scale, how: PhantomData })
     }
 }
 
-/// Of floats where there is no scale.
-#[derive(Debug)]
-struct Mean<const LIMBS: usize> {
-    scale: Option<i8>,
-}
-
-impl<const LIMBS: usize> Aggregate for Mean<LIMBS> {
+impl<S: Summation> Aggregate for Mean<S> {
+    #[inline(always)]
     fn words(&self) -> usize {
-        if self.scale.is_some() { IntegerSum::<LIMBS>::WORDS } else { exact_sum::WORDS }
+        S::WORDS
     }
 
     fn output_type(&self) -> &DataType {
@@ -38,59 +57,70 @@ impl<const LIMBS: usize> Aggregate for Mean<LIMBS> {
     }
 
     #[inline(always)]
-    fn update(&self, cell: Cell<'_>, value: Value<'_>, _at: Moment) {
-        match value {
-            Value::F64(v) => exact_sum::add(cell, v),
-            other => IntegerSum::<LIMBS>::add(cell.words, whole(other)),
-        }
+    fn update(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) {
+        S::add(cell, value);
     }
 
     fn merge(&self, into: Cell<'_>, from: CellRef<'_>) {
-        match self.scale {
-            Some(_) => IntegerSum::<LIMBS>::merge(into.words, from.words),
-            None => exact_sum::merge(into, from),
-        }
+        S::merge(into, from);
     }
 
-    fn retract(&self, cell: Cell<'_>, value: Value<'_>, _at: Moment) -> Retract {
-        match value {
-            Value::F64(v) => exact_sum::subtract(cell, v),
-            other => IntegerSum::<LIMBS>::subtract(cell.words, whole(other)),
-        }
+    fn retract(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
+        S::subtract(cell, value);
         Retract::Done
     }
 
     fn evaluate<'a>(&self, cell: CellRef<'a>) -> Answer<'a> {
-        match self.scale {
-            Some(scale) => match IntegerSum::<LIMBS>::count(cell.words) {
-                0 => Answer::Null,
-                n => Answer::F64(IntegerSum::<LIMBS>::scaled(cell.words, scale) / n as f64),
-            },
-            None => {
-                let sum = exact_sum::value(cell);
-                sum.map_or(Answer::Null, |sum| Answer::F64(sum / exact_sum::count(cell) as f64))
-            }
+        match S::count(cell) {
+            0 => Answer::Null,
+            count => Answer::F64(S::float(cell, self.scale) / count as f64),
         }
     }
 
     fn save(&self, cell: CellRef<'_>, out: &mut Vec<u8>) {
-        match self.scale {
-            Some(_) => IntegerSum::<LIMBS>::save(cell, out),
-            None => exact_sum::save(cell, out),
-        }
+        S::save(cell, out);
     }
 
     fn load(&self, cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
-        match self.scale {
-            Some(_) => IntegerSum::<LIMBS>::load(cell, bytes),
-            None => exact_sum::load(cell, bytes),
-        }
+        S::load(cell, bytes)
     }
 
     fn clear(&self, cell: Cell<'_>) {
-        match self.scale {
-            Some(_) => cell.words.fill(0),
-            None => exact_sum::clear(cell),
+        S::clear(cell);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Layout, build};
+    use super::*;
+
+    fn mean(arg: DataType, values: &[Value<'_>]) -> Option<f64> {
+        let layout = Layout::new(vec![build("mean", &[arg]).unwrap()]);
+        let mut hot = layout.hot();
+        let row = hot.push();
+        let (aggregate, _) = &layout.items[0];
+        for (seq, value) in (0..).zip(values) {
+            let at = Moment { time: 0, seq };
+            aggregate.update(hot.cell(row, 0, aggregate.words()), *value, at);
         }
+        match layout.evaluate(&hot, row, 0) {
+            Answer::F64(mean) => Some(mean),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn each_type_has_its_own_mean() {
+        let ints = [Value::I64(1), Value::I64(2)];
+        assert_eq!(mean(DataType::Int32, &ints), Some(1.5));
+        assert_eq!(mean(DataType::Boolean, &[Value::I64(1), Value::I64(0)]), Some(0.5));
+        let most = [Value::I64(i64::MAX); 4];
+        assert_eq!(mean(DataType::Int64, &most), Some(i64::MAX as f64));
+        let cents = [Value::I128(10), Value::I128(20)];
+        assert_eq!(mean(DataType::Decimal128(5, 2), &cents), Some(0.3 / 2.0));
+        let floats = [Value::F64(1e40), Value::F64(3.0), Value::F64(-1e40), Value::F64(f64::NAN)];
+        assert_eq!(mean(DataType::Float64, &floats), Some(1.0));
+        assert_eq!(mean(DataType::Float64, &[Value::F64(f64::NAN)]), None);
     }
 }

@@ -1,54 +1,78 @@
-//! min and max: never subtract; when the extreme itself leaves, the rows are folded again.
+//! `min` and `max`, of anything that has an order: -0.0 before 0.0, text by its bytes.
+//!
+//! A cell counts the rows that hold the extreme, so that one of several equal ones can leave
+//! without a refold.
 
 use std::cmp::Ordering;
+use std::marker::PhantomData;
 
 use arrow_schema::DataType;
 
-use super::{Aggregate, Answer, Cell, CellRef, Class, Kind, Moment, Retract, Value};
-use super::{one, refuse, stored};
+use super::codec::{put_u64, take_count};
+use super::stored::{Floats, Ints, Stored, Texts, Wides, release};
+use super::{Aggregate, Answer, Cell, CellRef, Class, Kind, Moment, Retract, Value, one, refuse};
 use crate::error::Result;
 
-/// The least value.
-pub const MIN: Kind = Kind { name: "min", about: "the least value", build: build_min };
-/// The greatest value.
-pub const MAX: Kind = Kind { name: "max", about: "the greatest value", build: build_max };
+/// `min`, of the type of its argument.
+pub const MIN: Kind =
+    Kind { name: "min", about: "the least value", build: |args| build::<false>("min", args) };
 
-fn build_min(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
-    build("min", args, Ordering::Less)
-}
+/// `max`, of the type of its argument.
+pub const MAX: Kind =
+    Kind { name: "max", about: "the greatest value", build: |args| build::<true>("max", args) };
 
-fn build_max(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
-    build("max", args, Ordering::Greater)
-}
-
-fn build(kind: &str, args: &[DataType], wanted: Ordering) -> Result<Box<dyn Aggregate>> {
+fn build<const MAX: bool>(kind: &str, args: &[DataType]) -> Result<Box<dyn Aggregate>> {
     let arg = one(kind, args)?;
-    if Class::of(arg) == Class::Unit {
-        return Err(refuse(kind, arg, "it takes numbers, text, binary, bool and times"));
-    }
-    Ok(Box::new(Extreme { output: arg.clone(), wanted }))
+    Ok(match Class::of(arg) {
+        Class::I64 => Extreme::<Ints, MAX>::boxed(arg),
+        Class::I128 => Extreme::<Wides, MAX>::boxed(arg),
+        Class::F64 => Extreme::<Floats, MAX>::boxed(arg),
+        Class::Bytes => Extreme::<Texts, MAX>::boxed(arg),
+        Class::Unit => return Err(refuse(kind, arg, "its values have no order; unnest them first")),
+    })
 }
 
+/// How many rows hold the extreme, and the extreme.
 #[derive(Debug)]
-struct Extreme {
+struct Extreme<S, const MAX: bool> {
     output: DataType,
-    wanted: Ordering,
+    how: PhantomData<S>,
 }
 
-/// Bytes by bytes, floats with -0.0 below 0.0.
-fn order(a: Value<'_>, b: Value<'_>) -> Ordering {
-    match (a, b) {
-        (Value::I64(a), Value::I64(b)) => a.cmp(&b),
-        (Value::I128(a), Value::I128(b)) => a.cmp(&b),
-        (Value::F64(a), Value::F64(b)) => a.total_cmp(&b),
-        (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
-        _ => Ordering::Equal,
+impl<S: Stored, const MAX: bool> Extreme<S, MAX> {
+    fn boxed(arg: &DataType) -> Box<dyn Aggregate> {
+        Box::new(Extreme::<S, MAX> { output: arg.clone(), how: PhantomData })
+    }
+
+    /// Takes in a value that `rows` rows hold.
+    #[inline(always)]
+    fn take(cell: Cell<'_>, value: Value<'_>, rows: u64) {
+        let Some((held, kept)) = cell.words.split_first_mut() else { return };
+        let rank = match *held {
+            0 => Ordering::Greater,
+            _ => Self::rank(value, S::read(kept, cell.heap)),
+        };
+        match rank {
+            Ordering::Greater => {
+                S::put(kept, cell.heap, value);
+                *held = rows;
+            }
+            Ordering::Equal => *held += rows,
+            Ordering::Less => {}
+        }
+    }
+
+    /// `Greater` if `a` is the more extreme one.
+    #[inline(always)]
+    fn rank(a: Value<'_>, b: Value<'_>) -> Ordering {
+        if MAX { S::compare(a, b) } else { S::compare(b, a) }
     }
 }
 
-impl Aggregate for Extreme {
+impl<S: Stored, const MAX: bool> Aggregate for Extreme<S, MAX> {
+    #[inline(always)]
     fn words(&self) -> usize {
-        stored::WORDS
+        1 + S::WORDS
     }
 
     fn output_type(&self) -> &DataType {
@@ -56,41 +80,100 @@ impl Aggregate for Extreme {
     }
 
     #[inline(always)]
-    fn update(&self, cell: Cell<'_>, value: Value<'_>, _at: Moment) {
-        if self.nan(value) {
-            return;
-        }
-        if stored::get(cell.peek()).is_none_or(|old| order(value, old) == self.wanted) {
-            stored::set(cell, value);
+    fn update(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) {
+        if S::accepts(value) {
+            Self::take(cell, value, 1);
         }
     }
 
     fn merge(&self, into: Cell<'_>, from: CellRef<'_>) {
-        if let Some(value) = stored::get(from) {
-            self.update(into, value, Moment { time: 0, seq: 0 });
+        if from.words[0] > 0 {
+            Self::take(into, S::read(&from.words[1..], from.heap), from.words[0]);
         }
     }
 
-    fn retract(&self, cell: Cell<'_>, value: Value<'_>, _at: Moment) -> Retract {
-        match stored::get(cell.peek()) {
-            Some(old) if !self.nan(value) && order(value, old) == Ordering::Equal => Retract::Stale,
-            _ => Retract::Done,
+    fn retract(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
+        if !S::accepts(value) || Self::rank(value, S::read(&cell.words[1..], cell.heap)).is_lt() {
+            return Retract::Done;
         }
+        if cell.words[0] <= 1 {
+            return Retract::Stale;
+        }
+        cell.words[0] -= 1;
+        Retract::Done
     }
 
     fn evaluate<'a>(&self, cell: CellRef<'a>) -> Answer<'a> {
-        stored::answer(cell)
+        match cell.words[0] {
+            0 => Answer::Null,
+            _ => S::read(&cell.words[1..], cell.heap).into(),
+        }
     }
 
     fn save(&self, cell: CellRef<'_>, out: &mut Vec<u8>) {
-        stored::save(cell, out);
+        put_u64(out, cell.words[0]);
+        if cell.words[0] > 0 {
+            S::save(&cell.words[1..], cell.heap, out);
+        }
     }
 
     fn load(&self, cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
-        stored::load(cell, bytes)
+        let held = take_count(bytes)?;
+        if held > 0 {
+            S::load(&mut cell.words[1..], cell.heap, bytes)?;
+            cell.words[0] = held;
+        }
+        Ok(())
     }
 
     fn clear(&self, cell: Cell<'_>) {
-        stored::clear(cell);
+        release::<S>(&mut cell.words[1..], cell.heap);
+        cell.words[0] = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Layout, build};
+    use super::*;
+
+    const AT: Moment = Moment { time: 0, seq: 0 };
+
+    fn extreme(kind: &str, arg: DataType, values: &[Value<'_>]) -> String {
+        let layout = Layout::new(vec![build(kind, &[arg]).unwrap()]);
+        let mut hot = layout.hot();
+        let row = hot.push();
+        let (aggregate, _) = &layout.items[0];
+        for value in values {
+            aggregate.update(hot.cell(row, 0, aggregate.words()), *value, AT);
+        }
+        format!("{:?}", layout.evaluate(&hot, row, 0))
+    }
+
+    #[test]
+    fn each_class_has_its_order() {
+        let zeros = [Value::F64(0.0), Value::F64(-0.0), Value::F64(f64::NAN)];
+        assert_eq!(extreme("min", DataType::Float64, &zeros), "F64(-0.0)");
+        assert_eq!(extreme("max", DataType::Float64, &zeros), "F64(0.0)");
+        assert_eq!(extreme("max", DataType::Float64, &zeros[2..]), "Null");
+        let bools = [Value::I64(1), Value::I64(0)];
+        assert_eq!(extreme("min", DataType::Boolean, &bools), "I64(0)");
+        let texts = [Value::Bytes(b"b"), Value::Bytes(b"abc"), Value::Bytes(b"")];
+        assert_eq!(extreme("max", DataType::Utf8, &texts), "Bytes([98])");
+        assert_eq!(extreme("min", DataType::Utf8, &texts), "Bytes([])");
+        let wides = [Value::I128(-1), Value::I128(1 << 64)];
+        assert_eq!(extreme("min", DataType::Decimal128(38, 0), &wides), "I128(-1)");
+    }
+
+    #[test]
+    fn only_the_last_of_the_equal_extremes_is_missed() {
+        let min = build("min", &[DataType::Int64]).unwrap();
+        let mut hot = super::super::Hot::new(min.words());
+        let row = hot.push();
+        for value in [3, 3, 5] {
+            min.update(hot.cell(row, 0, 2), Value::I64(value), AT);
+        }
+        let mut retract = |value| min.retract(hot.cell(row, 0, 2), Value::I64(value), AT);
+        assert_eq!([5, 3, 3].map(&mut retract), [Retract::Done, Retract::Done, Retract::Stale]);
     }
 }

@@ -34,8 +34,6 @@ pub mod min_max;
 pub mod first_last;
 pub mod count_distinct;
 
-#[cfg(test)]
-mod laws;
 
 use std::fmt::Debug;
 

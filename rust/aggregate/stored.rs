@@ -1,84 +1,246 @@
-//! A stored value: one argument kept as it came, in four words and, for bytes, the heap.
+//! One value kept in a cell: for aggregates whose answer is a value of one row.
+
+use std::cmp::Ordering;
+use std::fmt::Debug;
 
 use super::codec::{damaged, put_bytes, put_u64, take_bytes, take_u64};
-use super::{Answer, Big, Cell, CellRef, Value};
+use super::heap::{Big, Heap};
+use super::value::Value;
 use crate::error::Result;
 
-/// Words of a stored value: its class (0 = none), two of content or a handle.
-pub const WORDS: usize = 3;
+/// How values of one class are kept in words and compared.
+pub trait Stored: Send + Sync + Debug + 'static {
+    /// Words of a value.
+    const WORDS: usize;
 
-const NONE: u64 = 0;
-const UNIT: u64 = 1;
-const I64: u64 = 2;
-const I128: u64 = 3;
-const F64: u64 = 4;
-const BYTES: u64 = 5;
+    /// Whether a value is one that can be kept: of this class, not NaN.
+    fn accepts(value: Value<'_>) -> bool;
 
-/// The stored value.
-pub fn get<'a>(cell: CellRef<'a>) -> Option<Value<'a>> {
-    let [class, low, high] = [cell.words[0], cell.words[1], cell.words[2]];
-    match class {
-        NONE => None,
-        UNIT => Some(Value::Unit),
-        I64 => Some(Value::I64(low as i64)),
-        I128 => Some(Value::I128((i128::from(high as i64) << 64) | i128::from(low))),
-        F64 => Some(Value::F64(f64::from_bits(low))),
-        _ => match cell.heap.get(low as u32) {
-            Some(Big::Bytes(bytes)) => Some(Value::Bytes(bytes)),
-            Some(Big::Exact(_) | Big::Distinct(_)) | None => None,
-        },
+    /// Keeps a value in place of the one before (or of zeros).
+    fn put(words: &mut [u64], heap: &mut Heap, value: Value<'_>);
+
+    /// The value that is kept.
+    fn read<'a>(words: &'a [u64], heap: &'a Heap) -> Value<'a>;
+
+    /// The total order of this class.
+    fn compare(a: Value<'_>, b: Value<'_>) -> Ordering;
+
+    /// Appends the value.
+    fn save(words: &[u64], heap: &Heap, out: &mut Vec<u8>) {
+        let _ = heap;
+        words.iter().for_each(|word| put_u64(out, *word));
+    }
+
+    /// Reads a saved value into zeroed words.
+    fn load(words: &mut [u64], heap: &mut Heap, bytes: &mut &[u8]) -> Result<()>;
+}
+
+/// Integers, and what is one: bool, dates, timestamps, durations.
+#[derive(Debug)]
+pub struct Ints;
+
+/// u64 and decimals.
+#[derive(Debug)]
+pub struct Wides;
+
+/// Floats; `-0.0 < 0.0`.
+#[derive(Debug)]
+pub struct Floats;
+
+/// Text and binary, in the heap, compared byte by byte.
+#[derive(Debug)]
+pub struct Texts;
+
+impl Stored for Ints {
+    const WORDS: usize = 1;
+
+    #[inline(always)]
+    fn accepts(value: Value<'_>) -> bool {
+        matches!(value, Value::I64(_))
+    }
+
+    #[inline(always)]
+    fn put(words: &mut [u64], _: &mut Heap, value: Value<'_>) {
+        if let Value::I64(v) = value {
+            words[0] = v as u64;
+        }
+    }
+
+    #[inline(always)]
+    fn read<'a>(words: &'a [u64], _: &'a Heap) -> Value<'a> {
+        Value::I64(words[0] as i64)
+    }
+
+    #[inline(always)]
+    fn compare(a: Value<'_>, b: Value<'_>) -> Ordering {
+        match (a, b) {
+            (Value::I64(a), Value::I64(b)) => a.cmp(&b),
+            (_, _) => Ordering::Equal,
+        }
+    }
+
+    fn load(words: &mut [u64], _: &mut Heap, bytes: &mut &[u8]) -> Result<()> {
+        words[0] = take_u64(bytes)?;
+        Ok(())
     }
 }
 
-/// Stores a value in place of what was there.
-pub fn set(cell: Cell<'_>, value: Value<'_>) {
-    let Cell { words, heap } = cell;
-    if words[0] == BYTES {
-        heap.free(words[1] as u32);
+impl Stored for Wides {
+    const WORDS: usize = 2;
+
+    #[inline(always)]
+    fn accepts(value: Value<'_>) -> bool {
+        matches!(value, Value::I128(_))
     }
-    let (class, low, high) = match value {
-        Value::Unit => (UNIT, 0, 0),
-        Value::I64(v) => (I64, v as u64, 0),
-        Value::I128(v) => (I128, v as u64, (v >> 64) as u64),
-        Value::F64(v) => (F64, v.to_bits(), 0),
-        Value::Bytes(v) => (BYTES, u64::from(heap.alloc(Big::Bytes(v.to_vec()))), 0),
-    };
-    words[..WORDS].copy_from_slice(&[class, low, high]);
-}
 
-/// Makes it none.
-pub fn clear(cell: Cell<'_>) {
-    if cell.words[0] == BYTES {
-        cell.heap.free(cell.words[1] as u32);
+    #[inline(always)]
+    fn put(words: &mut [u64], _: &mut Heap, value: Value<'_>) {
+        if let Value::I128(v) = value {
+            (words[0], words[1]) = (v as u64, (v >> 64) as u64);
+        }
     }
-    cell.words[..WORDS].fill(0);
-}
 
-/// The value as an answer.
-pub fn answer<'a>(cell: CellRef<'a>) -> Answer<'a> {
-    get(cell).map_or(Answer::Null, Answer::from)
-}
+    #[inline(always)]
+    fn read<'a>(words: &'a [u64], _: &'a Heap) -> Value<'a> {
+        Value::I128((u128::from(words[1]) << 64 | u128::from(words[0])) as i128)
+    }
 
-/// Appends it.
-pub fn save(cell: CellRef<'_>, out: &mut Vec<u8>) {
-    put_u64(out, cell.words[0]);
-    match get(cell) {
-        Some(Value::Bytes(bytes)) => put_bytes(out, bytes),
-        _ => cell.words[1..WORDS].iter().for_each(|&word| put_u64(out, word)),
+    #[inline(always)]
+    fn compare(a: Value<'_>, b: Value<'_>) -> Ordering {
+        match (a, b) {
+            (Value::I128(a), Value::I128(b)) => a.cmp(&b),
+            (_, _) => Ordering::Equal,
+        }
+    }
+
+    fn load(words: &mut [u64], _: &mut Heap, bytes: &mut &[u8]) -> Result<()> {
+        (words[0], words[1]) = (take_u64(bytes)?, take_u64(bytes)?);
+        Ok(())
     }
 }
 
-/// Reads it into an empty cell.
-pub fn load(cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
-    let class = take_u64(bytes)?;
-    if class == BYTES {
-        set(cell, Value::Bytes(take_bytes(bytes)?));
-        return Ok(());
+impl Stored for Floats {
+    const WORDS: usize = 1;
+
+    #[inline(always)]
+    fn accepts(value: Value<'_>) -> bool {
+        matches!(value, Value::F64(v) if !v.is_nan())
     }
-    if class > BYTES {
-        return Err(damaged("a value of no known class"));
+
+    #[inline(always)]
+    fn put(words: &mut [u64], _: &mut Heap, value: Value<'_>) {
+        if let Value::F64(v) = value {
+            words[0] = v.to_bits();
+        }
     }
-    let (low, high) = (take_u64(bytes)?, take_u64(bytes)?);
-    cell.words[..WORDS].copy_from_slice(&[class, low, high]);
-    Ok(())
+
+    #[inline(always)]
+    fn read<'a>(words: &'a [u64], _: &'a Heap) -> Value<'a> {
+        Value::F64(f64::from_bits(words[0]))
+    }
+
+    #[inline(always)]
+    fn compare(a: Value<'_>, b: Value<'_>) -> Ordering {
+        match (a, b) {
+            (Value::F64(a), Value::F64(b)) => a.total_cmp(&b),
+            (_, _) => Ordering::Equal,
+        }
+    }
+
+    fn load(words: &mut [u64], _: &mut Heap, bytes: &mut &[u8]) -> Result<()> {
+        let word = take_u64(bytes)?;
+        if f64::from_bits(word).is_nan() {
+            return Err(damaged("not a number"));
+        }
+        words[0] = word;
+        Ok(())
+    }
+}
+
+impl Stored for Texts {
+    const WORDS: usize = 1;
+
+    #[inline(always)]
+    fn accepts(value: Value<'_>) -> bool {
+        matches!(value, Value::Bytes(_))
+    }
+
+    fn put(words: &mut [u64], heap: &mut Heap, value: Value<'_>) {
+        let Value::Bytes(v) = value else { return };
+        match heap.get_mut(words[0] as u32) {
+            Some(Big::Bytes(kept)) => {
+                kept.clear();
+                kept.extend_from_slice(v);
+            }
+            Some(Big::Exact(_) | Big::Distinct(_)) | None => {
+                words[0] = heap.alloc(Big::Bytes(v.to_vec())).into();
+            }
+        }
+    }
+
+    #[inline]
+    fn read<'a>(words: &'a [u64], heap: &'a Heap) -> Value<'a> {
+        match heap.get(words[0] as u32) {
+            Some(Big::Bytes(kept)) => Value::Bytes(kept),
+            Some(Big::Exact(_) | Big::Distinct(_)) | None => Value::Bytes(&[]),
+        }
+    }
+
+    #[inline]
+    fn compare(a: Value<'_>, b: Value<'_>) -> Ordering {
+        match (a, b) {
+            (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
+            (_, _) => Ordering::Equal,
+        }
+    }
+
+    fn save(words: &[u64], heap: &Heap, out: &mut Vec<u8>) {
+        if let Value::Bytes(kept) = Self::read(words, heap) {
+            put_bytes(out, kept);
+        }
+    }
+
+    fn load(words: &mut [u64], heap: &mut Heap, bytes: &mut &[u8]) -> Result<()> {
+        let kept = take_bytes(bytes)?;
+        Self::put(words, heap, Value::Bytes(kept));
+        Ok(())
+    }
+}
+
+/// Frees what words of any class hold: only texts own a heap part, and theirs is the first word.
+pub fn release<S: Stored>(words: &mut [u64], heap: &mut Heap) {
+    if S::accepts(Value::Bytes(&[])) {
+        heap.free(words[0] as u32);
+    }
+    words.fill(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trip<S: Stored>(value: Value<'_>) {
+        let (mut heap, mut other) = (Heap::default(), Heap::default());
+        let (mut words, mut back) = (vec![0; S::WORDS], vec![0; S::WORDS]);
+        assert!(S::accepts(value));
+        S::put(&mut words, &mut heap, value);
+        S::put(&mut words, &mut heap, value);
+        let mut out = Vec::new();
+        S::save(&words, &heap, &mut out);
+        S::load(&mut back, &mut other, &mut &out[..]).unwrap();
+        assert_eq!(S::read(&back, &other), value);
+        assert!(S::load(&mut back, &mut other, &mut &out[1..]).is_err());
+        release::<S>(&mut words, &mut heap);
+        assert!(heap.is_empty() && words.iter().all(|w| *w == 0));
+    }
+
+    #[test]
+    fn values_are_kept_saved_and_read() {
+        trip::<Ints>(Value::I64(-3));
+        trip::<Wides>(Value::I128(-(1 << 100)));
+        trip::<Floats>(Value::F64(-0.0));
+        trip::<Texts>(Value::Bytes(b"abc"));
+        assert!(!Floats::accepts(Value::F64(f64::NAN)));
+        assert_eq!(Floats::compare(Value::F64(-0.0), Value::F64(0.0)), Ordering::Less);
+    }
 }

@@ -1,101 +1,244 @@
-//! sum: exact for every type, so it takes rows back and does not depend on their order.
+//! `sum`: exact; integers and bool give i64, decimals `decimal(38, s)`, floats the f64 nearest to
+//! the exact sum, durations a duration. What the output type cannot hold is an overflow, judged
+//! when evaluated: a sum that comes back into range has an answer again.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
 
 use arrow_schema::DataType;
 
+use super::exact_sum;
 use super::integer_sum::IntegerSum;
-use super::{Aggregate, Answer, Cell, CellRef, Class, Kind, Moment, Retract, Value};
-use super::{exact_sum, one, refuse};
+use super::{Aggregate, Answer, Cell, CellRef, Kind, Moment, Retract, Value, one, refuse};
 use crate::error::Result;
 
-/// Integers and bool give i64, decimals decimal(38, s), floats the correctly rounded f64.
-pub const KIND: Kind = Kind { name: "sum", about: "the exact sum", build };
+/// `sum` of a number, of bool (how many are true) or of a duration.
+pub const KIND: Kind = Kind { name: "sum", about: "the exact sum of the values", build };
+
+/// Most digits of a decimal.
+const DIGITS: u8 = 38;
 
 fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
     let arg = one("sum", args)?;
-    let output = match arg {
-        DataType::Decimal128(_, scale) => DataType::Decimal128(38, *scale),
-        DataType::Duration(_) => arg.clone(),
-        DataType::Boolean => DataType::Int64,
-        other if other.is_integer() => DataType::Int64,
-        DataType::Float32 | DataType::Float64 => {
-            return Ok(Box::new(FloatSum));
+    Ok(match arg {
+        DataType::Null
+        | DataType::Boolean
+        | DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32
+        | DataType::UInt64 => Sum::<Integers>::boxed(DataType::Int64),
+        DataType::Duration(unit) => Sum::<Integers>::boxed(DataType::Duration(*unit)),
+        DataType::Decimal128(_, scale) => {
+            Sum::<Decimals>::boxed(DataType::Decimal128(DIGITS, *scale))
         }
-        other => return Err(refuse("sum", other, "it takes numbers, bool and durations")),
-    };
-    Ok(match Class::of(arg) {
-        Class::I128 => Box::new(WholeSum::<3> { output }),
-        Class::Unit | Class::I64 | Class::F64 | Class::Bytes => Box::new(WholeSum::<2> { output }),
+        DataType::Float32 | DataType::Float64 => Sum::<Floats>::boxed(DataType::Float64),
+        other => {
+            return Err(refuse("sum", other, "sum takes numbers, bool and durations"));
+        }
     })
 }
 
-#[derive(Debug)]
-struct FloatSum;
+/// How values of one class are summed in a cell; `mean` shares it.
+pub trait Summation: Send + Sync + Debug + 'static {
+    /// Words of a cell.
+    const WORDS: usize;
 
-fn float(value: Value<'_>) -> f64 {
-    match value {
-        Value::F64(v) => v,
-        Value::I64(v) => v as f64,
-        Value::Unit | Value::I128(_) | Value::Bytes(_) => f64::NAN,
+    /// Adds a value; another class, and NaN, change nothing.
+    fn add(cell: Cell<'_>, value: Value<'_>);
+
+    /// Takes a value back.
+    fn subtract(cell: Cell<'_>, value: Value<'_>);
+
+    /// Adds all of another cell.
+    fn merge(into: Cell<'_>, from: CellRef<'_>);
+
+    /// How many values.
+    fn count(cell: CellRef<'_>) -> u64;
+
+    /// The sum of at least one value, in the output's type.
+    fn sum(cell: CellRef<'_>) -> Answer<'static>;
+
+    /// The sum as the nearest float, its decimal point moved by `scale`.
+    fn float(cell: CellRef<'_>, scale: i8) -> f64;
+
+    /// Appends the state.
+    fn save(cell: CellRef<'_>, out: &mut Vec<u8>);
+
+    /// Reads a state into an empty cell.
+    fn load(cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()>;
+
+    /// Empties the cell.
+    fn clear(cell: Cell<'_>) {
+        cell.words.fill(0);
     }
 }
 
-impl Aggregate for FloatSum {
-    fn words(&self) -> usize {
-        exact_sum::WORDS
-    }
+/// Integers of up to 64 bits, signed or not, in 128.
+#[derive(Debug)]
+pub struct Integers;
 
-    fn output_type(&self) -> &DataType {
-        &DataType::Float64
+/// Decimals in 192 bits.
+#[derive(Debug)]
+pub struct Decimals;
+
+/// Floats, see [`exact_sum`].
+#[derive(Debug)]
+pub struct Floats;
+
+/// The value as an integer, if it is one.
+#[inline(always)]
+fn integer(value: Value<'_>) -> Option<i128> {
+    match value {
+        Value::I64(v) => Some(v.into()),
+        Value::I128(v) => Some(v),
+        Value::Unit | Value::F64(_) | Value::Bytes(_) => None,
+    }
+}
+
+impl Summation for Integers {
+    const WORDS: usize = IntegerSum::<2>::WORDS;
+
+    #[inline(always)]
+    fn add(cell: Cell<'_>, value: Value<'_>) {
+        integer(value).into_iter().for_each(|v| IntegerSum::<2>::add(cell.words, v));
     }
 
     #[inline(always)]
-    fn update(&self, cell: Cell<'_>, value: Value<'_>, _at: Moment) {
-        exact_sum::add(cell, float(value));
+    fn subtract(cell: Cell<'_>, value: Value<'_>) {
+        integer(value).into_iter().for_each(|v| IntegerSum::<2>::subtract(cell.words, v));
     }
 
-    fn merge(&self, into: Cell<'_>, from: CellRef<'_>) {
+    fn merge(into: Cell<'_>, from: CellRef<'_>) {
+        IntegerSum::<2>::merge(into.words, from.words);
+    }
+
+    fn count(cell: CellRef<'_>) -> u64 {
+        IntegerSum::<2>::count(cell.words)
+    }
+
+    fn sum(cell: CellRef<'_>) -> Answer<'static> {
+        let total = IntegerSum::<2>::total(cell.words);
+        total.and_then(|t| i64::try_from(t).ok()).map_or(Answer::Overflow, Answer::I64)
+    }
+
+    fn float(cell: CellRef<'_>, scale: i8) -> f64 {
+        IntegerSum::<2>::scaled(cell.words, scale)
+    }
+
+    fn save(cell: CellRef<'_>, out: &mut Vec<u8>) {
+        IntegerSum::<2>::save(cell, out);
+    }
+
+    fn load(cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
+        IntegerSum::<2>::load(cell, bytes)
+    }
+}
+
+impl Summation for Decimals {
+    const WORDS: usize = IntegerSum::<3>::WORDS;
+
+    #[inline(always)]
+    fn add(cell: Cell<'_>, value: Value<'_>) {
+        integer(value).into_iter().for_each(|v| IntegerSum::<3>::add(cell.words, v));
+    }
+
+    #[inline(always)]
+    fn subtract(cell: Cell<'_>, value: Value<'_>) {
+        integer(value).into_iter().for_each(|v| IntegerSum::<3>::subtract(cell.words, v));
+    }
+
+    fn merge(into: Cell<'_>, from: CellRef<'_>) {
+        IntegerSum::<3>::merge(into.words, from.words);
+    }
+
+    fn count(cell: CellRef<'_>) -> u64 {
+        IntegerSum::<3>::count(cell.words)
+    }
+
+    fn sum(cell: CellRef<'_>) -> Answer<'static> {
+        IntegerSum::<3>::decimal(cell.words).map_or(Answer::Overflow, Answer::I128)
+    }
+
+    fn float(cell: CellRef<'_>, scale: i8) -> f64 {
+        IntegerSum::<3>::scaled(cell.words, scale)
+    }
+
+    fn save(cell: CellRef<'_>, out: &mut Vec<u8>) {
+        IntegerSum::<3>::save(cell, out);
+    }
+
+    fn load(cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
+        IntegerSum::<3>::load(cell, bytes)
+    }
+}
+
+impl Summation for Floats {
+    const WORDS: usize = exact_sum::WORDS;
+
+    #[inline(always)]
+    fn add(cell: Cell<'_>, value: Value<'_>) {
+        if let Value::F64(v) = value {
+            exact_sum::add(cell, v);
+        }
+    }
+
+    #[inline(always)]
+    fn subtract(cell: Cell<'_>, value: Value<'_>) {
+        if let Value::F64(v) = value {
+            exact_sum::subtract(cell, v);
+        }
+    }
+
+    fn merge(into: Cell<'_>, from: CellRef<'_>) {
         exact_sum::merge(into, from);
     }
 
-    fn retract(&self, cell: Cell<'_>, value: Value<'_>, _at: Moment) -> Retract {
-        exact_sum::subtract(cell, float(value));
-        Retract::Done
+    fn count(cell: CellRef<'_>) -> u64 {
+        exact_sum::count(cell)
     }
 
-    fn evaluate<'a>(&self, cell: CellRef<'a>) -> Answer<'a> {
+    fn sum(cell: CellRef<'_>) -> Answer<'static> {
         exact_sum::value(cell).map_or(Answer::Null, Answer::F64)
     }
 
-    fn save(&self, cell: CellRef<'_>, out: &mut Vec<u8>) {
+    fn float(cell: CellRef<'_>, _: i8) -> f64 {
+        exact_sum::value(cell).unwrap_or(f64::NAN)
+    }
+
+    fn save(cell: CellRef<'_>, out: &mut Vec<u8>) {
         exact_sum::save(cell, out);
     }
 
-    fn load(&self, cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
+    fn load(cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
         exact_sum::load(cell, bytes)
     }
 
-    fn clear(&self, cell: Cell<'_>) {
+    fn clear(cell: Cell<'_>) {
         exact_sum::clear(cell);
     }
 }
 
+/// The sum itself.
 #[derive(Debug)]
-struct WholeSum<const LIMBS: usize> {
+struct Sum<S> {
     output: DataType,
+    how: PhantomData<S>,
 }
 
-/// A whole number of any width.
-pub fn whole(value: Value<'_>) -> i128 {
-    match value {
-        Value::I64(v) => i128::from(v),
-        Value::I128(v) => v,
-        Value::Unit | Value::F64(_) | Value::Bytes(_) => 0,
+impl<S: Summation> Sum<S> {
+    fn boxed(output: DataType) -> Box<dyn Aggregate> {
+        Box::new(Sum::<S> { output, how: PhantomData })
     }
 }
 
-impl<const LIMBS: usize> Aggregate for WholeSum<LIMBS> {
+impl<S: Summation> Aggregate for Sum<S> {
+    #[inline(always)]
     fn words(&self) -> usize {
-        IntegerSum::<LIMBS>::WORDS
+        S::WORDS
     }
 
     fn output_type(&self) -> &DataType {
@@ -103,41 +246,75 @@ impl<const LIMBS: usize> Aggregate for WholeSum<LIMBS> {
     }
 
     #[inline(always)]
-    fn update(&self, cell: Cell<'_>, value: Value<'_>, _at: Moment) {
-        IntegerSum::<LIMBS>::add(cell.words, whole(value));
+    fn update(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) {
+        S::add(cell, value);
     }
 
     fn merge(&self, into: Cell<'_>, from: CellRef<'_>) {
-        IntegerSum::<LIMBS>::merge(into.words, from.words);
+        S::merge(into, from);
     }
 
-    fn retract(&self, cell: Cell<'_>, value: Value<'_>, _at: Moment) -> Retract {
-        IntegerSum::<LIMBS>::subtract(cell.words, whole(value));
+    fn retract(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
+        S::subtract(cell, value);
         Retract::Done
     }
 
     fn evaluate<'a>(&self, cell: CellRef<'a>) -> Answer<'a> {
-        if IntegerSum::<LIMBS>::count(cell.words) == 0 {
-            return Answer::Null;
-        }
-        match Class::of(&self.output) {
-            Class::I128 => IntegerSum::<LIMBS>::decimal(cell.words).map_or(Answer::Overflow, Answer::I128),
-            Class::Unit | Class::I64 | Class::F64 | Class::Bytes => {
-                let total = IntegerSum::<LIMBS>::total(cell.words).and_then(|t| i64::try_from(t).ok());
-                total.map_or(Answer::Overflow, Answer::I64)
-            }
-        }
+        if S::count(cell) == 0 { Answer::Null } else { S::sum(cell) }
     }
 
     fn save(&self, cell: CellRef<'_>, out: &mut Vec<u8>) {
-        IntegerSum::<LIMBS>::save(cell, out);
+        S::save(cell, out);
     }
 
     fn load(&self, cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
-        IntegerSum::<LIMBS>::load(cell, bytes)
+        S::load(cell, bytes)
     }
 
     fn clear(&self, cell: Cell<'_>) {
-        cell.words.fill(0);
+        S::clear(cell);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Layout, build};
+    use super::*;
+
+    fn sum(arg: DataType, values: &[Value<'_>]) -> (String, String) {
+        let layout = Layout::new(vec![build("sum", &[arg]).unwrap()]);
+        let mut hot = layout.hot();
+        let row = hot.push();
+        let (aggregate, _) = &layout.items[0];
+        for (seq, value) in (0..).zip(values) {
+            let at = Moment { time: 0, seq };
+            aggregate.update(hot.cell(row, 0, aggregate.words()), *value, at);
+        }
+        let answer = format!("{:?}", layout.evaluate(&hot, row, 0));
+        (answer, aggregate.output_type().to_string())
+    }
+
+    #[test]
+    fn each_type_has_its_own_sum() {
+        let int = |v| Value::I64(v);
+        let says = |answer: &str, kind: &str| (answer.to_string(), kind.to_string());
+        assert_eq!(sum(DataType::Boolean, &[int(1), int(0), int(1)]), says("I64(2)", "Int64"));
+        assert_eq!(sum(DataType::Int8, &[int(100), int(100)]), says("I64(200)", "Int64"));
+        assert_eq!(sum(DataType::Null, &[]), says("Null", "Int64"));
+        assert_eq!(sum(DataType::UInt64, &[Value::I128(1 << 63)]), says("Overflow", "Int64"));
+        let tenths = [Value::F64(0.1); 10];
+        assert_eq!(sum(DataType::Float32, &tenths), says("F64(1.0)", "Float64"));
+        let decimal = DataType::Decimal128(5, 2);
+        let most = Value::I128(10i128.pow(38) - 1);
+        assert_eq!(sum(decimal.clone(), &[Value::I128(7)]).0, "I128(7)");
+        assert_eq!(sum(decimal, &[most, most]), says("Overflow", "Decimal128(38, 2)"));
+    }
+
+    #[test]
+    fn an_integer_sum_may_leave_i64_and_come_back() {
+        let there = [Value::I64(i64::MAX), Value::I64(1)];
+        assert_eq!(sum(DataType::Int64, &there).0, "Overflow");
+        let back = [Value::I64(i64::MAX), Value::I64(1), Value::I64(-1)];
+        assert_eq!(sum(DataType::Int64, &back).0, format!("I64({})", i64::MAX));
     }
 }

@@ -102,6 +102,19 @@ fn append(rows: &mut Rows, more: Rows) -> Result<()> {
     Ok(())
 }
 
+/// Numbers the rows of a feed on from their partitions' last, where the source does not.
+fn count_positions(feed: &mut Rows, watermarks: &mut Watermarks) {
+    let given = feed.position.take();
+    let mut positions = Vec::with_capacity(feed.partition.len());
+    for (row, &place) in feed.partition.iter().enumerate() {
+        let partition = watermarks.partition_mut(place as usize);
+        let position = given.as_ref().map_or(partition.next_position, |all| all[row]);
+        partition.next_position = position.saturating_add(1);
+        positions.push(position);
+    }
+    feed.position = Some(positions);
+}
+
 /// Stamps the rows of all feeds of a step. Only the watermarks change.
 pub fn stamp(
     feeds: Vec<Rows>,
@@ -110,6 +123,8 @@ pub fn stamp(
     watermarks: &mut [Watermarks],
     seq: &mut u64,
 ) -> Result<Vec<(usize, Stamped)>> {
+    let mut feeds = feeds;
+    feeds.iter_mut().for_each(|feed| count_positions(feed, &mut watermarks[feed.input]));
     let (inputs, lengths) = gather(feeds)?;
     let order = order_of(&inputs, &lengths, order);
     let mut stamping: Vec<Stamping> =
@@ -167,11 +182,10 @@ impl Stamping {
 
     fn row(&mut self, rows: &Rows, row: usize, watermarks: &mut Watermarks, seq: u64) {
         let place = rows.partition[row] as usize;
-        let partition = watermarks.partition_mut(place);
-        let position = rows.position.as_ref().map_or(partition.next_position, |all| all[row]);
-        partition.next_position = position.saturating_add(1);
+        let partition = watermarks.partitions()[place].id;
+        let position = rows.position.as_ref().map_or(0, |all| all[row]);
         let (input, arrival) = (rows.input as u32, rows.arrival[row]);
-        let origin = Origin { input, row: row as u32, partition: partition.id, position, arrival };
+        let origin = Origin { input, row: row as u32, partition, position, arrival };
         if let Some(reason) = self.bad.get(row).copied().flatten() {
             self.invalid.push(Record::row(reason, u32::MAX, seq, origin));
             return;

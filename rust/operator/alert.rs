@@ -132,7 +132,15 @@ fn json(column: &ArrayRef, row: usize) -> Result<serde_json::Value> {
     })
 }
 
+/// The value as text; times in UTC, since there is no zone data to show them in another.
 fn display(column: &ArrayRef, row: usize) -> Result<String> {
+    let column = &match column.data_type() {
+        DataType::Timestamp(_, Some(_)) => {
+            crate::schema::rezoned(&column.slice(row, 1), Some("+00:00".into()))
+        }
+        _ => column.slice(row, 1),
+    };
+    let row = 0;
     Ok(ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())?.value(row).to_string())
 }
 

@@ -116,6 +116,7 @@ fn together(blocks: &[Block]) -> Result<Block> {
     };
     let columns: Result<Vec<ArrayRef>> = (0..first.columns.len()).map(column).collect();
     let mut marks = Marks::default();
+    let fired = blocks.iter().any(|block| block.marks.firing.is_some());
     for block in blocks {
         let more = &block.marks;
         marks.time.extend(&more.time);
@@ -124,7 +125,8 @@ fn together(blocks: &[Block]) -> Result<Block> {
         marks.origin.extend(&more.origin);
         let late = (0..block.len()).map(|row| more.is_late(row));
         marks.late.get_or_insert_default().extend(late);
-        if let Some(firing) = &more.firing {
+        if fired {
+            let firing = (0..block.len()).map(|row| more.firing_of(row));
             marks.firing.get_or_insert_default().extend(firing);
         }
     }

@@ -86,7 +86,7 @@ impl Engine {
     }
 
     /// Stop waiting for a partition until its next row.
-    fn idle(&self, py: Python<'_>, input: usize, partition: i64) -> PyResult<Step> {
+    fn idle(&self, py: Python<'_>, input: usize, partition: Option<i64>) -> PyResult<Step> {
         self.run(py, |core| core.idle(input, partition))
     }
 
@@ -113,21 +113,21 @@ impl Engine {
 
     /// The least watermark of all inputs.
     fn watermark(&self, py: Python<'_>) -> PyResult<i64> {
-        self.core.enter(py, |core| Ok(core.watermark()))
+        self.core.enter(py, |core| Ok(core.pipeline().watermark()))
     }
 
     /// Each input's partitions with their watermarks.
     fn clocks(&self, py: Python<'_>) -> PyResult<Vec<Vec<(i64, i64)>>> {
-        self.core.enter(py, |core| Ok(core.clocks()))
+        self.core.enter(py, |core| Ok(core.pipeline().clocks()))
     }
 
     /// The counters, as JSON.
     fn stats(&self, py: Python<'_>) -> PyResult<String> {
-        self.core.enter(py, |core| Ok(core.stats()))
+        self.core.enter(py, |core| Ok(core.pipeline().stats()))
     }
 
     /// Column names and type words of an output, once its inputs' schemas are known.
     fn schema(&self, py: Python<'_>, output: usize) -> PyResult<Option<Vec<(String, String)>>> {
-        self.core.enter(py, |core| core.schema(output).map(|schema| words(&schema)).transpose())
+        self.core.enter(py, |core| core.pipeline().schema(output).map(|schema| words(&schema)).transpose())
     }
 }

@@ -97,6 +97,7 @@ pub struct Keys {
     bytes: Vec<Box<[u8]>>,
     null: Option<u32>,
     free: Vec<u32>,
+    live: Vec<bool>,
     len: u32,
     hasher: foldhash::quality::RandomState,
 }
@@ -124,6 +125,7 @@ impl Keys {
         }
         let id = self.free.pop().unwrap_or(self.len);
         self.len = self.len.max(id + 1);
+        put(&mut self.live, id, true);
         match &columns.encoded {
             Encoded::One => self.null = Some(id),
             Encoded::Words { values, valid } => {
@@ -175,8 +177,11 @@ impl Keys {
         }
     }
 
-    /// Forgets a key.
+    /// Forgets a key; an id that no key has at present is left alone.
     pub fn remove(&mut self, id: u32) {
+        if !std::mem::take(&mut self.live[id as usize]) {
+            return;
+        }
         if self.null == Some(id) {
             self.null = None;
         } else {
@@ -262,6 +267,7 @@ mod tests {
             let types: Vec<DataType> = by.iter().map(|c| c.data_type().clone()).collect();
             let back = keys.columns(&[2, 1, 0], &types).unwrap();
             assert_eq!(back[0].as_ref(), &StringArray::from(vec![Some("b"), None, Some("a")]));
+            keys.remove(1);
             keys.remove(1);
             assert_eq!((keys.len(), keys.get(&columns, 1)), (2, None));
             assert_eq!(keys.intern(&columns, 1), (1, true));

@@ -91,9 +91,10 @@ class Union(PerRow):
                     columns[self.spec["tag"]] = name
                 rows.append(replace(row, columns=columns))
         clocks = [clock for _, clock in results]
-        active = [clock.value for clock in clocks if not clock.idle]
-        lowest = min(active or [clock.value for clock in clocks])
-        return rows, Clock(max(self.clock, lowest), idle=not active)
+        open_ = [clock for clock in clocks if clock.value != FOREVER]
+        active = [clock.value for clock in open_ if not clock.idle]
+        lowest = min(active or [clock.value for clock in open_], default=FOREVER)
+        return rows, Clock(max(self.clock, lowest), idle=bool(open_) and not active)
 
     def each(self, row: Row) -> Row:
         """Every row."""

@@ -1,7 +1,7 @@
 """Rules on the rows of one output: verdicts, cooldown, alerts.
 
 Decided here: a rule whose expression overflows on a row has no verdict; `values` holds every column
-of the row; a null in a message reads `None`, whatever its format.
+of the row; a null in a message reads `null`, whatever its format.
 """
 
 from __future__ import annotations
@@ -78,10 +78,10 @@ class Shown:
         self.value = value
 
     def __format__(self, spec: str) -> str:
-        return "None" if self.value is None else format(self.value, spec)
+        return "null" if self.value is None else format(self.value, spec)
 
     def __str__(self) -> str:
-        return str(self.value)
+        return "null" if self.value is None else str(self.value)
 
     def __repr__(self) -> str:
         return repr(self.value)

@@ -27,7 +27,7 @@ _HOUSEHOLDS = f"""
         SELECT *, (us - min(us) OVER ()) * 65536 + peer AS place FROM ordered
     )
     SELECT sold, household, store, basket, product, quantity, cents,
-           sum(cents) OVER short AS spent_10m, sum(cents) OVER long AS spent_1h,
+           (sum(cents) OVER short)::BIGINT AS spent_10m, (sum(cents) OVER long)::BIGINT AS spent_1h,
            count(DISTINCT store) OVER short AS stores_10m,
            count(DISTINCT store) OVER long AS stores_1h,
            count(DISTINCT basket) OVER short AS baskets_10m,
@@ -42,19 +42,19 @@ _HOUSEHOLDS = f"""
 _PER_MINUTE = """
     SELECT store, time_bucket(INTERVAL 1 minute, sold) AS window_start,
            time_bucket(INTERVAL 1 minute, sold) + INTERVAL 1 minute AS window_end,
-           count(*) AS lines, sum(cents) AS revenue
+           count(*) AS lines, sum(cents)::BIGINT AS revenue
     FROM lines GROUP BY ALL
 """
 
 _QUARTER_HOURS = """
     WITH minutes AS (
         SELECT store, time_bucket(INTERVAL 1 minute, sold) AS minute,
-               count(*) AS lines, sum(cents) AS revenue
+               count(*) AS lines, sum(cents)::BIGINT AS revenue
         FROM lines GROUP BY ALL
     )
     SELECT store, minute - to_minutes(back) AS window_start,
            minute - to_minutes(back) + INTERVAL 15 minutes AS window_end,
-           sum(lines) AS lines, sum(revenue) AS revenue
+           sum(lines)::BIGINT AS lines, sum(revenue)::BIGINT AS revenue
     FROM minutes, range(15) AS steps(back) GROUP BY ALL
 """
 
@@ -70,7 +70,7 @@ _SESSIONS = """
         FROM marked
     )
     SELECT household, min(sold) AS window_start, max(sold) + INTERVAL 30 minutes AS window_end,
-           max(sold) AS last_event_time, count(*) AS lines, sum(cents) AS revenue,
+           max(sold) AS last_event_time, count(*) AS lines, sum(cents)::BIGINT AS revenue,
            count(DISTINCT store) AS stores
     FROM numbered GROUP BY household, session
 """
@@ -79,10 +79,10 @@ _BASKETS = """
     WITH baskets AS (
         SELECT household, basket, min(sold) AS window_start,
                max(sold) + INTERVAL 1 minute AS window_end, max(sold) AS last_event_time,
-               count(*) AS lines, sum(cents) AS total
+               count(*) AS lines, sum(cents)::BIGINT AS total
         FROM lines GROUP BY household, basket
     )
-    SELECT *, count(*) OVER usual AS before, sum(total) OVER usual AS spent_before
+    SELECT *, count(*) OVER usual AS before, (sum(total) OVER usual)::BIGINT AS spent_before
     FROM baskets
     WINDOW usual AS (PARTITION BY household ORDER BY window_end
                      RANGE BETWEEN INTERVAL '90 days' - INTERVAL 1 microsecond PRECEDING
@@ -151,13 +151,18 @@ class Batch:
         self._db.register("streamed", rows.to_arrow())
         self._db.execute(f"CREATE OR REPLACE TEMP TABLE batch AS {QUERIES[name]}")
         columns = ", ".join(f'"{column}"' for column in rows.columns)
+        # each row counts +1 in batch and -1 in what was streamed; twins cancel out
         counted = self._db.execute(
             f"""
+            WITH sides AS (
+                SELECT {columns}, 1 AS side FROM batch
+                UNION ALL SELECT {columns}, -1 FROM streamed
+            ),
+            twins AS (SELECT {columns}, sum(side) AS over FROM sides GROUP BY ALL)
             SELECT (SELECT count(*) FROM batch),
-                   (SELECT count(*) FROM (FROM batch SELECT {columns}
-                                          EXCEPT ALL FROM streamed SELECT {columns})),
-                   (SELECT count(*) FROM (FROM streamed SELECT {columns}
-                                          EXCEPT ALL FROM batch SELECT {columns}))
+                   coalesce(sum(over) FILTER (WHERE over > 0), 0)::BIGINT,
+                   coalesce(-sum(over) FILTER (WHERE over < 0), 0)::BIGINT
+            FROM twins
             """
         ).fetchall()
         self._db.unregister("streamed")

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,8 @@ def play(*, sample: bool = False, out: Path | None = None) -> Outcome:
     memory = _memory()
     outputs = {name: _one(tables) for name, tables in kept.items()}
     start = time.monotonic()
-    checks = {name: batch.compare(name, rows) for name, rows in outputs.items()}
+    with _told("comparing with batch"):
+        checks = {name: batch.compare(name, rows) for name, rows in outputs.items()}
     seconds = time.monotonic() - start
     if out is not None:
         _write(out, outputs)
@@ -130,6 +132,14 @@ def _alert_grid(outcome: Outcome) -> Any:
     for rule, count in outcome.report.alerts.items():
         grid.add_row(rule, f"{count:,}", latest.get(rule, ""))
     return grid
+
+
+def _told(what: str) -> AbstractContextManager[object]:
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(what)
 
 
 def _one(tables: list[mt.Table]) -> mt.Table:

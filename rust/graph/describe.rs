@@ -1,0 +1,117 @@
+//! What a plan says of itself: prints, types as words, rules, whether a replay is stable.
+
+use arrow_schema::{Schema, SchemaRef};
+use serde_json::json;
+
+use super::{Formula, TypedNode, declared, type_plan};
+use crate::error::{Result, unknown_column};
+use crate::plan::{self, Node, Plan};
+use crate::schema::type_word;
+use crate::state::check_key;
+
+/// A print of each verb and of all upstream of it: what a slot of a snapshot belongs to.
+pub fn fingerprints(plan: &Plan) -> Vec<String> {
+    let mut prints: Vec<String> = Vec::with_capacity(plan.nodes.len());
+    for node in &plan.nodes {
+        let mut value = serde_json::to_value(node).expect("a plan is JSON");
+        value["from"] = json!(node.from().iter().map(|&from| &prints[from]).collect::<Vec<_>>());
+        if let Node::Input { input } = node {
+            let input = &plan.inputs[*input];
+            value["input"] =
+                json!([input.name, input.time, input.out_of_order, input.max_future_skew]);
+        }
+        let print = xxhash_rust::xxh3::xxh3_128(value.to_string().as_bytes());
+        prints.push(format!("{print:032x}"));
+    }
+    prints
+}
+
+/// Whether a replay gives the same rows in the same order whatever the interleaving of partitions.
+fn replay_stable(plan: &Plan, node: usize) -> bool {
+    let stable_from = || plan.nodes[node].from().iter().all(|&from| replay_stable(plan, from));
+    match &plan.nodes[node] {
+        Node::Input { .. } => true,
+        Node::Sliding(w) => w.emit == plan::Answering::Watermark && stable_from(),
+        Node::Tumbling(w) | Node::Hopping(w) => w.emit != plan::Emit::Each && stable_from(),
+        Node::Filter { .. }
+        | Node::WithColumns { .. }
+        | Node::Select { .. }
+        | Node::Union { .. }
+        | Node::Session(_)
+        | Node::Silent(_) => stable_from(),
+    }
+}
+
+/// Checks a plan as far as its inputs declare columns; gives the typed verbs as JSON.
+pub fn describe(plan_json: &str) -> Result<String> {
+    let plan = Plan::parse(plan_json)?;
+    let inputs: Vec<Option<SchemaRef>> = plan.inputs.iter().map(declared).collect::<Result<_>>()?;
+    let typed = type_plan(&plan, &inputs)?;
+    let prints = fingerprints(&plan);
+    let nodes: Result<Vec<serde_json::Value>> = typed
+        .iter()
+        .enumerate()
+        .map(|(i, node)| {
+            let schema = node.as_ref().map(|node| words(&node.schema)).transpose()?;
+            Ok(json!({
+                "schema": schema,
+                "time_zone": node.as_ref().and_then(|node| node.zone.as_deref()),
+                "fingerprint": prints[i],
+                "revisions": node.as_ref().is_some_and(|node| node.revisions),
+                "replay_stable": replay_stable(&plan, i),
+            }))
+        })
+        .collect();
+    for output in &plan.outputs {
+        if let Some(node) = &typed[output.node] {
+            check_rules(output, node)?;
+        }
+    }
+    Ok(json!({ "nodes": nodes? }).to_string())
+}
+
+/// Types the rules of an output.
+pub fn check_rules(output: &plan::Output, node: &TypedNode) -> Result<Vec<Option<Formula>>> {
+    let known: Vec<&str> = node.schema.fields().iter().map(|f| f.name().as_str()).collect();
+    let check = |rule: &plan::Rule| {
+        for name in rule.by.iter().map(String::as_str).chain(placeholders(&rule.message)) {
+            if !known.contains(&name) {
+                return Err(unknown_column(name, &known));
+            }
+        }
+        for name in &rule.by {
+            check_key(name, node.schema.field_with_name(name)?.data_type())?;
+        }
+        match &rule.when {
+            plan::When::Mask { .. } => Ok(None),
+            plan::When::Expr(expr) => Formula::condition(expr, &node.schema, "when").map(Some),
+        }
+    };
+    output
+        .rules
+        .iter()
+        .map(|rule| check(rule).map_err(|e| e.within(&format!("rule \"{}\"", rule.name))))
+        .collect()
+}
+
+/// The columns that a message names: `{card}`, `{spent:.2f}`; `{{` is a brace.
+fn placeholders(message: &str) -> impl Iterator<Item = &str> {
+    let mut rest = message;
+    std::iter::from_fn(move || {
+        loop {
+            let open = rest.find('{')?;
+            if rest[open + 1..].starts_with('{') {
+                rest = &rest[open + 2..];
+                continue;
+            }
+            let close = open + rest[open..].find('}')?;
+            let inside = &rest[open + 1..close];
+            rest = &rest[close + 1..];
+            return Some(inside.split(':').next().unwrap_or(inside));
+        }
+    })
+}
+
+fn words(schema: &Schema) -> Result<Vec<(String, String)>> {
+    schema.fields().iter().map(|f| Ok((f.name().clone(), type_word(f.data_type())?))).collect()
+}

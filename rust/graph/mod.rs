@@ -1,0 +1,246 @@
+//! Graph: the plan with every name resolved and every expression typed, and the prints of its slots.
+
+mod columns;
+mod windows;
+mod describe;
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use crate::aggregate::{self, Aggregate};
+use crate::error::{Error, Result};
+use crate::expr::{Expr, Function, Typed, check};
+use crate::plan::{self, Node, Plan};
+use crate::schema::{parse_type, type_word};
+use columns::{project, union, with_columns};
+use windows::{check_aligned, fold, positive, sliding, stateful, windowed};
+
+pub use describe::{check_rules, describe, fingerprints};
+
+/// A typed expression and what it is called in messages.
+#[derive(Debug, Clone)]
+pub struct Formula {
+    /// The expression, checked against its input's columns.
+    pub typed: Typed,
+    /// Whether it reads the recorded arrival.
+    pub arrival: bool,
+}
+
+impl Formula {
+    /// Types an expression.
+    pub fn new(expr: &Expr, schema: &Schema) -> Result<Formula> {
+        Ok(Formula { typed: check(expr, schema)?, arrival: expr.calls(Function::Arrival) })
+    }
+
+    pub(crate) fn condition(expr: &Expr, schema: &Schema, place: &str) -> Result<Formula> {
+        let formula = Formula::new(expr, schema).map_err(|error| error.within(place))?;
+        match formula.typed.data_type() {
+            DataType::Boolean | DataType::Null => Ok(formula),
+            other => Err(Error::Expression(format!(
+                "{place}: {expr} is {}, not a condition\nhint: compare it with something",
+                type_word(other)?
+            ))),
+        }
+    }
+}
+
+/// The aggregates of a window, typed.
+#[derive(Debug)]
+pub struct Folding {
+    /// The key columns, by place in the input.
+    pub by: Vec<usize>,
+    /// Their types.
+    pub key_types: Vec<DataType>,
+    /// Name, arguments, condition and maker of each aggregate.
+    pub aggregates: Vec<Fold>,
+}
+
+/// One typed aggregate.
+#[derive(Debug)]
+pub struct Fold {
+    /// The column it makes.
+    pub name: String,
+    /// Its name in the registry.
+    pub kind: String,
+    /// Its argument, if any.
+    pub argument: Option<Formula>,
+    /// Only rows for which this is true.
+    pub filter: Option<Formula>,
+    /// The type of its column.
+    pub output: DataType,
+}
+
+impl Fold {
+    /// A new instance of the aggregate.
+    pub fn build(&self) -> Result<Box<dyn Aggregate>> {
+        let types: Vec<DataType> =
+            self.argument.iter().map(|formula| formula.typed.data_type().clone()).collect();
+        aggregate::build(&self.kind, &types)
+    }
+}
+
+/// What a verb does, typed.
+#[derive(Debug)]
+pub enum Verb {
+    /// Rows of an input.
+    Input(usize),
+    /// Keeps rows for which the condition is true.
+    Filter(Formula),
+    /// Makes columns.
+    Project(Vec<Formula>),
+    /// Per input: for each column of the union, its place there; and the tag of the input.
+    Union(Vec<(Vec<Option<usize>>, Option<String>)>),
+    /// Tumbling or hopping windows.
+    Aligned(plan::Aligned, Folding),
+    /// Session windows.
+    Session(plan::Session, Folding),
+    /// Per-event windows.
+    Sliding(plan::Sliding, Folding),
+    /// Rows for silent keys.
+    Silent(plan::Silent, Folding),
+}
+
+/// A verb of the plan whose columns are known.
+#[derive(Debug)]
+pub struct TypedNode {
+    /// The verb and its place, as messages and counters name it.
+    pub name: String,
+    /// The columns that come out.
+    pub schema: SchemaRef,
+    /// The zone of the event time, which window bounds are shown in.
+    pub zone: Option<Arc<str>>,
+    /// Whether the rows are fired windows.
+    pub fired: bool,
+    /// Whether a row may be fired again.
+    pub revisions: bool,
+    /// The verbs it reads from.
+    pub from: Vec<usize>,
+    /// What it does.
+    pub verb: Verb,
+}
+
+/// The event time of an input, typed.
+pub fn time_of(input: &plan::Input, schema: &Schema) -> Result<(Formula, Option<Arc<str>>)> {
+    let place = format!("time of stream \"{}\"", input.name);
+    let formula = Formula::new(&input.time, schema).map_err(|error| error.within(&place))?;
+    match formula.typed.data_type() {
+        DataType::Timestamp(_, zone) => {
+            let zone = zone.clone();
+            Ok((formula, zone))
+        }
+        DataType::Date32 => Ok((formula, None)),
+        other => Err(Error::Schema(format!(
+            "{place}: {} is {}, not a timestamp\nhint: cast it, or say mt.epoch(\"ms\", column) for \
+             an integer",
+            input.time,
+            type_word(other)?
+        ))),
+    }
+}
+
+/// The declared columns of an input, if it declares them.
+pub fn declared(input: &plan::Input) -> Result<Option<SchemaRef>> {
+    let Some(columns) = &input.schema else { return Ok(None) };
+    let fields: Result<Vec<Field>> = columns
+        .iter()
+        .map(|(name, word)| {
+            let data_type = crate::schema::normalised(&parse_type(word)?)
+                .map_err(|error| error.within(&format!("column \"{name}\"")))?;
+            Ok(Field::new(name, data_type, true))
+        })
+        .collect();
+    let schema = Schema::new(fields?);
+    unique(&schema)?;
+    Ok(Some(Arc::new(schema)))
+}
+
+/// Types every verb whose inputs have columns; `None` where an input has not been heard.
+pub fn type_plan(plan: &Plan, inputs: &[Option<SchemaRef>]) -> Result<Vec<Option<TypedNode>>> {
+    let mut typed: Vec<Option<TypedNode>> = Vec::with_capacity(plan.nodes.len());
+    for (i, node) in plan.nodes.iter().enumerate() {
+        let known = match node {
+            Node::Input { input } => inputs[*input].is_some(),
+            other => other.from().iter().all(|&from| typed[from].is_some()),
+        };
+        let name = format!("{}#{i}", node.verb());
+        let done = known.then(|| type_node(plan, node, &name, inputs, &typed)).transpose();
+        typed.push(done.map_err(|error| error.within(node.verb()))?);
+    }
+    Ok(typed)
+}
+
+fn type_node(
+    plan: &Plan,
+    node: &Node,
+    name: &str,
+    inputs: &[Option<SchemaRef>],
+    typed: &[Option<TypedNode>],
+) -> Result<TypedNode> {
+    let upstream = |from: usize| typed[from].as_ref().expect("typed before");
+    let keep = |from: usize, schema: SchemaRef, verb: Verb| {
+        let up = upstream(from);
+        let (zone, fired, revisions) = (up.zone.clone(), up.fired, up.revisions);
+        TypedNode { name: name.into(), schema, zone, fired, revisions, from: vec![from], verb }
+    };
+    let made = match node {
+        Node::Input { input } => {
+            let schema = inputs[*input].clone().expect("heard");
+            let (_, zone) = time_of(&plan.inputs[*input], &schema)?;
+            let verb = Verb::Input(*input);
+            let name = name.into();
+            TypedNode { name, schema, zone, fired: false, revisions: false, from: vec![], verb }
+        }
+        Node::Filter { from, r#where } => {
+            let schema = upstream(*from).schema.clone();
+            let condition = Formula::condition(r#where, &schema, "where")?;
+            keep(*from, schema, Verb::Filter(condition))
+        }
+        Node::WithColumns { from, columns } => {
+            let old = &upstream(*from).schema;
+            let all = with_columns(old, columns);
+            let (schema, formulas) = project(old, &all)?;
+            keep(*from, schema, Verb::Project(formulas))
+        }
+        Node::Select { from, columns } => {
+            let (schema, formulas) = project(&upstream(*from).schema, columns)?;
+            keep(*from, schema, Verb::Project(formulas))
+        }
+        Node::Union { from, tag, names } => {
+            let sides: Vec<&TypedNode> = from.iter().map(|&from| upstream(from)).collect();
+            union(name, from, &sides, tag.as_deref(), names)?
+        }
+        Node::Tumbling(w) | Node::Hopping(w) => {
+            check_aligned(w)?;
+            let folding = fold(stateful(upstream(w.from))?, &w.by, &w.aggregates)?;
+            let revisions =
+                w.emit == plan::Emit::Each || (w.allowed_lateness > 0 && w.revisions);
+            let verb = Verb::Aligned(w.clone(), folding);
+            windowed(name, w.from, upstream(w.from), verb, revisions)?
+        }
+        Node::Session(w) => {
+            positive("gap", w.gap)?;
+            let folding = fold(stateful(upstream(w.from))?, &w.by, &w.aggregates)?;
+            windowed(name, w.from, upstream(w.from), Verb::Session(w.clone(), folding), false)?
+        }
+        Node::Silent(w) => {
+            positive("after", w.after)?;
+            let folding = fold(stateful(upstream(w.from))?, &w.by, &[])?;
+            windowed(name, w.from, upstream(w.from), Verb::Silent(w.clone(), folding), false)?
+        }
+        Node::Sliding(w) => sliding(name, w, upstream(w.from))?,
+    };
+    unique(&made.schema)?;
+    Ok(made)
+}
+
+fn unique(schema: &Schema) -> Result<()> {
+    for (i, field) in schema.fields().iter().enumerate() {
+        if schema.fields()[..i].iter().any(|other| other.name() == field.name()) {
+            return Err(Error::Plan(format!(
+                "column \"{}\" would be there twice\nhint: give one of them another name",
+                field.name()
+            )));
+        }
+    }
+    Ok(())
+}

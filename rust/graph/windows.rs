@@ -1,0 +1,167 @@
+//! Windows: what is checked of them, and the columns of the rows that they give.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+
+use super::{Fold, Folding, Formula, TypedNode, Verb};
+use crate::error::{Error, Result, unknown_column};
+use crate::plan::{self, Aggregation};
+use crate::state::check_key;
+
+/// A window takes rows once only, so none stands behind a stream with revisions.
+pub fn stateful(upstream: &TypedNode) -> Result<&TypedNode> {
+    if upstream.revisions {
+        return Err(Error::Plan(format!(
+            "no window may stand behind {}, whose rows may be fired again\nhint: ask there for \
+             allowed_lateness with revisions=False, then each window fires once",
+            upstream.name
+        )));
+    }
+    Ok(upstream)
+}
+
+/// Refuses a duration that is not longer than nothing.
+pub fn positive(what: &str, size: i64) -> Result<()> {
+    if size > 0 {
+        return Ok(());
+    }
+    Err(Error::Plan(format!("{what} must be longer than nothing, not {size} microseconds")))
+}
+
+/// Checks the sizes of tumbling and hopping windows.
+pub fn check_aligned(w: &plan::Aligned) -> Result<()> {
+    positive("size", w.size)?;
+    let every = w.every.unwrap_or(w.size);
+    positive("every", every)?;
+    if every > w.size && !w.allow_gaps {
+        return Err(Error::Plan(format!(
+            "every={every} is larger than size={} (microseconds), so rows would fall between \
+             windows\nhint: say allow_gaps=True if that is meant",
+            w.size
+        )));
+    }
+    if w.size / every > 10_000 {
+        return Err(Error::Plan(format!(
+            "a row would be in {} windows, more than 10000\nhint: a larger every=, or sliding()",
+            w.size / every
+        )));
+    }
+    if w.allowed_lateness < 0 {
+        return Err(Error::Plan("allowed_lateness must not be negative".into()));
+    }
+    if w.emit_every.is_some() {
+        return Err(Error::Plan("emit_every= is not there yet\nhint: emit=\"each\"".into()));
+    }
+    Ok(())
+}
+
+/// Types keys and aggregates.
+pub fn fold(upstream: &TypedNode, by: &[String], aggregates: &[Aggregation]) -> Result<Folding> {
+    let schema = &upstream.schema;
+    let known: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    let mut places = Vec::with_capacity(by.len());
+    let mut key_types = Vec::with_capacity(by.len());
+    for name in by {
+        let at = schema.index_of(name).map_err(|_| unknown_column(name, &known).within("by"))?;
+        let data_type = schema.field(at).data_type();
+        check_key(name, data_type)?;
+        places.push(at);
+        key_types.push(data_type.clone());
+    }
+    let aggregates = aggregates.iter().map(|each| fold_one(each, schema)).collect::<Result<_>>()?;
+    Ok(Folding { by: places, key_types, aggregates })
+}
+
+fn fold_one(each: &Aggregation, schema: &Schema) -> Result<Fold> {
+    let place = format!("aggregate \"{}\"", each.name);
+    let argument = match each.args.as_slice() {
+        [] => None,
+        [one] => Some(Formula::new(one, schema).map_err(|error| error.within(&place))?),
+        more => {
+            return Err(Error::Plan(format!("{place}: {} arguments, not one", more.len())));
+        }
+    };
+    let filter = each
+        .filter
+        .as_ref()
+        .map(|filter| Formula::condition(filter, schema, &format!("{place}, where")))
+        .transpose()?;
+    let mut fold = Fold {
+        name: each.name.clone(),
+        kind: each.kind.clone(),
+        argument,
+        filter,
+        output: DataType::Null,
+    };
+    fold.output = fold.build().map_err(|error| error.within(&place))?.output_type().clone();
+    Ok(fold)
+}
+
+/// The columns of fired rows: keys, bounds, aggregates.
+pub fn windowed(
+    name: &str,
+    from: usize,
+    upstream: &TypedNode,
+    verb: Verb,
+    revisions: bool,
+) -> Result<TypedNode> {
+    let (folding, last) = match &verb {
+        Verb::Aligned(_, folding) => (folding, false),
+        Verb::Session(_, folding) | Verb::Silent(_, folding) => (folding, true),
+        Verb::Input(_) | Verb::Filter(_) | Verb::Project(_) | Verb::Union(_) | Verb::Sliding(..) => {
+            return Err(Error::Plan(format!("{name} fires no windows")));
+        }
+    };
+    let time = DataType::Timestamp(TimeUnit::Microsecond, upstream.zone.clone());
+    let mut fields: Vec<Field> =
+        folding.by.iter().map(|&at| upstream.schema.field(at).clone()).collect();
+    fields.push(Field::new("window_start", time.clone(), true));
+    fields.push(Field::new("window_end", time.clone(), true));
+    if last {
+        fields.push(Field::new("last_event_time", time, true));
+    }
+    for each in &folding.aggregates {
+        fields.push(Field::new(&each.name, each.output.clone(), true));
+    }
+    if revisions {
+        fields.push(Field::new("revision", DataType::Int64, true));
+    }
+    Ok(TypedNode {
+        name: name.into(),
+        schema: Arc::new(Schema::new(fields)),
+        zone: upstream.zone.clone(),
+        fired: true,
+        revisions,
+        from: vec![from],
+        verb,
+    })
+}
+
+/// The columns of per-event windows: those of the row, then the features.
+pub fn sliding(name: &str, w: &plan::Sliding, upstream: &TypedNode) -> Result<TypedNode> {
+    w.sizes.iter().try_for_each(|&size| positive("size", size))?;
+    if w.emit == plan::Answering::Watermark && w.allowed_lateness != 0 {
+        return Err(Error::Plan(
+            "emit=\"watermark\" has no place for late rows\nhint: a larger out_of_order on the \
+             stream, or emit=\"arrival\""
+                .into(),
+        ));
+    }
+    let folding = fold(stateful(upstream)?, &w.by, &w.aggregates)?;
+    let mut fields: Vec<Field> =
+        upstream.schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+    for feature in &w.columns {
+        let output = folding.aggregates[feature.aggregate].output.clone();
+        fields.push(Field::new(&feature.name, output, true));
+    }
+    Ok(TypedNode {
+        name: name.into(),
+        schema: Arc::new(Schema::new(fields)),
+        zone: upstream.zone.clone(),
+        fired: false,
+        revisions: false,
+        from: vec![w.from],
+        verb: Verb::Sliding(w.clone(), folding),
+    })
+}

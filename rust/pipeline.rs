@@ -1,0 +1,182 @@
+//! Pipeline: a plan, its verbs at work, its watermarks and counters: all that a snapshot holds.
+
+use arrow_schema::SchemaRef;
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::fate::Counters;
+use crate::graph::{self, Formula, TypedNode};
+use crate::ledger::Ledger;
+use crate::operator::Operator;
+use crate::operator::rule::Rules;
+use crate::plan::{Node, Plan};
+use crate::time::{FOREVER, Micros, NEVER};
+use crate::watermark::Watermarks;
+
+/// The verbs at work, once the columns of all inputs are known.
+#[derive(Debug)]
+pub struct Running {
+    /// The columns of each input.
+    pub schemas: Vec<SchemaRef>,
+    /// The event time of each input.
+    pub times: Vec<Formula>,
+    /// The late and invalid tables of each input.
+    pub ledgers: Vec<Ledger>,
+    /// The verbs that each verb reads from.
+    pub from: Vec<Vec<usize>>,
+    /// The verbs' names.
+    pub names: Vec<String>,
+    /// The columns of each output.
+    pub outputs: Vec<SchemaRef>,
+    /// The verbs.
+    pub operators: Vec<Box<dyn Operator>>,
+    /// The rules of each output.
+    pub rules: Vec<Rules>,
+}
+
+/// A plan in the middle of its input.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// The plan.
+    pub plan: Plan,
+    /// The print of each verb.
+    pub prints: Vec<String>,
+    /// The watermarks of each input.
+    pub watermarks: Vec<Watermarks>,
+    /// Rows of each input that could not be decoded.
+    pub undecoded: Vec<u64>,
+    /// The verbs, once the columns of all inputs are known.
+    pub running: Option<Running>,
+    /// The ordinal that the next row gets.
+    pub seq: u64,
+    /// The number of steps.
+    pub epoch: u64,
+}
+
+impl Pipeline {
+    /// A plan before any row; typed at once if all inputs declare their columns.
+    pub fn new(plan: Plan, partitions: &[Vec<i64>]) -> Result<Pipeline> {
+        if partitions.len() != plan.inputs.len() {
+            return Err(Error::Plan("partitions must be given for each input".into()));
+        }
+        let watermarks = plan.inputs.iter().zip(partitions);
+        let watermarks =
+            watermarks.map(|(input, ids)| Watermarks::new(input.out_of_order, ids)).collect();
+        let mut pipeline = Pipeline {
+            prints: graph::fingerprints(&plan),
+            watermarks,
+            undecoded: vec![0; plan.inputs.len()],
+            running: None,
+            seq: 0,
+            epoch: 0,
+            plan,
+        };
+        let declared: Result<Vec<Option<SchemaRef>>> =
+            pipeline.plan.inputs.iter().map(graph::declared).collect();
+        if let Some(schemas) = declared?.into_iter().collect() {
+            pipeline.running = Some(pipeline.build(schemas)?);
+        } else if pipeline.plan.inputs.len() > 1 {
+            return Err(Error::Plan(
+                "several inputs need schema= on each stream: the graph is typed before all are heard"
+                    .into(),
+            ));
+        }
+        Ok(pipeline)
+    }
+
+    /// Builds the operators for inputs of these columns.
+    pub fn build(&self, schemas: Vec<SchemaRef>) -> Result<Running> {
+        let known: Vec<Option<SchemaRef>> = schemas.iter().cloned().map(Some).collect();
+        let typed: Option<Vec<TypedNode>> = graph::type_plan(&self.plan, &known)?.into_iter().collect();
+        let typed = typed.ok_or_else(|| Error::Plan("a verb has no columns".into()))?;
+        let mut times = vec![];
+        let mut ledgers = vec![];
+        for (input, schema) in self.plan.inputs.iter().zip(&schemas) {
+            let (time, zone) = graph::time_of(input, schema)?;
+            times.push(time);
+            ledgers.push(Ledger { input: input.name.clone(), columns: schema.clone(), zone });
+        }
+        let rules = |output| {
+            let output: &crate::plan::Output = output;
+            Rules::new(output, &typed[output.node], self.prints[output.node].clone())
+        };
+        let rules: Result<Vec<Rules>> = self.plan.outputs.iter().map(rules).collect();
+        let (rules, from) = (rules?, typed.iter().map(|node| node.from.clone()).collect());
+        let names = typed.iter().map(|node| node.name.clone()).collect();
+        let outputs =
+            self.plan.outputs.iter().map(|output| typed[output.node].schema.clone()).collect();
+        let operators: Result<Vec<Box<dyn Operator>>> = typed
+            .into_iter()
+            .enumerate()
+            .map(|(i, node)| crate::operator::build(node, i as u32))
+            .collect();
+        let operators = operators?;
+        Ok(Running { schemas, times, ledgers, from, names, outputs, operators, rules })
+    }
+
+    /// The verb that reads an input.
+    pub fn node_of(&self, input: u32) -> u32 {
+        let reads = |node: &Node| matches!(node, Node::Input { input: i } if *i == input as usize);
+        self.plan.nodes.iter().position(reads).unwrap_or(0) as u32
+    }
+
+    /// The watermark over all inputs.
+    pub fn watermark(&self) -> Micros {
+        self.watermarks.iter().map(Watermarks::clock).min().unwrap_or(NEVER)
+    }
+
+    /// The watermark of each partition of each input.
+    pub fn clocks(&self) -> Vec<Vec<(i64, Micros)>> {
+        let of = |input: &Watermarks| input.partitions().iter().map(|p| (p.id, p.watermark)).collect();
+        self.watermarks.iter().map(of).collect()
+    }
+
+    /// The columns of an output, once they are known.
+    pub fn schema(&self, output: usize) -> Option<SchemaRef> {
+        self.running.as_ref().and_then(|running| running.outputs.get(output).cloned())
+    }
+
+    /// Counters and sizes, as JSON.
+    pub fn stats(&self) -> String {
+        let operator = |(i, node): (usize, &Node)| {
+            let at_work = self.running.as_ref().map(|running| &running.operators[i]);
+            let mut counters = at_work.map_or(Counters::default(), |op| *op.counters());
+            if let Node::Input { input } = node {
+                counters.rows_in += self.undecoded[*input];
+                counters.invalid += self.undecoded[*input];
+            }
+            let mut all = serde_json::to_value(counters).unwrap_or_default();
+            all["node"] = json!(i);
+            all["op"] = json!(node.verb());
+            all["name"] = json!(format!("{}#{i}", node.verb()));
+            all["keys"] = json!(at_work.map_or(0, |op| op.keys()));
+            all["bytes"] = json!(at_work.map_or(0, |op| op.bytes()));
+            all
+        };
+        let operators: Vec<serde_json::Value> =
+            self.plan.nodes.iter().enumerate().map(operator).collect();
+        let mut alerts = serde_json::Map::new();
+        for (name, fired) in self.running.iter().flat_map(|r| &r.rules).flat_map(Rules::fired) {
+            let so_far = alerts.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+            alerts.insert(name.to_string(), json!(so_far + fired));
+        }
+        let waiting: Vec<&str> = self
+            .plan
+            .inputs
+            .iter()
+            .zip(&self.watermarks)
+            .filter(|(_, watermarks)| !watermarks.heard())
+            .map(|(input, _)| input.name.as_str())
+            .collect();
+        let watermark = Some(self.watermark()).filter(|&w| w != NEVER && w != FOREVER);
+        json!({
+            "operators": operators,
+            "waiting_for": waiting,
+            "seq": self.seq,
+            "epoch": self.epoch,
+            "watermark": watermark,
+            "alerts": alerts,
+        })
+        .to_string()
+    }
+}
