@@ -26,7 +26,7 @@ pub struct FiredRow {
     pub last: Micros,
     /// How often the window was fired before.
     pub revision: i64,
-    /// First touch of the key, as (pane, seq), where the slot does not fire in that order.
+    /// First touch of the key, as (pane, ordinal of the row), where the slot does not fire in that order.
     pub touch: (Micros, u64),
 }
 

@@ -112,7 +112,9 @@ impl AnswerColumn {
         let nulls = (!full).then(|| NullBuffer::new(BooleanBuffer::from(self.valid.as_slice())));
         let builder = ArrayData::builder(self.data_type.clone()).len(len).nulls(nulls);
         let builder = match (&self.values, &self.data_type) {
-            (Values::I64(_), DataType::Null) => return Ok(std::sync::Arc::new(NullArray::new(len))),
+            (Values::I64(_), DataType::Null) => {
+                return Ok(std::sync::Arc::new(NullArray::new(len)));
+            }
             (Values::Unit, data_type) => return Ok(arrow_array::new_null_array(data_type, len)),
             (Values::I64(v), _) => builder.add_buffer(self.integers(v)?),
             (Values::I128(v), DataType::UInt64) => builder.add_buffer(self.narrow::<u64, _>(v)?),

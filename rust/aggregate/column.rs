@@ -167,9 +167,15 @@ impl Column {
     pub fn push(&mut self, value: Option<Value<'_>>) {
         let fits = match (&mut self.values, value) {
             (Values::Unit, v) => v.is_some(),
-            (Values::I64(all), v) => keep(all, if let Some(Value::I64(v)) = v { Some(v) } else { None }),
-            (Values::I128(all), v) => keep(all, if let Some(Value::I128(v)) = v { Some(v) } else { None }),
-            (Values::F64(all), v) => keep(all, if let Some(Value::F64(v)) = v { Some(v) } else { None }),
+            (Values::I64(all), v) => {
+                keep(all, if let Some(Value::I64(v)) = v { Some(v) } else { None })
+            }
+            (Values::I128(all), v) => {
+                keep(all, if let Some(Value::I128(v)) = v { Some(v) } else { None })
+            }
+            (Values::F64(all), v) => {
+                keep(all, if let Some(Value::F64(v)) = v { Some(v) } else { None })
+            }
             (Values::Bytes { offsets, data }, v) => {
                 let bytes = if let Some(Value::Bytes(b)) = v { Some(b) } else { None };
                 data.extend_from_slice(bytes.unwrap_or_default());
@@ -213,9 +219,7 @@ impl Column {
     pub fn to_array(&self) -> ArrayRef {
         let nulls = self.present.nulls();
         match &self.values {
-            Values::Unit => {
-                Arc::new(BooleanArray::new(BooleanBuffer::new_set(self.len()), nulls))
-            }
+            Values::Unit => Arc::new(BooleanArray::new(BooleanBuffer::new_set(self.len()), nulls)),
             Values::I64(v) => Arc::new(Int64Array::new(v.clone().into(), nulls)),
             Values::I128(v) => Arc::new(Decimal128Array::new(v.clone().into(), nulls)),
             Values::F64(v) => Arc::new(Float64Array::new(v.clone().into(), nulls)),
@@ -338,7 +342,8 @@ mod tests {
 
     #[test]
     fn a_row_counts_where_it_has_a_value_and_passes() {
-        let array: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("c"), Some("d")]));
+        let array: ArrayRef =
+            Arc::new(StringArray::from(vec![Some("a"), None, Some("c"), Some("d")]));
         let filter = BooleanArray::from(vec![Some(true), Some(true), None, Some(false)]);
         let column = Column::from_array(Some(&array), Some(&filter), 4).unwrap();
         let seen: Vec<_> = (0..4).map(|i| column.get(i)).collect();
@@ -352,7 +357,8 @@ mod tests {
         let starts = [
             Column::from_array(None, None, 70).unwrap(),
             Column::from_array(Some(&texts), None, 1).unwrap(),
-            Column::from_array(Some(&(Arc::new(Int64Array::from(vec![1; 64])) as _)), None, 64).unwrap(),
+            Column::from_array(Some(&(Arc::new(Int64Array::from(vec![1; 64])) as _)), None, 64)
+                .unwrap(),
             Column::from_array(Some(&(Arc::new(Float64Array::from(vec![f64::NAN])) as _)), None, 1)
                 .unwrap(),
             Column::from_array(Some(&(Arc::new(Decimal128Array::from(vec![7])) as _)), None, 1)

@@ -389,3 +389,43 @@ impl<T: Item> Aggregate for CountDistinct<T> {
         cell.words.fill(0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Hot, build};
+    use super::*;
+
+    const AT: Moment = Moment { time: 0, seq: 0 };
+
+    #[test]
+    fn values_are_counted_once_and_may_leave() {
+        let aggregate = build("count_distinct", &[DataType::Int64]).unwrap();
+        let mut hot = Hot::new(1);
+        hot.push();
+        // Past the size at which the list becomes a table, and back.
+        for value in (0..100).chain(0..50) {
+            aggregate.update(hot.cell(0, 0, 1), Value::I64(value), AT);
+        }
+        assert_eq!(aggregate.evaluate(hot.peek(0, 0, 1)), Answer::I64(100));
+        for value in 0..100 {
+            aggregate.retract(hot.cell(0, 0, 1), Value::I64(value), AT);
+        }
+        assert_eq!(aggregate.evaluate(hot.peek(0, 0, 1)), Answer::I64(50));
+        assert!(hot.heap().bytes() > 50 * 16);
+        for value in 0..50 {
+            aggregate.retract(hot.cell(0, 0, 1), Value::I64(value), AT);
+        }
+        assert!(hot.heap().is_empty());
+    }
+
+    #[test]
+    fn zeros_are_one_value_and_nan_is_none() {
+        let aggregate = build("count_distinct", &[DataType::Float64]).unwrap();
+        let mut hot = Hot::new(1);
+        hot.push();
+        for value in [0.0, -0.0, f64::NAN] {
+            aggregate.update(hot.cell(0, 0, 1), Value::F64(value), AT);
+        }
+        assert_eq!(aggregate.evaluate(hot.peek(0, 0, 1)), Answer::I64(1));
+    }
+}

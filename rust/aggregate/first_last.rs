@@ -171,6 +171,9 @@ mod tests {
     #[test]
     fn rows_of_one_moment_count_in_the_order_given() {
         let rows = [(0, 7, 1.0), (0, 7, 2.0)];
-        assert_eq!((edge("first", &rows), edge("last", &rows)), ("F64(1.0)".into(), "F64(2.0)".into()));
+        assert_eq!(
+            (edge("first", &rows), edge("last", &rows)),
+            ("F64(1.0)".into(), "F64(2.0)".into())
+        );
     }
 }

@@ -183,7 +183,9 @@ mod tests {
     #[test]
     fn one_float_is_itself() {
         let tiny = f64::from_bits(1);
-        for x in [0.0, 1.0, 0.1, tiny, f64::MIN_POSITIVE, f64::MIN_POSITIVE - tiny, f64::MAX, 3e-310] {
+        for x in
+            [0.0, 1.0, 0.1, tiny, f64::MIN_POSITIVE, f64::MIN_POSITIVE - tiny, f64::MAX, 3e-310]
+        {
             assert_eq!(sum(&[x]).value().to_bits(), x.to_bits());
             assert_eq!(sum(&[-x]).value(), -x);
             assert_eq!(sum(&[x, -x]), FixedPoint::new());

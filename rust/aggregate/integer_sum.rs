@@ -169,8 +169,14 @@ mod tests {
         assert_eq!(IntegerSum::<3>::scaled(&sum::<3>(&[10]), 2), 0.1);
         assert_eq!(IntegerSum::<3>::scaled(&sum::<3>(&[-1]), 22), -1e-22);
         assert_eq!(IntegerSum::<3>::scaled(&sum::<3>(&[7]), -3), 7000.0);
-        assert_eq!(IntegerSum::<3>::scaled(&sum::<3>(&[9_007_199_254_740_993]), 0), 9_007_199_254_740_992.0);
-        assert_eq!(IntegerSum::<3>::scaled(&sum::<3>(&[90_071_992_547_409_935]), 1), 9_007_199_254_740_994.0);
+        assert_eq!(
+            IntegerSum::<3>::scaled(&sum::<3>(&[9_007_199_254_740_993]), 0),
+            9_007_199_254_740_992.0
+        );
+        assert_eq!(
+            IntegerSum::<3>::scaled(&sum::<3>(&[90_071_992_547_409_935]), 1),
+            9_007_199_254_740_994.0
+        );
         assert_eq!(IntegerSum::<3>::scaled(&sum::<3>(&[0]), 30), 0.0);
     }
 }

@@ -28,7 +28,9 @@ fn build<const MAX: bool>(kind: &str, args: &[DataType]) -> Result<Box<dyn Aggre
         Class::I128 => Extreme::<Wides, MAX>::boxed(arg),
         Class::F64 => Extreme::<Floats, MAX>::boxed(arg),
         Class::Bytes => Extreme::<Texts, MAX>::boxed(arg),
-        Class::Unit => return Err(refuse(kind, arg, "its values have no order; unnest them first")),
+        Class::Unit => {
+            return Err(refuse(kind, arg, "its values have no order; unnest them first"));
+        }
     })
 }
 

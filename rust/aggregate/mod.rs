@@ -2,8 +2,8 @@
 //!
 //! A state is a few words of a row in [`Hot`] (all zero = no rows seen) and, where words do not do,
 //! a part in its [`Heap`]. Answers depend on *which* rows were seen, never on their order, on how
-//! they were cut into batches or panes, or on what came and left in between; only the law
-//! "first and last go by (event time, arrival)" reads an order, and it reads it off the rows.
+//! they were cut into batches or panes, or on what came and left in between. `first` and `last` go
+//! by an order, (event time, arrival), but they read it off the rows.
 //!
 //! # A new aggregate
 //! 1. One new file, `your_name.rs`: a struct that implements [`Aggregate`] and a
@@ -34,6 +34,10 @@ pub mod min_max;
 pub mod first_last;
 pub mod count_distinct;
 
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod float_laws;
 
 use std::fmt::Debug;
 
@@ -231,7 +235,9 @@ mod tests {
             assert!(!kind.about.is_empty());
         }
         let error = build("median", &[DataType::Int64]).unwrap_err();
-        assert!(error.message().starts_with("unknown aggregate \"median\"\nhint: there are count,"));
+        assert!(
+            error.message().starts_with("unknown aggregate \"median\"\nhint: there are count,")
+        );
     }
 
     #[test]

@@ -338,7 +338,7 @@ impl Windowed for AlignedWindows {
                 self.flush(kit, slot, task, &mut pending);
                 pending.pane = pane;
             }
-            pending.into.push(slot.panes.entry(pane, id, seq));
+            pending.into.push(slot.panes.entry(pane, id, task.ordinal(row)));
             pending.pick.push(row);
             if again {
                 self.flush(kit, slot, task, &mut pending);

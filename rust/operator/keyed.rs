@@ -38,6 +38,8 @@ pub struct Task<'a> {
     pub clock: &'a Clock,
     /// The operator's number.
     pub node: u32,
+    /// How many rows the operator had before this block.
+    pub base: u64,
 }
 
 impl Task<'_> {
@@ -46,6 +48,11 @@ impl Task<'_> {
         let marks = &self.block.marks;
         let row = row as usize;
         (marks.time[row], marks.seq[row], marks.judge[row])
+    }
+
+    /// The ordinal of a row among all of the operator: rows of one `seq` have different ones.
+    pub fn ordinal(&self, row: u32) -> u64 {
+        self.base + u64::from(row)
     }
 
     /// A record about a row.

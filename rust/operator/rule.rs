@@ -1,6 +1,6 @@
 //! Rules over the rows of an output: evaluated a block at a time, with a cooldown by key.
 //!
-//! A rule fires where its condition is true (a null one is not) and the key has not fired lately:
+//! A rule fires where its condition is true (a null one, or one that overflows, is not) and the key has not fired lately:
 //! suppressed iff `time < last + cooldown` and the clock before the row is below `last + cooldown`.
 //! The second half makes it independent of when old entries are forgotten. Rules see a window's
 //! first firing only.
@@ -13,7 +13,6 @@ use super::keyed::{Context, Part, Piece, Slot, Slots};
 use super::Mask;
 use crate::block::Block;
 use crate::error::{Error, Result};
-use crate::fate::{Reason, Record};
 use crate::graph::{Formula, TypedNode, check_rules};
 use crate::plan;
 use crate::state::saved::Saving;
@@ -68,7 +67,6 @@ struct Rule {
 pub struct Rules {
     output: String,
     pipeline: String,
-    node: u32,
     rules: Vec<Rule>,
     clock: Micros,
 }
@@ -89,7 +87,6 @@ impl Rules {
         Ok(Rules {
             output: output.name.clone(),
             pipeline,
-            node: output.node as u32,
             rules: rules?,
             clock: crate::time::NEVER,
         })
@@ -107,7 +104,7 @@ impl Rules {
         let mut found: Vec<(usize, usize, Alert)> = vec![];
         if !block.is_empty() {
             for r in 0..self.rules.len() {
-                let hits = self.hits(r, block, masks, &mut context.records)?;
+                let hits = self.hits(r, block, masks)?;
                 self.fire(r, &hits, block, clock, context.epoch, &mut found)?;
             }
         }
@@ -122,7 +119,7 @@ impl Rules {
     pub fn peek(&self, block: &Block, masks: &[Box<dyn Mask>]) -> Result<Vec<Alert>> {
         let mut found: Vec<(usize, usize, Alert)> = vec![];
         for (r, rule) in self.rules.iter().enumerate() {
-            let hits = self.hits(r, block, masks, &mut vec![])?;
+            let hits = self.hits(r, block, masks)?;
             let keys = rule.keys(block)?;
             for row in hits.set_indices() {
                 let range = keys.ranges().map_or(0, |ranges| ranges[row] as usize);
@@ -142,17 +139,12 @@ impl Rules {
         r: usize,
         block: &Block,
         masks: &[Box<dyn Mask>],
-        records: &mut Vec<Record>,
     ) -> Result<BooleanBuffer> {
         let rule = &self.rules[r];
         let hits = match (&rule.formula, &rule.plan.when) {
             (Some(formula), _) => {
                 let (hits, overflow) = formula.test(block)?;
                 let Some(overflow) = overflow else { return Ok(first_only(block, hits)) };
-                let (seq, origin) = (&block.marks.seq, &block.marks.origin);
-                records.extend(overflow.set_indices().map(|row| {
-                    Record::row(Reason::Overflow, self.node, seq[row], origin[row])
-                }));
                 &hits & &!&overflow
             }
             (None, plan::When::Mask { mask }) => {

@@ -32,7 +32,8 @@ pub struct Sessions {
 struct Open {
     first: Micros,
     last: Micros,
-    seq: u64,
+    /// Ordinal of its first row.
+    first_row: u64,
     row: u32,
 }
 
@@ -123,7 +124,7 @@ impl Sessions {
                 start: session.first,
                 last: session.last,
                 revision: 0,
-                touch: (0, session.seq),
+                touch: (0, session.first_row),
             });
             for (j, column) in out.fired.answers.iter_mut().enumerate() {
                 column.push(kit.layout.evaluate(&slot.hot, session.row, j));
@@ -136,7 +137,8 @@ impl Sessions {
     /// Puts a row that is not late into its session, which may join several.
     fn take(&self, kit: &Kit, slot: &mut SessionSlot, id: u32, task: &Task<'_>, row: u32) {
         let (time, seq, _) = task.row(row);
-        let mut session = Open { first: time, last: time, seq, row: u32::MAX };
+        let first_row = task.ordinal(row);
+        let mut session = Open { first: time, last: time, first_row, row: u32::MAX };
         let mut i = 0;
         while i < slot.of[id as usize].open.len() {
             let other = slot.of[id as usize].open[i];
@@ -147,7 +149,7 @@ impl Sessions {
             slot.of[id as usize].open.swap_remove(i);
             session.first = session.first.min(other.first);
             session.last = session.last.max(other.last);
-            session.seq = session.seq.min(other.seq);
+            session.first_row = session.first_row.min(other.first_row);
             if session.row == u32::MAX {
                 session.row = other.row;
             } else {
@@ -269,14 +271,14 @@ impl Windowed for Sessions {
 
     fn save(&self, kit: &Kit, slot: &SessionSlot) -> Result<Vec<Part>> {
         let mut ids = Vec::new();
-        let (mut first, mut last, mut seq, mut state) = (vec![], vec![], vec![], vec![]);
+        let (mut first, mut last, mut first_row, mut state) = (vec![], vec![], vec![], vec![]);
         let (mut closed_ids, mut closed_first, mut closed_last) = (vec![], vec![], vec![]);
         for (id, of) in slot.of.iter().enumerate() {
             for session in &of.open {
                 ids.push(id as u32);
                 first.push(session.first);
                 last.push(session.last);
-                seq.push(session.seq);
+                first_row.push(session.first_row);
                 let mut bytes = Vec::new();
                 kit.layout.save(&slot.hot, session.row, &mut bytes);
                 state.push(bytes);
@@ -292,7 +294,7 @@ impl Windowed for Sessions {
             .columns("key", slot.keys.columns(&ids, types)?)
             .i64("first", first)
             .i64("last", last)
-            .u64("seq", seq)
+            .u64("first_row", first_row)
             .binary("state", &state)
             .done()?;
         let closed = Saving::default()
@@ -309,11 +311,12 @@ impl Windowed for Sessions {
         let (first, last) = (saved.i64("first")?, saved.i64("last")?);
         match part {
             "open" => {
-                let (seq, state) = (saved.u64("seq")?, saved.binary("state")?);
+                let (first_row, state) = (saved.u64("first_row")?, saved.binary("state")?);
                 for i in 0..saved.len() {
                     let (id, row) = (slot.key(&keys, i), slot.hot_row());
                     kit.layout.load(&mut slot.hot, row, state.value(i))?;
-                    let session = Open { first: first[i], last: last[i], seq: seq[i], row };
+                    let session =
+                        Open { first: first[i], last: last[i], first_row: first_row[i], row };
                     slot.of[id as usize].open.push(session);
                     slot.timers.arm(self.until(last[i]), id);
                 }

@@ -214,7 +214,7 @@ impl Windowed for Silence {
             }
             out.counters.counted += 1;
             if armed.is_none_or(|heard| time > heard.last) {
-                let id = slot.hear(task.keys, row as usize, Heard { last, touch: (1, seq), armed: true });
+                let id = slot.hear(task.keys, row as usize, Heard { last, touch: (1, task.ordinal(row)), armed: true });
                 if armed.is_none() {
                     slot.timers.arm(self.until(last), id);
                 }
@@ -250,7 +250,7 @@ impl Windowed for Silence {
             .columns("key", slot.keys.columns(&ids, &kit.folding.key_types)?)
             .i64("last", ids.iter().map(|id| of(id).last).collect())
             .i64("heard", ids.iter().map(|id| of(id).touch.0).collect())
-            .u64("seq", ids.iter().map(|id| of(id).touch.1).collect())
+            .u64("ordinal", ids.iter().map(|id| of(id).touch.1).collect())
             .done()?;
         let waiting = slot.waiting.iter().map(|&row| u64::from(row)).collect();
         let waiting = Saving::default().u64("row", waiting).done()?;
@@ -271,9 +271,9 @@ impl Windowed for Silence {
                 let keys = saved.columns("key", &kit.folding.key_types)?;
                 let keys = KeyColumns::new(&keys, saved.len())?;
                 let (last, kind) = (saved.i64("last")?, saved.i64("heard")?);
-                let seq = saved.u64("seq")?;
+                let ordinal = saved.u64("ordinal")?;
                 for i in 0..saved.len() {
-                    let heard = Heard { last: last[i], touch: (kind[i], seq[i]), armed: true };
+                    let heard = Heard { last: last[i], touch: (kind[i], ordinal[i]), armed: true };
                     let id = slot.hear(&keys, i, heard);
                     slot.timers.arm(self.until(last[i]), id);
                 }

@@ -227,7 +227,7 @@ impl Operator for SlidingWindows {
             |slot| slot.log.is_due(until),
             |slot, rows| {
                 let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
-                let task = Task { rows, block, keys, columns, clock, node };
+                let task = Task { rows, block, keys, columns, clock, node, base: 0 };
                 let out = if rule.peers {
                     with_peers(running, rule, slot, &task)
                 } else {

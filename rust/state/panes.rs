@@ -40,7 +40,7 @@ pub struct Pane {
     pub hot: Hot,
     /// Key of each entry.
     pub ids: Vec<u32>,
-    /// `seq` of the first row of each entry.
+    /// Ordinal of the first row of each entry.
     pub first: Vec<u64>,
     behind: Vec<Link>,
 }
@@ -130,8 +130,8 @@ impl Panes {
         &mut self.slab[pane as usize].hot
     }
 
-    /// The key's entry in a pane; makes it, with `seq` as its first touch, if it is not there.
-    pub fn entry(&mut self, pane: u32, id: u32, seq: u64) -> u32 {
+    /// The key's entry in a pane; makes it, with the ordinal of its first row, if it is not there.
+    pub fn entry(&mut self, pane: u32, id: u32, ordinal: u64) -> u32 {
         let at = self.slab[pane as usize].at;
         let mut newer = NOWHERE;
         let mut link = self.heads[id as usize];
@@ -149,7 +149,7 @@ impl Panes {
         let target = &mut self.slab[pane as usize];
         let entry = target.hot.push();
         target.ids.push(id);
-        target.first.push(seq);
+        target.first.push(ordinal);
         target.behind.push(behind);
         let made = Link { pane, generation: target.generation, entry };
         if newer == NOWHERE {
