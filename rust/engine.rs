@@ -118,18 +118,27 @@ impl Engine {
 
     /// Checks and reads feeds; learns the columns of the input from its first.
     fn decode(&mut self, feeds: &[Feed]) -> Result<Vec<Rows>> {
-        if let Some(feed) = feeds.iter().find(|feed| feed.input >= self.pipeline.plan.inputs.len()) {
+        if let Some(feed) = feeds.iter().find(|feed| feed.input >= self.pipeline.plan.inputs.len())
+        {
             return Err(Error::Data(format!("the plan has no input {}", feed.input)));
         }
         let learned = match (&self.pipeline.running, feeds) {
             (None, [first, ..]) => Some(self.pipeline.build(vec![decode::learn(&first.schema)?])?),
             _ => None,
         };
-        let Some(running) = learned.as_ref().or(self.pipeline.running.as_ref()) else { return Ok(vec![]) };
+        let Some(running) = learned.as_ref().or(self.pipeline.running.as_ref()) else {
+            return Ok(vec![]);
+        };
         let read = |feed: &Feed| {
             let input = feed.input;
             let (schema, time) = (&running.schemas[input], &running.times[input]);
-            decode::decode(feed, schema, &self.pipeline.plan.inputs[input], time, &self.pipeline.watermarks[input])
+            decode::decode(
+                feed,
+                schema,
+                &self.pipeline.plan.inputs[input],
+                time,
+                &self.pipeline.watermarks[input],
+            )
         };
         let rows = feeds.iter().map(read).collect::<Result<Vec<Rows>>>()?;
         if learned.is_some() {
@@ -263,7 +272,10 @@ impl Engine {
     }
 
     /// A step without rows: something happened to the watermarks of one input, or of all.
-    fn clock_event(&mut self, change: impl Fn(usize, &mut Watermarks) -> Result<()>) -> Result<Step> {
+    fn clock_event(
+        &mut self,
+        change: impl Fn(usize, &mut Watermarks) -> Result<()>,
+    ) -> Result<Step> {
         self.alive()?;
         let mut watermarks = self.pipeline.watermarks.clone();
         let mut clocks = vec![];
@@ -323,9 +335,11 @@ impl Engine {
     /// Adds a partition, which starts at the present clock.
     pub fn open(&mut self, input: usize, partition: i64) -> Result<Step> {
         self.known(input)?;
-        self.clock_event(|i, watermarks| {
-            if i == input { watermarks.open(partition) } else { Ok(()) }
-        })
+        self.clock_event(
+            |i, watermarks| {
+                if i == input { watermarks.open(partition) } else { Ok(()) }
+            },
+        )
     }
 
     /// Ends a partition, an input, or everything: no rows will come any more.

@@ -65,7 +65,8 @@ impl Ledger {
         let mut input = StringBuilder::new();
         for record in records {
             reason.append_value(record.reason.word());
-            operator.append_value(operators.get(record.node as usize).map_or("decode", |name| name));
+            operator
+                .append_value(operators.get(record.node as usize).map_or("decode", |name| name));
             input.append_value(&self.input);
         }
         let place = |of: fn(&Record) -> i64| -> ArrayRef {
@@ -95,9 +96,12 @@ impl Ledger {
             .collect();
         match source {
             Some(source) => columns.extend(take_columns(source, &rows)?),
-            None => columns.extend(self.columns.fields().iter().map(|field| {
-                arrow_array::new_null_array(field.data_type(), records.len())
-            })),
+            None => columns.extend(
+                self.columns
+                    .fields()
+                    .iter()
+                    .map(|field| arrow_array::new_null_array(field.data_type(), records.len())),
+            ),
         }
         batch(&self.schema(), columns, records.len())
     }

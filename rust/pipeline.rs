@@ -87,7 +87,8 @@ impl Pipeline {
     /// Builds the operators for inputs of these columns.
     pub fn build(&self, schemas: Vec<SchemaRef>) -> Result<Running> {
         let known: Vec<Option<SchemaRef>> = schemas.iter().cloned().map(Some).collect();
-        let typed: Option<Vec<TypedNode>> = graph::type_plan(&self.plan, &known)?.into_iter().collect();
+        let typed: Option<Vec<TypedNode>> =
+            graph::type_plan(&self.plan, &known)?.into_iter().collect();
         let typed = typed.ok_or_else(|| Error::Plan("a verb has no columns".into()))?;
         let mut times = vec![];
         let mut ledgers = vec![];
@@ -127,7 +128,8 @@ impl Pipeline {
 
     /// The watermark of each partition of each input.
     pub fn clocks(&self) -> Vec<Vec<(i64, Micros)>> {
-        let of = |input: &Watermarks| input.partitions().iter().map(|p| (p.id, p.watermark)).collect();
+        let of =
+            |input: &Watermarks| input.partitions().iter().map(|p| (p.id, p.watermark)).collect();
         self.watermarks.iter().map(of).collect()
     }
 

@@ -316,7 +316,9 @@ impl Plan {
             if let Node::Input { input } = node
                 && *input >= plan.inputs.len()
             {
-                return Err(Error::Plan(format!("node {i} reads input {input}, which is not there")));
+                return Err(Error::Plan(format!(
+                    "node {i} reads input {input}, which is not there"
+                )));
             }
         }
         if let Some(output) = plan.outputs.iter().find(|o| o.node >= plan.nodes.len()) {

@@ -10,10 +10,10 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use serde_json::{Value, json};
 
 use crate::chunk::{Chunk, decode_batch, encode_batch, pack, unpack};
-use crate::pipeline::{Pipeline, Running};
 use crate::error::{Error, Result};
 use crate::fate::Counters;
 use crate::operator::Piece;
+use crate::pipeline::{Pipeline, Running};
 use crate::plan::Plan;
 use crate::schema::{parse_type, type_word};
 use crate::state::{RANGES, Saved};
@@ -171,8 +171,10 @@ fn load(
     chunks: &[(String, &[u8])],
 ) -> Result<Running> {
     let schema = |columns: &Vec<(String, String)>| -> Result<SchemaRef> {
-        let fields: Result<Vec<Field>> =
-            columns.iter().map(|(name, word)| Ok(Field::new(name, parse_type(word)?, true))).collect();
+        let fields: Result<Vec<Field>> = columns
+            .iter()
+            .map(|(name, word)| Ok(Field::new(name, parse_type(word)?, true)))
+            .collect();
         Ok(Arc::new(Schema::new(fields?)))
     };
     let schemas: Vec<SchemaRef> = schemas.iter().map(schema).collect::<Result<_>>()?;

@@ -275,7 +275,9 @@ impl Watermarks {
             return Err(Error::Partition(format!("partition {id} is open already")));
         }
         if self.clock == FOREVER {
-            return Err(Error::Partition(format!("partition {id} cannot open: the input is finished")));
+            return Err(Error::Partition(format!(
+                "partition {id} cannot open: the input is finished"
+            )));
         }
         self.heard = true;
         self.add(id, self.clock);
@@ -308,7 +310,10 @@ mod tests {
         clock.raise(5, 7);
         clock.raise(8, 20);
         assert_eq!((clock.before(3), clock.before(4), clock.before(9)), (NEVER, 10, 20));
-        assert_eq!((clock.reached(10), clock.reached(11), clock.reached(21)), (Some(3), Some(8), None));
+        assert_eq!(
+            (clock.reached(10), clock.reached(11), clock.reached(21)),
+            (Some(3), Some(8), None)
+        );
         let mut cursor = clock.cursor();
         assert_eq!((cursor.before(3), cursor.before(8), cursor.before(9)), (NEVER, 10, 20));
     }

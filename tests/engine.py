@@ -46,9 +46,7 @@ class Engine:
     def restored(self) -> Engine:
         """A new engine out of this one's snapshot."""
         partitions = dict(enumerate(self.partitions))
-        return Engine(
-            self.plan, partitions, threads=self.threads, snapshot=self.core.snapshot()
-        )
+        return Engine(self.plan, partitions, threads=self.threads, snapshot=self.core.snapshot())
 
     def step(self, feeds: list[Feed], order: str = "given") -> Out:
         """Rows of several inputs."""
@@ -161,11 +159,10 @@ def comparable(out: Out, plan: dict) -> dict[str, Any]:
     if not any(node.get("emit") == "watermark" for node in plan["nodes"]):
         told += ["at", "k", "k2", "v", "x", "s"]
     records = [
-        [{name: r.get(name) for name in told} | bounds(r) for r in of] for of in (*out.late, *out.invalid)
+        [{name: r.get(name) for name in told} | bounds(r) for r in of]
+        for of in (*out.late, *out.invalid)
     ]
-    alerts = [
-        {n: v for n, v in a.items() if n not in ("id", "key", "values")} for a in out.alerts
-    ]
+    alerts = [{n: v for n, v in a.items() if n not in ("id", "key", "values")} for a in out.alerts]
     return {
         "outputs": [[list(row.items()) for row in plain(o)] for o in out.outputs],
         "alerts": plain(alerts),

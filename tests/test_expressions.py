@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muntin.errors import ColumnError, ExpressionError, SchemaError
-from muntin.expressions import Expr, arrival, col, epoch, is_late, lit, resolve, when
+from muntin.expressions import Expr, col, lit, resolve, when
+from muntin.functions import arrival, epoch, is_late
 
 x, y = col("x"), col("y")
 

@@ -442,7 +442,7 @@ def test_cooldown_is_of_the_key_and_ends_with_the_clock() -> None:
     assert [(a["message"], a["position"]) for a in out.alerts] == [
         ("a:   0", 0),
         ("a:  11", 2),
-        ("None: None", 4),
+        ("null: null", 4),
     ]
     m.advance(0, None, 21 * S)
     assert [a["position"] for a in m.step([Feed(0, [at(3, k="a", v=3)])]).alerts] == [5]

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muntin.errors import ExpressionError
-from muntin.expressions import Expr, arrival, col, epoch, is_late, lit, when
+from muntin.expressions import Expr, col, lit, when
+from muntin.functions import arrival, epoch, is_late
 from muntin.sql import sql
 
 a, b, x = col("a"), col("b"), col("x")

@@ -18,7 +18,8 @@ from muntin.errors import (
     PlanError,
     SchemaError,
 )
-from muntin.expressions import Expr, col, epoch, lit
+from muntin.expressions import Expr, col, lit
+from muntin.functions import epoch
 from muntin.plan import CompiledPlan, compile, output, outputs_of
 from muntin.rules import Rule, rule
 from muntin.stream import Stream, stream, union
@@ -113,8 +114,11 @@ def test_equal_prefixes_are_one_node() -> None:
     assert pay.filter("amount > 501") != big and pay != loose
 
 
+OTHER = {"at": "timestamp[us, UTC]", "card": "str"}
+
+
 def test_plans_are_topological_and_deterministic() -> None:
-    other = stream("other", time="at", out_of_order="1s", schema={"at": "date", "card": "str"})
+    other = stream("other", time="at", out_of_order="1s", schema=OTHER)
     both = union(pay.filter("amount > 1"), other, tag="kind")
     made = both.sliding("1h", by="card").agg(n=count()).filter("n > 3")
     plan = plan_of(made)

@@ -36,7 +36,8 @@ from muntin.errors import (
     SnapshotError,
     SourceError,
 )
-from muntin.expressions import Expr, arrival, col, epoch, is_late, lit, when
+from muntin.expressions import Expr, col, lit, when
+from muntin.functions import arrival, epoch, is_late
 from muntin.operator import Feed, Operator, operator
 from muntin.plan import Output, output
 from muntin.report import Report

@@ -74,11 +74,14 @@ def _tables(op: Operator, data: Rows | Mapping[str, Rows]) -> dict[str, Any]:
 
 def _given_steps(tables: Mapping[str, Any]) -> Iterator[list[Feed]]:
     for name, table in tables.items():
-        for start in range(0, len(table), SLICE_ROWS):
+        for start in range(0, max(len(table), 1), SLICE_ROWS):
             yield [Feed(name, table.slice(start, SLICE_ROWS))]
 
 
 def _sorted_steps(op: Operator, tables: Mapping[str, Any]) -> Iterator[list[Feed]]:
+    empty = [Feed(name, table) for name, table in tables.items() if not len(table)]
+    if empty:
+        yield empty  # without rows, but with columns
     names = [name for name, table in tables.items() if len(table)]
     ordered = [sorted_by_time(tables[n], event_times(op, n, tables[n])) for n in names]
     for cuts in common_cuts([times for _, times, _ in ordered]):

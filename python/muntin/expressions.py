@@ -407,29 +407,6 @@ def when(condition: Expr | str) -> When:
     return When((), _expr(condition))
 
 
-def is_late() -> Expr:
-    """Whether a verb before has found the row late; false for rows that were in time."""
-    return _call("is_late")
-
-
-def arrival() -> Expr:
-    """The recorded time of arrival of the row, `timestamp[us, UTC]`; null if none was recorded."""
-    return _call("arrival")
-
-
-def epoch(unit: str, column: Expr | str) -> Expr:
-    """An integer column as a time, counted from 1970 in `"s"`, `"ms"`, `"us"` or `"ns"`.
-
-    The type is `timestamp[us, UTC]`. Raises `ExpressionError` for another unit.
-
-    >>> epoch("ms", "sent_at")
-    epoch("ms", col("sent_at"))
-    """
-    if unit not in EPOCH_UNITS:
-        raise ExpressionError(with_hint(f"epoch(): unknown unit {unit!r}", "s, ms, us or ns"))
-    return _call(f"epoch_{unit}", _expr(column))
-
-
 def resolve(value: IntoExpr, columns: Collection[str] | None, place: str) -> Expr:
     """What stands in place of an expression, as one: the only reading of such text.
 

@@ -63,6 +63,8 @@ mod tests {
         assert!(bytes.is_empty());
         assert!(matches!(take_u64(&mut bytes), Err(Error::Snapshot(_))));
         assert!(take_bytes(&mut &u64::MAX.to_le_bytes()[..]).is_err());
-        assert!(take_count(&mut &u64::MAX.to_le_bytes()[..]).is_err());
+        let (most, more) = (i64::MAX as u64, i64::MAX as u64 + 1);
+        assert_eq!(take_count(&mut &most.to_le_bytes()[..]), Ok(most));
+        assert!(take_count(&mut &more.to_le_bytes()[..]).is_err());
     }
 }

@@ -8,9 +8,10 @@ use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Decimal128Array, Float64Array, Int64Array,
     LargeBinaryArray,
 };
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{BooleanBuffer, Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, TimeUnit};
 
+use super::present::Present;
 use super::value::Value;
 use crate::error::{Error, Result};
 
@@ -38,48 +39,6 @@ pub(super) enum Values {
     },
 }
 
-/// Which rows are present; the bits exist from the first absent row on.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Present {
-    len: usize,
-    bits: Option<Vec<u64>>,
-}
-
-impl Present {
-    #[inline]
-    fn get(&self, i: usize) -> bool {
-        match &self.bits {
-            Some(bits) => bits[i / 64] >> (i % 64) & 1 == 1,
-            None => true,
-        }
-    }
-
-    fn push(&mut self, present: bool) {
-        let i = self.len;
-        if !present && self.bits.is_none() {
-            let mut bits = vec![u64::MAX; i.div_ceil(64)];
-            if let (Some(last), rest @ 1..) = (bits.last_mut(), i % 64) {
-                *last = (1 << rest) - 1;
-            }
-            self.bits = Some(bits);
-        }
-        if let Some(bits) = &mut self.bits {
-            if i.is_multiple_of(64) {
-                bits.push(0);
-            }
-            bits[i / 64] |= u64::from(present) << (i % 64);
-        }
-        self.len += 1;
-    }
-
-    fn nulls(&self) -> Option<NullBuffer> {
-        self.bits.as_ref().map(|bits| {
-            let buffer = BooleanBuffer::new(Buffer::from_slice_ref(bits), 0, self.len);
-            NullBuffer::new(buffer)
-        })
-    }
-}
-
 impl Column {
     /// The argument of `len` rows; no array is `count()`, no filter is true everywhere.
     ///
@@ -95,9 +54,9 @@ impl Column {
             return Err(Error::Engine(format!("an argument that is not {len} rows long")));
         }
         let nulls = array.and_then(|a| a.logical_nulls());
-        let mut present = Present { len, bits: None };
+        let mut present = Present::full(len);
         if nulls.as_ref().is_some_and(|n| n.null_count() > 0) || filter.is_some() {
-            present.len = 0;
+            present = Present::default();
             for i in 0..len {
                 let kept = filter.is_none_or(|f| f.is_valid(i) && f.value(i));
                 present.push(kept && nulls.as_ref().is_none_or(|n| n.is_valid(i)));
@@ -124,12 +83,12 @@ impl Column {
 
     /// Number of rows, absent ones included.
     pub fn len(&self) -> usize {
-        self.present.len
+        self.present.len()
     }
 
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
-        self.present.len == 0
+        self.present.len() == 0
     }
 
     /// The value of row `i`, `None` if it is absent.
@@ -154,7 +113,7 @@ impl Column {
 
     /// Whether every row is present.
     pub fn is_full(&self) -> bool {
-        self.present.bits.is_none()
+        self.present.is_full()
     }
 
     /// Whether row `i` is present.
@@ -204,7 +163,6 @@ impl Column {
 
     /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
-        let bits = self.present.bits.as_ref().map_or(0, |b| b.capacity() * 8);
         let values = match &self.values {
             Values::Unit => 0,
             Values::I64(v) => v.capacity() * 8,
@@ -212,7 +170,7 @@ impl Column {
             Values::F64(v) => v.capacity() * 8,
             Values::Bytes { offsets, data } => offsets.capacity() * 8 + data.capacity(),
         };
-        size_of::<Column>() + bits + values
+        size_of::<Column>() + self.present.bytes() + values
     }
 
     /// All content as an Arrow array, read back by [`Column::from_saved`].

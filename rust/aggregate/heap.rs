@@ -1,6 +1,6 @@
 //! The parts of a state that do not fit in fixed words: a slab, addressed by handle.
 
-use super::count_distinct::Distinct;
+use super::distinct::Distinct;
 use super::fixed_point::FixedPoint;
 
 /// A state of variable size.

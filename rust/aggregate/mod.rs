@@ -26,6 +26,8 @@ mod fixed_point;
 mod exact_sum;
 mod integer_sum;
 mod stored;
+mod distinct;
+mod present;
 
 pub mod count;
 pub mod sum;

@@ -241,6 +241,8 @@ mod tests {
         trip::<Floats>(Value::F64(-0.0));
         trip::<Texts>(Value::Bytes(b"abc"));
         assert!(!Floats::accepts(Value::F64(f64::NAN)));
+        let nan = f64::NAN.to_bits().to_le_bytes();
+        assert!(Floats::load(&mut [0], &mut Heap::default(), &mut &nan[..]).is_err());
         assert_eq!(Floats::compare(Value::F64(-0.0), Value::F64(0.0)), Ordering::Less);
     }
 }

@@ -14,10 +14,10 @@ use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow_select::concat::concat;
 
+use crate::block::{Block, Marks, Origin};
 use crate::error::{Error, Result};
 use crate::fate::Reason;
 use crate::graph::Formula;
-use crate::block::{Block, Marks, Origin};
 use crate::plan;
 use crate::schema::{normalise, normalised, type_word};
 use crate::time::{FOREVER, Micros, NEVER};
@@ -60,6 +60,9 @@ pub enum Order {
     Time,
 }
 
+/// Rows that cannot be used, each with the reason.
+pub type Unusable = Vec<(u32, Reason)>;
+
 /// The rows of one feed, or of all feeds of an input, before they are stamped.
 #[derive(Debug)]
 pub struct Rows {
@@ -70,7 +73,7 @@ pub struct Rows {
     /// Event time.
     pub time: Vec<Micros>,
     /// The rows that cannot be used, rising.
-    pub bad: Vec<(u32, Reason)>,
+    pub bad: Unusable,
     /// Place of the partition among the declared ones.
     pub partition: Vec<u32>,
     /// Position, where the source names it.
@@ -133,7 +136,8 @@ pub fn decode(
             arrival[*row] != Micros::MIN && times[*row] > arrival[*row].saturating_add(skew)
         };
         let known: Vec<u32> = bad.iter().map(|&(row, _)| row).collect();
-        let early = (0..len).filter(early).filter(|&row| known.binary_search(&(row as u32)).is_err());
+        let early =
+            (0..len).filter(early).filter(|&row| known.binary_search(&(row as u32)).is_err());
         bad.extend(early.map(|row| (row as u32, Reason::Future)));
         bad.sort_unstable_by_key(|&(row, _)| row);
     }
@@ -182,11 +186,8 @@ fn columns(feed: &Feed, schema: &SchemaRef, input: &plan::Input) -> Result<Vec<A
                 known.join(", ")
             ))
         })?;
-        let parts: Result<Vec<ArrayRef>> = feed
-            .batches
-            .iter()
-            .map(|batch| fit(batch.column(at), field, &input.name))
-            .collect();
+        let parts: Result<Vec<ArrayRef>> =
+            feed.batches.iter().map(|batch| fit(batch.column(at), field, &input.name)).collect();
         match parts?.as_slice() {
             [] => Ok(arrow_array::new_empty_array(field.data_type())),
             [one] => Ok(one.clone()),
@@ -200,7 +201,8 @@ fn columns(feed: &Feed, schema: &SchemaRef, input: &plan::Input) -> Result<Vec<A
 }
 
 fn fit(array: &ArrayRef, field: &Field, stream: &str) -> Result<ArrayRef> {
-    let (to, place) = (field.data_type(), format!("column \"{}\" of stream \"{stream}\"", field.name()));
+    let (to, place) =
+        (field.data_type(), format!("column \"{}\" of stream \"{stream}\"", field.name()));
     let from = normalised(array.data_type()).map_err(|error| error.within(&place))?;
     if from != *to && !fits(&from, to) {
         return Err(Error::Schema(format!(
@@ -230,9 +232,9 @@ fn fits(from: &DataType, to: &DataType) -> bool {
 }
 
 /// Event times in microseconds, and the rows that have none.
-fn event_times(time: &Formula, block: &Block) -> Result<(Vec<Micros>, Vec<(u32, Reason)>)> {
+fn event_times(time: &Formula, block: &Block) -> Result<(Vec<Micros>, Unusable)> {
     let (array, overflow) = time.eval(block)?;
-    let mut bad: Vec<(u32, Reason)> = vec![];
+    let mut bad: Unusable = vec![];
     let scaled = |values: &[i64], factor: i64| -> Vec<Micros> {
         values.iter().map(|&value| value.checked_mul(factor).unwrap_or(NEVER)).collect()
     };

@@ -27,7 +27,11 @@ pub struct Stamped {
 }
 
 /// The order in which rows of several inputs count as arrived.
-pub fn order_of(inputs: &[Rows], feeds: &[(usize, usize)], order: Order) -> Option<Vec<(u32, u32)>> {
+pub fn order_of(
+    inputs: &[Rows],
+    feeds: &[(usize, usize)],
+    order: Order,
+) -> Option<Vec<(u32, u32)>> {
     let all = || {
         let mut next = vec![0u32; inputs.len()];
         let mut all = Vec::new();
@@ -53,7 +57,8 @@ pub fn order_of(inputs: &[Rows], feeds: &[(usize, usize)], order: Order) -> Opti
         }
         Order::Time => {
             let time = |rows: &Rows, at: usize| {
-                let null = |&(row, reason): &(u32, Reason)| row == at as u32 && reason == Reason::NullTime;
+                let null =
+                    |&(row, reason): &(u32, Reason)| row == at as u32 && reason == Reason::NullTime;
                 if rows.bad.iter().any(null) { NEVER } else { rows.time[at] }
             };
             let mut all = all();
@@ -63,8 +68,11 @@ pub fn order_of(inputs: &[Rows], feeds: &[(usize, usize)], order: Order) -> Opti
     }
 }
 
+/// For each feed: its place among the inputs, and how many rows it has.
+type Lengths = Vec<(usize, usize)>;
+
 /// Puts the feeds of each input together; gives with them the lengths of the feeds in order.
-fn gather(feeds: Vec<Rows>) -> Result<(Vec<Rows>, Vec<(usize, usize)>)> {
+fn gather(feeds: Vec<Rows>) -> Result<(Vec<Rows>, Lengths)> {
     let mut inputs: Vec<Rows> = vec![];
     let mut lengths = Vec::with_capacity(feeds.len());
     for feed in feeds {

@@ -27,8 +27,8 @@ pub fn project(old: &Schema, columns: &[(String, Expr)]) -> Result<(SchemaRef, V
     let mut fields = Vec::with_capacity(columns.len());
     let mut formulas = Vec::with_capacity(columns.len());
     for (name, expr) in columns {
-        let formula = Formula::new(expr, old)
-            .map_err(|error| error.within(&format!("column \"{name}\"")))?;
+        let formula =
+            Formula::new(expr, old).map_err(|error| error.within(&format!("column \"{name}\"")))?;
         fields.push(Field::new(name, formula.typed.data_type().clone(), true));
         formulas.push(formula);
     }

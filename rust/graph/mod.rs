@@ -6,12 +6,12 @@ mod describe;
 
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use crate::aggregate::{self, Aggregate};
 use crate::error::{Error, Result};
 use crate::expr::{Expr, Function, Typed, check};
 use crate::plan::{self, Node, Plan};
 use crate::schema::{parse_type, type_word};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use columns::{project, union, with_columns};
 use windows::{check_aligned, fold, positive, sliding, stateful, windowed};
 
@@ -212,8 +212,7 @@ fn type_node(
         Node::Tumbling(w) | Node::Hopping(w) => {
             check_aligned(w)?;
             let folding = fold(stateful(upstream(w.from))?, &w.by, &w.aggregates)?;
-            let revisions =
-                w.emit == plan::Emit::Each || (w.allowed_lateness > 0 && w.revisions);
+            let revisions = w.emit == plan::Emit::Each || (w.allowed_lateness > 0 && w.revisions);
             let verb = Verb::Aligned(w.clone(), folding);
             windowed(name, w.from, upstream(w.from), verb, revisions)?
         }

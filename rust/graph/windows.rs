@@ -109,7 +109,11 @@ pub fn windowed(
     let (folding, last) = match &verb {
         Verb::Aligned(_, folding) => (folding, false),
         Verb::Session(_, folding) | Verb::Silent(_, folding) => (folding, true),
-        Verb::Input(_) | Verb::Filter(_) | Verb::Project(_) | Verb::Union(_) | Verb::Sliding(..) => {
+        Verb::Input(_)
+        | Verb::Filter(_)
+        | Verb::Project(_)
+        | Verb::Union(_)
+        | Verb::Sliding(..) => {
             return Err(Error::Plan(format!("{name} fires no windows")));
         }
     };

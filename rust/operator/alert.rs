@@ -107,7 +107,12 @@ pub fn id(parts: &[&str]) -> String {
 }
 
 /// Some columns of a row as a JSON object.
-pub fn object(schema: &Schema, columns: &[ArrayRef], places: &[usize], row: usize) -> Result<String> {
+pub fn object(
+    schema: &Schema,
+    columns: &[ArrayRef],
+    places: &[usize],
+    row: usize,
+) -> Result<String> {
     let mut object = serde_json::Map::new();
     for &at in places {
         object.insert(schema.field(at).name().clone(), json(&columns[at], row)?);

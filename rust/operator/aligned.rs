@@ -145,7 +145,14 @@ impl AlignedWindows {
     }
 
     /// Closes the windows that the clock has reached at `upto`.
-    fn close(&self, kit: &Kit, slot: &mut PaneSlot, clock: &Clock, upto: Micros, out: &mut SlotOut) {
+    fn close(
+        &self,
+        kit: &Kit,
+        slot: &mut PaneSlot,
+        clock: &Clock,
+        upto: Micros,
+        out: &mut SlotOut,
+    ) {
         if upto <= slot.panes.closed {
             return;
         }
@@ -158,7 +165,8 @@ impl AlignedWindows {
             Some(time) => self.windows.end_at_or_after(time),
         };
         while let Some(end) = next {
-            let Some((start, _)) = slot.panes.next_from(end.saturating_sub(self.windows.size)) else {
+            let Some((start, _)) = slot.panes.next_from(end.saturating_sub(self.windows.size))
+            else {
                 break;
             };
             if start >= end {

@@ -101,7 +101,8 @@ impl Kit {
 
     /// Keys and arguments of a block; rows whose expressions overflow are set aside.
     pub fn prepare(&self, block: &Block, node: u32) -> Result<Prepared> {
-        let by: Vec<ArrayRef> = self.folding.by.iter().map(|&at| block.columns[at].clone()).collect();
+        let by: Vec<ArrayRef> =
+            self.folding.by.iter().map(|&at| block.columns[at].clone()).collect();
         let keys = KeyColumns::new(&by, block.len())?;
         let mut bad: Option<BooleanBuffer> = None;
         let mut columns = Vec::with_capacity(self.folding.aggregates.len());

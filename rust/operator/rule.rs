@@ -8,9 +8,9 @@
 use arrow_array::Array;
 use arrow_buffer::BooleanBuffer;
 
+use super::Mask;
 use super::alert::{Alert, id, message, object};
 use super::keyed::{Context, Part, Piece, Slot, Slots};
-use super::Mask;
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::graph::{Formula, TypedNode, check_rules};
@@ -79,7 +79,8 @@ impl Rules {
             let by: Result<Vec<usize>> =
                 rule.by.iter().map(|name| Ok(node.schema.index_of(name)?)).collect();
             let by = by?;
-            let key_types = by.iter().map(|&at| node.schema.field(at).data_type().clone()).collect();
+            let key_types =
+                by.iter().map(|&at| node.schema.field(at).data_type().clone()).collect();
             let plan = rule.clone();
             Ok(Rule { plan, formula, by, key_types, slots: Slots::default(), fired: 0 })
         };
@@ -134,12 +135,7 @@ impl Rules {
     }
 
     /// The rows for which a rule's condition holds.
-    fn hits(
-        &self,
-        r: usize,
-        block: &Block,
-        masks: &[Box<dyn Mask>],
-    ) -> Result<BooleanBuffer> {
+    fn hits(&self, r: usize, block: &Block, masks: &[Box<dyn Mask>]) -> Result<BooleanBuffer> {
         let rule = &self.rules[r];
         let hits = match (&rule.formula, &rule.plan.when) {
             (Some(formula), _) => {
@@ -237,7 +233,8 @@ impl Rules {
     pub fn save(&self, since: u64) -> Result<Vec<(String, u64, Vec<Piece>)>> {
         let save = |rule: &Rule| {
             let pieces = rule.slots.save(since, |slot| {
-                let ids: Vec<u32> = (0..slot.last.len() as u32).filter(|&id| slot.holds(id)).collect();
+                let ids: Vec<u32> =
+                    (0..slot.last.len() as u32).filter(|&id| slot.holds(id)).collect();
                 let saved = Saving::default()
                     .columns("key", slot.keys.columns(&ids, &rule.key_types)?)
                     .i64("last", ids.iter().map(|&id| slot.last[id as usize]).collect())

@@ -168,7 +168,13 @@ impl Sessions {
     }
 
     /// Why a row cannot be taken, and by how much it is late.
-    fn verdict(&self, of: &Of, time: Micros, limit: Micros, before: Micros) -> Option<(Reason, Micros)> {
+    fn verdict(
+        &self,
+        of: &Of,
+        time: Micros,
+        limit: Micros,
+        before: Micros,
+    ) -> Option<(Reason, Micros)> {
         let late_by = limit.saturating_sub(self.until(time));
         let met = |&(first, last): &(Micros, Micros)| {
             self.touches((first, last), time)

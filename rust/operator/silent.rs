@@ -140,7 +140,11 @@ fn known_columns(rows: &[Vec<serde_json::Value>], types: &[DataType]) -> Result<
             .map(|row| {
                 let found = row.get(j).filter(|_| row.len() == types.len());
                 found.map(text).ok_or_else(|| {
-                    Error::Plan(format!("known: a key has {} values, not {}", row.len(), types.len()))
+                    Error::Plan(format!(
+                        "known: a key has {} values, not {}",
+                        row.len(),
+                        types.len()
+                    ))
                 })
             })
             .collect();
@@ -214,7 +218,11 @@ impl Windowed for Silence {
             }
             out.counters.counted += 1;
             if armed.is_none_or(|heard| time > heard.last) {
-                let id = slot.hear(task.keys, row as usize, Heard { last, touch: (1, task.ordinal(row)), armed: true });
+                let id = slot.hear(
+                    task.keys,
+                    row as usize,
+                    Heard { last, touch: (1, task.ordinal(row)), armed: true },
+                );
                 if armed.is_none() {
                     slot.timers.arm(self.until(last), id);
                 }

@@ -106,7 +106,12 @@ impl SlidingWindows {
 }
 
 /// Answers a slot's rows, each on its arrival.
-fn on_arrival(running: &Running, rule: &Moments, slot: &mut SlidingSlot, task: &Task<'_>) -> Answers {
+fn on_arrival(
+    running: &Running,
+    rule: &Moments,
+    slot: &mut SlidingSlot,
+    task: &Task<'_>,
+) -> Answers {
     let mut out = answers(running);
     let mut cursor = task.clock.cursor();
     for &row in task.rows {
@@ -141,7 +146,12 @@ fn on_arrival(running: &Running, rule: &Moments, slot: &mut SlidingSlot, task: &
 }
 
 /// Answers a slot's rows, which come in order of time, with their peers of the same time.
-fn with_peers(running: &Running, rule: &Moments, slot: &mut SlidingSlot, task: &Task<'_>) -> Answers {
+fn with_peers(
+    running: &Running,
+    rule: &Moments,
+    slot: &mut SlidingSlot,
+    task: &Task<'_>,
+) -> Answers {
     let mut out = answers(running);
     for peers in task.rows.chunk_by(|&a, &b| task.row(a).0 == task.row(b).0) {
         let mut entered = Vec::with_capacity(peers.len());
@@ -289,13 +299,13 @@ impl Operator for SlidingWindows {
             }
             let range = prepared.keys.ranges().map_or(0, |ranges| ranges[row as usize] as usize);
             let slot = self.slots.get(range);
-            let slot = slot.and_then(|slot| {
-                slot.keys.get(&prepared.keys, row as usize).map(|id| (slot, id))
-            });
+            let slot = slot
+                .and_then(|slot| slot.keys.get(&prepared.keys, row as usize).map(|id| (slot, id)));
             let current = self.rule.include_current.then_some((time, prepared.columns.as_slice()));
             self.running.peek(slot, moment, current, &mut features);
         }
-        let columns: Result<Vec<ArrayRef>> = features.into_iter().map(AnswerColumn::finish).collect();
+        let columns: Result<Vec<ArrayRef>> =
+            features.into_iter().map(AnswerColumn::finish).collect();
         let order: Vec<(usize, usize)> = (0..prepared.rows.len()).map(|i| (0, i)).collect();
         let late = places(&prepared.rows, &late, block.len());
         Ok(Arc::new(self.output(&block.take(&prepared.rows)?, &order, &late, vec![columns?])?))

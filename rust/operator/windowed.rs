@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::keyed::{Context, Flow, Kit, Part, Piece, Slot, Slots, Task};
 use super::Operator;
+use super::keyed::{Context, Flow, Kit, Part, Piece, Slot, Slots, Task};
 use crate::block::Block;
 use crate::error::Result;
 use crate::exchange::Routed;
@@ -152,7 +152,8 @@ impl<V: Windowed> Operator for Windows<V> {
         self.counters = counters;
         self.clock = clock;
         let (verb, kit) = (&self.verb, &self.kit);
-        let load = |slot: &mut V::Slot, part: &str, saved: &Saved| verb.load(kit, slot, part, saved);
+        let load =
+            |slot: &mut V::Slot, part: &str, saved: &Saved| verb.load(kit, slot, part, saved);
         self.slots.load(pieces, || verb.slot(kit), load)
     }
 }

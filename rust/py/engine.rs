@@ -128,6 +128,8 @@ impl Engine {
 
     /// Column names and type words of an output, once its inputs' schemas are known.
     fn schema(&self, py: Python<'_>, output: usize) -> PyResult<Option<Vec<(String, String)>>> {
-        self.core.enter(py, |core| core.pipeline().schema(output).map(|schema| words(&schema)).transpose())
+        self.core.enter(py, |core| {
+            core.pipeline().schema(output).map(|schema| words(&schema)).transpose()
+        })
     }
 }

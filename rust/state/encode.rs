@@ -266,9 +266,9 @@ fn build(data_type: &DataType, fields: &[Field<'_>]) -> Result<ArrayRef> {
     };
     Ok(match data_type {
         DataType::Null => new_null_array(data_type, fields.len()),
-        DataType::Boolean => Arc::new(
-            fields.iter().map(|f| word(f).map(|w| w != 0)).collect::<BooleanArray>(),
-        ),
+        DataType::Boolean => {
+            Arc::new(fields.iter().map(|f| word(f).map(|w| w != 0)).collect::<BooleanArray>())
+        }
         DataType::Decimal128(precision, scale) => {
             let wide = fields.iter().map(|field| match field {
                 Field::Wide(wide) => Some(*wide),
@@ -344,7 +344,7 @@ mod tests {
         all(&columns, &types);
         for (column, data_type) in columns.iter().zip(&types) {
             check_key("k", data_type).unwrap();
-            all(&[column.clone()], &[data_type.clone()]);
+            all(std::slice::from_ref(column), std::slice::from_ref(data_type));
         }
         assert!(check_key("k", &DataType::Float64).is_err());
     }

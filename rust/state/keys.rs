@@ -162,16 +162,16 @@ impl Keys {
                     return self.null;
                 }
                 let word = values[row];
-                let found = self.table.find(hash_one(&self.hasher, word), |&id| {
-                    self.words[id as usize] == word
-                });
+                let found = self
+                    .table
+                    .find(hash_one(&self.hasher, word), |&id| self.words[id as usize] == word);
                 found.copied()
             }
             Encoded::Bytes { .. } => {
                 let key = columns.encoded.bytes(row);
-                let found = self.table.find(hash_slice(&self.hasher, key), |&id| {
-                    *self.bytes[id as usize] == *key
-                });
+                let found = self
+                    .table
+                    .find(hash_slice(&self.hasher, key), |&id| *self.bytes[id as usize] == *key);
                 found.copied()
             }
         }
@@ -257,7 +257,8 @@ mod tests {
 
     #[test]
     fn ids_are_dense_and_used_again() {
-        let store: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("b"), Some("a")]));
+        let store: ArrayRef =
+            Arc::new(StringArray::from(vec![Some("a"), None, Some("b"), Some("a")]));
         let code: ArrayRef = Arc::new(Int64Array::from(vec![1, 1, 1, 1]));
         for by in [vec![store.clone()], vec![store.clone(), code.clone()]] {
             let columns = KeyColumns::new(&by, 4).unwrap();

@@ -57,7 +57,8 @@ impl Log {
                 newest: Micros::MIN,
             }));
         }
-        let last = self.segments.back_mut().and_then(Option::as_mut).expect("the last is never freed");
+        let last =
+            self.segments.back_mut().and_then(Option::as_mut).expect("the last is never freed");
         last.times.push(time);
         last.ids.push(id);
         last.older.push(NONE);

@@ -240,7 +240,12 @@ impl Panes {
         let panes: usize = self
             .slab
             .iter()
-            .map(|p| p.hot.bytes() + p.ids.capacity() * 4 + p.first.capacity() * 8 + p.behind.capacity() * 12)
+            .map(|p| {
+                p.hot.bytes()
+                    + p.ids.capacity() * 4
+                    + p.first.capacity() * 8
+                    + p.behind.capacity() * 12
+            })
             .sum();
         self.keys.bytes() + panes + self.heads.capacity() * 12 + self.entries.capacity() * 4
     }

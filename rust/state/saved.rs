@@ -115,7 +115,9 @@ impl Saved {
     fn typed(&self, name: &str, data_type: &DataType) -> Result<&ArrayRef> {
         let column = self.column(name)?;
         if column.data_type() != data_type || column.null_count() > 0 {
-            return Err(Error::Snapshot(format!("column \"{name}\" of a chunk is not {data_type}")));
+            return Err(Error::Snapshot(format!(
+                "column \"{name}\" of a chunk is not {data_type}"
+            )));
         }
         Ok(column)
     }

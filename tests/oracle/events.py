@@ -84,7 +84,9 @@ class Union(PerRow):
         """The rows of one seq in the order of the inputs, and the clock of all."""
         names = list(dict.fromkeys(c for s in self.sources for c in self.machine.columns_of(s)))
         rows = []
-        for name, (branch, _) in zip(self.spec["names"] or [None] * len(results), results, strict=True):
+        for name, (branch, _) in zip(
+            self.spec["names"] or [None] * len(results), results, strict=True
+        ):
             for row in branch:
                 columns = {c: row.columns.get(c) for c in names}
                 if self.spec.get("tag"):

@@ -1,0 +1,282 @@
+//! Sets of values with reference counts: the heap part of a distinct count.
+
+use std::borrow::Borrow;
+use std::hash::Hash;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::codec::{put_bytes, put_u64, take_bytes, take_u64};
+use super::value::Value;
+use crate::error::Result;
+
+/// Different values with the number of rows of each, by class; floats as canonical bits.
+#[derive(Clone, Debug)]
+pub enum Distinct {
+    /// Integers and floats.
+    I64(Set<i64>),
+    /// u64 and decimals.
+    I128(Set<i128>),
+    /// Text and binary.
+    Bytes(Set<Box<[u8]>>),
+}
+
+impl Distinct {
+    /// Bytes of memory held outside of `self`.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Distinct::I64(set) => set.bytes(),
+            Distinct::I128(set) => set.bytes(),
+            Distinct::Bytes(set) => {
+                let mut texts = 0;
+                set.each(|value, _| texts += value.len());
+                set.bytes() + texts
+            }
+        }
+    }
+}
+
+/// A map from value to rows: sorted while it is small, hashed from then on.
+///
+/// The hash is seeded at random, against flooding; nothing that can be seen depends on it.
+#[derive(Clone, Debug)]
+pub enum Set<T> {
+    /// Up to `SMALL` values.
+    Small(Vec<(T, u64)>),
+    /// More.
+    Large(HashMap<T, u64, RandomState>),
+}
+
+/// Values up to which a sorted list is faster than a hash table.
+const SMALL: usize = 16;
+
+impl<T: Ord + Hash + Clone> Set<T> {
+    /// How many different values.
+    pub fn len(&self) -> usize {
+        match self {
+            Set::Small(list) => list.len(),
+            Set::Large(map) => map.len(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Set::Small(list) => list.capacity() * size_of::<(T, u64)>(),
+            Set::Large(map) => map.allocation_size(),
+        }
+    }
+
+    /// Adds `rows` rows that hold a value.
+    pub fn add<Q>(&mut self, value: &Q, rows: u64)
+    where
+        T: Borrow<Q>,
+        Q: Ord + Hash + ToOwned + ?Sized,
+        Q::Owned: Into<T>,
+    {
+        match self {
+            Set::Small(list) => match list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
+                Ok(at) => list[at].1 += rows,
+                Err(at) if list.len() < SMALL => list.insert(at, (value.to_owned().into(), rows)),
+                Err(_) => {
+                    let mut map: HashMap<T, u64, RandomState> = list.drain(..).collect();
+                    map.insert(value.to_owned().into(), rows);
+                    *self = Set::Large(map);
+                }
+            },
+            Set::Large(map) => match map.get_mut(value) {
+                Some(held) => *held += rows,
+                None => {
+                    map.insert(value.to_owned().into(), rows);
+                }
+            },
+        }
+    }
+
+    /// Takes one row of a value back.
+    pub fn remove<Q>(&mut self, value: &Q)
+    where
+        T: Borrow<Q>,
+        Q: Ord + Hash + ?Sized,
+    {
+        match self {
+            Set::Small(list) => {
+                if let Ok(at) = list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
+                    list[at].1 -= 1;
+                    if list[at].1 == 0 {
+                        list.remove(at);
+                    }
+                }
+            }
+            Set::Large(map) => {
+                if let Some(held) = map.get_mut(value) {
+                    *held -= 1;
+                    if *held == 0 {
+                        map.remove(value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Visits each value once, in no order.
+    pub fn each(&self, mut visit: impl FnMut(&T, u64)) {
+        match self {
+            Set::Small(list) => list.iter().for_each(|(value, rows)| visit(value, *rows)),
+            Set::Large(map) => map.iter().for_each(|(value, rows)| visit(value, *rows)),
+        }
+    }
+
+    /// The values in order, for saving.
+    pub fn sorted(&self) -> Vec<(&T, u64)> {
+        let mut all: Vec<_> = match self {
+            Set::Small(list) => list.iter().map(|(value, rows)| (value, *rows)).collect(),
+            Set::Large(map) => map.iter().map(|(value, rows)| (value, *rows)).collect(),
+        };
+        all.sort_unstable();
+        all
+    }
+
+    /// The set of an ordered list without doubles.
+    pub fn from_sorted(list: Vec<(T, u64)>) -> Set<T> {
+        match list.len() {
+            0..=SMALL => Set::Small(list),
+            _ => Set::Large(list.into_iter().collect()),
+        }
+    }
+}
+
+/// A type whose values are counted, and its variant of [`Distinct`].
+pub trait Item:
+    Ord + Hash + Clone + Send + Sync + std::fmt::Debug + Borrow<Self::Key> + 'static
+{
+    /// How a value is looked up.
+    type Key: Ord + Hash + ToOwned<Owned: Into<Self>> + ?Sized;
+
+    /// What stands for a value, unless it is skipped.
+    fn with_key<R>(value: Value<'_>, act: impl FnOnce(&Self::Key) -> R) -> Option<R>;
+    /// The set as a heap part.
+    fn wrap(set: Set<Self>) -> Distinct;
+    /// The set in a heap part.
+    fn unwrap(distinct: &Distinct) -> Option<&Set<Self>>;
+    /// The set in a heap part, to change it.
+    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut Set<Self>>;
+    /// Appends a value.
+    fn save(&self, out: &mut Vec<u8>);
+    /// Reads a value.
+    fn load(bytes: &mut &[u8]) -> Result<Self>;
+}
+
+impl Item for i64 {
+    type Key = i64;
+
+    fn with_key<R>(value: Value<'_>, act: impl FnOnce(&i64) -> R) -> Option<R> {
+        match value {
+            Value::I64(v) => Some(act(&v)),
+            // Adding zero turns -0.0 into 0.0.
+            Value::F64(v) => (!v.is_nan()).then(|| act(&((v + 0.0).to_bits() as i64))),
+            Value::Unit | Value::I128(_) | Value::Bytes(_) => None,
+        }
+    }
+
+    fn wrap(set: Set<i64>) -> Distinct {
+        Distinct::I64(set)
+    }
+
+    fn unwrap(distinct: &Distinct) -> Option<&Set<i64>> {
+        match distinct {
+            Distinct::I64(set) => Some(set),
+            Distinct::I128(_) | Distinct::Bytes(_) => None,
+        }
+    }
+
+    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut Set<i64>> {
+        match distinct {
+            Distinct::I64(set) => Some(set),
+            Distinct::I128(_) | Distinct::Bytes(_) => None,
+        }
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        put_u64(out, *self as u64);
+    }
+
+    fn load(bytes: &mut &[u8]) -> Result<i64> {
+        Ok(take_u64(bytes)? as i64)
+    }
+}
+
+impl Item for i128 {
+    type Key = i128;
+
+    fn with_key<R>(value: Value<'_>, act: impl FnOnce(&i128) -> R) -> Option<R> {
+        match value {
+            Value::I128(v) => Some(act(&v)),
+            Value::Unit | Value::I64(_) | Value::F64(_) | Value::Bytes(_) => None,
+        }
+    }
+
+    fn wrap(set: Set<i128>) -> Distinct {
+        Distinct::I128(set)
+    }
+
+    fn unwrap(distinct: &Distinct) -> Option<&Set<i128>> {
+        match distinct {
+            Distinct::I128(set) => Some(set),
+            Distinct::I64(_) | Distinct::Bytes(_) => None,
+        }
+    }
+
+    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut Set<i128>> {
+        match distinct {
+            Distinct::I128(set) => Some(set),
+            Distinct::I64(_) | Distinct::Bytes(_) => None,
+        }
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        put_u64(out, *self as u64);
+        put_u64(out, (*self >> 64) as u64);
+    }
+
+    fn load(bytes: &mut &[u8]) -> Result<i128> {
+        let (low, high) = (take_u64(bytes)?, take_u64(bytes)?);
+        Ok((u128::from(high) << 64 | u128::from(low)) as i128)
+    }
+}
+
+impl Item for Box<[u8]> {
+    type Key = [u8];
+
+    fn with_key<R>(value: Value<'_>, act: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        match value {
+            Value::Bytes(v) => Some(act(v)),
+            Value::Unit | Value::I64(_) | Value::I128(_) | Value::F64(_) => None,
+        }
+    }
+
+    fn wrap(set: Set<Box<[u8]>>) -> Distinct {
+        Distinct::Bytes(set)
+    }
+
+    fn unwrap(distinct: &Distinct) -> Option<&Set<Box<[u8]>>> {
+        match distinct {
+            Distinct::Bytes(set) => Some(set),
+            Distinct::I64(_) | Distinct::I128(_) => None,
+        }
+    }
+
+    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut Set<Box<[u8]>>> {
+        match distinct {
+            Distinct::Bytes(set) => Some(set),
+            Distinct::I64(_) | Distinct::I128(_) => None,
+        }
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        put_bytes(out, self);
+    }
+
+    fn load(bytes: &mut &[u8]) -> Result<Box<[u8]>> {
+        Ok(take_bytes(bytes)?.into())
+    }
+}
