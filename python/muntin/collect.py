@@ -74,12 +74,14 @@ def _tables(op: Operator, data: Rows | Mapping[str, Rows]) -> dict[str, Any]:
 
 def _given_steps(tables: Mapping[str, Any]) -> Iterator[list[Feed]]:
     for name, table in tables.items():
-        for start in range(0, max(len(table), 1), SLICE_ROWS):
+        # One without rows still tells its columns.
+        steps = max(len(table), 1) if table.num_columns else 0
+        for start in range(0, steps, SLICE_ROWS):
             yield [Feed(name, table.slice(start, SLICE_ROWS))]
 
 
 def _sorted_steps(op: Operator, tables: Mapping[str, Any]) -> Iterator[list[Feed]]:
-    empty = [Feed(name, table) for name, table in tables.items() if not len(table)]
+    empty = [Feed(n, table) for n, table in tables.items() if table.num_columns and not len(table)]
     if empty:
         yield empty  # without rows, but with columns
     names = [name for name, table in tables.items() if len(table)]

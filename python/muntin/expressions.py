@@ -18,7 +18,6 @@ from muntin.literals import Json, Value, encode, quote, show, text, word_of
 
 E = TypeVar("E", bound="Expr")
 
-EPOCH_UNITS = ("s", "ms", "us", "ns")
 DEPTH_MAX = 50
 _COMPARE, _OR, _AND, _ADD, _MUL, _UNARY, _ATOM = range(1, 8)
 _INFIX = {
@@ -84,82 +83,82 @@ class Expr:
         )
 
     def __eq__(self, other: object) -> Expr:  # type: ignore[override]
-        return _call("eq", self, other)
+        return call("eq", self, other)
 
     def __ne__(self, other: object) -> Expr:  # type: ignore[override]
-        return _call("ne", self, other)
+        return call("ne", self, other)
 
     def __lt__(self, other: Expr | Value) -> Expr:
-        return _call("lt", self, other)
+        return call("lt", self, other)
 
     def __le__(self, other: Expr | Value) -> Expr:
-        return _call("le", self, other)
+        return call("le", self, other)
 
     def __gt__(self, other: Expr | Value) -> Expr:
-        return _call("gt", self, other)
+        return call("gt", self, other)
 
     def __ge__(self, other: Expr | Value) -> Expr:
-        return _call("ge", self, other)
+        return call("ge", self, other)
 
     def __and__(self, other: Expr | Value) -> Expr:
-        return _call("and", self, other)
+        return call("and", self, other)
 
     def __rand__(self, other: Value) -> Expr:
-        return _call("and", other, self)
+        return call("and", other, self)
 
     def __or__(self, other: Expr | Value) -> Expr:
-        return _call("or", self, other)
+        return call("or", self, other)
 
     def __ror__(self, other: Value) -> Expr:
-        return _call("or", other, self)
+        return call("or", other, self)
 
     def __invert__(self) -> Expr:
-        return _call("not", self)
+        return call("not", self)
 
     def __neg__(self) -> Expr:
-        return _call("neg", self)
+        return call("neg", self)
 
     def __add__(self, other: Expr | Value) -> Expr:
-        return _call("add", self, other)
+        return call("add", self, other)
 
     def __radd__(self, other: Value) -> Expr:
-        return _call("add", other, self)
+        return call("add", other, self)
 
     def __sub__(self, other: Expr | Value) -> Expr:
-        return _call("sub", self, other)
+        return call("sub", self, other)
 
     def __rsub__(self, other: Value) -> Expr:
-        return _call("sub", other, self)
+        return call("sub", other, self)
 
     def __mul__(self, other: Expr | Value) -> Expr:
-        return _call("mul", self, other)
+        return call("mul", self, other)
 
     def __rmul__(self, other: Value) -> Expr:
-        return _call("mul", other, self)
+        return call("mul", other, self)
 
     def __truediv__(self, other: Expr | Value) -> Expr:
-        return _call("div", self, other)
+        return call("div", self, other)
 
     def __rtruediv__(self, other: Value) -> Expr:
-        return _call("div", other, self)
+        return call("div", other, self)
 
     def __mod__(self, other: Expr | Value) -> Expr:
-        return _call("mod", self, other)
+        return call("mod", self, other)
 
     def __rmod__(self, other: Value) -> Expr:
-        return _call("mod", other, self)
+        return call("mod", other, self)
 
     def is_null(self) -> Expr:
         """Whether it is null; never null itself."""
-        return _call("is_null", self)
+        return call("is_null", self)
 
     def is_not_null(self) -> Expr:
         """Whether it is not null; never null itself."""
-        return _call("is_not_null", self)
+        return call("is_not_null", self)
 
     def is_nan(self) -> Expr:
         """Whether a float is NaN."""
-        return _call("is_nan", self)
+        return call("is_nan", self)
 
     def is_in(self, values: Iterable[Value]) -> Expr:
         """Whether it equals one of the literal values, as SQL `IN`: null if it is null.
@@ -171,7 +170,7 @@ class Expr:
             raise ExpressionError(
                 with_hint(f"is_in() takes a list, not {values!r}", f"write is_in([{values!r}])")
             )
-        return _call("in", self, *(_literal(v, "is_in()") for v in values))
+        return call("in", self, *(_literal(v, "is_in()") for v in values))
 
     def between(self, low: Expr | Value, high: Expr | Value) -> Expr:
         """Whether it lies between two values, both included."""
@@ -179,31 +178,31 @@ class Expr:
 
     def starts_with(self, part: str) -> Expr:
         """Whether a string starts with the text."""
-        return _call("starts_with", self, text(part, "starts_with()"))
+        return call("starts_with", self, text(part, "starts_with()"))
 
     def ends_with(self, part: str) -> Expr:
         """Whether a string ends with the text."""
-        return _call("ends_with", self, text(part, "ends_with()"))
+        return call("ends_with", self, text(part, "ends_with()"))
 
     def contains(self, part: str) -> Expr:
         """Whether a string contains the text, letter by letter: no pattern."""
-        return _call("contains", self, text(part, "contains()"))
+        return call("contains", self, text(part, "contains()"))
 
     def lower(self) -> Expr:
         """The string in lower case."""
-        return _call("lower", self)
+        return call("lower", self)
 
     def upper(self) -> Expr:
         """The string in upper case."""
-        return _call("upper", self)
+        return call("upper", self)
 
     def length(self) -> Expr:
         """The number of characters of a string."""
-        return _call("length", self)
+        return call("length", self)
 
     def abs(self) -> Expr:
         """The absolute value of a number."""
-        return _call("abs", self)
+        return call("abs", self)
 
     def cast(self, word: str) -> Expr:
         """The value as another type, given as a type word (`"f64"`, `"timestamp[us, UTC]"`).
@@ -214,7 +213,7 @@ class Expr:
 
     def fill_null(self, value: Expr | Value) -> Expr:
         """The value, or the other one where it is null (SQL `coalesce`)."""
-        return _call("coalesce", self, value)
+        return call("coalesce", self, value)
 
 
 IntoExpr: TypeAlias = Expr | Value
@@ -397,9 +396,7 @@ def lit(value: Value) -> Expr:
 
 
 def when(condition: Expr | str) -> When:
-    """Start a choice: `when(...).then(...).when(...).then(...).otherwise(...)`.
-
-    Text is a column or SQL; for a constant text say `lit("high")`.
+    """Start a choice: `when(...).then(...).otherwise(...)`; a constant text is `lit("high")`.
 
     >>> when(col("amount") > 500).then(lit("high")).otherwise(lit("low"))
     when(col("amount") > 500).then(lit("high")).otherwise(lit("low"))
@@ -442,12 +439,8 @@ def check_columns(expr: Expr, columns: Collection[str], place: str) -> None:
         raise ColumnError(unknown("column", column.name, columns, place))
 
 
-def call(fn: str, *args: Expr | Value) -> Expr:
+def call(fn: str, *args: object) -> Call:
     """A call by its name in the plan; nested `and`, `or` and `coalesce` become one."""
-    return _call(fn, *args)
-
-
-def _call(fn: str, *args: object) -> Call:
     place = _INFIX[fn][0] if fn in _INFIX else f"{fn}()"
     exprs = tuple(a if isinstance(a, Expr) else _literal(a, place) for a in args)
     if fn in ("eq", "ne") and any(isinstance(e, Literal) and e.value is None for e in exprs):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from muntin.errors import ExpressionError, with_hint
-from muntin.expressions import EPOCH_UNITS, Expr, call, resolve
+from muntin.expressions import Expr, call, resolve
+
+EPOCH_UNITS = ("s", "ms", "us", "ns")
 
 
 def is_late() -> Expr:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from muntin.arrow import type_word
 from muntin.durations import parse as parse_duration
 from muntin.errors import ExpressionError, MuntinError, did_you_mean, with_hint
-from muntin.expressions import EPOCH_UNITS, Case, Column, Expr, Literal, call, lit
+from muntin.expressions import Case, Column, Expr, Literal, call, lit
+from muntin.functions import EPOCH_UNITS
 
 if TYPE_CHECKING:
     from sqlglot.expressions import Expression

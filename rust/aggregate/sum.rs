@@ -85,7 +85,7 @@ pub struct Integers;
 #[derive(Debug)]
 pub struct Decimals;
 
-/// Floats, see [`exact_sum`].
+/// Floats, without error (`exact_sum.rs`).
 #[derive(Debug)]
 pub struct Floats;
 
