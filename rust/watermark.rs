@@ -132,31 +132,17 @@ impl Clock {
         clock
     }
 
-    /// A cursor that answers `before` for rows of rising `seq` without a search each.
-    pub fn cursor(&self) -> Cursor<'_> {
-        Cursor { clock: self, next: 0, value: self.start }
-    }
-}
-
-/// See [`Clock::cursor`].
-#[derive(Debug)]
-pub struct Cursor<'a> {
-    clock: &'a Clock,
-    next: usize,
-    value: Micros,
-}
-
-impl Cursor<'_> {
-    /// The clock before the row `seq`; calls must come in order of `seq`.
-    pub fn before(&mut self, seq: u64) -> Micros {
-        while let Some(&(at, value)) = self.clock.rises.get(self.next) {
-            if at >= seq {
-                break;
+    /// What each row of a block finds; `seqs` rise.
+    pub fn before_each(&self, seqs: &[u64]) -> Vec<Micros> {
+        let mut rises = self.rises.iter().peekable();
+        let mut value = self.start;
+        let find = |&seq: &u64| {
+            while let Some(&(_, risen)) = rises.next_if(|rise| rise.0 < seq) {
+                value = risen;
             }
-            self.value = value;
-            self.next += 1;
-        }
-        self.value
+            value
+        };
+        seqs.iter().map(find).collect()
     }
 }
 
@@ -314,8 +300,7 @@ mod tests {
             (clock.reached(10), clock.reached(11), clock.reached(21)),
             (Some(3), Some(8), None)
         );
-        let mut cursor = clock.cursor();
-        assert_eq!((cursor.before(3), cursor.before(8), cursor.before(9)), (NEVER, 10, 20));
+        assert_eq!(clock.before_each(&[3, 3, 8, 9]), [NEVER, NEVER, 10, 20]);
     }
 
     #[test]

@@ -328,11 +328,10 @@ impl Windowed for AlignedWindows {
         task: &Task<'_>,
         out: &mut SlotOut,
     ) -> Result<()> {
-        let mut cursor = task.clock.cursor();
         let mut pending = Pending::default();
         for &row in task.rows {
             let (_, seq, judge) = task.row(row);
-            let before = cursor.before(seq);
+            let before = task.before[row as usize];
             let Some(judged) = self.judge(task, row, bound(judge, before), out) else { continue };
             let again = self.revises && (self.emit == Emit::Each || judged.from <= before);
             if again {

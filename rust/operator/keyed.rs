@@ -38,6 +38,8 @@ pub struct Task<'a> {
     pub clock: &'a Clock,
     /// The operator's number.
     pub node: u32,
+    /// The clock before each row of the block.
+    pub before: &'a [Micros],
     /// How many rows the operator had before this block.
     pub base: u64,
 }

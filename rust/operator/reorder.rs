@@ -49,10 +49,10 @@ impl Reorder {
         self.counters.invalid += prepared.invalid.len() as u64;
         self.counters.nan += prepared.nan;
         context.records.extend(prepared.invalid);
-        let mut cursor = clock.cursor();
+        let before = clock.before_each(&marks.seq);
         let mut keep = Vec::with_capacity(block.len());
         for row in prepared.rows.into_iter().map(|row| row as usize) {
-            let limit = bound(marks.judge[row], cursor.before(marks.seq[row]));
+            let limit = bound(marks.judge[row], before[row]);
             if limit <= marks.time[row] {
                 keep.push(row as u32);
                 continue;

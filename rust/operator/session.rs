@@ -225,10 +225,9 @@ impl Windowed for Sessions {
         task: &Task<'_>,
         out: &mut SlotOut,
     ) -> Result<()> {
-        let mut cursor = task.clock.cursor();
         for &row in task.rows {
-            let (time, seq, judge) = task.row(row);
-            let before = cursor.before(seq);
+            let (time, _, judge) = task.row(row);
+            let before = task.before[row as usize];
             let limit = bound(judge, before);
             let far = self.gap.saturating_mul(2).saturating_add(self.lateness);
             if time.checked_add(far).is_none() || time.checked_sub(far).is_none() {

@@ -187,11 +187,10 @@ impl Windowed for Silence {
         task: &Task<'_>,
         out: &mut SlotOut,
     ) -> Result<()> {
-        let mut cursor = task.clock.cursor();
         let first = first_value(task.clock);
         for &row in task.rows {
-            let (time, seq, judge) = task.row(row);
-            let before = cursor.before(seq);
+            let (time, _, judge) = task.row(row);
+            let before = task.before[row as usize];
             self.found(slot, before.min(first));
             let limit = bound(judge, before);
             if time.checked_add(self.after).is_none() {

@@ -113,10 +113,9 @@ fn on_arrival(
     task: &Task<'_>,
 ) -> Answers {
     let mut out = answers(running);
-    let mut cursor = task.clock.cursor();
     for &row in task.rows {
-        let (time, seq, judge) = task.row(row);
-        let (moment, late_by) = rule.of(time, bound(judge, cursor.before(seq)));
+        let (time, _, judge) = task.row(row);
+        let (moment, late_by) = rule.of(time, bound(judge, task.before[row as usize]));
         match late_by {
             None => out.counters.counted += 1,
             Some(late_by) => {
@@ -227,6 +226,7 @@ impl Operator for SlidingWindows {
         let node = self.node;
         let prepared = self.running.kit.prepare(block, node)?;
         let routed = Routed::new(&prepared.keys, prepared.rows.clone());
+        let before = clock.before_each(&block.marks.seq);
         let until = shift(clock.end(), -self.rule.lateness).saturating_sub(self.running.back());
         let (running, rule) = (&self.running, &self.rule);
         let outs = self.slots.run(
@@ -237,7 +237,8 @@ impl Operator for SlidingWindows {
             |slot| slot.log.is_due(until),
             |slot, rows| {
                 let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
-                let task = Task { rows, block, keys, columns, clock, node, base: 0 };
+                let before = before.as_slice();
+                let task = Task { rows, block, keys, columns, clock, node, before, base: 0 };
                 let out = if rule.peers {
                     with_peers(running, rule, slot, &task)
                 } else {

@@ -88,6 +88,7 @@ impl<V: Windowed> Operator for Windows<V> {
         let routed = Routed::new(&prepared.keys, prepared.rows);
         let delay = -verb.delay();
         let base = self.counters.rows_in;
+        let before = clock.before_each(&block.marks.seq);
         verb.ensure(&mut self.slots, kit);
         let outs = self.slots.run(
             &routed,
@@ -97,7 +98,8 @@ impl<V: Windowed> Operator for Windows<V> {
             |slot| verb.due(slot, clock.end()),
             |slot, rows| {
                 let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
-                let task = Task { rows, block, keys, columns, clock, node, base };
+                let before = before.as_slice();
+                let task = Task { rows, block, keys, columns, clock, node, before, base };
                 let fired = Fired::new(kit.answers());
                 let mut out = SlotOut { counters: Counters::default(), records: vec![], fired };
                 verb.apply(kit, slot, &task, &mut out)?;
