@@ -44,8 +44,18 @@ impl Routed {
 
     /// The rows of a range.
     pub fn of(&self, range: usize) -> &[u32] {
+        &self.rows[self.span(range)]
+    }
+
+    /// Where the rows of a range stand among all.
+    pub fn span(&self, range: usize) -> std::ops::Range<usize> {
         let start = if range == 0 { 0 } else { self.ends[range - 1] };
-        &self.rows[start as usize..self.ends[range] as usize]
+        start as usize..self.ends[range] as usize
+    }
+
+    /// All rows, range by range.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
     }
 
     /// Number of rows.

@@ -25,7 +25,7 @@ RUST_ORDER = re.findall(r"^(?:pub )?mod (\w+);", (ROOT / "rust" / "lib.rs").read
 
 PYTHON_ORDER = """
     errors durations arrow literals
-    expressions functions sql aggregates rules plan windows explain inputs stream
+    tree expressions functions sql aggregates rules plan windows explain inputs stream
     result ingest answer merge operator
     sources sinks
     collect progress report intake routes run

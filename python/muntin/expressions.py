@@ -12,15 +12,22 @@ from typing import ClassVar, TypeAlias
 
 from muntin.errors import ColumnError, ExpressionError, unknown, with_hint
 from muntin.literals import Json, Value, text
-from muntin.tree import ATOM, Call, Cast, Column, Expr, Literal, Unfinished, call, checked, literal
+from muntin.tree import ATOM, Column, Expr, Literal, Unfinished, call, checked, literal
 
 __all__ = [
-    *("Call", "Case", "Cast", "Column", "Expr", "IntoExpr", "Literal", "When"),
-    *("arrival", "call", "check_columns", "col", "epoch", "is_late", "lit", "resolve", "when"),
-    "EPOCH_UNITS",
+    "Case",
+    "Column",
+    "Expr",
+    "IntoExpr",
+    "Literal",
+    "When",
+    "call",
+    "check_columns",
+    "col",
+    "lit",
+    "resolve",
+    "when",
 ]
-
-EPOCH_UNITS = ("s", "ms", "us", "ns")
 
 IntoExpr: TypeAlias = Expr | Value
 """An expression, the name of a column or SQL text, or a plain value."""

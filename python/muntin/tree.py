@@ -35,6 +35,7 @@ class Expr:
     `str` is text there, not a column. `==` makes an expression; to compare two expressions,
     compare their `key()`.
 
+    >>> from muntin.expressions import col
     >>> (col("amount") > 500) & col("card").is_not_null()
     (col("amount") > 500) & col("card").is_not_null()
     """
@@ -162,6 +163,7 @@ class Expr:
     def is_in(self, values: Iterable[Value]) -> Expr:
         """Whether it equals one of the literal values, as SQL `IN`: null if it is null.
 
+        >>> from muntin.expressions import col
         >>> col("country").is_in(["FR", "DE"])
         col("country").is_in(["FR", "DE"])
         """
@@ -324,7 +326,10 @@ class Unfinished:
 
 
 def call(fn: str, *args: object) -> Call:
-    """A call by its name in the plan; nested `and`, `or` and `coalesce` become one."""
+    """A call by its name in the plan; nested `and`, `or` and `coalesce` become one.
+
+    Raises `ExpressionError` for a comparison with null, and for what is no value.
+    """
     place = _INFIX[fn][0] if fn in _INFIX else f"{fn}()"
     exprs = tuple(a if isinstance(a, Expr) else literal(a, place) for a in args)
     if fn in ("eq", "ne") and any(isinstance(e, Literal) and e.value is None for e in exprs):

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use super::keyed::{Kit, Part, Slot, Task};
+use super::keyed::{Kit, Mark, Part, Slot, Task};
 use super::windowed::{SlotOut, Windowed};
 use crate::aggregate::Hot;
 use crate::assign::{Place, Reach, Windows};
@@ -18,7 +18,7 @@ use crate::plan::{self, Emit};
 use crate::state::saved::Saving;
 use crate::state::{KeyColumns, Panes, Saved};
 use crate::time::{Micros, NEVER};
-use crate::watermark::{Clock, bound};
+use crate::watermark::Clock;
 
 /// The verb.
 #[derive(Debug)]
@@ -76,8 +76,8 @@ impl AlignedWindows {
     }
 
     /// The pane of a row and the first window that takes it, or what becomes of it instead.
-    fn judge(&self, task: &Task<'_>, row: u32, limit: Micros, out: &mut SlotOut) -> Option<Judged> {
-        let (time, ..) = task.row(row);
+    fn judge(&self, task: &Task<'_>, mark: Mark, out: &mut SlotOut) -> Option<Judged> {
+        let Mark { row, time, limit, .. } = mark;
         let reach = match self.windows.place(time) {
             Place::Pane(reach) => reach,
             Place::Gap => {
@@ -329,10 +329,9 @@ impl Windowed for AlignedWindows {
         out: &mut SlotOut,
     ) -> Result<()> {
         let mut pending = Pending::default();
-        for &row in task.rows {
-            let (_, seq, judge) = task.row(row);
-            let before = task.before[row as usize];
-            let Some(judged) = self.judge(task, row, bound(judge, before), out) else { continue };
+        for &mark in task.marks {
+            let Mark { row, seq, before, .. } = mark;
+            let Some(judged) = self.judge(task, mark, out) else { continue };
             let again = self.revises && (self.emit == Emit::Each || judged.from <= before);
             if again {
                 self.flush(kit, slot, task, &mut pending);

@@ -13,7 +13,7 @@ use crate::fate::{Counters, Reason, Record};
 use crate::graph::{Fold, Folding, Formula};
 use crate::state::{KeyColumns, RANGES, Saved};
 use crate::time::Micros;
-use crate::watermark::Clock;
+use crate::watermark::{Clock, bound};
 
 /// The state of one range of keys.
 pub trait Slot: Send + Sync {
@@ -26,8 +26,6 @@ pub trait Slot: Send + Sync {
 /// What a slot gets to work on.
 #[derive(Debug)]
 pub struct Task<'a> {
-    /// Rows of the block that are this slot's, in order.
-    pub rows: &'a [u32],
     /// The block.
     pub block: &'a Block,
     /// Its keys.
@@ -38,20 +36,40 @@ pub struct Task<'a> {
     pub clock: &'a Clock,
     /// The operator's number.
     pub node: u32,
-    /// The clock before each row of the block.
-    pub before: &'a [Micros],
+    /// The rows that are this slot's, in order.
+    pub marks: &'a [Mark],
     /// How many rows the operator had before this block.
     pub base: u64,
 }
 
-impl Task<'_> {
-    /// The time, `seq` and judge of a row.
-    pub fn row(&self, row: u32) -> (Micros, u64, Micros) {
-        let marks = &self.block.marks;
-        let row = row as usize;
-        (marks.time[row], marks.seq[row], marks.judge[row])
-    }
+/// What decides over a row, copied out in the order in which slots read it: a slot's rows lie all
+/// over the block, and a cache line for each is what a row costs most.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    /// Row of the block.
+    pub row: u32,
+    /// Event time.
+    pub time: Micros,
+    /// Ordinal of arrival.
+    pub seq: u64,
+    /// The operator's clock before the row.
+    pub before: Micros,
+    /// The bound by which the row is late or not.
+    pub limit: Micros,
+}
 
+/// The marks of routed rows.
+pub fn marks(routed: &Routed, block: &Block, clock: &Clock) -> Vec<Mark> {
+    let before = clock.before_each(&block.marks.seq);
+    let mark = |&row: &u32| {
+        let (at, marks) = (row as usize, &block.marks);
+        let limit = bound(marks.judge[at], before[at]);
+        Mark { row, time: marks.time[at], seq: marks.seq[at], before: before[at], limit }
+    };
+    routed.rows().iter().map(mark).collect()
+}
+
+impl Task<'_> {
     /// The ordinal of a row among all of the operator: rows of one `seq` have different ones.
     pub fn ordinal(&self, row: u32) -> u64 {
         self.base + u64::from(row)
@@ -199,7 +217,7 @@ impl<S: Slot> Slots<S> {
         epoch: u64,
         new: impl Fn() -> S,
         due: impl Fn(&S) -> bool,
-        work: impl Fn(&mut S, &[u32]) -> Result<T> + Sync,
+        work: impl Fn(&mut S, std::ops::Range<usize>) -> Result<T> + Sync,
     ) -> Result<Vec<(usize, T)>> {
         let mut busy = Vec::new();
         for (range, slot) in self.slots.iter_mut().enumerate() {
@@ -212,7 +230,7 @@ impl<S: Slot> Slots<S> {
                 busy.push((range, slot));
             }
         }
-        exchange::run(threads, routed.len(), busy, |range, slot| work(slot, routed.of(range)))
+        exchange::run(threads, routed.len(), busy, |range, slot| work(slot, routed.span(range)))
     }
 
     /// The slot of a range, made if it is not there.

@@ -6,7 +6,7 @@
 //! marker or `bound > time + gap + allowed_lateness`, whatever open session it would join: so a row
 //! that is taken lies behind every forgotten marker, and no two sessions of a key ever overlap.
 
-use super::keyed::{Kit, Part, Slot, Task};
+use super::keyed::{Kit, Mark, Part, Slot, Task};
 use super::windowed::{SlotOut, Windowed, passed};
 use crate::aggregate::{Hot, Moment};
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::plan;
 use crate::state::saved::Saving;
 use crate::state::{KeyColumns, Keys, Saved, Timers};
 use crate::time::Micros;
-use crate::watermark::{Clock, bound};
+use crate::watermark::Clock;
 
 /// The verb.
 #[derive(Debug)]
@@ -135,8 +135,8 @@ impl Sessions {
     }
 
     /// Puts a row that is not late into its session, which may join several.
-    fn take(&self, kit: &Kit, slot: &mut SessionSlot, id: u32, task: &Task<'_>, row: u32) {
-        let (time, seq, _) = task.row(row);
+    fn take(&self, kit: &Kit, slot: &mut SessionSlot, id: u32, task: &Task<'_>, mark: Mark) {
+        let Mark { row, time, seq, .. } = mark;
         let first_row = task.ordinal(row);
         let mut session = Open { first: time, last: time, first_row, row: u32::MAX };
         let mut i = 0;
@@ -225,10 +225,8 @@ impl Windowed for Sessions {
         task: &Task<'_>,
         out: &mut SlotOut,
     ) -> Result<()> {
-        for &row in task.rows {
-            let (time, _, judge) = task.row(row);
-            let before = task.before[row as usize];
-            let limit = bound(judge, before);
+        for &mark in task.marks {
+            let Mark { row, time, before, limit, .. } = mark;
             let far = self.gap.saturating_mul(2).saturating_add(self.lateness);
             if time.checked_add(far).is_none() || time.checked_sub(far).is_none() {
                 out.counters.invalid += 1;
@@ -254,7 +252,7 @@ impl Windowed for Sessions {
             }
             out.counters.counted += 1;
             let id = slot.key(task.keys, row as usize);
-            self.take(kit, slot, id, task, row);
+            self.take(kit, slot, id, task, mark);
         }
         let now = task.clock.end();
         let mut due = slot.timers.take_due(now);

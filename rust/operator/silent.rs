@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, StringArray};
 use arrow_schema::DataType;
 
-use super::keyed::{Kit, Part, Slot, Slots, Task};
+use super::keyed::{Kit, Mark, Part, Slot, Slots, Task};
 use super::windowed::{SlotOut, Windowed, passed};
 use crate::error::{Error, Result};
 use crate::fate::{Reason, Record};
@@ -18,7 +18,7 @@ use crate::plan;
 use crate::state::saved::Saving;
 use crate::state::{KeyColumns, Keys, RANGES, Saved, Timers};
 use crate::time::{FOREVER, Micros, NEVER};
-use crate::watermark::{Clock, bound};
+use crate::watermark::Clock;
 
 /// The verb.
 #[derive(Debug)]
@@ -188,11 +188,8 @@ impl Windowed for Silence {
         out: &mut SlotOut,
     ) -> Result<()> {
         let first = first_value(task.clock);
-        for &row in task.rows {
-            let (time, _, judge) = task.row(row);
-            let before = task.before[row as usize];
+        for &Mark { row, time, before, limit, .. } in task.marks {
             self.found(slot, before.min(first));
-            let limit = bound(judge, before);
             if time.checked_add(self.after).is_none() {
                 out.counters.invalid += 1;
                 out.records.push(task.record(Reason::WindowOutOfRange, row));

@@ -10,7 +10,7 @@ use arrow_array::ArrayRef;
 use arrow_schema::SchemaRef;
 
 use super::Operator;
-use super::keyed::{Context, Flow, Kit, Part, Piece, Prepared, Slots, Task};
+use super::keyed::{Context, Flow, Kit, Mark, Part, Piece, Prepared, Slots, Task};
 use super::running::{Running, SlidingSlot, Span};
 use crate::aggregate::{Answer, AnswerColumn, Column};
 use crate::block::{Block, Marks};
@@ -113,9 +113,8 @@ fn on_arrival(
     task: &Task<'_>,
 ) -> Answers {
     let mut out = answers(running);
-    for &row in task.rows {
-        let (time, _, judge) = task.row(row);
-        let (moment, late_by) = rule.of(time, bound(judge, task.before[row as usize]));
+    for &Mark { row, time, limit, .. } in task.marks {
+        let (moment, late_by) = rule.of(time, limit);
         match late_by {
             None => out.counters.counted += 1,
             Some(late_by) => {
@@ -152,11 +151,10 @@ fn with_peers(
     task: &Task<'_>,
 ) -> Answers {
     let mut out = answers(running);
-    for peers in task.rows.chunk_by(|&a, &b| task.row(a).0 == task.row(b).0) {
+    for peers in task.marks.chunk_by(|a, b| a.time == b.time) {
         let mut entered = Vec::with_capacity(peers.len());
-        for &row in peers {
+        for &Mark { row, time, .. } in peers {
             out.counters.counted += 1;
-            let time = task.row(row).0;
             if task.keys.is_null(row as usize) && !rule.null_is_key {
                 entered.push(None);
                 continue;
@@ -226,7 +224,7 @@ impl Operator for SlidingWindows {
         let node = self.node;
         let prepared = self.running.kit.prepare(block, node)?;
         let routed = Routed::new(&prepared.keys, prepared.rows.clone());
-        let before = clock.before_each(&block.marks.seq);
+        let marks = super::keyed::marks(&routed, block, clock);
         let until = shift(clock.end(), -self.rule.lateness).saturating_sub(self.running.back());
         let (running, rule) = (&self.running, &self.rule);
         let outs = self.slots.run(
@@ -235,10 +233,10 @@ impl Operator for SlidingWindows {
             context.epoch,
             || running.slot(),
             |slot| slot.log.is_due(until),
-            |slot, rows| {
+            |slot, span| {
                 let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
-                let before = before.as_slice();
-                let task = Task { rows, block, keys, columns, clock, node, before, base: 0 };
+                let marks = &marks[span];
+                let task = Task { block, keys, columns, clock, node, marks, base: 0 };
                 let out = if rule.peers {
                     with_peers(running, rule, slot, &task)
                 } else {

@@ -88,7 +88,7 @@ impl<V: Windowed> Operator for Windows<V> {
         let routed = Routed::new(&prepared.keys, prepared.rows);
         let delay = -verb.delay();
         let base = self.counters.rows_in;
-        let before = clock.before_each(&block.marks.seq);
+        let marks = super::keyed::marks(&routed, block, clock);
         verb.ensure(&mut self.slots, kit);
         let outs = self.slots.run(
             &routed,
@@ -96,10 +96,10 @@ impl<V: Windowed> Operator for Windows<V> {
             context.epoch,
             || verb.slot(kit),
             |slot| verb.due(slot, clock.end()),
-            |slot, rows| {
+            |slot, span| {
                 let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
-                let before = before.as_slice();
-                let task = Task { rows, block, keys, columns, clock, node, before, base };
+                let marks = &marks[span];
+                let task = Task { block, keys, columns, clock, node, marks, base };
                 let fired = Fired::new(kit.answers());
                 let mut out = SlotOut { counters: Counters::default(), records: vec![], fired };
                 verb.apply(kit, slot, &task, &mut out)?;
