@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, Decimal128Array, PrimitiveArray
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, TimeUnit};
 
-use super::keys::{hash_bytes, hash_next, hash_null, hash_wide, hash_word};
+use super::hash::{hash_bytes, hash_next, hash_null, hash_wide, hash_word};
 use crate::error::{Error, Result};
 
 /// The keys of a block's rows, in the form that an index compares.

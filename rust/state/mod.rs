@@ -1,5 +1,6 @@
 //! State: what operators remember of keys, at (operator, range): one owner a slot.
 
+pub mod hash;
 pub mod encode;
 pub mod keys;
 pub mod panes;
@@ -8,7 +9,8 @@ pub mod timers;
 pub mod saved;
 
 pub use encode::check_key;
-pub use keys::{KeyColumns, Keys, RANGES};
+pub use hash::RANGES;
+pub use keys::{KeyColumns, Keys};
 pub use log::Log;
 pub use panes::{Link, Panes};
 pub use saved::Saved;
