@@ -5,7 +5,7 @@ use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::DataType;
 
-use super::value::{Answer, Class, type_word};
+use super::value::{Answer, Class};
 use crate::error::{Error, Result};
 
 /// The output column of one aggregate while it is being written, null until set.
@@ -176,7 +176,7 @@ impl AnswerColumn {
     }
 
     fn misfit(&self) -> Error {
-        Error::Engine(format!("an answer that is no {}", type_word(&self.data_type)))
+        Error::Engine(format!("an answer that is no {}", crate::schema::named(&self.data_type)))
     }
 }
 

@@ -3,10 +3,9 @@
 use arrow_schema::{DataType, TimeUnit};
 use proptest::prelude::*;
 
-use super::{
-    Aggregate, AnswerColumn, Class, Column, Hot, KINDS, Moment, Retract, Value, type_word,
-};
+use super::{Aggregate, AnswerColumn, Class, Column, Hot, KINDS, Moment, Retract, Value};
 use crate::error::Error;
+use crate::schema::named as type_word;
 
 type Row = (Value<'static>, Moment);
 

@@ -48,9 +48,10 @@ use arrow_schema::DataType;
 pub use heap::{Big, Heap};
 pub use hot::{Cell, CellRef, Hot};
 pub use layout::Layout;
-pub use value::{Answer, AnswerColumn, Class, Column, Moment, Value, type_word};
+pub use value::{Answer, AnswerColumn, Class, Column, Moment, Value};
 
 use crate::error::{Error, Result};
+use crate::schema::named;
 
 /// What became of a retraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,7 +224,7 @@ fn one<'a>(kind: &str, args: &'a [DataType]) -> Result<&'a DataType> {
 
 /// The error for an argument type that an aggregate does not take.
 fn refuse(kind: &str, arg: &DataType, hint: &str) -> Error {
-    Error::Plan(format!("{kind} of {}\nhint: {hint}", type_word(arg)))
+    Error::Plan(format!("{kind} of {}\nhint: {hint}", named(arg)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What goes into an aggregate and what comes out of it: plain values, without Arrow around them.
 
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::DataType;
 
 pub use super::answer::AnswerColumn;
 pub use super::column::Column;
@@ -101,56 +101,9 @@ impl<'a> From<Value<'a>> for Answer<'a> {
     }
 }
 
-/// The word for a type in messages: `i64`, `timestamp[us, UTC]`, `decimal(10, 2)`.
-pub fn type_word(data_type: &DataType) -> String {
-    let fixed = match data_type {
-        DataType::Null => "null",
-        DataType::Boolean => "bool",
-        DataType::Int8 => "i8",
-        DataType::Int16 => "i16",
-        DataType::Int32 => "i32",
-        DataType::Int64 => "i64",
-        DataType::UInt8 => "u8",
-        DataType::UInt16 => "u16",
-        DataType::UInt32 => "u32",
-        DataType::UInt64 => "u64",
-        DataType::Float32 => "f32",
-        DataType::Float64 => "f64",
-        DataType::Date32 => "date",
-        DataType::Utf8 | DataType::LargeUtf8 => "str",
-        DataType::Binary | DataType::LargeBinary => "binary",
-        DataType::Timestamp(unit, None) => return format!("timestamp[{}]", unit_word(*unit)),
-        DataType::Timestamp(unit, Some(zone)) => {
-            return format!("timestamp[{}, {zone}]", unit_word(*unit));
-        }
-        DataType::Duration(unit) => return format!("duration[{}]", unit_word(*unit)),
-        DataType::Decimal128(precision, scale) => return format!("decimal({precision}, {scale})"),
-        DataType::List(item) => return format!("list[{}]", type_word(item.data_type())),
-        other => return other.to_string(),
-    };
-    fixed.to_string()
-}
-
-fn unit_word(unit: TimeUnit) -> &'static str {
-    match unit {
-        TimeUnit::Second => "s",
-        TimeUnit::Millisecond => "ms",
-        TimeUnit::Microsecond => "us",
-        TimeUnit::Nanosecond => "ns",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn types_have_words() {
-        let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-        assert_eq!(type_word(&zoned), "timestamp[us, UTC]");
-        assert_eq!(type_word(&DataType::Decimal128(10, 2)), "decimal(10, 2)");
-        assert_eq!(type_word(&DataType::Duration(TimeUnit::Second)), "duration[s]");
-    }
 
     #[test]
     fn moments_are_ordered_by_time_then_arrival() {
