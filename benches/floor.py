@@ -1,6 +1,6 @@
 """CPU per row through `op.push`, beside DuckDB and Polars on the same Arrow data.
 
-    python benches/floor.py [--rows 10000000]
+    python benches/floor.py [--rows 10000000] [--json]
 
 Keys are a Zipf distribution (s = 1.1) over a million ids, mixed, so neither dense nor sorted;
 values are cents from 0 to 500. Outputs are compared with DuckDB before anything is timed. Figures
@@ -10,9 +10,12 @@ are thread CPU time, the least of three runs; nothing here fails for being slow.
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
@@ -25,6 +28,7 @@ import muntin as mt
 
 KEYS = 1_000_000
 BATCH = 65_536
+RUNS = 3
 STREAM = mt.stream(time="ts", out_of_order="0s")
 COUNT_AND_SUM = {"n": mt.count(), "s": mt.sum("val")}
 TUMBLING = STREAM.tumbling("1m", by="key").agg(**COUNT_AND_SUM)
@@ -52,22 +56,38 @@ def data(rows: int, span_s: int) -> pa.Table:
     return pa.table({"ts": ts, "key": key, "val": rng.integers(0, 50_001, rows) / 100})
 
 
-def pushed(pipeline: mt.Stream, table: pa.Table) -> tuple[float, int, float, mt.Operator]:
-    """CPU seconds, rows and the sum of `n` that come out of pushing the table."""
+@dataclass(frozen=True)
+class Run:
+    """What pushing a table cost and gave; `finish` is the end, where the last windows fire."""
+
+    seconds: float
+    finish: float
+    gave: tuple[int, int, int]
+    bytes_per_key: float
+
+
+def pushed(pipeline: mt.Stream, table: pa.Table) -> Run:
+    """Pushes the table batch by batch."""
     op = mt.operator(pipeline)
-    seconds, rows, total = 0.0, 0, 0.0
+    seconds, gave = 0.0, (0, 0, 0)
     for batch in table.to_batches(max_chunksize=BATCH):
         start = time.thread_time()
         out = op.push(batch).rows
         seconds += time.thread_time() - start
-        rows, total = rows + len(out), total + count_of(out)
+        gave = added(gave, out)
+    state = op.stats["operators"][1]
+    start = time.thread_time()
     out = op.finish().rows
-    return seconds, rows + len(out), total + count_of(out), op
+    finish = time.thread_time() - start
+    return Run(seconds, finish, added(gave, out), state["bytes"] / max(state["keys"], 1))
 
 
-def count_of(rows: mt.Table) -> float:
-    """The sum of the column `n`."""
-    return pl.DataFrame(rows)["n"].sum() if len(rows) else 0
+def added(gave: tuple[int, int, int], rows: mt.Table) -> tuple[int, int, int]:
+    """Number of rows, sum of `n`, and sum of `s` in cents, with those of `rows`."""
+    if not len(rows):
+        return gave
+    n, s = pl.DataFrame(rows).select(pl.col("n").sum(), (pl.col("s") * 100).round().sum()).row(0)
+    return gave[0] + len(rows), gave[1] + int(n), gave[2] + int(s)
 
 
 def cpu(work: Callable[[], object]) -> float:
@@ -77,25 +97,42 @@ def cpu(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def measure(name: str, floor: float, pipeline: mt.Stream, table: pa.Table, sql: str) -> None:
-    """Compares, then times, then prints a line."""
+def measure(name: str, floor: float, pipeline: mt.Stream, table: pa.Table, sql: str) -> dict:
+    """Compares, then times."""
     sample = table.slice(0, min(len(table), 500_000))
     connection = duckdb.connect(config={"threads": 1})
     connection.register("data", sample)
-    want = connection.sql(f"select count(*), sum(n)::bigint from ({sql})").fetchall()[0]
-    _, rows, total, _ = pushed(pipeline, sample)
-    if (rows, total) != want:
-        raise SystemExit(f"{name}: {rows} rows, n = {total}; DuckDB has {want}")
+    totals = "count(*), sum(n)::bigint, sum(round(s * 100))::bigint"
+    want = connection.sql(f"select {totals} from ({sql})").fetchall()[0]
+    gave = pushed(pipeline, sample).gave
+    if gave != want:
+        raise SystemExit(f"{name}: rows, n and cents are {gave}; DuckDB has {want}")
     connection.register("data", table)
-    runs = [pushed(pipeline, table) for _ in range(3)]
-    best = min(run[0] for run in runs)
-    theirs = cpu(lambda: connection.sql(f"select count(*), sum(s) from ({sql})").fetchall())
-    stats = runs[0][3].stats["operators"][1]
+    runs = [pushed(pipeline, table) for _ in range(RUNS)]
+    query = f"select count(*), sum(s) from ({sql})"
+    theirs = min(cpu(lambda: connection.sql(query).fetchall()) for _ in range(RUNS))
+    frames = min(polars(name, table) for _ in range(RUNS))
+    best = min(run.seconds for run in runs)
+    return {
+        "name": name,
+        "rows": len(table),
+        "million_rows_per_second": len(table) / best / 1e6,
+        "floor": floor,
+        "ns_per_row": best / len(table) * 1e9,
+        "ns_per_row_median": statistics.median(r.seconds for r in runs) / len(table) * 1e9,
+        "finish_seconds": min(run.finish for run in runs),
+        "bytes_per_key": runs[0].bytes_per_key,
+        "duckdb_ratio": theirs / best,
+        "polars_ratio": frames / best,
+    }
+
+
+def show(told: dict) -> None:
+    """One workload as a line."""
     print(
-        f"{name:9} {len(table) / best / 1e6:6.2f} M rows/s  {best / len(table) * 1e9:6.1f} ns/row"
-        f"  floor {floor:4.1f} M/s  DuckDB {theirs / best:5.2f} x"
-        f"  Polars {polars(name, table) / best:5.2f} x"
-        f"  {stats['keys']:,} keys left"
+        "{name:9} {million_rows_per_second:6.2f} M rows/s (floor {floor})  {ns_per_row:6.1f} ns/row"
+        " (median {ns_per_row_median:.1f})  DuckDB {duckdb_ratio:.2f} x"
+        "  Polars {polars_ratio:.2f} x  {bytes_per_key:.0f} bytes/key".format(**told)
     )
 
 
@@ -111,9 +148,17 @@ def polars(name: str, table: pa.Table) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
-    rows = parser.parse_args().rows
-    measure("tumbling", 10, TUMBLING, data(rows, 600), TUMBLING_SQL)
-    measure("sliding", 6, SLIDING, data(rows, 7200), SLIDING_SQL)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    told = [
+        measure("tumbling", 10, TUMBLING, data(asked.rows, 600), TUMBLING_SQL),
+        measure("sliding", 6, SLIDING, data(asked.rows, 7200), SLIDING_SQL),
+    ]
+    if asked.json:
+        print(json.dumps(told))
+    else:
+        for each in told:
+            show(each)
 
 
 if __name__ == "__main__":
