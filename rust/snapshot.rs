@@ -181,8 +181,7 @@ fn load(
     if schemas.len() != pipeline.plan.inputs.len() {
         return Err(Error::Snapshot("the manifest has columns of other inputs".into()));
     }
-    if let Some(running) = pipeline.running.as_ref().filter(|running| running.schemas != schemas) {
-        let _ = running;
+    if pipeline.running.as_ref().is_some_and(|running| running.schemas != schemas) {
         return Err(Error::Snapshot("the snapshot is of streams with other columns".into()));
     }
     let mut running = pipeline.build(schemas)?;

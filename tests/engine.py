@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from muntin import _core
-from oracle import FOREVER, NEVER, Feed, Out
+from oracle import Feed, Out
 
 WORDS = {
     "i64": pa.int64(),
@@ -20,7 +20,6 @@ WORDS = {
     "timestamp[us]": pa.timestamp("us"),
     "timestamp[us, UTC]": pa.timestamp("us", "UTC"),
 }
-LAST = 2**63 - 1
 
 
 class Engine:
@@ -178,4 +177,4 @@ def bounds(record: dict) -> dict:
     return {n: record[n] for n in names} | {"windows": record["windows"] or None}
 
 
-__all__ = ["FOREVER", "LAST", "NEVER", "Engine", "comparable", "plain"]
+__all__ = ["Engine", "comparable", "plain"]
