@@ -70,6 +70,10 @@ class Arrow:
             raise SourceError(unknown("column", self._partition, names, "partition"))
         return distinct_partitions([self._data[self._partition]], self._partition)
 
+    def identity(self) -> Sequence[str]:
+        """The rows have no name; a reader that gives them once cannot be gone on with."""
+        return ("Arrow",)
+
     def open(self, schema: Words | None, positions: Mapping[int, int]) -> BatchReader:
         """Start reading; the rows have their own types, so `schema` is not used."""
         batches = _reader(self._data)

@@ -82,12 +82,13 @@ class Reader(Protocol):
 class Source(Protocol):
     """Where rows come from.
 
-    A source of your own needs these four members. One that hands over three rows and ends:
+    A source of your own needs these five members. One that hands over three rows and ends:
 
     >>> import pyarrow as pa
     >>> class Three:
     ...     bounded, total = True, 3
     ...     def partitions(self): return (0,)
+    ...     def identity(self): return ("three",)
     ...     def open(self, schema, positions): return ThreeReader(positions.get(0, 0))
     >>> class ThreeReader:
     ...     def __init__(self, start): self.at = start
@@ -111,6 +112,13 @@ class Source(Protocol):
 
     def partitions(self) -> Sequence[int]:
         """The partitions; known before the first row."""
+
+    def identity(self) -> Sequence[str]:
+        """What the positions count in: a checkpoint goes on only with the same.
+
+        A source that reads one thing after another (files, say) names each of them in order: it
+        may have more of them later, behind those it had.
+        """
 
     def open(self, schema: Words | None, positions: Mapping[int, int]) -> Reader:
         """Start reading.

@@ -64,6 +64,10 @@ class JsonLines:
         """One partition, 0."""
         return (0,)
 
+    def identity(self) -> Sequence[str]:
+        """The files."""
+        return files_of(self._paths)
+
     def open(self, schema: Words | None, positions: Mapping[int, int]) -> JsonLinesReader:
         """Start reading after the first `positions[0]` lines."""
         declared = self._schema

@@ -68,6 +68,10 @@ class Parquet:
         ]
         return distinct_partitions(columns, name)
 
+    def identity(self) -> Sequence[str]:
+        """The files."""
+        return files_of(self._paths)
+
     def open(self, schema: Words | None, positions: Mapping[int, int]) -> BatchReader:
         """Start reading; the files have their own types, so `schema` is not used."""
         wanted = self._columns
