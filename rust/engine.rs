@@ -396,10 +396,11 @@ impl Engine {
         self.step_of(&blocks, alerts, records, &entry.sources)
     }
 
-    /// The engine's state as bytes.
-    pub fn snapshot(&mut self) -> Result<Vec<u8>> {
+    /// The engine's state as bytes: all of it, or, with `since` the epoch of an earlier snapshot and
+    /// `before` the names of its chunks, what changed after that.
+    pub fn snapshot(&mut self, since: u64, before: &[String]) -> Result<Vec<u8>> {
         self.alive()?;
-        snapshot::take(&self.pipeline)
+        snapshot::take(&self.pipeline, since, before)
     }
 
     /// The state, to look at.

@@ -4,6 +4,7 @@
 //! last changed: a chunk of the same name has the same content. Everything is verified before any
 //! state is built; nothing is executed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_schema::{Field, Schema, SchemaRef};
@@ -28,17 +29,18 @@ fn chunks(owner: &str, pieces: Vec<Piece>, all: &mut Vec<Chunk>) -> Result<()> {
     Ok(())
 }
 
-/// The engine's state.
-pub fn take(pipeline: &Pipeline) -> Result<Vec<u8>> {
+/// The engine's state: all of it, or what changed after epoch `since`, with the names of the chunks
+/// among `before`, those of the snapshot of that epoch, which still hold.
+pub fn take(pipeline: &Pipeline, since: u64, before: &[String]) -> Result<Vec<u8>> {
     let mut all = vec![];
     let (mut operators, mut rules, mut schemas) = (vec![], vec![], vec![]);
     if let Some(running) = &pipeline.running {
         for (i, operator) in running.operators.iter().enumerate() {
-            chunks(&format!("o{i}-{}", pipeline.prints[i]), operator.save(0)?, &mut all)?;
+            chunks(&format!("o{i}-{}", pipeline.prints[i]), operator.save(since)?, &mut all)?;
             operators.push(json!({"counters": operator.counters(), "clock": operator.clock()}));
         }
         for (o, of_output) in running.rules.iter().enumerate() {
-            for (r, (name, fired, pieces)) in of_output.save(0)?.into_iter().enumerate() {
+            for (r, (name, fired, pieces)) in of_output.save(since)?.into_iter().enumerate() {
                 chunks(&format!("r{o}.{r}"), pieces, &mut all)?;
                 rules.push(json!({"output": o, "rule": r, "name": name, "fired": fired}));
             }
@@ -64,8 +66,60 @@ pub fn take(pipeline: &Pipeline) -> Result<Vec<u8>> {
         "undecoded": pipeline.undecoded,
         "operators": operators,
         "rules": rules,
+        "kept": before.iter().filter(|name| holds(pipeline, since, name)).collect::<Vec<_>>(),
     });
     Ok(pack(&all, &manifest))
+}
+
+/// True if what a chunk holds has not changed since.
+fn holds(pipeline: &Pipeline, since: u64, name: &str) -> bool {
+    let (Some(running), Some(name)) = (&pipeline.running, Name::parse(name)) else { return false };
+    let changed = match name.owner.split_once('.') {
+        Some((output, rule)) => {
+            let (output, rule) = (output.strip_prefix('r'), rule.parse());
+            let rules = output.and_then(|o| running.rules.get(o.parse::<usize>().ok()?));
+            rules.zip(rule.ok()).map(|(rules, rule)| rules.changed(rule, name.range))
+        }
+        None => {
+            let owners = pipeline.prints.iter().enumerate();
+            let mut owners = owners.map(|(i, print)| format!("o{i}-{print}"));
+            let at = owners.position(|owner| owner == name.owner);
+            at.map(|at| running.operators[at].changed(name.range, name.part))
+        }
+    };
+    changed.is_some_and(|epoch| epoch == name.epoch && epoch <= since)
+}
+
+/// One snapshot out of several: the last of them, with the chunks that it names in those before.
+pub fn assemble(parts: &[&[u8]]) -> Result<Vec<u8>> {
+    let mut unpacked = parts.iter().map(|part| unpack(part)).collect::<Result<Vec<_>>>()?;
+    let Some((mut manifest, own)) = unpacked.pop() else {
+        return Err(Error::Snapshot("there is no snapshot".into()));
+    };
+    let earlier: HashMap<&str, &[u8]> = unpacked
+        .iter()
+        .flat_map(|(_, chunks)| chunks.iter().map(|(name, bytes)| (name.as_str(), *bytes)))
+        .collect();
+    let chunk = |name: &str, bytes: &[u8]| Chunk { name: name.into(), bytes: bytes.to_vec() };
+    let mut all: Vec<Chunk> = own.iter().map(|(name, bytes)| chunk(name, bytes)).collect();
+    for name in read::<Vec<String>>(&manifest, "kept")? {
+        let missing = || Error::Snapshot(format!("chunk \"{name}\" is in none of the snapshots"));
+        all.push(chunk(&name, earlier.get(name.as_str()).ok_or_else(missing)?));
+    }
+    manifest["kept"] = json!([]);
+    Ok(pack(&all, &manifest))
+}
+
+/// What is in a snapshot, verified: its manifest, and for each chunk its name, place and length in
+/// bytes, as JSON.
+pub fn contents(bytes: &[u8]) -> Result<String> {
+    let (manifest, chunks) = unpack(bytes)?;
+    let start = bytes.as_ptr() as usize;
+    let place = |(name, chunk): &(String, &[u8])| {
+        json!([name, chunk.as_ptr() as usize - start, chunk.len()])
+    };
+    let chunks: Vec<Value> = chunks.iter().map(place).collect();
+    Ok(json!({"manifest": manifest, "chunks": chunks}).to_string())
 }
 
 fn read<T: serde::de::DeserializeOwned>(manifest: &Value, field: &str) -> Result<T> {
@@ -81,6 +135,9 @@ pub fn restore(pipeline: &mut Pipeline, bytes: &[u8], on_change: &str) -> Result
         )));
     }
     let (manifest, chunks) = unpack(bytes)?;
+    if !read::<Vec<String>>(&manifest, "kept")?.is_empty() {
+        return Err(Error::Snapshot("this is one part of a snapshot".into()));
+    }
     if read::<usize>(&manifest, "ranges")? != RANGES {
         return Err(Error::Snapshot(format!("the snapshot has not {RANGES} ranges")));
     }
@@ -214,15 +271,26 @@ fn load(
     Ok(running)
 }
 
+/// The parts of a chunk's name.
+struct Name<'a> {
+    owner: &'a str,
+    range: usize,
+    part: &'a str,
+    epoch: u64,
+}
+
+impl Name<'_> {
+    fn parse(name: &str) -> Option<Name<'_>> {
+        let parts: Vec<&str> = name.split('/').collect();
+        let [owner, range, part, epoch] = parts.as_slice() else { return None };
+        let range = range.parse().ok().filter(|&range: &usize| range < RANGES)?;
+        Some(Name { owner, range, part, epoch: epoch.parse().ok()? })
+    }
+}
+
 fn piece(name: &str, bytes: &[u8]) -> Result<(String, Piece)> {
     let bad = || Error::Snapshot(format!("chunk \"{name}\" has a name that means nothing"));
-    let parts: Vec<&str> = name.split('/').collect();
-    let [owner, range, part, epoch] = parts.as_slice() else { return Err(bad()) };
-    let range: usize = range.parse().map_err(|_| bad())?;
-    let epoch: u64 = epoch.parse().map_err(|_| bad())?;
-    if range >= RANGES {
-        return Err(bad());
-    }
+    let Name { owner, range, part, epoch } = Name::parse(name).ok_or_else(bad)?;
     let saved = Saved { batch: decode_batch(bytes)? };
     Ok((owner.to_string(), Piece { range, part: part.to_string(), epoch, saved }))
 }

@@ -22,6 +22,14 @@ WORDS = {
 }
 
 
+def inside(snapshot: bytes) -> dict:
+    return json.loads(_core.contents(snapshot))
+
+
+def chunk_names(snapshot: bytes) -> set[str]:
+    return {name for name, _, _ in inside(snapshot)["chunks"]}
+
+
 class Engine:
     """`_core.Engine`, fed with the oracle's feeds."""
 
@@ -41,11 +49,19 @@ class Engine:
         ]
         text = json.dumps(plan)
         self.core = _core.Engine(text, self.partitions, threads, [], snapshot, "refuse")
+        self.parts: list[bytes] = []
 
     def restored(self) -> Engine:
-        """A new engine out of this one's snapshot."""
+        """A new engine out of this one's snapshot, which is built from what changed since the last."""
         partitions = dict(enumerate(self.partitions))
-        return Engine(self.plan, partitions, threads=self.threads, snapshot=self.core.snapshot())
+        names = [name for part in self.parts for name, _, _ in inside(part)["chunks"]]
+        since = inside(self.parts[-1])["manifest"]["epoch"] if self.parts else 0
+        parts = [*self.parts, self.core.snapshot(since, names)]
+        whole = _core.assemble(parts)
+        assert chunk_names(whole) == chunk_names(self.core.snapshot())
+        engine = Engine(self.plan, partitions, threads=self.threads, snapshot=whole)
+        engine.parts = parts
+        return engine
 
     def step(self, feeds: list[Feed], order: str = "given") -> Out:
         """Rows of several inputs."""

@@ -264,6 +264,11 @@ impl<S: Slot> Slots<S> {
         self.slots.iter().flatten().map(Slot::bytes).sum()
     }
 
+    /// The epoch in which a range last changed.
+    pub fn changed(&self, range: usize) -> u64 {
+        self.changed[range]
+    }
+
     /// What changed after epoch `since`, with the epoch of each slot's last change.
     pub fn save(&self, since: u64, save: impl Fn(&S) -> Result<Vec<Part>>) -> Result<Vec<Piece>> {
         let mut pieces = Vec::new();

@@ -66,6 +66,11 @@ pub trait Operator: Send + Sync + Debug {
     /// The clock of its input after the last step, [`crate::time::NEVER`] before the first.
     fn clock(&self) -> Micros;
 
+    /// The epoch in which a part of a range last changed.
+    fn changed(&self, _range: usize, _part: &str) -> u64 {
+        0
+    }
+
     /// The state of slots that changed after epoch `since`.
     fn save(&self, since: u64) -> Result<Vec<Piece>>;
 

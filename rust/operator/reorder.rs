@@ -20,6 +20,8 @@ use crate::state::saved::Saving;
 use crate::time::Micros;
 use crate::watermark::bound;
 
+const WAITING: &str = "waiting";
+
 /// More waiting blocks than this are put together.
 const WAITING_MAX: usize = 64;
 
@@ -171,21 +173,26 @@ impl Operator for Reorder {
         self.inner.clock()
     }
 
+    fn changed(&self, range: usize, part: &str) -> u64 {
+        if part == WAITING { self.changed } else { self.inner.changed(range, part) }
+    }
+
     fn save(&self, since: u64) -> Result<Vec<Piece>> {
         let mut pieces = self.inner.save(since)?;
         if !self.waiting.is_empty() && (self.changed > since || since == 0) {
             let saved = save_rows(&together(&self.waiting)?)?;
-            pieces.push(Piece { range: 0, part: "waiting".into(), epoch: self.changed, saved });
+            pieces.push(Piece { range: 0, part: WAITING.into(), epoch: self.changed, saved });
         }
         Ok(pieces)
     }
 
     fn load(&mut self, pieces: &[Piece], counters: Counters, clock: Micros) -> Result<()> {
         let (waiting, inner): (Vec<Piece>, Vec<Piece>) =
-            pieces.iter().cloned().partition(|piece| piece.part == "waiting");
+            pieces.iter().cloned().partition(|piece| piece.part == WAITING);
         let width = self.inner.schema().fields().len() - self.inner.features();
         let schema = self.inner.schema().project(&(0..width).collect::<Vec<_>>())?;
         for piece in waiting {
+            self.changed = piece.epoch;
             self.waiting.push(load_rows(&piece.saved, &Arc::new(schema.clone()))?);
         }
         self.counters = counters;

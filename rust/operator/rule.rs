@@ -229,6 +229,11 @@ impl Rules {
         self.rules.iter().map(|rule| (rule.plan.name.as_str(), rule.fired))
     }
 
+    /// The epoch in which a range of a rule's cooldowns last changed.
+    pub fn changed(&self, rule: usize, range: usize) -> u64 {
+        self.rules.get(rule).map_or(0, |rule| rule.slots.changed(range))
+    }
+
     /// The state of cooldowns that changed after epoch `since`, by rule.
     pub fn save(&self, since: u64) -> Result<Vec<(String, u64, Vec<Piece>)>> {
         let save = |rule: &Rule| {

@@ -326,6 +326,10 @@ impl Operator for SlidingWindows {
         self.clock
     }
 
+    fn changed(&self, range: usize, _part: &str) -> u64 {
+        self.slots.changed(range)
+    }
+
     fn save(&self, since: u64) -> Result<Vec<Piece>> {
         self.slots.save(since, |slot| self.save_slot(slot))
     }

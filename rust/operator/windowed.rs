@@ -146,6 +146,10 @@ impl<V: Windowed> Operator for Windows<V> {
         self.clock
     }
 
+    fn changed(&self, range: usize, _part: &str) -> u64 {
+        self.slots.changed(range)
+    }
+
     fn save(&self, since: u64) -> Result<Vec<Piece>> {
         self.slots.save(since, |slot| self.verb.save(&self.kit, slot))
     }

@@ -105,9 +105,15 @@ impl Engine {
         self.run(py, |core| core.finish(input, partition))
     }
 
-    /// The whole state.
-    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = self.core.enter(py, |core| core.snapshot())?;
+    /// The whole state, or what changed after the snapshot of an epoch with these chunks.
+    #[pyo3(signature = (since=0, before=vec![]))]
+    fn snapshot<'py>(
+        &self,
+        py: Python<'py>,
+        since: u64,
+        before: Vec<String>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = self.core.enter(py, |core| core.snapshot(since, &before))?;
         Ok(PyBytes::new(py, &bytes))
     }
 

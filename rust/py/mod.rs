@@ -13,6 +13,7 @@ mod feed;
 mod mask;
 
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 /// The compiled core of muntin. Only `muntin.plan` and `muntin.operator` use it.
 #[pymodule(gil_used = false)]
@@ -25,7 +26,7 @@ mod _core {
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]
-    use super::{check, schema_words};
+    use super::{assemble, check, contents, schema_words};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -49,4 +50,19 @@ fn check(py: Python<'_>, plan_json: &str) -> PyResult<String> {
 fn schema_words(py: Python<'_>, schema: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
     let handed = bridge::take_schema(schema)?;
     enter::enter(py, move || bridge::schema_of(&handed).and_then(|s| batches::words(&s)))
+}
+
+/// One snapshot out of parts: the last of them, with the chunks it names in those before.
+#[pyfunction]
+fn assemble<'py>(py: Python<'py>, parts: Vec<Vec<u8>>) -> PyResult<Bound<'py, PyBytes>> {
+    let whole = enter::enter(py, || {
+        crate::snapshot::assemble(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    })?;
+    Ok(PyBytes::new(py, &whole))
+}
+
+/// What is in a snapshot, as JSON: its manifest, and each chunk's name, place and length.
+#[pyfunction]
+fn contents(py: Python<'_>, snapshot: &[u8]) -> PyResult<String> {
+    enter::enter(py, || crate::snapshot::contents(snapshot))
 }
