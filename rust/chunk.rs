@@ -136,6 +136,14 @@ pub fn unpack(bytes: &[u8]) -> Result<(Value, Vec<Named<'_>>)> {
     Ok((listing.manifest, chunks))
 }
 
+/// What tells a container from every other: the checksum over all of its checksums.
+pub fn seal(bytes: &[u8]) -> Result<String> {
+    frame(bytes)?;
+    let end = bytes.len() - END.len();
+    let digest: [u8; 16] = bytes[end - 16..end].try_into().expect("16 bytes");
+    Ok(format!("{:032x}", u128::from_le_bytes(digest)))
+}
+
 /// Checks everything but the chunks: what stands before the manifest, and the manifest.
 fn frame(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
     let bad = |why: &str| Err(Error::Snapshot(why.to_owned()));

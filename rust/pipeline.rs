@@ -170,13 +170,26 @@ impl Pipeline {
             .filter(|(_, watermarks)| !watermarks.heard())
             .map(|(input, _)| input.name.as_str())
             .collect();
-        let watermark = Some(self.watermark()).filter(|&w| w != NEVER && w != FOREVER);
+        let told = |w: Micros| Some(w).filter(|&w| w != NEVER && w != FOREVER);
+        let input = |(input, watermarks): (&crate::plan::Input, &Watermarks)| {
+            let newest = watermarks.partitions().iter().map(|p| p.watermark);
+            let newest = newest.filter_map(told).max().map(|w| w + input.out_of_order);
+            json!({
+                "name": input.name,
+                "watermark": told(watermarks.clock()),
+                "newest": newest,
+                "idle": watermarks.is_idle(),
+            })
+        };
+        let inputs: Vec<serde_json::Value> =
+            self.plan.inputs.iter().zip(&self.watermarks).map(input).collect();
         json!({
+            "inputs": inputs,
             "operators": operators,
             "waiting_for": waiting,
             "seq": self.seq,
             "epoch": self.epoch,
-            "watermark": watermark,
+            "watermark": told(self.watermark()),
             "alerts": alerts,
         })
         .to_string()

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow_schema::{Field, Schema, SchemaRef};
 use serde_json::{Value, json};
 
-use crate::chunk::{Chunk, decode_batch, encode_batch, pack, unpack};
+use crate::chunk::{Chunk, decode_batch, encode_batch, pack, seal, unpack};
 use crate::error::{Error, Result};
 use crate::fate::Counters;
 use crate::operator::Piece;
@@ -110,8 +110,8 @@ pub fn assemble(parts: &[&[u8]]) -> Result<Vec<u8>> {
     Ok(pack(&all, &manifest))
 }
 
-/// What is in a snapshot, verified: its manifest, and for each chunk its name, place and length in
-/// bytes, as JSON.
+/// What is in a snapshot, verified, as JSON: its seal, its manifest, and for each chunk its name,
+/// place and length in bytes.
 pub fn contents(bytes: &[u8]) -> Result<String> {
     let (manifest, chunks) = unpack(bytes)?;
     let start = bytes.as_ptr() as usize;
@@ -119,7 +119,7 @@ pub fn contents(bytes: &[u8]) -> Result<String> {
         json!([name, chunk.as_ptr() as usize - start, chunk.len()])
     };
     let chunks: Vec<Value> = chunks.iter().map(place).collect();
-    Ok(json!({"manifest": manifest, "chunks": chunks}).to_string())
+    Ok(json!({"seal": seal(bytes)?, "manifest": manifest, "chunks": chunks}).to_string())
 }
 
 fn read<T: serde::de::DeserializeOwned>(manifest: &Value, field: &str) -> Result<T> {

@@ -52,7 +52,7 @@ class Engine:
         self.parts: list[bytes] = []
 
     def restored(self) -> Engine:
-        """A new engine out of this one's snapshot, which is built from what changed since the last."""
+        """A new engine out of this one's snapshot, built from what changed since the last."""
         partitions = dict(enumerate(self.partitions))
         names = [name for part in self.parts for name, _, _ in inside(part)["chunks"]]
         since = inside(self.parts[-1])["manifest"]["epoch"] if self.parts else 0

@@ -28,7 +28,7 @@ PYTHON_ORDER = """
     tree expressions functions sql aggregates rules plan windows explain inputs stream
     result ingest answer merge operator
     sources sinks moment
-    collect progress report intake routes run
+    checkpoint collect stop progress report intake quiet routes loop running run
     demo cli
 """.split()
 

@@ -19,6 +19,7 @@ its rows, and `collect`, `operator` or `run` bring it to life.
 
 from muntin import sinks, sources
 from muntin.aggregates import Agg, count, count_distinct, first, last, max, mean, min, sum
+from muntin.checkpoint import Checkpoint
 from muntin.collect import collect
 from muntin.durations import Duration
 from muntin.errors import (
@@ -44,6 +45,7 @@ from muntin.report import Report
 from muntin.result import Answer, Result, Table
 from muntin.rules import Rule, rule
 from muntin.run import run
+from muntin.running import Running
 from muntin.sinks import Sink
 from muntin.sources import Source
 from muntin.sql import sql
@@ -54,6 +56,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Agg",
     "Answer",
+    "Checkpoint",
     "ColumnError",
     "DataError",
     "Duration",
@@ -71,6 +74,7 @@ __all__ = [
     "Report",
     "Result",
     "Rule",
+    "Running",
     "SchemaError",
     "Sink",
     "SinkError",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from muntin.durations import short
@@ -62,3 +62,9 @@ def _stable(path: list[Node], facts: list[dict[str, Any]] | None) -> str:
         return "yes: the result does not depend on how partitions interleave"
     first = next(one for one, fact in zip(path, facts, strict=True) if not fact["replay_stable"])
     return f"no: {first.said.removeprefix('.')} depends on how partitions interleave"
+
+
+def said_of(nodes: Sequence[Node]) -> list[str]:
+    """Each node of the plan of some outputs as a few words, in the plan's order."""
+    unique = {one.key: one for node in nodes for one in node.path()}
+    return [_said(one) for one in unique.values()]

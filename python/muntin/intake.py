@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import compress
+from operator import not_
 from typing import Any
 
 import pyarrow as pa
 
+from muntin.errors import SourceError, with_hint
 from muntin.merge import FIRST, LAST, is_sorted, micros, rising, rows_before, runs
 from muntin.operator import Feed, Order
 from muntin.result import table_of
@@ -32,7 +35,8 @@ class Taken:
         order: how the step merges them.
         undecodable: for each input, what could not be made into rows.
         quiet: (input, partition) pairs that were asked and had nothing.
-        ended: inputs that have no more rows, where others go on.
+        ended: inputs that have no more rows.
+        resume: for each input and partition in it, the position after its last row.
     """
 
     feeds: list[Feed] = field(default_factory=list)
@@ -40,6 +44,7 @@ class Taken:
     undecodable: list[tuple[str, Undecodable]] = field(default_factory=list)
     quiet: list[tuple[str, int]] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
+    resume: list[tuple[str, int, int]] = field(default_factory=list)
 
     def rows(self) -> Counter[str]:
         """How many rows there are of each input."""
@@ -64,7 +69,8 @@ def as_they_come(readers: Mapping[str, Reader]) -> Iterator[Taken]:
                 case Delivery() as delivery:
                     bad = [(name, record) for record in delivery.undecodable]
                     feed = _feed(name, delivery)
-                    yield Taken([feed] if feed else [], undecodable=bad)
+                    resume = [(name, part, at) for part, at in delivery.resume.items()]
+                    yield Taken([feed] if feed else [], undecodable=bad, resume=resume)
 
 
 def merged(readers: Mapping[str, Reader], times: Times) -> Iterator[Taken]:
@@ -74,12 +80,11 @@ def merged(readers: Mapping[str, Reader], times: Times) -> Iterator[Taken]:
         for queue in queues:
             queue.fill()
         cut = min(queue.last for queue in queues)
-        taken = [(queue.name, queue.take(cut)) for queue in queues]
-        parts = [(name, part) for name, part in taken if part is not None]
-        bad = [(queue.name, record) for queue in queues for record in queue.undecodable()]
-        if parts or bad:
-            yield _step(parts, bad)
+        parts = [(queue.name, part) for queue in queues for part in queue.take(cut)]
+        if parts:
+            yield _step(parts)
         if all(queue.ended for queue in queues):
+            yield Taken(ended=[queue.name for queue in queues])
             return
         for queue in queues:
             # everything held has the time of the cut: more is needed to see its end
@@ -87,21 +92,45 @@ def merged(readers: Mapping[str, Reader], times: Times) -> Iterator[Taken]:
                 queue.fill(more=True)
 
 
+_ROWS = ("table", "keys", "times", "partition", "position", "arrival")
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
+    """Rows of one delivery, and what stood between them that was no row."""
+
     table: Any
     keys: Any
     times: Any
     partition: Any
     position: Any
     arrival: Any
+    bad: tuple[Undecodable, ...]
+    resume: Mapping[int, int]
 
-    def slice(self, start: int, stop: int) -> _Part:
-        columns = (self.table, self.keys, self.times, self.partition, self.position, self.arrival)
-        return _Part(*(None if c is None else c.slice(start, stop - start) for c in columns))
+    def cut(self, at: int) -> tuple[_Part, _Part]:
+        """The first rows and the rest; what is no row goes with the rows behind which it stood."""
+        if self.position is None:
+            hint = "it must give positions to be merged with others"
+            raise SourceError(with_hint("a source without positions", hint))
+        first, rest = self._slice(0, at), self._slice(at, len(self.table))
+        resume = _after(first.partition, first.position)
+        done = [each.position < resume.get(each.partition, -1) for each in self.bad]
+        bad = [tuple(compress(self.bad, keep)) for keep in (done, map(not_, done))]
+        return (
+            replace(first, bad=bad[0], resume=resume),
+            replace(rest, bad=bad[1]),
+        )
 
-    def feed(self, name: str) -> Feed:
-        return Feed(name, self.table, self.partition, self.position, self.arrival)
+    def _slice(self, start: int, stop: int) -> _Part:
+        def sliced(column: Any) -> Any:
+            return None if column is None else column.slice(start, stop - start)
+
+        return replace(self, **{name: sliced(getattr(self, name)) for name in _ROWS})
+
+    def feed(self, name: str, start: int = 0, stop: int | None = None) -> Feed:
+        part = self if stop is None else self._slice(start, stop)
+        return Feed(name, part.table, part.partition, part.position, part.arrival)
 
 
 class _Queue:
@@ -113,7 +142,6 @@ class _Queue:
         self._reader = reader
         self._times = times
         self._held: list[_Part] = []
-        self._bad: list[Undecodable] = []
         self._floor = FIRST
 
     @property
@@ -123,34 +151,30 @@ class _Queue:
 
     def fill(self, *, more: bool = False) -> None:
         """Read until there are rows, or one batch more than there are."""
-        while not self.ended and (more or not self._held):
+        while not self.ended and (more or not any(len(part.table) for part in self._held)):
             polled = self._reader.poll()
             if polled is None:
                 self.ended = True
             elif isinstance(polled, Delivery):
-                self._bad.extend(polled.undecodable)
                 part = self._part(polled)
+                self._held.append(part)
                 if len(part.table):
-                    self._held.append(part)
                     self._floor = part.keys[-1].as_py()
                     more = False
 
-    def take(self, cut: int) -> _Part | None:
-        """The rows whose key is below the cut, all of them at the end; None if there are none."""
-        taken, kept = [], []
-        for part in self._held:
+    def take(self, cut: int) -> list[_Part]:
+        """The rows whose key is below the cut, all of them at the end, as at most one part."""
+        taken: list[_Part] = []
+        while self._held:
+            part = self._held[0]
             count = len(part.table) if cut == LAST else rows_before(part.keys, cut)
-            if count:
-                taken.append(part.slice(0, count))
             if count < len(part.table):
-                kept.append(part.slice(count, len(part.table)))
-        self._held = kept
-        return _glued(taken) if taken else None
-
-    def undecodable(self) -> list[Undecodable]:
-        """What could not be made into rows since the last call."""
-        bad, self._bad = self._bad, []
-        return bad
+                if count:
+                    first, self._held[0] = part.cut(count)
+                    taken.append(first)
+                break
+            taken.append(self._held.pop(0))
+        return [_glued(taken)] if taken else []
 
     def _part(self, delivery: Delivery) -> _Part:
         table = table_of(delivery.batch)
@@ -165,31 +189,54 @@ class _Queue:
             _per_row(delivery.partition, rows, step=0),
             _per_row(delivery.position, rows, step=1),
             arrival,
+            delivery.undecodable,
+            delivery.resume,
         )
 
 
-def _step(named: Sequence[tuple[str, _Part]], bad: list[tuple[str, Undecodable]]) -> Taken:
-    if len(named) < 2:
-        return Taken([part.feed(name) for name, part in named], "given", bad)
-    if all(part.arrival is None and is_sorted(part.times) for _, part in named):
-        return Taken([part.feed(name) for name, part in named], "time", bad)
+def _step(named: Sequence[tuple[str, _Part]]) -> Taken:
+    bad = [(name, record) for name, part in named for record in part.bad]
+    resume = [(name, *at) for name, part in named for at in part.resume.items()]
+    filled = [(name, part) for name, part in named if len(part.table)]
+    if len(filled) < 2:
+        feeds = [part.feed(name) for name, part in filled]
+        return Taken(feeds, undecodable=bad, resume=resume)
+    if all(part.arrival is None and is_sorted(part.times) for _, part in filled):
+        feeds = [part.feed(name) for name, part in filled]
+        return Taken(feeds, "time", bad, resume=resume)
     feeds = [
-        named[i][1].slice(start, stop).feed(named[i][0])
-        for i, start, stop in runs([part.keys for _, part in named])
+        filled[i][1].feed(filled[i][0], start, stop)
+        for i, start, stop in runs([part.keys for _, part in filled])
     ]
-    return Taken(feeds, "given", bad)
+    return Taken(feeds, undecodable=bad, resume=resume)
 
 
 def _glued(parts: list[_Part]) -> _Part:
     if len(parts) == 1:
         return parts[0]
+    filled = [part for part in parts if len(part.table)] or parts[:1]
 
     def column(name: str) -> Any:
-        pieces = [getattr(part, name) for part in parts]
+        pieces = [getattr(part, name) for part in filled]
         return None if pieces[0] is None else pa.concat_arrays(pieces)
 
-    names = ("keys", "times", "partition", "position", "arrival")
-    return _Part(pa.concat_tables([part.table for part in parts]), *map(column, names))
+    bad = tuple(record for part in parts for record in part.bad)
+    resume = {partition: at for part in parts for partition, at in part.resume.items()}
+    table = pa.concat_tables([part.table for part in filled])
+    columns = {name: column(name) for name in _ROWS if name != "table"}
+    return replace(filled[0], table=table, bad=bad, resume=resume, **columns)
+
+
+def _after(partition: Any, position: Any) -> dict[int, int]:
+    """For each partition, the position behind its last row."""
+    rows = pa.table({"partition": partition, "position": position})
+    last = rows.group_by("partition").aggregate([("position", "max")])
+    return {
+        each: at + 1
+        for each, at in zip(
+            last["partition"].to_pylist(), last["position_max"].to_pylist(), strict=True
+        )
+    }
 
 
 def _feed(name: str, delivery: Delivery) -> Feed | None:

@@ -119,4 +119,4 @@ class Watcher(Protocol):
         """The run has ended, or failed; called once."""
 
     def close(self) -> None:
-        """Let go of threads and sockets; called once, after `end`, whatever happened."""
+        """Let go of threads and sockets; called once, whatever happened, by who made it."""

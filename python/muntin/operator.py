@@ -211,6 +211,14 @@ class Operator:
         with self._lock:
             return self._engine.snapshot()
 
+    def changes(self, since: int, chunks: Sequence[str]) -> bytes:
+        """A part of a snapshot: what changed after the snapshot of an epoch with these chunks.
+
+        `assembled` makes whole ones out of parts. With `since=0` the part is whole.
+        """
+        with self._lock:
+            return self._engine.snapshot(since, list(chunks))
+
     @property
     def watermark(self) -> int | None:
         """The least watermark of all inputs, in microseconds since 1970 in UTC.
@@ -221,12 +229,22 @@ class Operator:
             at = self._engine.watermark()
         return None if at == _NEVER else at
 
+    def newest_watermark(self, name: str) -> int | None:
+        """The greatest watermark of an input's partitions, in microseconds since 1970 in UTC.
+
+        None before its first row.
+        """
+        newest: int | None = self.stats["inputs"][self._index(name)]["newest"]
+        return None if newest is None else newest - int(self.input_plan(name)["out_of_order"])
+
     @property
     def stats(self) -> dict[str, Any]:
         """The counters since the start.
 
         `operators` has, for each node of the plan, `rows_in`, `counted`, `late`, `invalid`,
-        `filtered`, `in_gap`, `fired`, `keys` and `bytes`; `alerts` counts by rule.
+        `filtered`, `in_gap`, `fired`, `keys` and `bytes`; `alerts` counts by rule; `inputs` has
+        each input's `watermark`, its `newest` event time (both in microseconds since 1970 in UTC,
+        or None) and whether it is `idle`.
         """
         with self._lock:
             return dict(json.loads(self._engine.stats()))
@@ -374,6 +392,31 @@ def operator(
     else:
         declared = dict.fromkeys(plan.inputs, partitions)
     return Operator(plan, declared, threads, snapshot, on_change)
+
+
+def assembled(parts: Sequence[bytes]) -> bytes:
+    """The snapshot of the last part, with the chunks it shares with those before.
+
+    Raises:
+        SnapshotError: a part is damaged, or does not belong to the others.
+    """
+    from muntin import _core
+
+    return _core.assemble(parts)
+
+
+def snapshot_contents(snapshot: bytes) -> dict[str, Any]:
+    """What is in a snapshot, or in a part of one, verified.
+
+    `seal` tells it from all others; `manifest` is the engine's word; `chunks` has a name, a place
+    and a length in bytes for each chunk, which is an Arrow IPC stream.
+
+    Raises:
+        SnapshotError: it is damaged, or none at all.
+    """
+    from muntin import _core
+
+    return dict(json.loads(_core.contents(snapshot)))
 
 
 def event_times(op: Operator, input: str, table: Any) -> Any:

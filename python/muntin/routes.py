@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,11 @@ from muntin.errors import SinkError, with_hint
 from muntin.expressions import resolve
 from muntin.operator import operator
 from muntin.result import Result, Table
-from muntin.sinks import Sink
+from muntin.sinks import Durable, Sink
 from muntin.sources import Undecodable
 from muntin.stream import stream
+
+_log = logging.getLogger("muntin.sinks")
 
 ALERT_SCHEMA = {
     "id": "str",
@@ -46,6 +49,14 @@ class Destinations:
     late: Sequence[Sink]
     invalid: Sequence[Sink]
 
+    def places(self) -> Iterator[tuple[str, Sink]]:
+        """Each sink with its place in the run, by which a checkpoint knows it again."""
+        named = [(f"rows/{name}", sinks) for name, sinks in self.rows.items()]
+        named += [(word, getattr(self, word)) for word in ("alerts", "late", "invalid")]
+        for start, sinks in named:
+            for i, sink in enumerate(sinks):
+                yield f"{start}/{i}/{type(sink).__name__}", sink
+
 
 class Routes:
     """Stages what a step gave with every sink it is for, and publishes it."""
@@ -60,21 +71,18 @@ class Routes:
         """
         self._to = destinations
         self._plan = plan
-        everywhere = [
-            *(sink for sinks in destinations.rows.values() for sink in sinks),
-            *destinations.late,
-            *destinations.invalid,
-        ]
-        for sink in (*everywhere, *destinations.alerts):
+        self._places: dict[str, Sink] = {}
+        for place, sink in destinations.places():
             if not isinstance(sink, Sink):
                 hint = "it needs when, open, stage, publish and close: see mt.Sink"
                 raise SinkError(with_hint(f"{sink!r} is no sink", hint))
-        for sink in everywhere:
-            if sink.when is not None:
+            if sink.when is not None and not place.startswith("alerts/"):
                 hint = "for other rows, filter the pipeline"
                 raise SinkError(with_hint("when= is for sinks in alerts=", hint))
+            if not any(sink is known for known in self._places.values()):
+                self._places[place] = sink
         self._alert_filters = [_AlertFilter(sink) for sink in destinations.alerts]
-        self._sinks = list({id(s): s for s in (*everywhere, *destinations.alerts)}.values())
+        self._waiting = 0
 
     def open(self) -> None:
         """Open every sink for everything it is given."""
@@ -88,26 +96,72 @@ class Routes:
             for sink in getattr(self._to, word):
                 sink.open(word, ())
 
-    def deliver(self, result: Result, undecodable: Iterable[tuple[str, Undecodable]]) -> None:
-        """Stage and publish what a step gave, and what never became a row."""
+    def restore(self, states: Mapping[str, dict[str, Any]] | None) -> None:
+        """Let durable sinks go back to a checkpoint, or to nothing; called once, after `open`."""
+        for place, sink in self._places.items():
+            if isinstance(sink, Durable):
+                state = None if states is None else states.get(place)
+                if states is not None and state is None:
+                    _log.warning("%s is not in the checkpoint: it starts here", place)
+                sink.restore(state)
+            else:
+                _log.info("%s shows rows again that a restart repeats: at least once", place)
+        for place in states or ():
+            if place not in self._places:
+                _log.warning("%s is in the checkpoint and no sink any more", place)
+
+    def stage(self, result: Result, undecodable: Iterable[tuple[str, Undecodable]]) -> None:
+        """Stage what a step gave, and what never became a row."""
         for name, rows in result.outputs.items():
-            _stage(self._to.rows[name], name, rows)
+            self._stage(self._to.rows[name], name, rows)
         for alerts in self._alert_filters:
-            alerts.stage(result.alerts)
+            if taken := alerts.of(result.alerts):
+                self._stage([alerts.sink], "alerts", taken)
         for rows in result.late.values():
-            _stage(self._to.late, "late", rows)
+            self._stage(self._to.late, "late", rows)
         for rows in result.invalid.values():
-            _stage(self._to.invalid, "invalid", rows)
+            self._stage(self._to.invalid, "invalid", rows)
         if records := list(undecodable):
-            _stage(self._to.invalid, "invalid", undecodable_table(records))
-        for sink in self._sinks:
+            self._stage(self._to.invalid, "invalid", undecodable_table(records))
+
+    @property
+    def waiting(self) -> int:
+        """Rows staged since the last `publish`, counted once for each sink."""
+        return self._waiting
+
+    def prepare(self) -> dict[str, dict[str, Any]]:
+        """Make what is staged in durable sinks safe; their states by place."""
+        return {
+            place: sink.prepare()
+            for place, sink in self._places.items()
+            if isinstance(sink, Durable)
+        }
+
+    def publish(self) -> None:
+        """Show everything that is staged."""
+        self._waiting = 0
+        for sink in self._places.values():
             sink.publish()
+
+    def counted(self, word: str) -> dict[str, int]:
+        """What sinks with an outbox say of it, by place: how many rows are `waiting`, `dropped`."""
+        return {
+            place: int(getattr(sink, word))
+            for place, sink in self._places.items()
+            if isinstance(getattr(sink, word, None), int)
+        }
 
     def close(self) -> None:
         """Close every sink, whatever the others do."""
         with ExitStack() as stack:
-            for sink in self._sinks:
+            for sink in self._places.values():
                 stack.callback(sink.close)
+
+    def _stage(self, sinks: Sequence[Sink], name: str, rows: Table) -> None:
+        if len(rows):
+            for sink in sinks:
+                sink.stage(name, rows)
+                self._waiting += len(rows)
 
 
 class _AlertFilter:
@@ -118,7 +172,7 @@ class _AlertFilter:
     """
 
     def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+        self.sink = sink
         when = ~resolve("shadow", None, "when")
         if sink.when is not None:
             asked = resolve(sink.when, list(ALERT_SCHEMA), "when")
@@ -127,9 +181,8 @@ class _AlertFilter:
         alerts = stream("alerts", time="time", out_of_order="0s", schema=ALERT_SCHEMA)
         self._operator = operator(alerts.filter(when))
 
-    def stage(self, alerts: Table) -> None:
-        if len(alerts):
-            _stage([self._sink], "alerts", self._operator.push(alerts).rows)
+    def of(self, alerts: Table) -> Table | None:
+        return self._operator.push(alerts).rows if len(alerts) else None
 
 
 def upsert_key(plan: dict[str, Any], index: int) -> tuple[str, ...]:
@@ -176,9 +229,3 @@ def undecodable_table(records: Sequence[tuple[str, Undecodable]]) -> Table:
     }
     arrays = {name: pa.array(values, kind) for name, (kind, values) in columns.items()}
     return Table([pa.table(arrays)])
-
-
-def _stage(sinks: Sequence[Sink], name: str, rows: Table) -> None:
-    if len(rows):
-        for sink in sinks:
-            sink.stage(name, rows)

@@ -1,28 +1,71 @@
-"""The loop: sources in, the engine's steps, sinks out. The only part that reads a clock."""
+"""`mt.run`: sources, pipelines and sinks put together, and set going."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal, overload
 
+from muntin.checkpoint import Checkpoint, Keeper
 from muntin.errors import PlanError, SourceError, unknown, with_hint
-from muntin.intake import Taken, as_they_come, merged
-from muntin.operator import Operator, Pipelines, event_times, operator
+from muntin.explain import said_of
+from muntin.loop import Loop, Saving
+from muntin.moment import Scene, Watcher
+from muntin.operator import Operator, Pipelines, operator
 from muntin.plan import ONLY_OUTPUT, Output, compile, output, outputs_of
 from muntin.progress import Progress
 from muntin.report import Report
-from muntin.result import Result
-from muntin.routes import Destinations, Routes
+from muntin.routes import Destinations, Routes, upsert_key
 from muntin.rules import Rule
+from muntin.running import Running
 from muntin.sinks import Sink
-from muntin.sources import Reader, Source
+from muntin.sources import Source
+from muntin.stop import Stop
+from muntin.stream import Stream
 from muntin.windows import not_yet
 
-Clock = Callable[[], float]
-"""Seconds that only go forward."""
+
+@overload
+def run(
+    source: Source | Mapping[str, Source],
+    pipeline: Pipelines,
+    *,
+    name: str | None = None,
+    rules: Iterable[Rule] = (),
+    sinks: Iterable[Sink] = (),
+    alerts: Iterable[Sink] = (),
+    late: Iterable[Sink] = (),
+    invalid: Iterable[Sink] = (),
+    history: Source | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+    dashboard: object | None = None,
+    threads: int = 1,
+    state_dir: object | None = None,
+    background: Literal[False] = False,
+) -> Report: ...
+
+
+@overload
+def run(
+    source: Source | Mapping[str, Source],
+    pipeline: Pipelines,
+    *,
+    name: str | None = None,
+    rules: Iterable[Rule] = (),
+    sinks: Iterable[Sink] = (),
+    alerts: Iterable[Sink] = (),
+    late: Iterable[Sink] = (),
+    invalid: Iterable[Sink] = (),
+    history: Source | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+    dashboard: object | None = None,
+    threads: int = 1,
+    state_dir: object | None = None,
+    background: Literal[True],
+) -> Running: ...
 
 
 def run(
@@ -36,34 +79,43 @@ def run(
     late: Iterable[Sink] = (),
     invalid: Iterable[Sink] = (),
     history: Source | None = None,
-    checkpoint: object | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     dashboard: object | None = None,
     threads: int = 1,
     state_dir: object | None = None,
-) -> Report:
+    background: bool = False,
+) -> Report | Running:
     """Read sources to their end, through a pipeline, into sinks.
 
     Args:
         source: a source, or with several inputs a dict of sources by the inputs' names.
         pipeline: one stream, several by the names of their outputs, or `mt.output` values.
-        name: a name for the run, for the report and the progress bar.
+        name: a name for the run, for the report, the page and the checkpoints.
         rules: rules on the rows of the only output.
         sinks: sinks for the rows of every output, besides an output's own.
         alerts: sinks for alerts; their `when=` says which. Alerts of shadow rules go only to
             those whose `when=` names the column `shadow`.
         late: sinks for the records of late rows.
         invalid: sinks for the records of invalid rows, and of what could not be made into rows.
+        checkpoint: where to keep the state; a run with the same checkpoint goes on where the last
+            one was, however that ended. Rows then become visible with the checkpoint that holds
+            them.
+        dashboard: not there yet.
         threads: how many threads the engine may use; results do not depend on it.
-        history, checkpoint, dashboard, state_dir: not there yet.
+        history, state_dir: not there yet.
+        background: come back at once with a `Running`, and run on a thread.
 
     Raises:
         PlanError: the pipeline cannot run as it is, or has inputs without a source.
-        SourceError: a source cannot be read.
+        SourceError: a source cannot be read, or is another than the checkpoint's.
         SinkError: a sink cannot be written.
+        SnapshotError: the checkpoint is of another pipeline, in use, damaged, or cannot be written.
         DataError, SchemaError, PartitionError: rows cannot be taken.
 
-    Several sources that end are merged by recorded arrival, else by event time. On a terminal a
-    progress bar shows how far the run is.
+    Several sources that end are merged by recorded arrival, else by event time. Ctrl-C or SIGTERM
+    ends the run after the present step: nothing fires that is not complete, the checkpoint is
+    taken, and the report comes back; a second one ends it at once. On a terminal a line shows how
+    far the run is.
 
     >>> import muntin as mt, pyarrow as pa, datetime as dt
     >>> table = pa.table({"at": [dt.datetime(2024, 5, 1, 10)], "store": ["a"]})
@@ -73,126 +125,104 @@ def run(
     >>> report.rows, dict(report.outputs)
     (1, {'rows': 1})
     """
-    not_yet(
-        "run",
-        history=history is not None,
-        checkpoint=checkpoint is not None,
-        dashboard=dashboard is not None,
-        state_dir=state_dir is not None,
-    )
+    not_yet("run", history=history is not None, state_dir=state_dir is not None)
+    not_yet("run", dashboard=dashboard is not None)
     outputs = _outputs(pipeline, tuple(rules), tuple(sinks))
-    sources = _sources(source, compile(outputs_of(outputs)).inputs)
-    partitions = {key: tuple(each.partitions()) for key, each in sources.items()}
-    op = operator(outputs, threads=threads, partitions=partitions)
-    destinations = Destinations(
-        {each.name: each.sinks for each in outputs}, tuple(alerts), tuple(late), tuple(invalid)
+    setting = _Setting(
+        name or "run",
+        outputs,
+        _sources(source, compile(outputs_of(outputs)).inputs),
+        Destinations(
+            {each.name: each.sinks for each in outputs}, tuple(alerts), tuple(late), tuple(invalid)
+        ),
+        None if checkpoint is None else _checkpoint(checkpoint),
+        threads,
     )
-    loop = _Loop(op, sources, Routes(destinations, op.plan), time.monotonic)
-    return loop.run(name)
+    if background:
+        return Running(setting.play)
+    stop = Stop()
+    with stop.on_signals():
+        return setting.play(stop, ())
 
 
-class _Loop:
-    def __init__(
-        self, op: Operator, sources: Mapping[str, Source], routes: Routes, clock: Clock
-    ) -> None:
-        self._op = op
-        self._sources = sources
-        self._routes = routes
-        self._clock = clock
-        self._quiet = _QuietPartitions(op, clock)
-        self._read: Counter[str] = Counter(dict.fromkeys(sources, 0))
-        self._gave: Counter[str] = Counter(dict.fromkeys(op.outputs, 0))
-        self._late = 0
-        self._invalid = 0
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """All that a run is made of."""
 
-    def run(self, name: str | None) -> Report:
+    name: str
+    outputs: Sequence[Output]
+    sources: Mapping[str, Source]
+    destinations: Destinations
+    checkpoint: Checkpoint | None
+    threads: int
+
+    def play(self, stop: Stop, watchers: Sequence[Watcher]) -> Report:
+        """Build the parts, and run the loop over them."""
         with ExitStack() as stack:
-            stack.callback(self._routes.close)
-            self._routes.open()
-            readers = {
-                key: stack.enter_context(closing(self._opened(key))) for key in self._sources
-            }
-            progress = stack.enter_context(Progress(name or "run", self._total))
-            start = self._clock()
-            for taken in self._intake(readers):
-                self._take(taken)
-                progress.show(self._read.total(), self._clock() - start)
-            self._deliver(self._op.finish(), Taken())
-            seconds = self._clock() - start
-        stats = self._op.stats
-        return Report(
-            name,
-            dict(self._read),
-            dict(self._gave),
-            dict(stats["alerts"]),
-            self._late,
-            self._invalid,
-            tuple(stats["operators"]),
-            seconds,
+            progress = Progress()
+            stack.callback(progress.close)
+            saving = self._saving(stack)
+            restored = saving.restored if saving else None
+            warm = self.checkpoint is not None and self.checkpoint.on_change == "warm"
+            op = operator(
+                self.outputs,
+                threads=self.threads,
+                partitions={key: tuple(each.partitions()) for key, each in self.sources.items()},
+                snapshot=restored.snapshot if restored else None,
+                on_change="warm" if warm else "refuse",
+            )
+            return Loop(
+                op,
+                self.sources,
+                Routes(self.destinations, op.plan),
+                self._scene(op),
+                saving=saving,
+                watchers=[progress, *watchers],
+                stop=stop,
+            ).run()
+
+    def _saving(self, stack: ExitStack) -> Saving | None:
+        if self.checkpoint is None:
+            return None
+        self.checkpoint.store.open()
+        stack.callback(self.checkpoint.store.close)
+        keeper = Keeper(self.checkpoint.store)
+        return Saving(keeper, self.checkpoint.seconds, keeper.recover())
+
+    def _scene(self, op: Operator) -> Scene:
+        plan = op.plan
+        totals = [each.total for each in self.sources.values()]
+        known = [total for total in totals if total is not None]
+        pipelines = [each.pipeline for each in self.outputs]
+        return Scene(
+            name=self.name,
+            plan=plan,
+            said=said_of([each.node for each in pipelines if isinstance(each, Stream)]),
+            sources={key: _label(each) for key, each in self.sources.items()},
+            sinks={each.name: [_label(sink) for sink in each.sinks] for each in self.outputs},
+            alerts=[_label(sink) for sink in self.destinations.alerts],
+            keys={
+                each.name: upsert_key(plan, plan["outputs"][i]["node"])
+                for i, each in enumerate(self.outputs)
+            },
+            started=time.time(),
+            total=sum(known) if len(known) == len(totals) else None,
         )
 
-    def _opened(self, name: str) -> Reader:
-        words = self._op.input_plan(name)["schema"]
-        declared = None if words is None else [(column, word) for column, word in words]
-        return self._sources[name].open(declared, {})
 
-    def _intake(self, readers: Mapping[str, Reader]) -> Iterable[Taken]:
-        bounded = all(source.bounded for source in self._sources.values())
-        if bounded and len(readers) > 1:
-            return merged(readers, lambda name, table: event_times(self._op, name, table))
-        return as_they_come(readers)
-
-    def _take(self, taken: Taken) -> None:
-        for feed in taken.feeds:
-            self._quiet.heard(str(feed.input), feed.partition)
-        for name, partition in taken.quiet:
-            if self._quiet.is_idle(name, partition):
-                self._deliver(self._op.idle(input=name, partition=partition), Taken())
-        if taken.feeds or taken.undecodable:
-            self._deliver(self._op.step(taken.feeds, taken.order), taken)
-        self._read.update(taken.rows())
-        for name in taken.ended:
-            if len(self._sources) > 1:
-                self._deliver(self._op.finish(input=name), Taken())
-
-    def _deliver(self, result: Result, taken: Taken) -> None:
-        for name, rows in result.outputs.items():
-            self._gave[name] += len(rows)
-        self._late += len(result.late)
-        self._invalid += len(result.invalid) + len(taken.undecodable)
-        self._routes.deliver(result, taken.undecodable)
-
-    def _total(self) -> int | None:
-        totals = [source.total for source in self._sources.values()]
-        known = [total for total in totals if total is not None]
-        return sum(known) if len(known) == len(totals) else None
+def _label(part: object) -> str:
+    """A source or a sink as a few words: its own, if it has any."""
+    own = type(part).__repr__ is not object.__repr__
+    return repr(part) if own else type(part).__name__
 
 
-class _QuietPartitions:
-    """How long each partition has been without rows while its source was asked for them."""
-
-    def __init__(self, op: Operator, clock: Clock) -> None:
-        self._after = {name: op.input_plan(name)["idle_after"] for name in op.inputs}
-        self._clock = clock
-        self._since: dict[tuple[str, int], float] = {}
-        self._idle: set[tuple[str, int]] = set()
-
-    def heard(self, name: str, partition: Any) -> None:
-        for key in [key for key in (*self._since, *self._idle) if key[0] == name]:
-            if key[1] == partition or not isinstance(partition, int):
-                self._since.pop(key, None)
-                self._idle.discard(key)
-
-    def is_idle(self, name: str, partition: int) -> bool:
-        """True once, when the partition has been quiet for as long as its stream says."""
-        after, key = self._after[name], (name, partition)
-        if after is None or key in self._idle:
-            return False
-        now = self._clock()
-        if now - self._since.setdefault(key, now) < after / 1e6:
-            return False
-        self._idle.add(key)
-        return True
+def _checkpoint(value: Checkpoint | str | os.PathLike[str]) -> Checkpoint:
+    if isinstance(value, Checkpoint):
+        return value
+    if isinstance(value, (str, os.PathLike)):
+        return Checkpoint(value)
+    hint = 'checkpoint=mt.Checkpoint("state", every="10s")'
+    raise PlanError(with_hint(f"a {type(value).__name__} is no checkpoint", hint))
 
 
 def _outputs(pipeline: Pipelines, rules: tuple[Rule, ...], sinks: tuple[Sink, ...]) -> list[Output]:

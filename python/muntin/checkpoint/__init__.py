@@ -1,0 +1,72 @@
+"""Checkpoints: where a run goes on after its process has ended, in whatever way."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from muntin.checkpoint.keeper import Keeper, Restored, Where
+from muntin.checkpoint.manifest import Manifest
+from muntin.checkpoint.store import Directory, Store
+from muntin.durations import Duration, parse
+from muntin.errors import PlanError, with_hint
+
+__all__ = [
+    "Checkpoint",
+    "Directory",
+    "Keeper",
+    "Manifest",
+    "OnChange",
+    "Restored",
+    "Store",
+    "Where",
+]
+
+OnChange: TypeAlias = Literal["refuse", "warm", "keep"]
+"""What to do when the pipeline is another than the checkpoint's."""
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Checkpoint:
+    """Keep the state of a run, the positions of its sources and what its sinks are about to show.
+
+    A checkpoint is whole or not there: the state goes into write-once files, of which each holds
+    only what changed since the one before, and a manifest that names them is renamed into place
+    last. What a run gives becomes visible after the checkpoint that holds it: files, tables and
+    alerts are as late as `every` says, and never show what a restart would not repeat.
+
+    Attributes:
+        store: a directory, made if it is not there, or a `Store`. One run at a time may use it.
+        every: how long from one checkpoint to the next. More than a million rows that wait to be
+            shown bring the next one forward.
+        on_change: with "refuse", a checkpoint of another pipeline ends the run with a diff.
+
+    >>> Checkpoint("state/fraud", every="10s").every
+    '10s'
+    """
+
+    store: Store
+    every: str
+    on_change: OnChange
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str] | Store,
+        every: Duration = "10s",
+        on_change: OnChange = "refuse",
+    ) -> None:
+        """Remember where; nothing is read or written before the run starts."""
+        if on_change not in ("refuse", "warm", "keep"):
+            raise PlanError(
+                with_hint(f'Checkpoint: on_change="{on_change}" is unknown', '"refuse" or "warm"')
+            )
+        place = Directory(store) if isinstance(store, (str, os.PathLike)) else store
+        object.__setattr__(self, "store", place)
+        object.__setattr__(self, "every", parse(every, "Checkpoint: every", zero=True).text)
+        object.__setattr__(self, "on_change", on_change)
+
+    @property
+    def seconds(self) -> float:
+        """The time from one checkpoint to the next, in seconds."""
+        return parse(self.every, "Checkpoint: every", zero=True).us / 1e6

@@ -1,0 +1,223 @@
+"""Keeper: takes checkpoints of a run, finds the newest good one, and clears away the old ones."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from muntin.checkpoint.manifest import (
+    Counts,
+    Manifest,
+    Part,
+    Position,
+    decode,
+    manifest_name,
+    numbers,
+    part_name,
+)
+from muntin.checkpoint.store import Store
+from muntin.errors import SnapshotError, with_hint
+from muntin.moment import Saved
+from muntin.operator import Operator, assembled, snapshot_contents
+
+_log = logging.getLogger("muntin.checkpoint")
+
+KEPT = 2
+_PARTS_MAX = 16
+_WASTE_MIN = 4 << 20
+
+Chunk: TypeAlias = tuple[str, int]
+"""The file that a chunk of the engine's state is in, and its length in bytes."""
+
+Prepare: TypeAlias = Callable[[], dict[str, dict[str, Any]]]
+"""Makes the sinks ready to show what is staged; gives their states by place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a run stands, beside the engine's own state.
+
+    Attributes:
+        run: its name.
+        inputs: each input's position.
+        counts: what it has counted.
+        ended: whether all inputs have ended and everything is fired.
+    """
+
+    run: str
+    inputs: Mapping[str, Position]
+    counts: Counts
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A checkpoint that was found: its manifest and the engine's whole state."""
+
+    manifest: Manifest
+    snapshot: bytes
+
+
+@dataclass(slots=True)
+class _Base:
+    """What the next checkpoint builds on."""
+
+    epoch: int = 0
+    parts: list[Part] = field(default_factory=list)
+    chunks: dict[str, Chunk] = field(default_factory=dict)
+
+    @property
+    def full(self) -> bool:
+        """True if it is time to write everything anew: much of the files is of no use."""
+        live = sum(length for _, length in self.chunks.values())
+        held = sum(part.bytes for part in self.parts)
+        return len(self.parts) >= _PARTS_MAX or held > 2 * live + _WASTE_MIN
+
+
+class Keeper:
+    """The checkpoints of one run in one store."""
+
+    def __init__(self, store: Store) -> None:
+        """Nothing is read before `recover`."""
+        self._store = store
+        self._base = _Base()
+        self._last = 0
+        self._good: list[Manifest] = []
+
+    def recover(self) -> Restored | None:
+        """The newest checkpoint that is whole; None if there never was one.
+
+        One that is damaged is passed over with a warning that names it.
+
+        Raises:
+            SnapshotError: there are checkpoints, and none of them is whole.
+        """
+        manifests, parts = numbers(self._store.names())
+        self._last = max([0, *manifests, *parts])
+        problems: list[str] = []
+        for number in manifests:
+            try:
+                restored = self._load(number)
+            except SnapshotError as error:
+                _log.warning("checkpoint %d cannot be used: %s", number, error)
+                problems.append(str(error).partition("\n")[0])
+            else:
+                self._good = [restored.manifest]
+                return restored
+        if problems:
+            hint = "to start from the beginning, give an empty directory and empty sinks"
+            said = f"no checkpoint in {self._store!r} can be used: {'; '.join(problems)}"
+            raise SnapshotError(with_hint(said, hint))
+        return None
+
+    def commit(self, op: Operator, where: Where, prepare: Prepare) -> Saved:
+        """Take a checkpoint between two steps.
+
+        The state is written first, and the sinks are asked to prepare once it is safe: if writing
+        it fails, nothing has happened and the run may go on.
+
+        Raises:
+            OSError: the state could not be written; there is no new checkpoint, the run may go on.
+            SnapshotError: the manifest could not be written; the run must end.
+        """
+        start = time.perf_counter()
+        self._last += 1
+        part, base = self._write_part(op)
+        manifest = Manifest(
+            number=self._last,
+            at=time.time(),
+            run=where.run,
+            parts=base.parts,
+            inputs=dict(where.inputs),
+            sinks=prepare(),
+            counts=where.counts,
+            ended=where.ended,
+        )
+        data = manifest.encode()
+        try:
+            self._store.commit(manifest_name(manifest.number), data)
+        except OSError as error:
+            raise SnapshotError(
+                f"checkpoint {manifest.number} in {self._store!r} cannot be written: {error}"
+            ) from error
+        self._base = base
+        self._good = [manifest, *self._good][:KEPT]
+        self._tidy()
+        seconds = time.perf_counter() - start
+        total = sum(each.bytes for each in base.parts)
+        _log.debug("checkpoint %d: %d bytes in %.3f s", manifest.number, part.bytes, seconds)
+        return Saved(manifest.number, manifest.at, seconds, total, part.bytes + len(data))
+
+    def _write_part(self, op: Operator) -> tuple[Part, _Base]:
+        base = _Base() if self._base.full else self._base
+        data = op.changes(base.epoch, list(base.chunks))
+        found = snapshot_contents(data)
+        part = Part(part_name(self._last), len(data), found["seal"])
+        self._store.write(part.file, data)
+        return part, _next_base(base.chunks, base.parts, part, found)
+
+    def _load(self, number: int) -> Restored:
+        name = manifest_name(number)
+        manifest = decode(name, self._read(name))
+        if manifest.number != number:
+            raise SnapshotError(f'"{name}" is the manifest of checkpoint {manifest.number}')
+        known: dict[str, Chunk] = {}
+        base, parts = _Base(), []
+        for part in manifest.parts:
+            data = self._read(part.file)
+            try:
+                found = snapshot_contents(data)
+            except SnapshotError as error:
+                raise SnapshotError(f'"{part.file}": {error}') from error
+            if found["seal"] != part.seal:
+                raise SnapshotError(f'"{part.file}" is not the file that "{name}" speaks of')
+            parts.append(data)
+            if part is manifest.parts[-1]:
+                base = _next_base(known, manifest.parts[:-1], part, found)
+            known |= _own_chunks(part, found)
+        snapshot = assembled(parts)
+        self._base = base
+        return Restored(manifest, snapshot)
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return self._store.read(name)
+        except FileNotFoundError as error:
+            raise SnapshotError(f'"{name}" is missing') from error
+        except OSError as error:
+            raise SnapshotError(f'"{name}" cannot be read: {error}') from error
+
+    def _tidy(self) -> None:
+        """Remove what the last two checkpoints do not need; it is tried again the next time."""
+        wanted = {manifest_name(manifest.number) for manifest in self._good}
+        wanted |= {part.file for manifest in self._good for part in manifest.parts}
+        try:
+            names = self._store.names()
+            manifests, parts = numbers(names)
+            ours = [*map(manifest_name, manifests), *map(part_name, parts)]
+            for name in ours:
+                if name not in wanted:
+                    self._store.remove(name)
+        except OSError as error:
+            _log.warning("old checkpoints in %r cannot be removed: %s", self._store, error)
+
+
+def _own_chunks(part: Part, found: Mapping[str, Any]) -> dict[str, Chunk]:
+    return {name: (part.file, length) for name, _, length in found["chunks"]}
+
+
+def _next_base(
+    known: Mapping[str, Chunk], parts: Sequence[Part], part: Part, found: Mapping[str, Any]
+) -> _Base:
+    """What stands after a part: the chunks it keeps of those known, its own, and their files."""
+    try:
+        chunks = {name: known[name] for name in found["manifest"]["kept"]}
+    except KeyError as error:
+        raise SnapshotError(f'"{part.file}" needs chunk {error}, which is missing') from error
+    chunks |= _own_chunks(part, found)
+    needed = {file for file, _ in chunks.values()}
+    kept = [each for each in parts if each.file in needed]
+    return _Base(found["manifest"]["epoch"], [*kept, part], chunks)

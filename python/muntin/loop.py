@@ -1,0 +1,327 @@
+"""The loop: sources in, the engine's steps, sinks out. The only part that reads a clock.
+
+Everything happens on one thread, one step after another, so a slow sink slows the source and no
+more than a batch of each source is in memory. Between two steps the loop takes checkpoints, tells
+watchers how it stands, and ends if it was asked to.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from muntin.checkpoint import Keeper, Restored, Where
+from muntin.checkpoint.manifest import Counts, Position
+from muntin.errors import MuntinError, SnapshotError, SourceError, with_hint
+from muntin.intake import Taken, as_they_come, merged
+from muntin.moment import Moment, Saved, Scene, Watcher
+from muntin.operator import Operator, event_times
+from muntin.quiet import Clock, QuietPartitions
+from muntin.report import Report
+from muntin.result import Result
+from muntin.routes import Routes
+from muntin.sources import Reader, Source
+from muntin.stop import Stop
+
+_log = logging.getLogger("muntin.run")
+
+_WAITING_MAX = 1_000_000
+_FAILURES_MAX = 3
+_TELL_S = 0.1
+_STAGES = ("source", "engine", "sink", "checkpoint")
+
+
+@dataclass(slots=True)
+class Saving:
+    """Where a run keeps its checkpoints, and what it has found there.
+
+    Attributes:
+        keeper: takes them.
+        every: from one to the next, in seconds.
+        restored: the one this run goes on from.
+    """
+
+    keeper: Keeper
+    every: float
+    restored: Restored | None
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the run has counted."""
+
+    read: Counter[str] = field(default_factory=Counter)
+    gave: Counter[str] = field(default_factory=Counter)
+    late: int = 0
+    invalid: int = 0
+
+    @classmethod
+    def of(cls, counts: Counts, inputs: Iterable[str], outputs: Iterable[str]) -> _Tally:
+        read, gave = Counter(dict.fromkeys(inputs, 0)), Counter(dict.fromkeys(outputs, 0))
+        read.update(counts.read)
+        gave.update(counts.gave)
+        return cls(read, gave, counts.late, counts.invalid)
+
+    def counts(self) -> Counts:
+        return Counts(dict(self.read), dict(self.gave), self.late, self.invalid)
+
+
+class Loop:
+    """One run, from the opening of its sources to its report."""
+
+    def __init__(
+        self,
+        op: Operator,
+        sources: Mapping[str, Source],
+        routes: Routes,
+        scene: Scene,
+        *,
+        saving: Saving | None = None,
+        watchers: Sequence[Watcher] = (),
+        stop: Stop | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """Get ready; nothing is read or written before `run`."""
+        self._op = op
+        self._sources = sources
+        self._routes = routes
+        self._scene = scene
+        self._saving = saving
+        self._watchers = watchers
+        self._stop = stop if stop is not None else Stop()
+        self._clock = clock
+        manifest = saving.restored.manifest if saving and saving.restored else None
+        self._tally = _Tally.of(manifest.counts if manifest else Counts(), sources, op.outputs)
+        self._identities = {name: list(each.identity()) for name, each in sources.items()}
+        self._next = {name: dict(_position(manifest, name)) for name in sources}
+        partitions = {name: tuple(each.partitions()) for name, each in sources.items()}
+        self._quiet = QuietPartitions(op, partitions, clock)
+        self._stages: dict[str, float] = dict.fromkeys(_STAGES, 0.0)
+        self._saved: Saved | None = None
+        self._newest: dict[str, int | None] = dict.fromkeys(sources)
+        self._failures = 0
+        self._start = self._told = self._checked = 0.0
+
+    def run(self) -> Report:
+        """Read the sources to their end, or until it is asked to stop."""
+        with ExitStack() as stack:
+            stack.callback(self._routes.close)
+            try:
+                stopped = self._whole_run(stack)
+            except BaseException as error:
+                self._end(error)
+                raise
+            self._end(None)
+            seconds = self._clock() - self._start
+        return self._report(seconds, stopped)
+
+    def _whole_run(self, stack: ExitStack) -> bool:
+        restored = self._saving.restored if self._saving else None
+        self._check_identities(restored)
+        self._routes.open()
+        if self._saving:
+            self._routes.restore(restored.manifest.sinks if restored else None)
+        readers = {name: stack.enter_context(closing(self._opened(name))) for name in self._sources}
+        for watcher in self._watchers:
+            watcher.begin(self._scene)
+        self._start = self._told = self._checked = self._clock()
+        if restored and restored.manifest.ended:
+            self._nothing_new(readers)
+            return False
+        ended = self._turns(readers)
+        if ended:
+            self._take_out(self._finished(), Taken())
+        self._save(ended=ended)
+        self._tell(self._clock())
+        return not ended
+
+    def _turns(self, readers: Mapping[str, Reader]) -> bool:
+        """Take what comes until all inputs have ended; False if it was asked to stop before."""
+        for taken in self._timed("source", self._intake(readers)):
+            self._take(taken)
+            now = self._clock()
+            if now - self._told >= _TELL_S:
+                self._tell(now)
+            if self._saving and self._is_due(self._saving.every, now):
+                self._save(ended=False)
+            if self._stop.asked:
+                _log.info("asked to stop")
+                return False
+        return True
+
+    def _intake(self, readers: Mapping[str, Reader]) -> Iterator[Taken]:
+        bounded = all(source.bounded for source in self._sources.values())
+        if bounded and len(readers) > 1:
+            return merged(readers, lambda name, table: event_times(self._op, name, table))
+        return as_they_come(readers)
+
+    def _take(self, taken: Taken) -> None:
+        for feed in taken.feeds:
+            self._quiet.heard(str(feed.input), feed.partition)
+        for name, partition in taken.quiet:
+            for result in self._quiet.silent(name, partition):
+                self._take_out(result, Taken())
+        if taken.feeds or taken.undecodable:
+            with self._in_stage("engine"):
+                result = self._op.step(taken.feeds, taken.order)
+            self._take_out(result, taken)
+        self._tally.read.update(taken.rows())
+        for name, partition, at in taken.resume:
+            self._next[name][partition] = at
+        if len(self._sources) > len(taken.ended):
+            for name in taken.ended:
+                with self._in_stage("engine"):
+                    result = self._op.finish(input=name)
+                self._take_out(result, Taken())
+
+    def _finished(self) -> Result:
+        with self._in_stage("engine"):
+            return self._op.finish()
+
+    def _take_out(self, result: Result, taken: Taken) -> None:
+        for name, rows in result.outputs.items():
+            self._tally.gave[name] += len(rows)
+        self._tally.late += len(result.late)
+        self._tally.invalid += len(result.invalid) + len(taken.undecodable)
+        with self._in_stage("sink"):
+            self._routes.stage(result, taken.undecodable)
+            if self._saving is None:
+                self._routes.publish()
+        for watcher in self._watchers:
+            watcher.gave(result, taken.undecodable)
+
+    def _is_due(self, every: float, now: float) -> bool:
+        return now - self._checked >= every or self._routes.waiting > _WAITING_MAX
+
+    def _save(self, *, ended: bool) -> None:
+        """Take a checkpoint, and show what it holds."""
+        if self._saving is None:
+            return
+        inputs = {
+            name: Position(identity, self._next[name])
+            for name, identity in self._identities.items()
+        }
+        where = Where(self._scene.name, inputs, self._tally.counts(), ended)
+        with self._in_stage("checkpoint"):
+            try:
+                self._saved = self._saving.keeper.commit(self._op, where, self._routes.prepare)
+                self._failures = 0
+            except MuntinError:
+                raise
+            except OSError as error:
+                self._failed(error, last=ended or self._stop.asked)
+                return
+            finally:
+                self._checked = self._clock()
+        with self._in_stage("sink"):
+            self._routes.publish()
+
+    def _failed(self, error: OSError, *, last: bool) -> None:
+        self._failures += 1
+        said = f"a checkpoint could not be written: {error}"
+        if last or self._failures >= _FAILURES_MAX:
+            hint = "make room or mend the directory, then start again: nothing is lost"
+            raise SnapshotError(with_hint(said, hint)) from error
+        _log.warning("%s; the run goes on and tries again", said)
+
+    def _opened(self, name: str) -> Reader:
+        words = self._op.input_plan(name)["schema"]
+        declared = None if words is None else [(column, word) for column, word in words]
+        return self._sources[name].open(declared, self._next[name])
+
+    def _check_identities(self, restored: Restored | None) -> None:
+        if restored is None:
+            return
+        for name, now in self._identities.items():
+            position = restored.manifest.inputs.get(name)
+            before = position.identity if position else []
+            for i, each in enumerate(before):
+                if i >= len(now) or now[i] != each:
+                    said = f'input "{name}": the checkpoint stands in {each!r}, which is '
+                    said += f"now {now[i]!r}" if i < len(now) else "not there any more"
+                    hint = "files may be added behind those that were there, not before them"
+                    raise SourceError(with_hint(said, hint))
+
+    def _nothing_new(self, readers: Mapping[str, Reader]) -> None:
+        """A run that had ended can only end again: its windows were closed as they stood."""
+        for name, reader in readers.items():
+            if reader.poll() is not None:
+                hint = "what is open at the end of all inputs fires there; start with an empty "
+                hint += "checkpoint, or leave the input open (follow=True)"
+                raise SourceError(
+                    with_hint(f'input "{name}" has new rows, but the run had ended', hint)
+                )
+
+    def _end(self, error: BaseException | None) -> None:
+        for watcher in self._watchers:
+            watcher.end(error)
+
+    def _tell(self, now: float) -> None:
+        self._told = now
+        if not self._watchers:
+            return
+        stats = self._op.stats
+        inputs = {each["name"]: each for each in stats["inputs"]}
+        # the watermark of an idle input goes on without rows
+        self._newest.update((n, each["newest"]) for n, each in inputs.items() if not each["idle"])
+        moment = Moment(
+            at=time.time(),
+            seconds=now - self._start,
+            sources=dict(self._tally.read),
+            outputs=dict(self._tally.gave),
+            alerts=dict(stats["alerts"]),
+            late=self._tally.late,
+            invalid=self._tally.invalid,
+            operators=tuple(stats["operators"]),
+            watermarks={name: each["watermark"] for name, each in inputs.items()},
+            newest=dict(self._newest),
+            stages=dict(self._stages),
+            saved=self._saved,
+            waiting=self._routes.counted("waiting"),
+            dropped=self._routes.counted("dropped"),
+        )
+        for watcher in self._watchers:
+            watcher.moment(moment)
+
+    def _report(self, seconds: float, stopped: bool) -> Report:
+        stats = self._op.stats
+        return Report(
+            name=self._scene.name,
+            sources=dict(self._tally.read),
+            outputs=dict(self._tally.gave),
+            alerts=dict(stats["alerts"]),
+            late=self._tally.late,
+            invalid=self._tally.invalid,
+            operators=tuple(stats["operators"]),
+            seconds=seconds,
+            stopped=stopped,
+            saved=self._saved,
+            dropped=self._routes.counted("dropped"),
+        )
+
+    @contextmanager
+    def _in_stage(self, stage: str) -> Iterator[None]:
+        start = self._clock()
+        try:
+            yield
+        finally:
+            self._stages[stage] += self._clock() - start
+
+    def _timed(self, stage: str, taken: Iterator[Taken]) -> Iterator[Taken]:
+        """The same, and the time that each took is booked on the stage."""
+        while True:
+            with self._in_stage(stage):
+                each = next(taken, None)
+            if each is None:
+                return
+            yield each
+
+
+def _position(manifest: Any, name: str) -> Mapping[int, int]:
+    position = None if manifest is None else manifest.inputs.get(name)
+    return {} if position is None else position.next

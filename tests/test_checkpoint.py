@@ -1,0 +1,275 @@
+"""Checkpoints: what is kept, what is refused, and what a run does with it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import muntin as mt
+from muntin.checkpoint import Directory, Keeper, Where
+from muntin.checkpoint.manifest import Counts
+from test_run import EVENTS, MINUTES, rows_at
+
+WHERE = Where("test", {}, Counts(), False)
+
+
+def no_sinks() -> dict[str, dict[str, Any]]:
+    return {}
+
+
+class Kept:
+    """A durable sink in memory: what is visible, and what waits for it."""
+
+    when = None
+
+    def __init__(self, visible: list[dict[str, Any]]) -> None:
+        self.visible = visible
+        self.staged: list[dict[str, Any]] = []
+
+    def open(self, output: str, key: Any) -> None:
+        pass
+
+    def restore(self, state: dict[str, Any] | None) -> None:
+        del self.visible[0 if state is None else state["shown"] :]
+        self.visible += [] if state is None else json.loads(state["next"])
+
+    def stage(self, output: str, rows: mt.Table) -> None:
+        self.staged += [
+            {**row, "window_start": None, "window_end": None} for row in rows.to_dicts()
+        ]
+
+    def prepare(self) -> dict[str, Any]:
+        return {"shown": len(self.visible), "next": json.dumps(self.staged)}
+
+    def publish(self) -> None:
+        self.visible += self.staged
+        self.staged = []
+
+    def close(self) -> None:
+        pass
+
+
+class Cut(Exception):
+    """What cuts a run short."""
+
+
+class CutShort(mt.sources.Arrow):
+    """A source that breaks after some polls."""
+
+    def __init__(self, table: pa.Table, polls: int) -> None:
+        super().__init__(table, batch_rows=3)
+        self.polls = polls
+
+    def open(self, schema: Any, positions: Any) -> Any:
+        reader = super().open(schema, positions)
+        left, poll = [self.polls], reader.poll
+
+        def counted() -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Cut
+            return poll()
+
+        reader.poll = counted
+        return reader
+
+
+TABLE = rows_at(*range(0, 1000, 7), 3, *range(1000, 1500, 11))
+
+
+def played(source: Any, directory: Path, visible: list[Any], **more: Any) -> mt.Report:
+    checkpoint = mt.Checkpoint(directory, every="0s")
+    return mt.run(source, MINUTES, sinks=[Kept(visible)], checkpoint=checkpoint, **more)
+
+
+@pytest.mark.parametrize("polls", [0, 1, 2, 7, 30])
+def test_a_run_goes_on_from_its_checkpoint(tmp_path: Path, polls: int) -> None:
+    whole: list[Any] = []
+    report = played(mt.sources.Arrow(TABLE, batch_rows=3), tmp_path / "whole", whole)
+    visible: list[Any] = []
+    cuts = 0
+    while True:
+        try:
+            last = played(CutShort(TABLE, polls + cuts), tmp_path / "cut", visible)
+            break
+        except Cut:
+            cuts += 1
+    assert cuts > 0
+    assert visible == whole
+    counted = ("sources", "outputs", "late", "invalid", "operators")
+    assert [getattr(last, word) for word in counted] == [getattr(report, word) for word in counted]
+
+
+def test_a_run_that_had_ended_ends_again_and_takes_no_new_rows(tmp_path: Path) -> None:
+    visible: list[Any] = []
+    first = played(mt.sources.Arrow(TABLE), tmp_path, visible)
+    shown = list(visible)
+    again = played(mt.sources.Arrow(TABLE), tmp_path, visible)
+    assert visible == shown
+    assert (again.rows, again.outputs) == (first.rows, first.outputs)
+    with pytest.raises(mt.SourceError, match="has new rows, but the run had ended"):
+        played(mt.sources.Arrow(pa.concat_tables([TABLE, TABLE])), tmp_path, visible)
+
+
+def test_another_pipeline_or_source_is_refused(tmp_path: Path) -> None:
+    visible: list[Any] = []
+    with pytest.raises(Cut):
+        played(CutShort(TABLE, 4), tmp_path, visible)
+    other = EVENTS.tumbling("2m", by="k").agg(n=mt.count())
+    with pytest.raises(mt.SnapshotError, match="another pipeline"):
+        mt.run(CutShort(TABLE, 4), other, checkpoint=tmp_path)
+    lines = tmp_path / "rows.jsonl"
+    lines.write_text('{"at": "2024-05-01T10:00:00Z", "k": "a", "v": 1}\n')
+    with pytest.raises(mt.SourceError, match="the checkpoint stands in 'Arrow', which is now"):
+        played(mt.sources.JsonLines(lines), tmp_path, visible)
+
+
+def test_two_runs_do_not_share_a_checkpoint(tmp_path: Path) -> None:
+    store = Directory(tmp_path)
+    store.open()
+    with pytest.raises(mt.SnapshotError, match="is in use by another run"):
+        played(mt.sources.Arrow(TABLE), tmp_path, [])
+    store.close()
+    played(mt.sources.Arrow(TABLE), tmp_path, [])
+
+
+def filled(directory: Path, steps: int = 6) -> mt.Operator:
+    """A store after some checkpoints of a pipeline with many keys."""
+    store, op = Directory(directory), mt.operator(EVENTS.sliding("1h", by="k").agg(n=mt.count()))
+    store.open()
+    keeper = Keeper(store)
+    assert keeper.recover() is None
+    for i in range(steps):
+        keys = pa.array([str(n) for n in range(i * 10, i * 10 + 100 - 99 * (i > 0))])
+        table = pa.table({"at": rows_at(*range(len(keys)))["at"], "k": keys, "v": range(len(keys))})
+        op.push(table)
+        saved = keeper.commit(op, WHERE, no_sinks)
+        assert saved.number == i + 1
+    store.close()
+    return op
+
+
+def recovered(directory: Path) -> Any:
+    store = Directory(directory)
+    store.open()
+    try:
+        return Keeper(store).recover()
+    finally:
+        store.close()
+
+
+def test_a_checkpoint_holds_only_what_changed_and_two_are_kept(tmp_path: Path) -> None:
+    op = filled(tmp_path)
+    names = sorted(os.listdir(tmp_path))
+    assert [n for n in names if n.startswith("checkpoint")] == [
+        "checkpoint-00000005.json",
+        "checkpoint-00000006.json",
+    ]
+    sizes = {n: os.path.getsize(tmp_path / n) for n in names if n.startswith("state")}
+    assert sizes["state-00000006.muntin"] * 5 < sizes["state-00000001.muntin"]
+    restored = recovered(tmp_path)
+    assert restored.manifest.number == 6
+    again = mt.operator(EVENTS.sliding("1h", by="k").agg(n=mt.count()), snapshot=restored.snapshot)
+    assert again.stats == op.stats
+
+
+def damage_bit(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "one bit": damage_bit,
+    "cut": lambda data: data[: len(data) - 9],
+    "empty": lambda data: b"",
+    "appended": lambda data: data + b"x",
+}
+
+
+@pytest.mark.parametrize("what", ["checkpoint-00000006.json", "state-00000006.muntin"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_the_one_before_stands_in_for_a_damaged_one(
+    tmp_path: Path, what: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled(tmp_path)
+    file = tmp_path / what
+    file.write_bytes(DAMAGE[damage](file.read_bytes()))
+    assert recovered(tmp_path).manifest.number == 5
+    assert f'"{what}"' in caplog.text
+
+
+def test_a_foreign_or_missing_part_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled(tmp_path / "a")
+    filled(tmp_path / "b", 7)
+    part = "state-00000006.muntin"
+    (tmp_path / "a" / part).write_bytes((tmp_path / "b" / "state-00000007.muntin").read_bytes())
+    assert recovered(tmp_path / "a").manifest.number == 5
+    assert f'"{part}" is not the file that' in caplog.text
+    os.remove(tmp_path / "b" / "state-00000001.muntin")
+    with pytest.raises(mt.SnapshotError, match=r'"state-00000001\.muntin" is missing') as raised:
+        recovered(tmp_path / "b")
+    assert "hint: to start from the beginning" in str(raised.value)
+
+
+class Full(Directory):
+    """A directory on a disk that is full for some writes."""
+
+    def __init__(self, path: Path, failing: set[int]) -> None:
+        super().__init__(path)
+        self.failing, self.puts = failing, 0
+
+    def put(self, place: str, data: bytes) -> None:
+        self.puts += 1
+        if self.puts in self.failing:
+            Path(place).write_bytes(data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device", place)
+        super().put(place, data)
+
+
+def test_a_full_disk_is_survived_for_a_while(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole: list[Any] = []
+    played(mt.sources.Arrow(TABLE, batch_rows=3), tmp_path / "whole", whole)
+    visible: list[Any] = []
+    store = Full(tmp_path / "full", {3, 8, 9})
+    played(mt.sources.Arrow(TABLE, batch_rows=3), store, visible)  # type: ignore[arg-type]
+    assert visible == whole
+    assert caplog.text.count("No space left on device") == 3
+    left = [n for n in os.listdir(store.path) if "tmp" in n]
+    assert left == []
+
+
+@pytest.mark.parametrize("failing", [set(range(9, 40)), {10}])
+def test_a_disk_that_stays_full_ends_the_run_and_nothing_is_lost(
+    tmp_path: Path, failing: set[int]
+) -> None:
+    whole: list[Any] = []
+    played(mt.sources.Arrow(TABLE, batch_rows=3), tmp_path / "whole", whole)
+    visible: list[Any] = []
+    store: Any = Full(tmp_path / "full", failing)
+    with pytest.raises(mt.SnapshotError, match="No space left on device"):
+        played(mt.sources.Arrow(TABLE, batch_rows=3), store, visible)
+    assert len(visible) < len(whole)
+    played(mt.sources.Arrow(TABLE, batch_rows=3), tmp_path / "full", visible)
+    assert visible == whole
+
+
+def test_what_a_run_logs_of_sinks_that_repeat(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    seen: list[mt.Table] = []
+    sink = mt.sinks.Callback(seen.append)
+    mt.run(mt.sources.Arrow(TABLE), MINUTES, sinks=[sink], checkpoint=tmp_path)
+    assert "rows/rows/0/Callback shows rows again that a restart repeats" in caplog.text
