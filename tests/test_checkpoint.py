@@ -16,7 +16,7 @@ import pytest
 import muntin as mt
 from muntin.checkpoint import Directory, Keeper, Where
 from muntin.checkpoint.manifest import Counts
-from test_run import EVENTS, MINUTES, rows_at
+from runs import EVENTS, MINUTES, rows_at
 
 WHERE = Where("test", {}, Counts(), False)
 

@@ -29,7 +29,7 @@ PYTHON_ORDER = """
     result ingest answer merge operator
     sources sinks moment
     checkpoint collect stop progress report intake quiet routes loop running run
-    demo cli
+    inspect logs demo cli
 """.split()
 
 # Text in place of an expression is parsed when it is first met: SQL costs 0.4 s to import.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 import muntin as mt
@@ -13,43 +17,7 @@ from muntin.loop import Loop
 from muntin.moment import Scene
 from muntin.routes import Destinations, Routes
 from muntin.sources import Delivery, Quiet
-
-START = dt.datetime(2024, 5, 1, 10, tzinfo=dt.UTC)
-WORDS = {"at": "timestamp[us, UTC]", "k": "str", "v": "i64"}
-EVENTS = mt.stream("events", time="at", out_of_order="5s", schema=WORDS)
-MINUTES = EVENTS.tumbling("1m", by="k").agg(n=mt.count(), total=mt.sum("v"))
-
-
-def rows_at(*seconds: float) -> pa.Table:
-    times = [START + dt.timedelta(seconds=s) for s in seconds]
-    return pa.table({"at": times, "k": ["a"] * len(times), "v": [1] * len(times)})
-
-
-class Script:
-    """A source that hands over what it was told, and moves a clock at each poll."""
-
-    bounded, total = False, None
-
-    def __init__(self, *told: Any, clock: list[float] | None = None, each: float = 20.0) -> None:
-        self.told, self.clock, self.each = told, clock, each
-
-    def identity(self) -> tuple[str, ...]:
-        return ("script",)
-
-    def partitions(self) -> tuple[int, ...]:
-        return (0, 1)
-
-    def open(self, schema: Any, positions: Any) -> Script:
-        self.polls = iter(self.told)
-        return self
-
-    def poll(self) -> Any:
-        if self.clock is not None:
-            self.clock[0] += self.each
-        return next(self.polls, None)
-
-    def close(self) -> None:
-        pass
+from runs import EVENTS, WORDS, Script, rows_at
 
 
 def play(pipeline: mt.Stream, source: Any, sinks: list[Any], clock: list[float]) -> mt.Report:
@@ -91,3 +59,115 @@ def test_windows_close_on_a_stream_that_has_fallen_silent() -> None:
     play(events.tumbling("1m").agg(n=mt.count()), source, [sink], clock)
     # quiet at 20 s, idle at 50 s with the watermark at 0:50, which is at 1:00 ten seconds later
     assert fired == [(60.0, 1), (110.0, 1)]
+
+
+ENDLESS = """
+import sys, time, threading
+import muntin as mt
+sys.path.insert(0, {tests!r})
+from runs import MINUTES, rows_at
+from muntin.sources import Delivery
+
+class Endless:
+    bounded, total = False, None
+    def identity(self): return ("endless",)
+    def partitions(self): return (0,)
+    def open(self, schema, positions):
+        self.at = positions.get(0, 0)
+        print("open", flush=True)
+        return self
+    def poll(self):
+        time.sleep(0.005)
+        self.at += 1
+        return Delivery(rows_at(self.at), {{0: self.at}}, 0, self.at - 1)
+    def close(self): print("closed", flush=True)
+
+def slow(rows):
+    print("fired", flush=True)
+    time.sleep({sleep})
+
+report = mt.run(Endless(), MINUTES, sinks=[mt.sinks.Callback(slow)], checkpoint={checkpoint!r})
+print("stopped" if report.stopped else "ended", report.rows, report.outputs["rows"], flush=True)
+"""
+
+
+def endless(tmp_path: Path, sleep: float, checkpoint: bool) -> subprocess.Popen[str]:
+    place = str(tmp_path / "state") if checkpoint else None
+    program = ENDLESS.format(tests=str(Path(__file__).parent), sleep=sleep, checkpoint=place)
+    return subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_between_two_steps(tmp_path: Path, number: signal.Signals) -> None:
+    process = endless(tmp_path, 0.0, checkpoint=False)
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == ["open\n", "fired\n"]
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    *fired, closed, last = out.splitlines()
+    word, rows, given = last.split()
+    assert (closed, word) == ("closed", "stopped")
+    # nothing fires that is not complete: a window of a minute for every 60 rows behind the bound
+    assert int(given) == 1 + len(fired) == (int(rows) - 5) // 60
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    before = 0
+    for _ in range(2):
+        process = endless(tmp_path, 0.0, checkpoint=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 0, err
+        rows = int(out.splitlines()[-1].split()[1])
+        assert rows > before
+        before = rows
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_a_second_signal_ends_a_run_at_once(tmp_path: Path) -> None:
+    process = endless(tmp_path, 60.0, checkpoint=False)
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == ["open\n", "fired\n"]
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in err
+
+
+def test_a_run_in_the_background_tells_how_it_stands_and_stops() -> None:
+    told = [Delivery(rows_at(s), {0: s + 1}, 0, s) for s in range(100_000)]
+    running = mt.run(Script(*told), EVENTS.filter("v > 0"), background=True)
+    while running.moment is None or not running.moment.sources["events"]:
+        time.sleep(0.01)
+    assert running.alive
+    assert "rows in" in repr(running)
+    assert "rows in" in running._repr_html_()
+    report = running.stop()
+    assert report.stopped
+    assert not running.alive
+    assert 0 < report.rows < len(told)
+    assert "<table>" in running._repr_html_()
+    assert mt.run(Script(rows_only := told[0]), EVENTS, background=True).wait().rows == 1
+    assert rows_only is told[0]
+
+
+def test_a_run_in_the_background_raises_what_ended_it() -> None:
+    def broken(rows: mt.Table) -> None:
+        raise RuntimeError("the sink broke")
+
+    source = Script(Delivery(rows_at(1), {0: 1}, 0, 0))
+    running = mt.run(source, EVENTS, sinks=[mt.sinks.Callback(broken)], background=True)
+    with pytest.raises(RuntimeError, match="the sink broke"):
+        running.wait()
+    assert "failed: the sink broke" in repr(running)

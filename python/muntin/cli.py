@@ -1,4 +1,4 @@
-"""The command line: `muntin demo`, `muntin run FILE.py`, `muntin check FILE.py`."""
+"""The command line: `muntin demo`, `run FILE.py`, `check FILE.py`, `inspect CHECKPOINT`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import runpy
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from muntin.errors import MuntinError
 from muntin.plan import Output, compile, outputs_of
 from muntin.stream import Stream
+
+if TYPE_CHECKING:
+    from muntin.inspect import Inside
 
 app = typer.Typer(
     name="muntin",
@@ -27,6 +32,13 @@ app = typer.Typer(
 ProgramFile = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A Python program.")
 ]
+
+
+class LogForm(StrEnum):
+    """How a run's log is written."""
+
+    text = "text"
+    json = "json"
 
 
 @app.command()
@@ -62,10 +74,78 @@ def demo(
 
 
 @app.command()
-def run(file: ProgramFile) -> None:
+def run(
+    file: ProgramFile,
+    log: Annotated[
+        LogForm, typer.Option("--log", help="Write what a run logs as text, or as JSON lines.")
+    ] = LogForm.text,
+) -> None:
     """Run a Python program; an error of muntin is told in a few lines."""
+    from muntin.logs import log_to
+
+    log_to(as_json=log is LogForm.json)
     with _told():
         _execute(file, "__main__")
+
+
+@app.command()
+def inspect(
+    path: Annotated[
+        Path,
+        typer.Argument(exists=True, help="A checkpoint's directory, or a file with a snapshot."),
+    ],
+    chunk: Annotated[
+        str | None, typer.Option("--chunk", metavar="NAME", help="Show the rows of this chunk.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object in place of tables.")
+    ] = False,
+) -> None:
+    """Show what is inside a checkpoint: positions, watermarks, state, sinks."""
+    from muntin.inspect import look_into
+
+    with _told():
+        inside = look_into(path)
+        rows = None if chunk is None else inside.chunk(chunk)
+    if as_json:
+        told = inside.to_json() if rows is None else rows.to_dicts()
+        print(json.dumps(told, default=str))
+    elif rows is not None:
+        print(rows)
+    else:
+        _show_inside(inside)
+
+
+def _show_inside(inside: Inside) -> None:
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    console = Console()
+    facts = Grid(show_header=False, box=None)
+    for word, value in inside.facts().items():
+        facts.add_row(f"[bold]{word}[/]", escape(_cell(value)))
+    console.print(facts)
+    for title in ("inputs", "operators", "rules", "sinks"):
+        rows: list[dict[str, Any]] = getattr(inside, title)()
+        if rows:
+            grid = Grid(*rows[0], title=title)
+            for row in rows:
+                grid.add_row(*(escape(_cell(value)) for value in row.values()))
+            console.print(grid)
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case list():
+            return ", ".join(map(str, value))
+        case _:
+            return str(value)
 
 
 @app.command()
