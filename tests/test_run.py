@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import muntin as mt
@@ -171,3 +172,54 @@ def test_a_run_in_the_background_raises_what_ended_it() -> None:
     with pytest.raises(RuntimeError, match="the sink broke"):
         running.wait()
     assert "failed: the sink broke" in repr(running)
+
+
+class Flood:
+    """A source that makes rows as fast as it is asked, and counts what has been taken."""
+
+    bounded, total = True, None
+
+    def __init__(self, batches: int) -> None:
+        self.batches, self.polls = batches, 0
+
+    def identity(self) -> tuple[str, ...]:
+        return ("flood",)
+
+    def partitions(self) -> tuple[int, ...]:
+        return (0,)
+
+    def open(self, schema: Any, positions: Any) -> Flood:
+        return self
+
+    def poll(self) -> Delivery | None:
+        if self.polls == self.batches:
+            return None
+        self.polls += 1
+        first = self.polls * 20_000
+        ids = pa.array(range(first, first + 20_000), pa.int64())
+        keys = pa.array([str(i % 100) for i in range(20_000)])
+        at = ids.cast(pa.timestamp("ms", "UTC"))
+        return Delivery(pa.table({"at": at, "k": keys, "v": ids}), {0: first}, 0, first)
+
+    def close(self) -> None:
+        pass
+
+
+def resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_a_slow_sink_slows_the_source_and_memory_stays_flat() -> None:
+    source, ahead, memory = Flood(60), [], []
+
+    def slow(rows: mt.Table) -> None:
+        ahead.append(source.polls - len(ahead))
+        memory.append(resident())
+        time.sleep(0.005)
+
+    mt.run(source, EVENTS, sinks=[mt.sinks.Callback(slow)])
+    assert ahead == [1] * 60
+    batch = 20_000 * 40
+    assert max(memory[10:]) - memory[10] < 10 * batch

@@ -128,9 +128,11 @@ def _show_inside(inside: Inside) -> None:
     for title in ("inputs", "operators", "rules", "sinks"):
         rows: list[dict[str, Any]] = getattr(inside, title)()
         if rows:
-            grid = Grid(*rows[0], title=title)
+            # what is nought in every row tells nothing
+            words = [word for word in rows[0] if any(row[word] for row in rows)]
+            grid = Grid(*words, title=title, title_justify="left")
             for row in rows:
-                grid.add_row(*(escape(_cell(value)) for value in row.values()))
+                grid.add_row(*(escape(_cell(row[word])) for word in words))
             console.print(grid)
 
 

@@ -15,6 +15,7 @@ from muntin.errors import SnapshotError, unknown, with_hint
 from muntin.operator import snapshot_contents
 from muntin.result import Table
 
+_FATES = ("rows_in", "counted", "late", "invalid", "filtered", "in_gap", "fired")
 _NEVER, _FOREVER = -(2**63), 2**63 - 1
 
 
@@ -43,12 +44,13 @@ class Inside:
                 "at": f"{dt.datetime.fromtimestamp(self.manifest.at, dt.UTC):%Y-%m-%d %H:%M:%S}Z",
                 "ended": self.manifest.ended,
                 "parts": [part.file for part in self.manifest.parts],
+                "read": sum(self.manifest.counts.read.values()),
+                "gave": sum(self.manifest.counts.gave.values()),
                 "late": self.manifest.counts.late,
                 "invalid": self.manifest.counts.invalid,
             }
         return facts | {
             "muntin": engine["muntin"],
-            "rows": engine["seq"],
             "steps": engine["epoch"],
             "bytes": len(self.snapshot),
             "seal": self.contents["seal"],
@@ -86,7 +88,8 @@ class Inside:
         ):
             own = sizes[f"o{i}"]
             state = {"chunks": len(own), "bytes": sum(own), "clock": _moment(saved["clock"])}
-            rows.append({"verb": f"{node['op']}#{i}", **saved["counters"], **state})
+            counters = {word: saved["counters"][word] for word in _FATES}
+            rows.append({"verb": f"{node['op']}#{i}", **counters, **state})
         return rows
 
     def rules(self) -> list[dict[str, Any]]:
