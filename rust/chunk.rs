@@ -121,7 +121,7 @@ pub fn unpack(bytes: &[u8]) -> Result<(Value, Vec<Named<'_>>)> {
             return Err(bad("is not where the manifest says"));
         };
         if format!("{:032x}", xxh3_128(content)) != xxh3 {
-            return Err(bad("is damaged"));
+            return Err(bad("is damaged\nhint: take the snapshot before it"));
         }
         if !names.insert(name.clone()) {
             return Err(bad("is there twice"));
@@ -154,7 +154,7 @@ fn frame(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
     if bytes[..known] != MAGIC[..known] {
         return bad("this is not a snapshot of muntin: it starts with other bytes");
     }
-    let cut = "the snapshot is cut off, or has bytes behind its end";
+    let cut = "the snapshot is cut off, or has bytes behind its end\nhint: take the one before it";
     let Some((version, _)) = bytes[known..].split_first_chunk::<4>() else {
         return bad(cut);
     };

@@ -281,7 +281,8 @@ impl Engine {
         let mut clocks = vec![];
         for (i, input) in watermarks.iter_mut().enumerate() {
             let mut clock = Clock::of(input);
-            change(i, input)?;
+            let place = || format!("input \"{}\"", self.pipeline.plan.inputs[i].name);
+            change(i, input).map_err(|error| error.within(&place()))?;
             clock.note(self.pipeline.seq, input);
             clocks.push(clock);
         }

@@ -79,7 +79,7 @@ pub fn unknown_column(name: &str, known: &[&str]) -> Error {
         .filter(|(d, k)| *d <= 1 + k.chars().count() / 3)
         .min_by_key(|(d, _)| *d);
     Error::Column(match nearest {
-        Some((_, k)) => format!("unknown column \"{name}\", did you mean \"{k}\"?"),
+        Some((_, k)) => format!("unknown column \"{name}\"\nhint: did you mean \"{k}\"?"),
         None => format!("unknown column \"{name}\"\nhint: the columns are {}", known.join(", ")),
     })
 }
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_near_name_is_offered() {
         let error = unknown_column("amout", &["store", "amount"]);
-        assert_eq!(error.message(), "unknown column \"amout\", did you mean \"amount\"?");
+        assert_eq!(error.message(), "unknown column \"amout\"\nhint: did you mean \"amount\"?");
         assert!(unknown_column("zebra", &["store"]).message().contains("the columns are store"));
     }
 }

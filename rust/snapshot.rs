@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::fate::Counters;
 use crate::operator::Piece;
 use crate::pipeline::{Pipeline, Running};
-use crate::plan::Plan;
+use crate::plan::{Node, Plan};
 use crate::schema::{parse_type, type_word};
 use crate::state::{RANGES, Saved};
 use crate::time::{Micros, NEVER};
@@ -171,11 +171,7 @@ fn same_pipeline(before: &Plan, prints: &[String], pipeline: &Pipeline) -> Resul
     for i in 0..prints.len().max(pipeline.prints.len()) {
         let (old, new) = (before.nodes.get(i), pipeline.plan.nodes.get(i));
         if prints.get(i) != pipeline.prints.get(i) {
-            let tell = |node: Option<&crate::plan::Node>| match node {
-                Some(node) => serde_json::to_string(node).unwrap_or_default(),
-                None => "nothing".into(),
-            };
-            differs.push(format!("verb {i} was {}, is {}", tell(old), tell(new)));
+            differs.push(format!("verb {i} {}", difference(old, new)));
         }
     }
     let outputs = |plan: &Plan| -> Vec<(String, usize)> {
@@ -196,10 +192,32 @@ fn same_pipeline(before: &Plan, prints: &[String], pipeline: &Pipeline) -> Resul
         return Ok(());
     }
     Err(Error::Snapshot(format!(
-        "the snapshot is of another pipeline: {}\nhint: start without it, or with the pipeline that \
-         made it",
-        differs.join("; ")
+        "the snapshot is of another pipeline\n  {}\nhint: start without it, or with the pipeline \
+         that made it",
+        differs.join("\n  ")
     )))
+}
+
+/// What a verb was and is: the parameters that differ, in microseconds where they are times.
+fn difference(old: Option<&Node>, new: Option<&Node>) -> String {
+    let (old, new) = match (old, new) {
+        (Some(old), Some(new)) if old.verb() == new.verb() => (old, new),
+        _ => {
+            let verb = |node: Option<&Node>| node.map_or("nothing", Node::verb);
+            return format!("was {}, is {}", verb(old), verb(new));
+        }
+    };
+    let fields = |node| serde_json::to_value(node).unwrap_or_default();
+    let (before, now) = (fields(old), fields(new));
+    let names = now.as_object().into_iter().flat_map(|fields| fields.keys());
+    let changed: Vec<String> = names
+        .filter(|name| before[*name] != now[*name])
+        .map(|name| format!("{name} was {}, is {}", before[name], now[name]))
+        .collect();
+    match changed.is_empty() {
+        true => format!("({}): what it reads from differs", old.verb()),
+        false => format!("({}): {}", old.verb(), changed.join(", ")),
+    }
 }
 
 fn same_partitions(watermarks: &[Watermarks], pipeline: &Pipeline) -> Result<()> {

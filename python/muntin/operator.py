@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from muntin.answer import answer, why_not_row_by_row
 from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
-from muntin.errors import DataError, PlanError, unknown, with_hint
+from muntin.errors import DataError, PlanError, SnapshotError, unknown, with_hint
 from muntin.ingest import arrow_schema, batch_of_rows
 from muntin.merge import micros, time_column
 from muntin.plan import CompiledPlan, Output, Pipeline, compile, outputs_of
@@ -79,6 +79,9 @@ class Operator:
         on_change: str,
     ) -> None:
         """Build the engine; call `mt.operator` instead."""
+        if not isinstance(snapshot, bytes | bytearray | memoryview | None):
+            hint = "give what Operator.snapshot() gave, bytes"
+            raise SnapshotError(with_hint(f"a {type(snapshot).__name__} is no snapshot", hint))
         self._plan = plan
         self._inputs = list(plan.inputs)
         self._outputs = list(plan.outputs)

@@ -93,6 +93,11 @@ pub fn learn(schema: &Schema) -> Result<SchemaRef> {
     Ok(Arc::new(Schema::new(fields?)))
 }
 
+/// An input as messages name it.
+fn place(input: &plan::Input) -> String {
+    format!("input \"{}\"", input.name)
+}
+
 /// The rows of a feed.
 pub fn decode(
     feed: &Feed,
@@ -104,13 +109,10 @@ pub fn decode(
     let columns = columns(feed, schema, input)?;
     let len: usize = feed.batches.iter().map(RecordBatch::num_rows).sum();
     let partition = match &feed.partition {
-        PerRow::One(id) if len > 0 => vec![watermarks.find_open(*id)? as u32; len],
-        PerRow::One(id) => {
-            watermarks.find_open(*id)?;
-            vec![]
-        }
-        PerRow::Each(ids) => places(ids, len, watermarks)?,
+        PerRow::One(id) => watermarks.find_open(*id).map(|at| vec![at as u32; len]),
+        PerRow::Each(ids) => places(ids, len, watermarks),
     };
+    let partition = partition.map_err(|error| error.within(&place(input)))?;
     let each = |values: &PerRow, what: &str, step: i64| match values {
         PerRow::One(first) => Ok((0..len as i64).map(|i| first + i * step).collect()),
         PerRow::Each(all) if all.len() == len => Ok(all.clone()),
