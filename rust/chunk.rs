@@ -271,7 +271,7 @@ mod tests {
         };
         assert!(message(b"PK\x03\x04 something else").contains("not a snapshot of muntin"));
         assert_eq!(with(8, 9), "the snapshot has format version 9, known is 1");
-        assert_eq!(with(HEADER, b'z'), "chunk \"keys\" is damaged");
+        assert!(with(HEADER, b'z').starts_with("chunk \"keys\" is damaged\nhint: "));
         assert!(with(bytes.len() - TRAILER - 1, b']').contains("checksum does not match"));
         assert!(with(bytes.len() - 26, 0x7f).contains("length is beyond"));
         assert!(message(&[bytes.as_slice(), b"x"].concat()).contains("behind its end"));
