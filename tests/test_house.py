@@ -27,9 +27,9 @@ PYTHON_ORDER = """
     errors durations arrow literals
     tree expressions functions sql aggregates rules plan windows explain inputs stream
     result ingest answer merge operator
-    sources sinks moment
+    sources sinks moment dashboard
     checkpoint collect stop progress report intake quiet routes loop running run
-    inspect logs demo cli
+    testing inspect logs demo cli
 """.split()
 
 # Text in place of an expression is parsed when it is first met: SQL costs 0.4 s to import.

@@ -3,6 +3,9 @@
 from muntin.sinks.base import Durable, Sink
 from muntin.sinks.callback import Callback
 from muntin.sinks.console import Console
+from muntin.sinks.csv import Csv
 from muntin.sinks.jsonlines import JsonLines
+from muntin.sinks.parquet import Parquet
+from muntin.sinks.sqlite import Sqlite
 
-__all__ = ["Callback", "Console", "Durable", "JsonLines", "Sink"]
+__all__ = ["Callback", "Console", "Csv", "Durable", "JsonLines", "Parquet", "Sink", "Sqlite"]
