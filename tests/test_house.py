@@ -29,6 +29,7 @@ PYTHON_ORDER = """
     result ingest answer merge operator
     sources sinks moment
     collect progress report intake routes run
+    testing
     demo cli
 """.split()
 
