@@ -198,6 +198,11 @@ def test_a_malformed_line_is_kept_with_its_place(tmp_path: Path) -> None:
     assert [pa.array(d.position).to_pylist() for d in found] == [[0], [6]]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    (found,) = drain(JsonLines(lines(tmp_path, b'\xef\xbb\xbf{"n": 1}')))
+    assert numbers([found]) == [1]
+
+
 def test_lines_are_taken_up_again_by_their_number(tmp_path: Path) -> None:
     path = lines(tmp_path, '{"n": 0}', "oops", '{"n": 2}')
     (found,) = drain(JsonLines(path, schema=WORDS), {0: 2})

@@ -115,7 +115,7 @@ def test_a_quote_that_is_never_closed_costs_its_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"\xef\xbb\xbfn\n1\n2\n", b"n\r1\r2", b"\n\nn\n1\n\n2", b'"n"\r\n"1"\r\n"2"\r\n'],
+    [b'\xef\xbb\xbf"n"\n1\n2\n', b"n\r1\r2", b"\n\nn\n1\n\n2", b'"n"\r\n"1"\r\n"2"\r\n'],
     ids=["BOM", "CR", "empty lines", "quoted"],
 )
 def test_ways_to_write_the_same(tmp_path: Path, text: bytes) -> None:
