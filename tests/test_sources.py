@@ -185,7 +185,7 @@ def test_a_malformed_line_is_kept_with_its_place(tmp_path: Path) -> None:
         '{"n": 2, "at": 5}',
         '{"n": 3}',
     )
-    found = drain(JsonLines(path, schema=WORDS, batch_rows=4))
+    found = drain(JsonLines(path, schema=WORDS, batch_rows=1))
     assert numbers(found) == [1, 3]
     bad = [record for delivery in found for record in delivery.undecodable]
     assert [(r.position, r.line, r.text) for r in bad[:3]] == [
@@ -196,6 +196,11 @@ def test_a_malformed_line_is_kept_with_its_place(tmp_path: Path) -> None:
     assert [r.line for r in bad[3:]] == [5, 6]
     assert all(r.file == str(path) and r.detail for r in bad)
     assert [pa.array(d.position).to_pylist() for d in found] == [[0], [6]]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    (found,) = drain(JsonLines(lines(tmp_path, b'\xef\xbb\xbf{"n": 1}')))
+    assert numbers([found]) == [1]
 
 
 def test_lines_are_taken_up_again_by_their_number(tmp_path: Path) -> None:

@@ -2,13 +2,18 @@
 
 from muntin.sources.arrow import Arrow
 from muntin.sources.base import Delivery, Quiet, Reader, Source, Undecodable
+from muntin.sources.csv import Csv
 from muntin.sources.jsonlines import JsonLines
+from muntin.sources.pace import Clock, Pace
 from muntin.sources.parquet import Parquet
 
 __all__ = [
     "Arrow",
+    "Clock",
+    "Csv",
     "Delivery",
     "JsonLines",
+    "Pace",
     "Parquet",
     "Quiet",
     "Reader",

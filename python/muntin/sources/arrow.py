@@ -10,8 +10,10 @@ import pyarrow as pa
 from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
 from muntin.errors import SourceError, unknown, with_hint
 from muntin.result import table_of
-from muntin.sources.base import Words
-from muntin.sources.columns import BatchReader, distinct_partitions
+from muntin.sources.base import Reader, Words
+from muntin.sources.columns import BatchReader, distinct_partitions, partition_array
+from muntin.sources.pace import Speed, pace_of
+from muntin.sources.places import Places
 
 
 class Arrow:
@@ -22,7 +24,8 @@ class Arrow:
         arrival: a timestamp or `int64` microseconds column with the recorded time of arrival,
             for `max_future_skew`, `mt.arrival()` and the order among several inputs.
         partition: an integer column with each row's partition; without it all rows are one.
-        batch_rows: rows in a step.
+        speed: hand rows over as time goes by, so many times faster; see `mt.sources.Pace`.
+        batch_rows: rows in a step, at most.
 
     Raises:
         SourceError: `data` is no Arrow object, or has no such column.
@@ -41,6 +44,7 @@ class Arrow:
         *,
         arrival: str | None = None,
         partition: str | None = None,
+        speed: Speed = None,
         batch_rows: int = 65_536,
     ) -> None:
         """Remember the rows; nothing is read before `open`, except for `partition=`."""
@@ -51,6 +55,7 @@ class Arrow:
         self._data: Any = table_of(data) if partition is not None else data
         self._arrival = arrival
         self._partition = partition
+        self._pace = pace_of(speed, arrival, "Arrow")
         self._batch_rows = batch_rows
 
     @property
@@ -68,18 +73,19 @@ class Arrow:
         if self._partition not in self._data.column_names:
             names = self._data.column_names
             raise SourceError(unknown("column", self._partition, names, "partition"))
-        return distinct_partitions([self._data[self._partition]], self._partition)
+        return distinct_partitions([partition_array(self._data, self._partition, "Arrow")])
 
     def identity(self) -> Sequence[str]:
         """The rows have no name; a reader that gives them once cannot be gone on with."""
         return ("Arrow",)
 
-    def open(self, schema: Words | None, positions: Mapping[int, int]) -> BatchReader:
+    def open(self, schema: Words | None, positions: Mapping[int, int]) -> Reader:
         """Start reading; the rows have their own types, so `schema` is not used."""
-        batches = _reader(self._data)
-        return BatchReader(
-            batches, self._batch_rows, self._arrival, self._partition, positions, "Arrow"
+        places = Places(positions)
+        reader = BatchReader(
+            _reader(self._data), self._batch_rows, self._arrival, self._partition, places, "Arrow"
         )
+        return reader if self._pace is None else self._pace.paced(reader)
 
 
 def _reader(data: ArrowStreamExportable | ArrowArrayExportable) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from muntin.errors import SourceError, unknown, with_hint
 from muntin.sources.base import Delivery, column_array
+from muntin.sources.places import Places
 
 
 class BatchReader:
@@ -21,7 +22,7 @@ class BatchReader:
         rows: int,
         arrival: str | None,
         partition: str | None,
-        positions: Mapping[int, int],
+        places: Places,
         place: str,
     ) -> None:
         """Read from `batches`; `place` names the source in errors."""
@@ -30,8 +31,7 @@ class BatchReader:
         self._slices = _slices(batches, rows)
         self._arrival = arrival
         self._partition = partition
-        self._next = dict(positions)
-        self._skip = dict(positions)
+        self._places = places
         self._place = place
 
     def poll(self) -> Delivery | None:
@@ -44,66 +44,57 @@ class BatchReader:
             delivery = self._whole(batch) if self._partition is None else self._split(batch)
             if delivery is not None:
                 return delivery
+        self._places.end(self._place)
         return None
 
     def close(self) -> None:
         """Stop reading."""
         self._slices = iter(())
+        self._places = Places({})
 
     def _whole(self, batch: Any) -> Delivery | None:
-        seen = self._skip.get(0, 0)
-        if seen:
-            dropped = min(seen, len(batch))
-            self._skip[0] = seen - dropped
-            batch = batch.slice(dropped)
+        start = self._places.run(0, len(batch))
+        had = max(self._places.resume(0) - start, 0)
+        batch = batch.slice(had)
         if not len(batch):
             return None
-        start = self._next.get(0, 0)
-        self._next[0] = start + len(batch)
         arrival = column_array(batch, self._arrival)
-        return Delivery(batch, {0: self._next[0]}, 0, start, arrival)
+        return Delivery(batch, {0: self._places.next(0)}, 0, start + had, arrival)
 
     def _split(self, batch: Any) -> Delivery | None:
-        column: Any = column_array(batch, self._partition)
-        partitions = column.cast(pa.int64())
-        if partitions.null_count:
-            raise SourceError(
-                with_hint(
-                    f"{self._place}: {partitions.null_count} rows have no partition in "
-                    f'"{self._partition}"',
-                    "each row must have one",
-                )
-            )
-        keep, positions = [], []
-        for partition in partitions.to_pylist():
-            if self._skip.get(partition, 0):
-                self._skip[partition] -= 1
-                keep.append(False)
-                continue
-            at = self._next.get(partition, 0)
-            self._next[partition] = at + 1
-            positions.append(at)
-            keep.append(True)
-        mask = pa.array(keep, pa.bool_())
-        batch, partitions = batch.filter(mask), partitions.filter(mask)
+        partitions = partition_array(batch, self._partition, self._place)
+        positions = self._places.of(partitions)
+        if (mask := self._places.new(partitions, positions)) is not None:
+            batch, partitions = batch.filter(mask), partitions.filter(mask)
+            positions = positions.filter(mask)
         if not len(batch):
             return None
-        resume = {p: self._next[p] for p in pc.unique(partitions).to_pylist()}
+        resume = {p: self._places.next(p) for p in pc.unique(partitions).to_pylist()}
         arrival = column_array(batch, self._arrival)
-        return Delivery(batch, resume, partitions, pa.array(positions, pa.int64()), arrival)
+        return Delivery(batch, resume, partitions, positions, arrival)
 
 
-def distinct_partitions(columns: Sequence[Any], name: str) -> Sequence[int]:
-    """The values of the partition columns, sorted.
+def partition_array(batch: Any, name: str | None, place: str) -> Any:
+    """The partition of each row, `int64`.
 
     Raises:
-        SourceError: a column is not of integers.
+        SourceError: a row has none, or the column is not of integers.
     """
+    column: Any = column_array(batch, name)
+    if not pa.types.is_integer(column.type):
+        said = f'{place}: the partition column "{name}" is a {column.type}, not an integer'
+        raise SourceError(said)
+    if column.null_count:
+        said = f'{place}: {column.null_count} rows have no partition in "{name}"'
+        raise SourceError(with_hint(said, "each row must have one"))
+    return column.cast(pa.int64())
+
+
+def distinct_partitions(columns: Iterable[Any]) -> Sequence[int]:
+    """The partitions in the columns, sorted; 0 if there are no rows."""
     found: set[int] = set()
     for column in columns:
-        if not pa.types.is_integer(column.type):
-            raise SourceError(f'the partition column "{name}" is a {column.type}, not an integer')
-        found.update(v for v in pc.unique(column).to_pylist() if v is not None)
+        found.update(pc.unique(column).to_pylist())
     return sorted(found) or (0,)
 
 

@@ -1,0 +1,241 @@
+"""Whether a source keeps its contract: positions, ends, quiet, and going on exactly."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import pyarrow as pa
+
+from muntin.result import table_of
+from muntin.sources import Delivery, Quiet, Reader, Source, Undecodable
+from muntin.sources.base import Words
+
+Records = dict[int, list[tuple[int, object]]]
+"""For each partition its records in order: a position and a row, or what could not be decoded."""
+
+
+def check_source(
+    make: Callable[[], Source],
+    *,
+    schema: Words | None = None,
+    polls: int = 10_000,
+    quiets: int = 3,
+) -> int:
+    """Check that a source keeps its contract.
+
+    Checked are the members of the protocol; that positions rise in each partition and say where
+    to go on; that a run which goes on after any poll gets what is left, all of it and nothing
+    twice; that quiet is said of partitions there are; that an end stays an end; that a reader can
+    be closed at any time. The source is opened once for each of its polls, so give it few rows,
+    in more than one batch.
+
+    Args:
+        make: makes the source, over the same rows each time.
+        schema: the stream's columns, as the loop would give them to `open`.
+        polls: a source that has not come to its end, or to quiet, after so many has failed.
+        quiets: a source that does not end has given all it has after so many quiet polls.
+
+    Returns:
+        How many records there were, undecodable ones included.
+
+    Raises:
+        AssertionError: it does not; the message says where.
+
+    A source of numbers, one partition a residue, which goes on from any positions:
+
+    >>> class Numbers:
+    ...     bounded = True
+    ...     def __init__(self, total): self.total = total
+    ...     def partitions(self): return (0, 1)
+    ...     def identity(self): return (f"numbers below {self.total}",)
+    ...     def open(self, schema, positions): return NumbersReader(self.total, positions)
+    >>> class NumbersReader:
+    ...     def __init__(self, total, positions):
+    ...         self.total, self.next = total, {0: 0, 1: 0} | dict(positions)
+    ...     def poll(self):
+    ...         partition = min(self.next, key=self.next.get)
+    ...         at = self.next[partition]
+    ...         if 2 * at + partition >= self.total:
+    ...             return None
+    ...         self.next[partition] = at + 1
+    ...         row = pa.table({"n": [2 * at + partition]})
+    ...         return Delivery(row, {partition: at + 1}, partition, at)
+    ...     def close(self): pass
+    >>> check_source(lambda: Numbers(6))
+    6
+    """
+    source = make()
+    _check_members(source, make())
+    checker = _Checker(source, schema, polls, quiets)
+    whole = checker.read({})
+    if source.bounded and source.total is not None:
+        _require(whole.rows == source.total, f"total is {source.total}, got {whole.rows} rows")
+    for after, positions in enumerate(whole.resumes):
+        rest = _Checker(make(), schema, polls, quiets).read(positions)
+        _same(after, positions, _after(whole.records, positions), rest.records)
+    for after in (0, 1):
+        reader = make().open(schema, {})
+        for _ in range(after):
+            reader.poll()
+        reader.close()
+    return sum(map(len, whole.records.values()))
+
+
+@dataclass
+class _Reading:
+    """What came, and the positions after each poll that brought something."""
+
+    records: Records = field(default_factory=lambda: defaultdict(list))
+    positions: dict[int, int] = field(default_factory=dict)
+    resumes: list[Mapping[int, int]] = field(default_factory=list)
+    rows: int = 0
+
+
+class _Checker:
+    def __init__(self, source: Source, schema: Words | None, polls: int, quiets: int) -> None:
+        self._source = source
+        self._partitions = set(source.partitions())
+        self._schema = schema
+        self._polls = polls
+        self._quiets = quiets
+
+    def read(self, positions: Mapping[int, int]) -> _Reading:
+        """Everything from the positions on."""
+        reading = _Reading(positions=dict(positions), resumes=[dict(positions)])
+        reader = self._source.open(self._schema, positions)
+        _require(isinstance(reader, Reader), f"open() gives a Reader, got {reader!r}")
+        quiet = 0
+        with closing(reader):
+            for _ in range(self._polls):
+                match reader.poll():
+                    case Delivery() as delivery:
+                        self._take(delivery, reading)
+                        quiet = 0
+                    case Quiet(partitions):
+                        self._check_known(partitions, "Quiet")
+                        _require(len(partitions) > 0, "Quiet names a partition")
+                        quiet += 1
+                        if not self._source.bounded and quiet == self._quiets:
+                            return reading
+                    case None:
+                        _require(self._source.bounded, "a source that is not bounded has ended")
+                        _require(reader.poll() is None, "poll() gives None again after the end")
+                        return reading
+                    case other:
+                        _fail(f"poll() gives a Delivery, Quiet or None, got {other!r}")
+        raise AssertionError(f"no end after {self._polls} polls; is it bounded?")
+
+    def _take(self, delivery: Delivery, reading: _Reading) -> None:
+        table = table_of(delivery.batch)
+        rows = len(table)
+        partitions = _each(delivery.partition, rows, "partition", step=0)
+        _require(delivery.position is not None or not rows, "rows have positions to go on from")
+        positions = _each(delivery.position, rows, "position", step=1)
+        if delivery.arrival is not None:
+            _each(delivery.arrival, rows, "arrival", step=0)
+        bad = [(each.partition, each.position, each) for each in delivery.undecodable]
+        came: list[tuple[int, int, Any]] = [
+            *zip(partitions, positions, table.to_pylist(), strict=True),
+            *bad,
+        ]
+        _require(len(came) > 0, "a Delivery has a row, or something undecodable")
+        _rising(list(zip(partitions, positions, strict=True)), "rows")
+        _rising([(partition, position) for partition, position, _ in bad], "undecodable records")
+        self._check_known({partition for partition, _, _ in came}, "a row")
+        self._check_known(delivery.resume, "resume")
+        for partition, position, record in sorted(came, key=lambda each: each[:2]):
+            floor = reading.positions.get(partition, 0)
+            place = f"position {position} of partition {partition}"
+            _require(position >= floor, f"{place} comes after resume has said {floor}")
+            end = delivery.resume.get(partition)
+            _require(end is not None, f"resume says nothing of partition {partition}")
+            _require(position < (end or 0), f"resume is {end} with {place} handed over")
+            reading.records[partition].append((position, record))
+        reading.positions.update(delivery.resume)
+        reading.resumes.append(dict(reading.positions))
+        reading.rows += rows
+
+    def _check_known(self, partitions: Any, what: str) -> None:
+        strange = set(partitions) - self._partitions
+        _require(not strange, f"{what} is of {strange}, partitions() gives {self._partitions}")
+
+
+def _check_members(source: Source, twin: Source) -> None:
+    for name in ("bounded", "total", "partitions", "identity", "open"):
+        _require(hasattr(source, name), f"a source has {name}")
+    _require(isinstance(source.bounded, bool), f"bounded is a bool, got {source.bounded!r}")
+    total = source.total
+    _require(total is None or isinstance(total, int), f"total is an int or None, got {total!r}")
+    partitions = list(source.partitions())
+    _require(len(partitions) > 0, "there is at least one partition")
+    _require(len(set(partitions)) == len(partitions), f"partitions are distinct: {partitions}")
+    _require(all(isinstance(p, int) for p in partitions), f"partitions are ints: {partitions}")
+    names = list(source.identity())
+    _require(len(names) > 0, "identity() names what is read")
+    _require(all(isinstance(name, str) for name in names), f"identity() is of texts: {names}")
+    again = list(twin.identity())
+    _require(names == again, f"identity() of the same source is {names}, then {again}")
+
+
+def _each(value: Any, rows: int, what: str, *, step: int) -> list[int]:
+    if value is None:
+        return []
+    if isinstance(value, int):
+        return [value + step * i for i in range(rows)]
+    found: list[int] = pa.array(value).to_pylist()
+    _require(len(found) == rows, f"{what} has {len(found)} values for {rows} rows")
+    return found
+
+
+def _rising(places: list[tuple[int, int]], what: str) -> None:
+    last: dict[int, int] = {}
+    for partition, position in places:
+        before = last.get(partition, -1)
+        said = f"positions of {what} rise in partition {partition}: {before}, then {position}"
+        _require(position > before, said)
+        last[partition] = position
+
+
+def _after(records: Records, positions: Mapping[int, int]) -> Records:
+    left = {
+        partition: [each for each in found if each[0] >= positions.get(partition, 0)]
+        for partition, found in records.items()
+    }
+    return {partition: found for partition, found in left.items() if found}
+
+
+def _same(after: int, positions: Mapping[int, int], expected: Records, got: Records) -> None:
+    for partition in sorted({*expected, *got}):
+        pair = (_plain(expected.get(partition, [])), _plain(got.get(partition, [])))
+        if pair[0] == pair[1]:
+            continue
+        at = next((i for i, (a, b) in enumerate(zip(*pair, strict=False)) if a != b), None)
+        at = min(map(len, pair)) if at is None else at
+        wanted, found = (each[at] if at < len(each) else "nothing" for each in pair)
+        _fail(
+            f"opened at {dict(positions)}, after {after} deliveries: partition {partition} "
+            f"gives {found} where the whole run gave {wanted}"
+        )
+
+
+def _plain(records: list[tuple[int, object]]) -> list[str]:
+    # NaN is equal to NaN as text
+    return [
+        f"{at}: {each.text!r} ({each.file}:{each.line})"
+        if isinstance(each, Undecodable)
+        else f"{at}: {each!r}"
+        for at, each in records
+    ]
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        _fail(message)
+
+
+def _fail(message: str) -> NoReturn:
+    raise AssertionError(message)
