@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from muntin.merge import FIRST, LAST, is_sorted, micros, rising, rows_before, runs
 from muntin.operator import Feed, Order
@@ -100,6 +101,13 @@ class _Part:
         columns = (self.table, self.keys, self.times, self.partition, self.position, self.arrival)
         return _Part(*(None if c is None else c.slice(start, stop - start) for c in columns))
 
+    @property
+    def arrives_in_order(self) -> bool:
+        """True if the engine, which orders ties by partition, would merge the rows as given."""
+        if self.arrival is None or self.arrival.null_count or not is_sorted(self.arrival):
+            return False
+        return self.partition is None or len(pc.unique(self.partition)) == 1
+
     def feed(self, name: str) -> Feed:
         return Feed(name, self.table, self.partition, self.position, self.arrival)
 
@@ -173,6 +181,8 @@ def _step(named: Sequence[tuple[str, _Part]], bad: list[tuple[str, Undecodable]]
         return Taken([part.feed(name) for name, part in named], "given", bad)
     if all(part.arrival is None and is_sorted(part.times) for _, part in named):
         return Taken([part.feed(name) for name, part in named], "time", bad)
+    if all(part.arrives_in_order for _, part in named):
+        return Taken([part.feed(name) for name, part in named], "arrival", bad)
     feeds = [
         named[i][1].slice(start, stop).feed(named[i][0])
         for i, start, stop in runs([part.keys for _, part in named])
