@@ -57,6 +57,7 @@ class Batch:
         """
         self._db: Any = duckdb_or_error().connect(str(folder / "batch.duckdb"))
         self._db.execute("SET TimeZone = 'UTC'")
+        self._db.execute("SET enable_progress_bar = false")
         self._db.execute(f"SET memory_limit = '{MEMORY}'")
         for name, table in events.items():
             self._load(name, table)
