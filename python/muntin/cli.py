@@ -6,7 +6,7 @@ import json
 import runpy
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,11 +44,25 @@ class LogForm(StrEnum):
 @app.command()
 def demo(
     once: Annotated[
-        bool, typer.Option("--once", help="Stop after the year; there is no other way yet.")
+        bool, typer.Option("--once", help="Stop after the year; no day is replayed.")
     ] = False,
+    speed: Annotated[
+        float,
+        typer.Option("--speed", min=1e-3, help="Replay the day so many times faster than it was."),
+    ] = 300.0,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="Where the page is; 0 for any free port."),
+    ] = None,
+    no_page: Annotated[bool, typer.Option("--no-page", help="Show no page.")] = False,
+    webhook: Annotated[
+        str | None, typer.Option("--webhook", metavar="URL", help="Send the alerts there, too.")
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Keep the outputs and the alerts here."),
+        typer.Option(
+            "--out", metavar="DIR", help="Keep outputs and alerts here, not alerts.jsonl alone."
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object in place of tables.")
@@ -57,20 +71,34 @@ def demo(
         bool, typer.Option("--sample", help="Take the small sample that ships with muntin.")
     ] = False,
 ) -> None:
-    """A year of real purchases, windowed, watched by rules, and compared with batch.
+    """A year of real purchases and simulated events, watched by rules, compared with batch.
 
-    Exits with 1 if batch says something else.
+    Then, on a terminal, one busy day again, slowly, until Ctrl-C. Exits with 1 if batch says
+    something else, or if an anomaly that was planted in the simulated events is not found.
     """
-    from muntin.demo.show import play, show
+    from muntin.demo.live import PORT, has_page
+    from muntin.demo.replay import replay
+    from muntin.demo.show import show
+    from muntin.demo.year import play
 
+    terminal = sys.stdout.isatty()
+    if port is None and terminal and has_page():
+        port = PORT
+    if no_page:
+        port = None
     with _told():
-        outcome = play(sample=sample, out=out)
-    if as_json:
-        print(json.dumps(outcome.to_json()))
-    else:
-        show(outcome)
-    if not outcome.equal:
-        raise typer.Exit(1)
+        outcome = play(sample=sample, out=out, port=port, url=webhook, quiet=as_json)
+        if as_json:
+            print(json.dumps(outcome.to_json()))
+        else:
+            show(outcome)
+        if not (outcome.equal and outcome.found_all):
+            raise typer.Exit(1)
+        if terminal and not once and not as_json:
+            print(f"replaying the busiest day, {speed:g} times faster; Ctrl-C ends it")
+            with suppress(KeyboardInterrupt):
+                while True:
+                    replay(outcome.day, speed, out=out, port=port, url=webhook)
 
 
 @app.command()

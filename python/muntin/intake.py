@@ -15,6 +15,7 @@ from operator import not_
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from muntin.errors import SourceError, with_hint
 from muntin.merge import FIRST, LAST, is_sorted, micros, rising, rows_before, runs
@@ -81,7 +82,7 @@ def merged(readers: Mapping[str, Reader], times: Times) -> Iterator[Taken]:
             queue.fill()
         cut = min(queue.last for queue in queues)
         parts = [(queue.name, part) for queue in queues for part in queue.take(cut)]
-        if parts:
+        if parts or any(queue.quiet for queue in queues):
             yield _step(parts)
         if all(queue.ended for queue in queues):
             yield Taken(ended=[queue.name for queue in queues])
@@ -128,6 +129,13 @@ class _Part:
 
         return replace(self, **{name: sliced(getattr(self, name)) for name in _ROWS})
 
+    @property
+    def arrives_in_order(self) -> bool:
+        """True if the engine, which orders ties by partition, would merge the rows as given."""
+        if self.arrival is None or self.arrival.null_count or not is_sorted(self.arrival):
+            return False
+        return self.partition is None or len(pc.unique(self.partition)) == 1
+
     def feed(self, name: str, start: int = 0, stop: int | None = None) -> Feed:
         part = self if stop is None else self._slice(start, stop)
         return Feed(name, part.table, part.partition, part.position, part.arrival)
@@ -139,6 +147,7 @@ class _Queue:
     def __init__(self, name: str, reader: Reader, times: Times) -> None:
         self.name = name
         self.ended = False
+        self.quiet = False
         self._reader = reader
         self._times = times
         self._held: list[_Part] = []
@@ -150,7 +159,8 @@ class _Queue:
         return LAST if self.ended else self._floor
 
     def fill(self, *, more: bool = False) -> None:
-        """Read until there are rows, or one batch more than there are."""
+        """Read until there are rows, or one batch more than there are, or none now."""
+        self.quiet = False
         while not self.ended and (more or not any(len(part.table) for part in self._held)):
             polled = self._reader.poll()
             if polled is None:
@@ -161,6 +171,9 @@ class _Queue:
                 if len(part.table):
                     self._floor = part.keys[-1].as_py()
                     more = False
+            else:
+                self.quiet = True
+                return
 
     def take(self, cut: int) -> list[_Part]:
         """The rows whose key is below the cut, all of them at the end, as at most one part."""
@@ -204,6 +217,9 @@ def _step(named: Sequence[tuple[str, _Part]]) -> Taken:
     if all(part.arrival is None and is_sorted(part.times) for _, part in filled):
         feeds = [part.feed(name) for name, part in filled]
         return Taken(feeds, "time", bad, resume=resume)
+    if all(part.arrives_in_order for _, part in filled):
+        feeds = [part.feed(name) for name, part in filled]
+        return Taken(feeds, "arrival", bad, resume=resume)
     feeds = [
         filled[i][1].feed(filled[i][0], start, stop)
         for i, start, stop in runs([part.keys for _, part in filled])

@@ -1,173 +1,84 @@
-"""Run the demo, compare it with batch, and say what came of it: a table, or one JSON object."""
+"""What the year gave, as tables for a person."""
 
 from __future__ import annotations
 
-import os
-import sys
-import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
-import pyarrow.parquet as pq
-
-import muntin as mt
-from muntin.demo.check import Batch, Check
-from muntin.demo.data import load
-from muntin.demo.pipeline import OUTPUTS
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the demo gave.
-
-    Attributes:
-        origin: where the till lines come from.
-        report: the run's report.
-        checks: for each output, how it compares with batch.
-        alerts: the alert rows.
-        memory: the most memory the process has held, in bytes; None where that is unknown.
-        check_seconds: what the comparison took.
-    """
-
-    origin: str
-    report: mt.Report
-    checks: Mapping[str, Check]
-    alerts: mt.Table
-    memory: int | None
-    check_seconds: float
-
-    @property
-    def equal(self) -> bool:
-        """True if batch says the same of every output."""
-        return not any(check.differences for check in self.checks.values())
-
-    def to_json(self) -> dict[str, Any]:
-        """The outcome as one object of plain values."""
-        return {
-            "sources": dict(self.report.sources),
-            "outputs": {
-                name: {"windows": check.windows, "differences": check.differences}
-                for name, check in self.checks.items()
-            },
-            "alerts": len(self.alerts),
-            "late": self.report.late,
-            "seconds": round(self.report.seconds, 3),
-            "rows_per_second": round(self.report.rows_per_second),
-        }
-
-
-def play(*, sample: bool = False, out: Path | None = None) -> Outcome:
-    """Run the year through the pipelines and compare each output with batch.
-
-    Args:
-        sample: take the sample that ships with muntin, not the whole year.
-        out: a directory for the outputs, as Parquet, and the alerts, as JSON lines.
-
-    Raises:
-        MissingExtra: DuckDB is not installed.
-        SourceError: the till lines cannot be read.
-        SinkError: `out` cannot be written.
-    """
-    lines = load(sample=sample)
-    batch = Batch(lines.table)
-    kept: dict[str, list[mt.Table]] = {name: [] for name in OUTPUTS}
-    alerts: list[mt.Table] = []
-    report = mt.run(
-        mt.sources.Arrow(lines.table),
-        [
-            mt.output(name, pipeline, rules=rules, sinks=[mt.sinks.Callback(kept[name].append)])
-            for name, (pipeline, rules) in OUTPUTS.items()
-        ],
-        name="demo",
-        alerts=[mt.sinks.Callback(alerts.append), *_alert_file(out)],
-    )
-    memory = _memory()
-    outputs = {name: _one(tables) for name, tables in kept.items()}
-    start = time.monotonic()
-    with _told("comparing with batch"):
-        checks = {name: batch.compare(name, rows) for name, rows in outputs.items()}
-    seconds = time.monotonic() - start
-    if out is not None:
-        _write(out, outputs)
-    return Outcome(lines.origin, report, checks, _one(alerts), memory, seconds)
+from muntin.demo.year import Outcome
 
 
 def show(outcome: Outcome) -> None:
-    """Print the outcome as tables for a person."""
+    """Print the outcome."""
     from rich.console import Console
-    from rich.table import Table as Grid
 
-    console = Console()
+    console = Console(highlight=False)
+    for line in _sources(outcome):
+        console.print(line)
+    console.print(_check_grid(outcome))
+    console.print(_alert_grid(outcome))
+    console.print(_planted_grid(outcome))
     report = outcome.report
-    console.print(f"{report.rows:,} till lines from {outcome.origin}", highlight=False)
-    grid = Grid("output", "rows", "in batch", "differences", title="streamed against batch")
+    memory = "" if outcome.memory is None else f", {outcome.memory / 2**20:,.0f} MiB at most"
+    console.print(
+        f"{report.seconds:.2f} s, {report.rows_per_second:,.0f} events a second{memory}; "
+        f"late {report.late:,}, invalid {report.invalid:,}; "
+        f"batch and comparison {outcome.check_seconds:.2f} s"
+    )
+    for good, said, otherwise in (
+        (outcome.equal, "equal to batch", "batch says something else"),
+        (outcome.found_all, "every planted anomaly found", "a planted anomaly was missed"),
+    ):
+        console.print(said if good else f"[red]{otherwise}[/]")
+
+
+def _sources(outcome: Outcome) -> Iterable[str]:
+    for name, rows in outcome.report.sources.items():
+        if name == "purchases":
+            yield f"{rows:,} real till lines from {outcome.origin}"
+        else:
+            yield f"{rows:,} simulated events: {name.removeprefix('simulated_')}"
+    yield "the order of arrival is simulated, too: up to 8 s of disorder, one row in 1,000 later"
+
+
+def _check_grid(outcome: Outcome) -> Any:
+    grid = _grid("streamed against batch", "output", "rows", "in batch", "differences")
     for column in grid.columns[1:]:
         column.justify = "right"
     for name, check in outcome.checks.items():
         style = "red" if check.differences else "green"
         differences = f"[{style}]{check.differences:,}[/]"
         grid.add_row(name, f"{check.windows:,}", f"{check.batch:,}", differences)
-    console.print(grid)
-    console.print(_alert_grid(outcome))
-    memory = "" if outcome.memory is None else f", {outcome.memory / 2**20:,.0f} MiB at most"
-    console.print(
-        f"{report.seconds:.2f} s, {report.rows_per_second:,.0f} lines a second{memory}; "
-        f"late {report.late:,}, invalid {report.invalid:,}; "
-        f"batch and comparison {outcome.check_seconds:.2f} s",
-        highlight=False,
-    )
-    verdict = "equal to batch" if outcome.equal else "[red]batch says something else[/]"
-    console.print(verdict, highlight=False)
+    return grid
 
 
 def _alert_grid(outcome: Outcome) -> Any:
-    from rich.table import Table as Grid
-
-    grid = Grid("rule", "alerts", "the latest", title="unusual shopping")
+    grid = _grid("alerts", "rule", "alerts", "the latest")
     grid.columns[1].justify = "right"
-    latest = {row["rule"]: row["message"] for row in outcome.alerts.to_dicts()}
+    latest = {alert["rule"]: alert["message"] for alert in outcome.alerts}
     for rule, count in outcome.report.alerts.items():
         grid.add_row(rule, f"{count:,}", latest.get(rule, ""))
     return grid
 
 
-def _told(what: str) -> AbstractContextManager[object]:
-    if not sys.stderr.isatty():
-        return nullcontext()
-    from rich.console import Console
-
-    return Console(stderr=True).status(what)
-
-
-def _one(tables: list[mt.Table]) -> mt.Table:
-    return mt.Table(part for table in tables for part in table.parts)
-
-
-def _alert_file(out: Path | None) -> list[mt.sinks.JsonLines]:
-    if out is None:
-        return []
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise mt.SinkError(f'"{out}" cannot be made: {error}') from error
-    return [mt.sinks.JsonLines(out / "alerts.jsonl")]
+def _planted_grid(outcome: Outcome) -> Any:
+    title = "anomalies planted in the simulated events"
+    grid = _grid(title, "planted", "place", "from", "found by", "window of the alert")
+    for plant, alert in outcome.found:
+        if alert is None:
+            by, window = "[red]missed[/]", ""
+        else:
+            by = f"[green]{alert['rule']}[/]"
+            window = f"{_minute(alert['window_start'])} to {_minute(alert['window_end'])}"
+        grid.add_row(plant.what, plant.place, _minute(plant.start), by, window)
+    return grid
 
 
-def _write(out: Path, outputs: Mapping[str, mt.Table]) -> None:
-    for name, rows in outputs.items():
-        try:
-            pq.write_table(rows.to_arrow(), out / f"{name}.parquet")
-        except OSError as error:
-            raise mt.SinkError(f'"{out}" cannot be written: {error}') from error
+def _grid(title: str, *columns: str) -> Any:
+    from rich.table import Table as Grid
+
+    return Grid(*columns, title=title)
 
 
-def _memory() -> int | None:
-    if os.name != "posix":
-        return None
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+def _minute(moment: Any) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
