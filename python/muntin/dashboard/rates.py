@@ -46,10 +46,6 @@ class Rates:
         def counts(new: Mapping[str, int], old: Mapping[str, int]) -> dict[str, list[float]]:
             return {name: [n, rate(n, old.get(name, 0))] for name, n in new.items()}
 
-        stages = {
-            name: max(spent - then.stages.get(name, 0.0), 0.0) for name, spent in now.stages.items()
-        }
-        busy = sum(stages.values())
         return {
             "at": now.at,
             "seconds": now.seconds,
@@ -62,7 +58,7 @@ class Rates:
             "invalid": now.invalid,
             "operators": self._operators(now, then, span),
             "watermarks": {name: _delay(now, name) for name in now.watermarks},
-            "stages": {name: part / busy if busy else 0.0 for name, part in stages.items()},
+            "stages": {n: rate(s, then.stages.get(n, 0.0)) for n, s in now.stages.items()},
             "saved": now.saved and {name: getattr(now.saved, name) for name in now.saved.__slots__},
             "waiting": dict(now.waiting),
             "dropped": dict(now.dropped),
