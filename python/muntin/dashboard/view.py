@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from muntin.dashboard.cells import cell
+from muntin.dashboard.cells import cell, columns
 from muntin.dashboard.history import History, Shape, is_number
 from muntin.dashboard.inbox import Inbox
 from muntin.dashboard.mask import HIDDEN, Mask
@@ -36,6 +36,7 @@ class View:
         self.mask = Mask(options.mask)
         self.scene: Scene | None = None
         self.ended: tuple[str, BaseException | None] | None = None
+        self._told: tuple[str, BaseException | None] | None = None
         self.rates = Rates()
         self.moment: Moment | None = None
         self.moments = 0
@@ -49,8 +50,8 @@ class View:
     @property
     def state(self) -> tuple[str, str | None]:
         """`waiting`, `running`, `ended` or `failed`, and why it failed."""
-        if self.ended is not None:
-            state, error = self.ended
+        if self._told is not None:
+            state, error = self._told
             if error is None:
                 return state, None
             return state, HIDDEN if self.mask else f"{type(error).__name__}: {error}"
@@ -63,6 +64,8 @@ class View:
 
     def take(self) -> None:
         """Look at what the loop has left since the last look."""
+        # the end is told after the last rows, so it is looked at before them
+        ended = self.ended
         for _, result, undecodable in self._inbox.take():
             for name, table in result.outputs.items():
                 self.outputs.setdefault(name, History(self._limit)).add(table)
@@ -76,6 +79,7 @@ class View:
             self.moment = moment
             self.moments += 1
             self.rates.add(moment)
+        self._told = ended
 
     def shape(self, name: str) -> Shape | None:
         """How the rows of an output can be drawn; None before its first row."""
@@ -117,8 +121,6 @@ class View:
         return sum(h.came for h in kept) + len(self.undecodable)
 
     def _rows(self, kept: Mapping[str, History]) -> dict[str, Any]:
-        from muntin.dashboard.cells import columns
-
         return {
             name: self.mask.columns(columns(history.last(20)))
             for name, history in kept.items()

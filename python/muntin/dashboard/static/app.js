@@ -137,6 +137,8 @@ function draw(key) {
 }
 
 function state(name, why) {
+  // what stands there before the first word of the server would only jump
+  delete document.body.dataset.first;
   known.state = name;
   const pill = byId("state");
   pill.dataset.state = name;
@@ -150,7 +152,8 @@ function state(name, why) {
 
 function lost() {
   // after its end a run takes its server along: that is no fault
-  if (known.state !== "ended" && known.state !== "failed") state("lost");
+  if (known.state === "ended" || known.state === "failed") stream.close();
+  else state("lost");
 }
 
 function read() {

@@ -135,7 +135,7 @@ function curve({ from, to }) {
 }
 
 function mouth({ to }) {
-  return { x: to.x - 3, y: to.y + HEIGHT / 2 - 6, "text-anchor": "end" };
+  return { x: to.x - 6, y: to.y + HEIGHT / 2 - 6, "text-anchor": "end" };
 }
 
 function group(box) {

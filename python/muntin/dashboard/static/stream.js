@@ -10,10 +10,16 @@ export class Stream {
     this.timer = 0;
   }
 
-  /** Ask for lines of this choice: `output`, `measure`, and `keys` or null for the top ones. */
-  open({ output, measure, keys }) {
+  /** Ask no more. */
+  close() {
     clearTimeout(this.timer);
     this.source?.close();
+    this.source = null;
+  }
+
+  /** Ask for lines of this choice: `output`, `measure`, and `keys` or null for the top ones. */
+  open({ output, measure, keys }) {
+    this.close();
     const query = new URLSearchParams();
     if (output) query.set("output", output);
     if (measure) query.set("measure", measure);
@@ -26,7 +32,7 @@ export class Stream {
       if (source !== this.source) return;
       this.on.lost();
       // after a refusal a browser does not try again by itself
-      if (source.readyState === EventSource.CLOSED) {
+      if (this.source && source.readyState === EventSource.CLOSED) {
         this.timer = setTimeout(() => this.open({ output, measure, keys }), RETRY);
       }
     });
