@@ -92,7 +92,7 @@ class Shape:
     Attributes:
         by: the key columns.
         x: the column of time, None if there is none.
-        measures: the columns with numbers.
+        measures: the columns with numbers, those that the output's window makes first.
         shared: true if the keys' windows end together.
         columns: all columns.
     """

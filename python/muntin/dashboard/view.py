@@ -188,7 +188,10 @@ def shape_of(schema: Any, plan: Mapping[str, Any], name: str) -> Shape:
         at = above[0]
     shared = shared and "window_end" in schema.names
     taken = {*by, *_NO_MEASURE}
-    measures = tuple(f.name for f in schema if is_number(f.type) and f.name not in taken)
+    numeric = [f.name for f in schema if is_number(f.type) and f.name not in taken]
+    made = {one["name"] for one in (*node.get("columns", ()), *node.get("aggregates", ()))
+            if isinstance(one, dict)}  # fmt: skip
+    measures = tuple(sorted(numeric, key=lambda column: column not in made))
     return Shape(by, _time(schema, plan), measures, shared, tuple(schema.names))
 
 

@@ -100,7 +100,7 @@ class Visitor:
             if known.keys() != self._told_shapes:
                 self._told_shapes = set(known)
                 value["shapes"] = {name: _shape_json(shape) for name, shape in known.items()}
-        if self._output not in names:
+        if names and self._output not in names:
             self._output = next((name for name in names if view.shape(name)), None)
         shape = view.shape(self._output) if self._output else None
         if shape is None or self._output is None:
