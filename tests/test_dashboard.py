@@ -309,11 +309,15 @@ def test_history_is_bounded_and_keeps_its_numbers() -> None:
 
 def test_masks_replace_whole_values_only() -> None:
     mask = Mask(["card"], b"k")
-    said = mask.alerts(
-        {"key": ['{"card":12}'], "values": ['{"card":12,"n":123}'], "message": ["12 of 123, 12"]}
-    )
+    alerts = {
+        "key": ['{"card":12}', '{"card":12.0}'],
+        "values": ['{"card":12,"n":123}', '{"card":12.0}'],
+        "message": ["12 of 123, 12", "card 12"],
+        "rule": ["a", "b"],
+    }
+    said = mask.alerts(alerts, {"a": "{card} of {n}, {card}", "b": "card {card}"})
     shown = mask.text("card", "12")
-    assert said["message"] == [f"{shown} of 123, {shown}"]
+    assert said["message"] == [f"{shown} of 123, {shown}", "•••"]
     assert json.loads(said["values"][0]) == {"card": shown, "n": 123}
 
 

@@ -73,23 +73,40 @@ class Mask:
             for name, values in table.items()
         }
 
-    def alerts(self, table: dict[str, list[Cell]]) -> dict[str, list[Cell]]:
-        """Alerts by columns: `key`, `values` and `message` without what is masked."""
+    def alerts(
+        self, table: dict[str, list[Cell]], messages: Mapping[str, str]
+    ) -> dict[str, list[Cell]]:
+        """Alerts by columns: `key`, `values` and `message` without what is masked.
+
+        A message whose rule names a masked column, and in which its value is not found as it
+        stands in `values`, is hidden as a whole.
+        """
         if not self._columns or "message" not in table:
             return table
         table = dict(table)
-        rows = zip(table["key"], table["values"], table["message"], strict=True)
-        hidden = [self._alert(key, values, message) for key, values, message in rows]
+        naming = {rule for rule, said in messages.items() if self._is_named(said)}
+        names = ("key", "values", "message", "rule")
+        rows = zip(*(table[name] for name in names), strict=True)
+        hidden = [
+            self._alert(key, values, said, rule in naming) for key, values, said, rule in rows
+        ]
         for i, name in enumerate(("key", "values", "message")):
             table[name] = [row[i] for row in hidden]
         return table
 
-    def _alert(self, key: Cell, values: Cell, message: Cell) -> tuple[Cell, Cell, Cell]:
+    def _is_named(self, message: str) -> bool:
+        return any(re.search(rf"\{{\s*{re.escape(each)}\b", message) for each in self._columns)
+
+    def _alert(
+        self, key: Cell, values: Cell, message: Cell, naming: bool
+    ) -> tuple[Cell, Cell, Cell]:
         texts: dict[str, str] = {}
         shown = [self._json(text, texts) for text in (key, values)]
         said = str(message or "")
         for value in sorted(texts, key=len, reverse=True):
             said = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", texts[value], said)
+        if naming and texts and said == message:
+            said = HIDDEN
         return shown[0], shown[1], said
 
     def _json(self, text: Cell, texts: dict[str, str]) -> Cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import AsyncIterator
@@ -25,6 +26,8 @@ from muntin.errors import SinkError, with_hint
 
 if TYPE_CHECKING:
     from muntin.dashboard.view import View
+
+_log = logging.getLogger("muntin.dashboard")
 
 TICK = 0.1
 """Seconds between two looks at what the loop left."""
@@ -87,7 +90,10 @@ class Server:
 
     async def _tick(self) -> None:
         while True:
-            self._view.take()
+            try:
+                self._view.take()
+            except Exception:
+                _log.exception("dashboard: what the loop left cannot be shown")
             await asyncio.sleep(TICK)
 
     def _app(self) -> Starlette:

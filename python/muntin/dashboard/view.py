@@ -90,6 +90,11 @@ class View:
             self.shapes[name] = shape_of(history.last(1).schema, scene.plan, name)
         return self.shapes[name]
 
+    def messages(self) -> dict[str, str]:
+        """The message of each rule as it was written, `{column}` and all."""
+        outputs = self.scene.plan["outputs"] if self.scene is not None else []
+        return {rule["name"]: rule.get("message", "") for out in outputs for rule in out["rules"]}
+
     def visitor(self, query: Any) -> Visitor:
         """One browser, with what it chose."""
         return Visitor(self, query.get("output"), query.get("measure"), query.getlist("key"))

@@ -85,12 +85,11 @@ class Visitor:
         first = self._told_alerts == 0
         new = alerts.since(self._told_alerts)
         shown = new if first else new.slice(max(new.num_rows - _ALERTS_A_TICK, 0))
-        skipped = alerts.came - self._told_alerts - shown.num_rows
         self._told_alerts = alerts.came
         columns = cells.columns(shown)
         for name in ("partition", "position"):
             columns.pop(name, None)
-        return {"columns": self._view.mask.alerts(columns), "skipped": skipped}
+        return {"columns": self._view.mask.alerts(columns, self._view.messages())}
 
     def _rows(self, value: dict[str, Any], slow: bool) -> None:
         view = self._view

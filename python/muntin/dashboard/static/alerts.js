@@ -38,18 +38,16 @@ export class Alerts {
   clear() {
     this.rows = [];
     this.opened = null;
-    this.skipped = 0;
     this.nodes = new Map();
     this.first = true;
   }
 
   /** New alerts by columns, oldest first. */
-  add({ columns, skipped }) {
+  add({ columns }) {
     const ids = columns.id ?? [];
     const rows = ids.map((_, i) => Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values[i]])));
     this.rows.push(...rows);
     this.rows.splice(0, Math.max(this.rows.length - KEPT, 0));
-    this.skipped += skipped;
     if (!this.first && rows.length) this.announce(rows);
     this.first = false;
     this.timer ||= setTimeout(() => {
@@ -61,7 +59,7 @@ export class Alerts {
   total(counts) {
     const all = Object.values(counts).reduce((sum, [count]) => sum + count, 0);
     const held = this.opened ? ", the list waits while one is open" : "";
-    const kept = (this.rows.length < all ? `, the last ${format.whole(this.rows.length)} here` : "") + held;
+    const kept = (this.rows.length < all ? `, ${format.whole(this.rows.length)} of them here` : "") + held;
     say(byId("alerts-note"), all ? `${format.whole(all)} in all${kept}` : "");
   }
 
