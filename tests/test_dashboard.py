@@ -148,7 +148,7 @@ def test_only_get_and_only_our_names() -> None:
         for host in (f"localhost:{port}", "127.0.0.1", "page.example", f"[::1]:{port}"):
             assert status(url, "/", {"Host": host}) == 200, host
         for origin in ("http://evil.example", "null", f"http://127.0.0.1:{port + 1}"):
-            assert status(url, "/events", {"Origin": origin}) == 403
+            assert status(url, "/", {"Origin": origin}) == 403
         assert status(url, "/", {"Origin": f"http://127.0.0.1:{port}"}) == 200
 
 
