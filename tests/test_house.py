@@ -27,7 +27,7 @@ PYTHON_ORDER = """
     errors durations arrow literals
     tree expressions functions sql aggregates rules plan windows explain inputs stream
     result ingest answer merge operator
-    sources sinks moment
+    sources sinks moment dashboard
     checkpoint collect stop progress report intake quiet routes loop running run
     testing inspect logs demo cli
 """.split()

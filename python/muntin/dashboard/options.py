@@ -1,0 +1,109 @@
+"""Where the page is served, to whom, and what it may show."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+
+from muntin.errors import PlanError, with_hint
+
+TOKEN_VARIABLE = "MUNTIN_DASHBOARD_TOKEN"
+LOOPBACK = "127.0.0.1"
+_TOKEN_MIN = 16
+_PORT_MAX = 65535
+_ANY = {"0.0.0.0", "::"}
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """A live page of a run.
+
+    Attributes:
+        address: `":8080"` or `"8080"` for a port on this machine alone, `"host:port"` for another
+            address, which needs a token. Port 0 is any free port.
+        token: what a visitor has to know, at least 16 characters. Without it the environment
+            variable `MUNTIN_DASHBOARD_TOKEN` is taken.
+        mask: columns whose values are not shown: a short keyed hash stands in their place.
+        history: how many rows of each output are kept for its lines and tables.
+        hosts: names under which the page is reached through a proxy, besides addresses.
+
+    Raises:
+        PlanError: the address is none, or it is open to others and there is no token.
+
+    >>> Dashboard("9000", mask=("card",)).port
+    9000
+    >>> Dashboard("0.0.0.0:9000")
+    Traceback (most recent call last):
+    ...
+    muntin.errors.PlanError: dashboard: "0.0.0.0:9000" is open to other machines without a token
+    hint: say mt.Dashboard(..., token=...) or set MUNTIN_DASHBOARD_TOKEN
+    """
+
+    address: str = ":8080"
+    token: str | None = field(default=None, repr=False)
+    mask: tuple[str, ...] = ()
+    history: int = 500_000
+    hosts: tuple[str, ...] = ()
+    host: str = field(init=False)
+    port: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        host, port = _parsed(self.address)
+        token = self.token if self.token is not None else os.environ.get(TOKEN_VARIABLE)
+        if token is not None and len(token) < _TOKEN_MIN:
+            hint = "take secrets.token_urlsafe()"
+            message = f"dashboard: a token needs at least {_TOKEN_MIN} characters"
+            raise PlanError(with_hint(message, hint))
+        if token is None and not _is_loopback(host):
+            hint = f"say mt.Dashboard(..., token=...) or set {TOKEN_VARIABLE}"
+            message = f'dashboard: "{self.address}" is open to other machines without a token'
+            raise PlanError(with_hint(message, hint))
+        if self.history < 1:
+            raise PlanError(f"dashboard: history={self.history} keeps no row")
+        if isinstance(self.mask, str):
+            raise PlanError(with_hint("dashboard: mask= is a text", f'say mask=("{self.mask}",)'))
+        for name, value in (("host", host), ("port", port), ("token", token)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def reachable(self) -> str:
+        """The host to put into a URL that works on this machine."""
+        host = LOOPBACK if self.host in _ANY else self.host
+        return f"[{host}]" if ":" in host else host
+
+
+def options(where: bool | int | str | Dashboard) -> Dashboard:
+    """What `dashboard=` means: `True`, a port, an address, or all of it.
+
+    Raises:
+        PlanError: it is none of these, or not allowed.
+
+    >>> options(True).address, options(9000).port, options("localhost:9000").host
+    (':8080', 9000, 'localhost')
+    """
+    if isinstance(where, Dashboard):
+        return where
+    if where is True:
+        return Dashboard()
+    if isinstance(where, int) and where is not False:
+        return Dashboard(f":{where}")
+    if isinstance(where, str):
+        return Dashboard(where)
+    raise PlanError(with_hint(f"dashboard={where!r} is no address", 'say dashboard=":8080"'))
+
+
+def _parsed(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (port.isascii() and port.isdigit()) or int(port) > _PORT_MAX:
+        hint = 'say ":8080", or "host:port"'
+        raise PlanError(with_hint(f'dashboard: "{address}" is no address with a port', hint))
+    return host or LOOPBACK, int(port)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

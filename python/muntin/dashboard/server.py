@@ -1,0 +1,197 @@
+"""The web server on its thread: routes, streams of events, a certain start and end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import AsyncIterator
+from importlib import resources
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from muntin.dashboard.guard import Guard
+from muntin.dashboard.metrics import text
+from muntin.dashboard.options import Dashboard
+from muntin.errors import SinkError, with_hint
+
+if TYPE_CHECKING:
+    from muntin.dashboard.view import View
+
+_log = logging.getLogger("muntin.dashboard")
+
+TICK = 0.1
+"""Seconds between two looks at what the loop left."""
+
+_STREAMS_MAX = 32
+_HEARTBEAT = 10.0
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    "": "text/plain; charset=utf-8",
+}
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Server:
+    """Serves a view until it is closed."""
+
+    def __init__(self, view: View, options: Dashboard) -> None:
+        """Listen and start; when this returns, the page can be opened.
+
+        Raises:
+            SinkError: the address cannot be listened on.
+        """
+        self._view = view
+        self._files = _static()
+        self._streams = 0
+        self._socket = _listening(options)
+        port = self._socket.getsockname()[1]
+        self.url = f"http://{options.reachable}:{port}/"
+        self._closing = False
+        app = Guard(self._app(), options.token, options.hosts)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", server_header=False, ws="none",
+            timeout_graceful_shutdown=2,
+        )  # fmt: skip
+        self._uvicorn = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._serve, name="muntin-dashboard", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; when this returns, the thread is gone and the address is free."""
+        self._closing = True
+        self._uvicorn.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+    def _serve(self) -> None:
+        async def both() -> None:
+            ticks = asyncio.create_task(self._tick())
+            try:
+                await self._uvicorn.serve(sockets=[self._socket])
+            finally:
+                ticks.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await ticks
+
+        asyncio.run(both())
+
+    async def _tick(self) -> None:
+        while True:
+            try:
+                self._view.take()
+            except Exception:
+                _log.exception("dashboard: what the loop left cannot be shown")
+            await asyncio.sleep(TICK)
+
+    def _app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/events", self._events),
+                Route("/keys", self._keys),
+                Route("/metrics", self._metrics),
+                Route("/healthz", self._health),
+                Route("/{path:path}", self._file),
+            ]
+        )
+
+    async def _file(self, request: Request) -> Response:
+        # a name is looked up among the files known at the start: no path of a request is opened
+        found = self._files.get(request.path_params["path"] or "index.html")
+        if found is None:
+            return PlainTextResponse("there is nothing here\n", 404)
+        return Response(found[0], headers={"Content-Type": found[1], "Cache-Control": "no-cache"})
+
+    async def _events(self, request: Request) -> Response:
+        if self._streams >= _STREAMS_MAX:
+            return PlainTextResponse("too many browsers look at this page\n", 503)
+        return StreamingResponse(
+            self._stream(request), media_type="text/event-stream", headers=_NO_STORE
+        )
+
+    async def _stream(self, request: Request) -> AsyncIterator[bytes]:
+        """Events for one browser.
+
+        The next one is made when the browser has taken the last, and holds all that is new since
+        then: a slow browser gets fewer of them, and nothing is queued for it.
+        """
+        self._streams += 1
+        try:
+            visitor = self._view.visitor(request.query_params)
+            yield b"retry: 1000\n\n" + _event("scene", visitor.scene())
+            quiet = 0.0
+            while not self._closing:
+                news = visitor.news()
+                if news is not None:
+                    quiet = 0.0
+                    yield _event("tick", news)
+                elif quiet >= _HEARTBEAT:
+                    quiet = 0.0
+                    yield b": still here\n\n"
+                quiet += TICK
+                await asyncio.sleep(TICK)
+        finally:
+            self._streams -= 1
+
+    async def _keys(self, request: Request) -> Response:
+        return JSONResponse(self._view.keys(request.query_params), headers=_NO_STORE)
+
+    async def _metrics(self, _request: Request) -> Response:
+        return Response(
+            text(self._view), headers={"Content-Type": CONTENT_TYPE_LATEST, **_NO_STORE}
+        )
+
+    async def _health(self, _request: Request) -> Response:
+        state, _ = self._view.state
+        code = 503 if state == "failed" else 200
+        return JSONResponse({"state": state}, code, headers=_NO_STORE)
+
+
+def _event(kind: str, data: bytes) -> bytes:
+    return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
+
+
+def _listening(options: Dashboard) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            options.host, options.port, type=socket.SOCK_STREAM
+        )[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(64)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        message = f'dashboard: "{options.address}" cannot be listened on: {error.strerror}'
+        raise SinkError(with_hint(message, 'take another port; ":0" is any free one')) from error
+    return listener
+
+
+def _static() -> dict[str, tuple[bytes, str]]:
+    found: dict[str, tuple[bytes, str]] = {}
+
+    def walk(folder: Any, before: str) -> None:
+        for each in folder.iterdir():
+            if each.is_dir():
+                walk(each, f"{before}{each.name}/")
+            else:
+                kind = _TYPES[PurePath(each.name).suffix]
+                found[before + each.name] = (each.read_bytes(), kind)
+
+    walk(resources.files("muntin.dashboard") / "static", "")
+    return found

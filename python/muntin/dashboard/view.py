@@ -1,0 +1,208 @@
+"""What the page knows of a run; it belongs to the server's thread."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from muntin.dashboard.cells import cell, columns
+from muntin.dashboard.history import History, Shape, is_number
+from muntin.dashboard.inbox import Inbox
+from muntin.dashboard.mask import HIDDEN, Mask
+from muntin.dashboard.options import Dashboard
+from muntin.dashboard.rates import Rates
+from muntin.dashboard.visitor import Visitor, keys_of
+from muntin.moment import Moment, Scene
+from muntin.sources import Undecodable
+
+ALERTS_MAX = 1_000
+_SAMPLES_MAX = 100
+_SHARED_ENDS = {"tumbling", "hopping", "cumulative"}
+_NO_MEASURE = {"revision", "window_start", "window_end", "last_event_time"}
+
+
+class View:
+    """The scene, the newest moment, and the newest rows of everything."""
+
+    def __init__(self, inbox: Inbox, options: Dashboard) -> None:
+        """Nothing is known yet."""
+        self._inbox = inbox
+        self._limit = options.history
+        self.mask = Mask(options.mask)
+        self.scene: Scene | None = None
+        self.ended: tuple[str, BaseException | None] | None = None
+        self._told: tuple[str, BaseException | None] | None = None
+        self.rates = Rates()
+        self.moment: Moment | None = None
+        self.moments = 0
+        self.outputs: dict[str, History] = {}
+        self.shapes: dict[str, Shape] = {}
+        self.alerts = History(ALERTS_MAX)
+        self.late: dict[str, History] = {}
+        self.invalid: dict[str, History] = {}
+        self.undecodable: deque[tuple[str, Undecodable]] = deque(maxlen=_SAMPLES_MAX)
+
+    @property
+    def state(self) -> tuple[str, str | None]:
+        """`waiting`, `running`, `ended` or `failed`, and why it failed."""
+        if self._told is not None:
+            state, error = self._told
+            if error is None:
+                return state, None
+            return state, HIDDEN if self.mask else f"{type(error).__name__}: {error}"
+        return ("waiting" if self.scene is None else "running"), None
+
+    @property
+    def unseen(self) -> int:
+        """Rows of outputs that came too fast to be looked at."""
+        return self._inbox.unseen
+
+    def take(self) -> None:
+        """Look at what the loop has left since the last look."""
+        # the end is told after the last rows, so it is looked at before them
+        ended = self.ended
+        for _, result, undecodable in self._inbox.take():
+            for name, table in result.outputs.items():
+                self.outputs.setdefault(name, History(self._limit)).add(table)
+            self.alerts.add(result.alerts)
+            for kept, tables in ((self.late, result.late), (self.invalid, result.invalid)):
+                for name, table in tables.items():
+                    kept.setdefault(name, History(_SAMPLES_MAX)).add(table)
+            self.undecodable.extend(undecodable)
+        moment = self._inbox.moment
+        if moment is not None and moment is not self.moment:
+            self.moment = moment
+            self.moments += 1
+            self.rates.add(moment)
+        self._told = ended
+
+    def shape(self, name: str) -> Shape | None:
+        """How the rows of an output can be drawn; None before its first row."""
+        if name not in self.shapes:
+            history, scene = self.outputs.get(name), self.scene
+            if history is None or scene is None or not history.came:
+                return None
+            self.shapes[name] = shape_of(history.last(1).schema, scene.plan, name)
+        return self.shapes[name]
+
+    def messages(self) -> dict[str, str]:
+        """The message of each rule as it was written, `{column}` and all."""
+        outputs = self.scene.plan["outputs"] if self.scene is not None else []
+        return {rule["name"]: rule.get("message", "") for out in outputs for rule in out["rules"]}
+
+    def visitor(self, query: Any) -> Visitor:
+        """One browser, with what it chose."""
+        return Visitor(self, query.get("output"), query.get("measure"), query.getlist("key"))
+
+    def keys(self, query: Any) -> dict[str, Any]:
+        """The keys of an output that match a search."""
+        name = query.get("output", "")
+        shape = self.shape(name)
+        if shape is None:
+            return {"keys": [], "values": [], "matching": 0}
+        return keys_of(self, name, shape, query.get("measure"), query.get("search", ""))
+
+    def samples(self) -> dict[str, Any]:
+        """The newest late and invalid rows by input, and lines that were no rows."""
+        return {
+            "late": self._rows(self.late),
+            "invalid": self._rows(self.invalid),
+            "undecodable": [
+                [name, cell(one.file), one.line, one.position,
+                 HIDDEN if self.mask else one.text[:500],
+                 HIDDEN if self.mask else one.detail[:500]]
+                for name, one in list(self.undecodable)[-20:]
+            ],
+        }  # fmt: skip
+
+    def came(self) -> int:
+        """A number that grows with every late or invalid record."""
+        kept = (*self.late.values(), *self.invalid.values())
+        return sum(h.came for h in kept) + len(self.undecodable)
+
+    def _rows(self, kept: Mapping[str, History]) -> dict[str, Any]:
+        return {
+            name: self.mask.columns(columns(history.last(20)))
+            for name, history in kept.items()
+            if history.came
+        }
+
+    def scene_json(self) -> bytes:
+        """What does not change while the run goes on."""
+        scene = self.scene
+        if scene is None:
+            return msgspec.json.encode({"now": time.time(), "state": self.state})
+        plan = scene.plan
+        value = {
+            "now": time.time(),
+            "state": self.state,
+            "name": scene.name,
+            "started": scene.started,
+            "total": scene.total,
+            "inputs": [[one["name"], scene.sources.get(one["name"], "")] for one in plan["inputs"]],
+            "nodes": [
+                {
+                    "op": node["op"],
+                    "from": parents(node),
+                    "input": node.get("input"),
+                    "said": scene.said[i] if i < len(scene.said) else node["op"],
+                }
+                for i, node in enumerate(plan["nodes"])
+            ],
+            "outputs": [
+                {
+                    "name": out["name"],
+                    "node": out["node"],
+                    "sinks": list(scene.sinks.get(out["name"], ())),
+                    "rules": [[r["name"], r.get("severity", "")] for r in out["rules"]],
+                }
+                for out in plan["outputs"]
+            ],
+            "alerts": list(scene.alerts),
+            "masked": bool(self.mask),
+        }
+        return msgspec.json.encode(value)
+
+
+def parents(node: Mapping[str, Any]) -> list[int]:
+    """The nodes before a node of a plan."""
+    above = node.get("from", [])
+    return [above] if isinstance(above, int) else list(above)
+
+
+def shape_of(schema: Any, plan: Mapping[str, Any], name: str) -> Shape:
+    """How rows of that schema can be drawn, by what the plan says of the output."""
+    nodes: Sequence[Mapping[str, Any]] = plan["nodes"]
+    at = next(out["node"] for out in plan["outputs"] if out["name"] == name)
+    by: tuple[str, ...] = ()
+    shared = False
+    while True:
+        node = nodes[at]
+        if node.get("by"):
+            by = tuple(column for column in node["by"] if column in schema.names)
+            shared = node["op"] in _SHARED_ENDS and node.get("size") is not None
+            break
+        above = parents(node)
+        if not above:
+            break
+        at = above[0]
+    shared = shared and "window_end" in schema.names
+    taken = {*by, *_NO_MEASURE}
+    numeric = [f.name for f in schema if is_number(f.type) and f.name not in taken]
+    made = {one["name"] for one in (*node.get("columns", ()), *node.get("aggregates", ()))
+            if isinstance(one, dict)}  # fmt: skip
+    measures = tuple(sorted(numeric, key=lambda column: column not in made))
+    return Shape(by, _time(schema, plan), measures, shared, tuple(schema.names))
+
+
+def _time(schema: Any, plan: Mapping[str, Any]) -> str | None:
+    columns = ["window_end", *(one["time"].get("col") for one in plan["inputs"])]
+    for name in (*columns, *schema.names):
+        if name in schema.names and pa.types.is_timestamp(schema.field(name).type):
+            return str(name)
+    return None
