@@ -21,6 +21,7 @@ from muntin import sinks, sources
 from muntin.aggregates import Agg, count, count_distinct, first, last, max, mean, min, sum
 from muntin.checkpoint import Checkpoint
 from muntin.collect import collect
+from muntin.dashboard import Dashboard
 from muntin.durations import Duration
 from muntin.errors import (
     ColumnError,
@@ -58,6 +59,7 @@ __all__ = [
     "Answer",
     "Checkpoint",
     "ColumnError",
+    "Dashboard",
     "DataError",
     "Duration",
     "DurationError",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,18 +77,18 @@ def demo(
     Then, on a terminal, one busy day again, slowly, until Ctrl-C. Exits with 1 if batch says
     something else, or if an anomaly that was planted in the simulated events is not found.
     """
-    from muntin.demo.live import PORT, has_page
+    from muntin.demo.live import free_port, has_page, page
     from muntin.demo.replay import replay
     from muntin.demo.show import show
     from muntin.demo.year import play
 
     terminal = sys.stdout.isatty()
     if port is None and terminal and has_page():
-        port = PORT
+        port = free_port()
     if no_page:
         port = None
-    with _told():
-        outcome = play(sample=sample, out=out, port=port, url=webhook, quiet=as_json)
+    with _told(), page(port) as shown:
+        outcome = play(sample=sample, out=out, page=shown, url=webhook, quiet=as_json)
         if as_json:
             print(json.dumps(outcome.to_json()))
         else:
@@ -96,9 +97,8 @@ def demo(
             raise typer.Exit(1)
         if terminal and not once and not as_json:
             print(f"replaying the busiest day, {speed:g} times faster; Ctrl-C ends it")
-            with suppress(KeyboardInterrupt):
-                while True:
-                    replay(outcome.day, speed, out=out, port=port, url=webhook)
+            while not replay(outcome.day, speed, out=out, page=shown, url=webhook).stopped:
+                continue
 
 
 @app.command()
@@ -107,10 +107,21 @@ def run(
     log: Annotated[
         LogForm, typer.Option("--log", help="Write what a run logs as text, or as JSON lines.")
     ] = LogForm.text,
+    dashboard: Annotated[
+        str | None,
+        typer.Option(
+            "--dashboard",
+            metavar="ADDRESS",
+            envvar="MUNTIN_DASHBOARD",
+            help="Show the live page of runs that do not say where, as :8080.",
+        ),
+    ] = None,
 ) -> None:
     """Run a Python program; an error of muntin is told in a few lines."""
     from muntin.logs import log_to
 
+    if dashboard is not None:
+        os.environ["MUNTIN_DASHBOARD"] = dashboard
     log_to(as_json=log is LogForm.json)
     with _told():
         _execute(file, "__main__")

@@ -37,6 +37,7 @@ class Taken:
         undecodable: for each input, what could not be made into rows.
         quiet: (input, partition) pairs that were asked and had nothing.
         ended: inputs that have no more rows.
+        waited: whether there was nothing to read for the time being.
         resume: for each input and partition in it, the position after its last row.
     """
 
@@ -45,6 +46,7 @@ class Taken:
     undecodable: list[tuple[str, Undecodable]] = field(default_factory=list)
     quiet: list[tuple[str, int]] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
+    waited: bool = False
     resume: list[tuple[str, int, int]] = field(default_factory=list)
 
     def rows(self) -> Counter[str]:
@@ -66,7 +68,8 @@ def as_they_come(readers: Mapping[str, Reader]) -> Iterator[Taken]:
                     del open_readers[name]
                     yield Taken(ended=[name])
                 case Quiet(partitions):
-                    yield Taken(quiet=[(name, partition) for partition in partitions])
+                    quiet = [(name, partition) for partition in partitions]
+                    yield Taken(quiet=quiet, waited=True)
                 case Delivery() as delivery:
                     bad = [(name, record) for record in delivery.undecodable]
                     feed = _feed(name, delivery)
@@ -82,8 +85,10 @@ def merged(readers: Mapping[str, Reader], times: Times) -> Iterator[Taken]:
             queue.fill()
         cut = min(queue.last for queue in queues)
         parts = [(queue.name, part) for queue in queues for part in queue.take(cut)]
-        if parts or any(queue.quiet for queue in queues):
+        if parts:
             yield _step(parts)
+        elif any(queue.quiet for queue in queues):
+            yield Taken(waited=True)
         if all(queue.ended for queue in queues):
             yield Taken(ended=[queue.name for queue in queues])
             return
@@ -216,10 +221,10 @@ def _step(named: Sequence[tuple[str, _Part]]) -> Taken:
         return Taken(feeds, undecodable=bad, resume=resume)
     if all(part.arrival is None and is_sorted(part.times) for _, part in filled):
         feeds = [part.feed(name) for name, part in filled]
-        return Taken(feeds, "time", bad, resume=resume)
+        return Taken(feeds, "time", undecodable=bad, resume=resume)
     if all(part.arrives_in_order for _, part in filled):
         feeds = [part.feed(name) for name, part in filled]
-        return Taken(feeds, "arrival", bad, resume=resume)
+        return Taken(feeds, "arrival", undecodable=bad, resume=resume)
     feeds = [
         filled[i][1].feed(filled[i][0], start, stop)
         for i, start, stop in runs([part.keys for _, part in filled])

@@ -142,7 +142,7 @@ class Loop:
 
     def _turns(self, readers: Mapping[str, Reader]) -> bool:
         """Take what comes until all inputs have ended; False if it was asked to stop before."""
-        for taken in self._timed("source", self._intake(readers)):
+        for taken in self._read(self._intake(readers)):
             self._take(taken)
             now = self._clock()
             if now - self._told >= _TELL_S:
@@ -312,13 +312,15 @@ class Loop:
         finally:
             self._stages[stage] += self._clock() - start
 
-    def _timed(self, stage: str, taken: Iterator[Taken]) -> Iterator[Taken]:
-        """The same, and the time that each took is booked on the stage."""
+    def _read(self, taken: Iterator[Taken]) -> Iterator[Taken]:
+        """The same, and the time that reading took is booked; waiting for rows is no work."""
         while True:
-            with self._in_stage(stage):
-                each = next(taken, None)
+            start = self._clock()
+            each = next(taken, None)
             if each is None:
                 return
+            if not each.waited:
+                self._stages["source"] += self._clock() - start
             yield each
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, overload
 
 from muntin.checkpoint import Checkpoint, Keeper
+from muntin.dashboard import Dashboard, serve
 from muntin.errors import PlanError, SourceError, unknown, with_hint
 from muntin.explain import said_of
 from muntin.loop import Loop, Saving
@@ -27,6 +28,9 @@ from muntin.stop import Stop
 from muntin.stream import Stream
 from muntin.windows import not_yet
 
+DASHBOARD = "MUNTIN_DASHBOARD"
+"""The environment variable that puts a page up for runs that do not say themselves."""
+
 
 @overload
 def run(
@@ -41,7 +45,7 @@ def run(
     invalid: Iterable[Sink] = (),
     history: Source | None = None,
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
-    dashboard: object | None = None,
+    dashboard: bool | int | str | Dashboard | Watcher | None = None,
     threads: int = 1,
     state_dir: object | None = None,
     background: Literal[False] = False,
@@ -61,7 +65,7 @@ def run(
     invalid: Iterable[Sink] = (),
     history: Source | None = None,
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
-    dashboard: object | None = None,
+    dashboard: bool | int | str | Dashboard | Watcher | None = None,
     threads: int = 1,
     state_dir: object | None = None,
     background: Literal[True],
@@ -80,7 +84,7 @@ def run(
     invalid: Iterable[Sink] = (),
     history: Source | None = None,
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
-    dashboard: object | None = None,
+    dashboard: bool | int | str | Dashboard | Watcher | None = None,
     threads: int = 1,
     state_dir: object | None = None,
     background: bool = False,
@@ -100,7 +104,9 @@ def run(
         checkpoint: where to keep the state; a run with the same checkpoint goes on where the last
             one was, however that ended. Rows then become visible with the checkpoint that holds
             them.
-        dashboard: not there yet.
+        dashboard: where to show the run, as `":8080"` (this machine alone) or an `mt.Dashboard`; or
+            a page that is served already, which then stays. Without it, what the environment
+            variable `MUNTIN_DASHBOARD` says.
         threads: how many threads the engine may use; results do not depend on it.
         history, state_dir: not there yet.
         background: come back at once with a `Running`, and run on a thread.
@@ -108,7 +114,8 @@ def run(
     Raises:
         PlanError: the pipeline cannot run as it is, or has inputs without a source.
         SourceError: a source cannot be read, or is another than the checkpoint's.
-        SinkError: a sink cannot be written.
+        SinkError: a sink cannot be written, or the page's address is taken.
+        MissingExtra: what the page needs is not installed.
         SnapshotError: the checkpoint is of another pipeline, in use, damaged, or cannot be written.
         DataError, SchemaError, PartitionError: rows cannot be taken.
 
@@ -126,7 +133,6 @@ def run(
     (1, {'rows': 1})
     """
     not_yet("run", history=history is not None, state_dir=state_dir is not None)
-    not_yet("run", dashboard=dashboard is not None)
     outputs = _outputs(pipeline, tuple(rules), tuple(sinks))
     setting = _Setting(
         name or "run",
@@ -136,6 +142,7 @@ def run(
             {each.name: each.sinks for each in outputs}, tuple(alerts), tuple(late), tuple(invalid)
         ),
         None if checkpoint is None else _checkpoint(checkpoint),
+        os.environ.get(DASHBOARD) if dashboard is None else dashboard,
         threads,
     )
     if background:
@@ -154,6 +161,7 @@ class _Setting:
     sources: Mapping[str, Source]
     destinations: Destinations
     checkpoint: Checkpoint | None
+    dashboard: bool | int | str | Dashboard | Watcher | None
     threads: int
 
     def play(self, stop: Stop, watchers: Sequence[Watcher]) -> Report:
@@ -161,6 +169,7 @@ class _Setting:
         with ExitStack() as stack:
             progress = Progress()
             stack.callback(progress.close)
+            shown = [progress, *watchers, *self._pages(stack)]
             saving = self._saving(stack)
             restored = saving.restored if saving else None
             warm = self.checkpoint is not None and self.checkpoint.on_change == "warm"
@@ -177,9 +186,18 @@ class _Setting:
                 Routes(self.destinations, op.plan),
                 self._scene(op),
                 saving=saving,
-                watchers=[progress, *watchers],
+                watchers=shown,
                 stop=stop,
             ).run()
+
+    def _pages(self, stack: ExitStack) -> list[Watcher]:
+        if self.dashboard is None or self.dashboard is False:
+            return []
+        if isinstance(self.dashboard, bool | int | str | Dashboard):
+            page = serve(self.dashboard)
+            stack.callback(page.close)
+            return [page]
+        return [self.dashboard]
 
     def _saving(self, stack: ExitStack) -> Saving | None:
         if self.checkpoint is None:

@@ -29,6 +29,7 @@ class Page:
         Raises:
             SinkError: the address cannot be listened on.
         """
+        self._options = options
         self._inbox = Inbox()
         self._view = View(self._inbox, options)
         self._server = Server(self._view, options)
@@ -41,6 +42,11 @@ class Page:
         return self._server.url
 
     def begin(self, scene: Scene) -> None:
+        if self._view.scene is not None:
+            # another run on the same page: browsers connect anew and see nothing of the last
+            self._inbox = Inbox()
+            self._view = View(self._inbox, self._options)
+            self._server.show(self._view)
         self._view.scene = scene
 
     def gave(self, result: Result, undecodable: Sequence[tuple[str, Undecodable]]) -> None:

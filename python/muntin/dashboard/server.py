@@ -69,6 +69,10 @@ class Server:
         self._thread = threading.Thread(target=self._serve, name="muntin-dashboard", daemon=True)
         self._thread.start()
 
+    def show(self, view: View) -> None:
+        """Serve another view from now on."""
+        self._view = view
+
     def close(self) -> None:
         """Stop; when this returns, the thread is gone and the address is free."""
         self._closing = True
@@ -129,10 +133,11 @@ class Server:
         """
         self._streams += 1
         try:
-            visitor = self._view.visitor(request.query_params)
+            view = self._view
+            visitor = view.visitor(request.query_params)
             yield b"retry: 1000\n\n" + _event("scene", visitor.scene())
             quiet = 0.0
-            while not self._closing:
+            while not self._closing and self._view is view:
                 news = visitor.news()
                 if news is not None:
                     quiet = 0.0

@@ -1,51 +1,61 @@
-"""What shows a run while it goes on: the page, a webhook, a pace. Whatever is there is used."""
+"""What shows a run while it goes on: the page, and the pace of a replay."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import muntin as mt
-from muntin.errors import MissingExtra, PlanError, with_hint
+from muntin.dashboard import serve
+
+if TYPE_CHECKING:
+    from muntin.dashboard.page import Page
 
 PORT = 8080
-"""Where the page is unless told otherwise."""
+"""Where the page is unless told otherwise, or unless something else is there."""
 
 
-def page(port: int | None) -> dict[str, Any]:
-    """The arguments of `mt.run` that put the page up on a port; none for None.
+def page(port: int | None) -> AbstractContextManager[Page | None]:
+    """The page on a port of this machine, for as long as the context lasts; none for None.
 
     Raises:
         MissingExtra: the page cannot be shown here.
+        SinkError: the port is taken.
     """
-    if port is None:
-        return {}
-    if not has_page():
-        hint = 'pip install "muntin[dashboard]"'
-        raise MissingExtra(with_hint(f"--port {port}: the page is not installed", hint))
-    return {"dashboard": f":{port}"}
+    return nullcontext() if port is None else closing(serve(port))
+
+
+def free_port() -> int:
+    """The usual port, or 0 for any free one if it is taken."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", PORT))
+        except OSError:
+            return 0
+    return PORT
 
 
 def has_page() -> bool:
-    """Whether the page, and what serves it, are installed."""
-    return all(find_spec(name) for name in ("muntin.dashboard", "starlette", "uvicorn"))
+    """Whether what serves the page is installed."""
+    return all(find_spec(name) for name in ("starlette", "uvicorn", "prometheus_client"))
 
 
-def webhook(url: str) -> Any:
+def webhook(url: str) -> mt.Sink:
     """A sink that sends alerts to a URL."""
-    return _named(mt.sinks, "Webhook", "--webhook")(url)
+    found = getattr(mt.sinks, "Webhook", None)
+    if found is None:
+        raise mt.PlanError("--webhook is not there yet")
+    sink: mt.Sink = found(url)
+    return sink
 
 
 def paced(tables: Mapping[str, Any], speed: float) -> dict[str, mt.Source]:
     """Sources that hand over rows as they arrived, so many times faster."""
-    pace = _named(mt.sources, "Pace", "--speed")(speed)
-    source: Any = mt.sources.Arrow
-    return {name: source(table, arrival="arrived", speed=pace) for name, table in tables.items()}
-
-
-def _named(module: Any, name: str, option: str) -> Any:
-    found = getattr(module, name, None)
-    if found is None:
-        raise PlanError(f"{option}: {module.__name__}.{name} is not there yet")
-    return found
+    pace = mt.sources.Pace(speed)
+    return {
+        name: mt.sources.Arrow(table, arrival="arrived", speed=pace)
+        for name, table in tables.items()
+    }

@@ -6,12 +6,15 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import muntin as mt
 from muntin.demo.keep import ALERTS
-from muntin.demo.live import paced, page, webhook
+from muntin.demo.live import paced, webhook
 from muntin.demo.pipeline import OUTPUTS
+
+if TYPE_CHECKING:
+    from muntin.dashboard.page import Page
 
 SPEED = 300.0
 """How many times faster than it was: a day in not quite five minutes."""
@@ -51,7 +54,7 @@ def replay(
     speed: float = SPEED,
     *,
     out: Path | None = None,
-    port: int | None = None,
+    page: Page | None = None,
     url: str | None = None,
 ) -> mt.Report:
     """Play the day through the pipelines; alerts are printed, and added to the file of alerts.
@@ -59,7 +62,7 @@ def replay(
     Args:
         day: the events of the day, by stream.
         speed: how many times faster than it was.
-        out, port, url: as in `play`.
+        out, page, url: as in `play`.
 
     Raises:
         As `play`.
@@ -75,7 +78,7 @@ def replay(
         # at the end of a day, no store has been silent for a week
         if name != "simulated_silence"
     ]
-    return mt.run(paced(day, speed), outputs, name="the busy day", alerts=alerts, **page(port))
+    return mt.run(paced(day, speed), outputs, name="the busy day", alerts=alerts, dashboard=page)
 
 
 def _next_half_hour(moment: dt.datetime) -> dt.datetime:

@@ -9,16 +9,19 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import muntin as mt
 from muntin.demo.check import Batch, Check, duckdb_or_error
 from muntin.demo.data import load
 from muntin.demo.keep import ALERTS, Kept, folders
-from muntin.demo.live import page, webhook
+from muntin.demo.live import webhook
 from muntin.demo.pipeline import OUTPUTS
 from muntin.demo.plant import Planted
 from muntin.demo.simulate import Events, one_day, simulate
+
+if TYPE_CHECKING:
+    from muntin.dashboard.page import Page
 
 Alert = Mapping[str, Any]
 
@@ -80,7 +83,7 @@ def play(
     *,
     sample: bool = False,
     out: Path | None = None,
-    port: int | None = None,
+    page: Page | None = None,
     url: str | None = None,
     quiet: bool = True,
 ) -> Outcome:
@@ -90,7 +93,7 @@ def play(
         sample: take the sample that ships with muntin, not the whole year.
         out: a directory for the outputs, as Parquet, and the alerts, as JSON lines; without it
             only the alerts are kept, in the directory of work.
-        port: where to put up the page; None for no page.
+        page: a page to show the run on.
         url: a webhook for the alerts.
         quiet: print no alerts.
 
@@ -112,7 +115,9 @@ def play(
         sinks.append(mt.sinks.JsonLines((out or Path()) / ALERTS))
         sinks += [] if url is None else [webhook(url)]
         sinks += [] if quiet else [mt.sinks.Console(when="severity = 'critical'")]
-        report = _run(events, kept, sinks, page(port))
+        report = _run(events, kept, sinks, page)
+        if report.stopped:
+            raise KeyboardInterrupt
         start = time.monotonic()
         with _told("comparing with batch"):
             checks = _compared(events.tables(), kept, scratch)
@@ -129,7 +134,7 @@ def play(
     )
 
 
-def _run(events: Events, kept: Kept, alerts: list[mt.Sink], shown: Mapping[str, Any]) -> mt.Report:
+def _run(events: Events, kept: Kept, alerts: list[mt.Sink], page: Page | None) -> mt.Report:
     sources = {
         name: mt.sources.Arrow(table, arrival="arrived") for name, table in events.tables().items()
     }
@@ -141,7 +146,7 @@ def _run(events: Events, kept: Kept, alerts: list[mt.Sink], shown: Mapping[str, 
         sinks=[kept],
         alerts=alerts,
         threads=min(2, os.cpu_count() or 1),
-        **shown,
+        dashboard=page,
     )
 
 
