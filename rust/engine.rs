@@ -193,7 +193,9 @@ impl Engine {
                 }
                 _ => running.from[i].iter().map(|&from| flows[from].clone()).collect(),
             };
+            let start = std::time::Instant::now();
             let flow = operator.run(&inputs, &mut context);
+            running.spent[i] += start.elapsed();
             flows.push(flow.map_err(|error| error.within(&running.names[i]))?);
         }
         let mut alerts: Vec<Alert> = vec![];

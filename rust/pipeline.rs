@@ -28,6 +28,8 @@ pub struct Running {
     pub names: Vec<String>,
     /// The columns of each output.
     pub outputs: Vec<SchemaRef>,
+    /// How long each verb has worked, for those who look; nothing depends on it.
+    pub spent: Vec<std::time::Duration>,
     /// The verbs.
     pub operators: Vec<Box<dyn Operator>>,
     /// The rules of each output.
@@ -112,7 +114,8 @@ impl Pipeline {
             .map(|(i, node)| crate::operator::build(node, i as u32))
             .collect();
         let operators = operators?;
-        Ok(Running { schemas, times, ledgers, from, names, outputs, operators, rules })
+        let spent = vec![std::time::Duration::ZERO; operators.len()];
+        Ok(Running { schemas, times, ledgers, from, names, outputs, spent, operators, rules })
     }
 
     /// The verb that reads an input.
@@ -181,9 +184,12 @@ impl Pipeline {
                 "idle": watermarks.is_idle(),
             })
         };
+        let spent = self.running.iter().flat_map(|running| &running.spent);
+        let spent: Vec<f64> = spent.map(std::time::Duration::as_secs_f64).collect();
         let inputs: Vec<serde_json::Value> =
             self.plan.inputs.iter().zip(&self.watermarks).map(input).collect();
         json!({
+            "spent": spent,
             "inputs": inputs,
             "operators": operators,
             "waiting_for": waiting,

@@ -178,7 +178,7 @@ def test_a_checkpoint_holds_only_what_changed_and_two_are_kept(tmp_path: Path) -
     restored = recovered(tmp_path)
     assert restored.manifest.number == 6
     again = mt.operator(EVENTS.sliding("1h", by="k").agg(n=mt.count()), snapshot=restored.snapshot)
-    assert again.stats == op.stats
+    assert again.stats["operators"] == op.stats["operators"]
 
 
 def damage_bit(data: bytes) -> bytes:

@@ -281,6 +281,7 @@ class Loop:
             watermarks={name: each["watermark"] for name, each in inputs.items()},
             newest=dict(self._newest),
             stages=dict(self._stages),
+            spent=tuple(stats["spent"]),
             saved=self._saved,
             waiting=self._routes.counted("waiting"),
             dropped=self._routes.counted("dropped"),

@@ -247,7 +247,8 @@ class Operator:
         `operators` has, for each node of the plan, `rows_in`, `counted`, `late`, `invalid`,
         `filtered`, `in_gap`, `fired`, `keys` and `bytes`; `alerts` counts by rule; `inputs` has
         each input's `watermark`, its `newest` event time (both in microseconds since 1970 in UTC,
-        or None) and whether it is `idle`.
+        or None) and whether it is `idle`; `spent` has the seconds that each node of the plan has
+        worked since the operator was made.
         """
         with self._lock:
             return dict(json.loads(self._engine.stats()))

@@ -46,8 +46,11 @@ class Rates:
         def counts(new: Mapping[str, int], old: Mapping[str, int]) -> dict[str, list[float]]:
             return {name: [n, rate(n, old.get(name, 0))] for name, n in new.items()}
 
+        before = then.spent if len(then.spent) == len(now.spent) else now.spent
+        spent = [new - old for new, old in zip(now.spent, before, strict=True)]
         return {
             "at": now.at,
+            "spent": spent,
             "seconds": now.seconds,
             "rows": sum(now.sources.values()),
             "rate": rate(sum(now.sources.values()), sum(then.sources.values())),

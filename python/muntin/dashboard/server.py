@@ -147,6 +147,8 @@ class Server:
                     yield b": still here\n\n"
                 quiet += TICK
                 await asyncio.sleep(TICK)
+            if not self._closing:
+                yield _event("again", b"{}")
         finally:
             self._streams -= 1
 

@@ -34,13 +34,14 @@ export class Graph {
     byId("graph").replaceChildren();
   }
 
-  /** Put the rates of a moment on it, and mark the stage that takes most of a busy run's time. */
+  /** Put the rates of a moment on it, and mark what takes most of a busy run's time. */
   show(moment, slow) {
+    const most = moment.spent.indexOf(Math.max(...moment.spent));
     for (const box of this.boxes ?? []) {
       const { rate, text } = box.flow(moment);
       box.rate = rate;
-      const mark = box.stage === slow;
-      say(box.group.lastChild, mark ? `${text} · slow` : text);
+      const mark = slow === "engine" ? box.node === most : box.stage === slow;
+      say(box.group.lastChild, mark ? `${format.rate(rate)} · slowest` : text);
       box.group.classList.toggle("slow", mark);
     }
     for (const edge of this.edges ?? []) {
@@ -61,7 +62,7 @@ function boxes(scene) {
       const keys = one.keys ? ` · ${format.short(one.keys)} keys` : "";
       return { rate: one.rate ?? 0, text: `${format.rate(one.rate ?? 0)}${keys}` };
     };
-    return { title: name, detail: source, full: node.said, stage, flow, from: node.from };
+    return { title: name, detail: source, full: node.said, stage, flow, from: node.from, node: i };
   });
   const inner = made.length;
   for (const output of scene.outputs) {

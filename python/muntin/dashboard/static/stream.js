@@ -28,6 +28,7 @@ export class Stream {
     source.addEventListener("open", () => this.on.open());
     source.addEventListener("scene", (event) => this.on.scene(JSON.parse(event.data)));
     source.addEventListener("tick", (event) => this.on.tick(JSON.parse(event.data)));
+    source.addEventListener("again", () => this.open({ output, measure, keys }));
     source.addEventListener("error", () => {
       if (source !== this.source) return;
       this.on.lost();

@@ -41,7 +41,7 @@ export class Tiles {
     };
     const part = (count) => (moment.rows ? `${format.percent(count / moment.rows)} of the rows read` : "");
     const average = moment.seconds ? moment.rows / moment.seconds : 0;
-    set("rate", running ? format.short(Math.round(moment.rate)) : format.short(Math.round(average)), running ? "" : "average of the run");
+    set("rate", running ? format.short(Math.round(moment.rate)) : format.short(Math.round(average)), "");
     set("rows", format.whole(moment.rows), `in ${format.span(moment.seconds)}`);
     const marks = Object.values(moment.watermarks).filter((mark) => mark.at !== null);
     const last = marks.sort((a, b) => a.at - b.at)[0];
@@ -52,7 +52,9 @@ export class Tiles {
     set("state", format.bytes(sum("bytes")), `${format.short(sum("keys"))} keys`);
     this.saved = moment.saved;
     this.age(moment.at);
-    this.sparks(moment.sparks);
+    if (running) this.sparks(moment.sparks);
+    else this.spark.removeAttribute("points");
+    if (!running) say(this.tiles.get("rate").note, "average of the run");
   }
 
   /** The age of the last checkpoint, by the server's clock. */
