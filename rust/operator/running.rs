@@ -146,9 +146,9 @@ impl Running {
 
     /// The id of a row's key.
     pub fn id(&self, slot: &mut SlidingSlot, keys: &KeyColumns, row: usize) -> u32 {
-        let (id, new) = slot.keys.intern(keys, row);
-        if new {
-            let len = slot.keys.capacity();
+        let id = slot.keys.intern(keys, row);
+        let len = slot.keys.capacity();
+        if len > slot.heads.len() {
             slot.heads.resize(len, NEW);
             slot.oldest.resize(len * self.spans.len(), NONE);
             while slot.hot.len() < len * self.spans.len() {

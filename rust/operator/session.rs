@@ -68,11 +68,8 @@ impl Slot for SessionSlot {
 
 impl SessionSlot {
     fn key(&mut self, columns: &KeyColumns, row: usize) -> u32 {
-        let (id, new) = self.keys.intern(columns, row);
-        if new {
-            self.of.resize(self.keys.capacity(), Of::default());
-            self.of[id as usize] = Of::default();
-        }
+        let id = self.keys.intern(columns, row);
+        self.of.resize(self.keys.capacity(), Of::default());
         id
     }
 
