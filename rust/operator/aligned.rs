@@ -78,9 +78,18 @@ impl AlignedWindows {
     }
 
     /// The pane of a row and the first window that takes it, or what becomes of it instead.
-    fn judge(&self, task: &Task<'_>, mark: Mark, out: &mut SlotOut) -> Option<Judged> {
+    ///
+    /// `last` is the pane of the row before, which most rows share.
+    fn judge(
+        &self,
+        task: &Task<'_>,
+        mark: Mark,
+        last: &mut Option<Reach>,
+        out: &mut SlotOut,
+    ) -> Option<Judged> {
         let Mark { row, time, limit, .. } = mark;
-        let reach = match self.windows.place(time) {
+        let known = last.filter(|reach| self.windows.shares(reach, time));
+        let reach = match known.map_or_else(|| self.windows.place(time), Place::Pane) {
             Place::Pane(reach) => reach,
             Place::Gap => {
                 out.counters.in_gap += 1;
@@ -92,6 +101,7 @@ impl AlignedWindows {
                 return None;
             }
         };
+        *last = Some(reach);
         let from = self.windows.accepting(&reach, limit, self.lateness);
         match from {
             Some(from) if from == reach.first_end => out.counters.counted += 1,
@@ -329,10 +339,10 @@ impl Windowed for AlignedWindows {
         task: &Task<'_>,
         out: &mut SlotOut,
     ) -> Result<()> {
-        let mut pending = Pending::default();
+        let (mut pending, mut last) = (Pending::default(), None);
         for &mark in task.marks {
-            let Mark { row, seq, before, .. } = mark;
-            let Some(judged) = self.judge(task, mark, out) else { continue };
+            let Mark { row, before, .. } = mark;
+            let Some(judged) = self.judge(task, mark, &mut last, out) else { continue };
             let again = self.revises && (self.emit == Emit::Each || judged.from <= before);
             if again {
                 self.flush(kit, slot, task, &mut pending);
@@ -348,7 +358,7 @@ impl Windowed for AlignedWindows {
                 let id = slot.panes.key(task.keys, row as usize);
                 let ends = self.fired_ends(slot, id, &judged, before);
                 self.flush(kit, slot, task, &mut pending);
-                self.fire_again(kit, slot, id, &ends, seq, out);
+                self.fire_again(kit, slot, id, &ends, task.seq(row), out);
             }
         }
         self.flush(kit, slot, task, &mut pending);

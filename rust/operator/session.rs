@@ -133,7 +133,7 @@ impl Sessions {
 
     /// Puts a row that is not late into its session, which may join several.
     fn take(&self, kit: &Kit, slot: &mut SessionSlot, id: u32, task: &Task<'_>, mark: Mark) {
-        let Mark { row, time, seq, .. } = mark;
+        let Mark { row, time, .. } = mark;
         let first_row = task.ordinal(row);
         let mut session = Open { first: time, last: time, first_row, row: u32::MAX };
         let mut i = 0;
@@ -159,7 +159,7 @@ impl Sessions {
             session.row = slot.hot_row();
             slot.timers.arm(self.until(session.last), id);
         }
-        let at = Moment { time, seq };
+        let at = Moment { time, seq: task.seq(row) };
         kit.layout.update_one(&mut slot.hot, session.row, task.columns, row as usize, at);
         slot.of[id as usize].open.push(session);
     }
