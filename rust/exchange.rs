@@ -15,6 +15,8 @@ const INLINE_ROWS_MAX: usize = 4096;
 pub struct Routed {
     rows: Vec<u32>,
     ends: [u32; RANGES],
+    /// Where each row of the block's order stands.
+    places: Vec<u32>,
 }
 
 impl Routed {
@@ -23,7 +25,8 @@ impl Routed {
         let mut ends = [0u32; RANGES];
         let Some(ranges) = keys.ranges() else {
             ends.fill(rows.len() as u32);
-            return Routed { rows, ends };
+            let places = (0..rows.len() as u32).collect();
+            return Routed { rows, ends, places };
         };
         rows.iter().for_each(|&row| ends[ranges[row as usize] as usize] += 1);
         let mut next = [0u32; RANGES];
@@ -34,12 +37,30 @@ impl Routed {
             ends[range] = sum;
         }
         let mut sorted = vec![0u32; rows.len()];
-        for row in rows {
-            let at = &mut next[ranges[row as usize] as usize];
-            sorted[*at as usize] = row;
-            *at += 1;
+        let place = |&row: &u32| {
+            let next = &mut next[ranges[row as usize] as usize];
+            let at = *next;
+            sorted[at as usize] = row;
+            *next += 1;
+            at
+        };
+        let places = rows.iter().map(place).collect();
+        Routed { rows: sorted, ends, places }
+    }
+
+    /// Something of each row, in the order of the ranges. It is asked for in the block's order and
+    /// written to as many places as there are ranges: read by range, each row would be a cache miss.
+    pub fn arrange<T: Clone + Default>(&self, mut of: impl FnMut(u32) -> T) -> Vec<T> {
+        let mut all = vec![T::default(); self.rows.len()];
+        for &at in &self.places {
+            all[at as usize] = of(self.rows[at as usize]);
         }
-        Routed { rows: sorted, ends }
+        all
+    }
+
+    /// Where each row stands among all, in the block's order.
+    pub fn places(&self) -> &[u32] {
+        &self.places
     }
 
     /// The rows of a range.
@@ -51,11 +72,6 @@ impl Routed {
     pub fn span(&self, range: usize) -> std::ops::Range<usize> {
         let start = if range == 0 { 0 } else { self.ends[range - 1] };
         start as usize..self.ends[range] as usize
-    }
-
-    /// All rows, range by range.
-    pub fn rows(&self) -> &[u32] {
-        &self.rows
     }
 
     /// Number of rows.

@@ -93,6 +93,9 @@ impl Clock {
 
     /// The same clock, later by `by` microseconds.
     pub fn shifted(&self, by: Micros) -> Clock {
+        if by == 0 {
+            return self.clone();
+        }
         let rises = self.rises.iter().map(|&(seq, value)| (seq, shift(value, by)));
         let (idle, turns) = (self.idle, self.turns.clone());
         let mut clock = Clock { idle, turns, ..Clock::new(shift(self.start, by)) };
@@ -132,17 +135,35 @@ impl Clock {
         clock
     }
 
+    /// A walk over what the rows of a block find, one after another.
+    pub fn walk(&self) -> Walk<'_> {
+        Walk { value: self.start, rises: &self.rises }
+    }
+
     /// What each row of a block finds; `seqs` rise.
     pub fn before_each(&self, seqs: &[u64]) -> Vec<Micros> {
-        let mut rises = self.rises.iter().peekable();
-        let mut value = self.start;
-        let find = |&seq: &u64| {
-            while let Some(&(_, risen)) = rises.next_if(|rise| rise.0 < seq) {
-                value = risen;
-            }
-            value
-        };
-        seqs.iter().map(find).collect()
+        let mut walk = self.walk();
+        seqs.iter().map(|&seq| walk.at(seq)).collect()
+    }
+}
+
+/// See [`Clock::walk`].
+#[derive(Debug)]
+pub struct Walk<'a> {
+    value: Micros,
+    rises: &'a [(u64, Micros)],
+}
+
+impl Walk<'_> {
+    /// What a row `seq` finds, which is no earlier than the row asked for before.
+    #[inline]
+    pub fn at(&mut self, seq: u64) -> Micros {
+        while let [(at, value), rest @ ..] = self.rises
+            && *at < seq
+        {
+            (self.value, self.rises) = (*value, rest);
+        }
+        self.value
     }
 }
 

@@ -106,9 +106,14 @@ impl Column {
         })
     }
 
-    /// Whether the values are floats, so that some may be NaN.
-    pub fn is_float(&self) -> bool {
-        matches!(self.values, Values::F64(_))
+    /// How many of the picked values are NaN.
+    pub fn nans(&self, pick: &[u32]) -> u64 {
+        let Values::F64(values) = &self.values else { return 0 };
+        let nans = match pick.len() == values.len() {
+            true => values.iter().filter(|value| value.is_nan()).count(),
+            false => pick.iter().filter(|&&i| values[i as usize].is_nan()).count(),
+        };
+        nans as u64
     }
 
     /// Whether every row is present.

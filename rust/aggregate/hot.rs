@@ -56,6 +56,7 @@ impl Hot {
     pub fn push(&mut self) -> u32 {
         let row = u32::try_from(self.rows).expect("fewer than 2^32 rows");
         self.rows += 1;
+        grow(&mut self.words, self.rows * self.stride);
         self.words.resize(self.rows * self.stride, 0);
         row
     }
@@ -99,6 +100,14 @@ impl Hot {
         self.rows = 0;
         self.words.clear();
         self.heap.clear();
+    }
+}
+
+/// Makes room for `len` items: a vector that doubles is half empty, and state lives long.
+#[inline]
+pub fn grow<T>(all: &mut Vec<T>, len: usize) {
+    if all.capacity() < len {
+        all.reserve_exact(len + len / 8 + 4 - all.len());
     }
 }
 

@@ -3,7 +3,7 @@
 use arrow_schema::DataType;
 
 use super::codec::damaged;
-use super::{Aggregate, Answer, Column, Hot, Moment, Retract};
+use super::{Aggregate, Answer, Column, Hot, Moment, Retract, Value};
 use crate::error::Result;
 
 /// Aggregates and where the words of each begin.
@@ -126,11 +126,7 @@ impl Layout {
     /// How many values of the picked rows the aggregates skip as not a number.
     pub fn nans(&self, columns: &[Column], pick: &[u32]) -> u64 {
         let of = |((aggregate, _), column): (&(Box<dyn Aggregate>, usize), &Column)| {
-            if !column.is_float() {
-                return 0;
-            }
-            let skipped = |i: &&u32| column.get(**i as usize).is_some_and(|v| aggregate.nan(v));
-            pick.iter().filter(skipped).count() as u64
+            if aggregate.nan(Value::F64(f64::NAN)) { column.nans(pick) } else { 0 }
         };
         self.items.iter().zip(columns).map(of).sum()
     }

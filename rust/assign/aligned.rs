@@ -53,6 +53,11 @@ impl Windows {
         self.reach(time).unwrap_or(Place::OutOfRange)
     }
 
+    /// Whether a time is in a pane that is known: it belongs where the pane's other times do.
+    pub fn shares(&self, reach: &Reach, time: Micros) -> bool {
+        reach.start <= time && time.wrapping_sub(reach.start) < self.pane
+    }
+
     fn reach(&self, time: Micros) -> Option<Place> {
         let last_start = floor_to(time, self.every, self.offset)?;
         let last_end = last_start.checked_add(self.size)?;
@@ -116,6 +121,10 @@ mod tests {
                     let all: Vec<i64> = windows.ends(reach.first_end, reach.last_end).collect();
                     prop_assert_eq!(&all, &ends);
                     prop_assert!(reach.start <= time && time < reach.start + windows.pane);
+                    for other in -300i64..300 {
+                        let same = windows.place(other) == Place::Pane(reach);
+                        prop_assert_eq!(windows.shares(&reach, other), same);
+                    }
                     let open = ends.iter().copied().find(|end| bound < end + lateness);
                     prop_assert_eq!(windows.accepting(&reach, bound, lateness), open);
                     let next = (-400..).find(|e| {

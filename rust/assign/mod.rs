@@ -1,5 +1,7 @@
 //! Assign: row to pane. Pure arithmetic over times: it holds no state, so it needs no locks.
 
 mod aligned;
+mod span;
 
 pub use aligned::{Place, Reach, Windows};
+pub use span::Span;

@@ -260,9 +260,10 @@ fn event_times(time: &Formula, block: &Block) -> Result<(Vec<Micros>, Unusable)>
         }
         other => return Err(Error::Schema(format!("event time is {other}, not a timestamp"))),
     };
-    let overflow = overflow.as_ref();
+    let (overflow, nulls) = (overflow.as_ref(), array.nulls());
     for (row, &time) in times.iter().enumerate() {
-        if array.is_null(row) && overflow.is_none_or(|bits| !bits.value(row)) {
+        let is_null = nulls.is_some_and(|nulls| nulls.is_null(row));
+        if is_null && overflow.is_none_or(|bits| !bits.value(row)) {
             bad.push((row as u32, Reason::NullTime));
         } else if time == NEVER || time == FOREVER || overflow.is_some_and(|bits| bits.value(row)) {
             bad.push((row as u32, Reason::TimeOutOfRange));

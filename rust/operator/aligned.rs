@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::fate::{Reason, Record};
 use crate::fire::FiredRow;
 use crate::plan::{self, Emit};
+use crate::state::panes::{Entry, PaneAt};
 use crate::state::saved::Saving;
 use crate::state::{KeyColumns, Panes, Saved};
 use crate::time::{Micros, NEVER};
@@ -49,12 +50,13 @@ impl Slot for PaneSlot {
     }
 }
 
-/// Rows on their way into one pane.
+/// Rows on their way into one pane, and scratch space for their keys and entries.
 #[derive(Default)]
 struct Pending {
-    pane: u32,
-    into: Vec<u32>,
+    at: PaneAt,
     pick: Vec<u32>,
+    ids: Vec<u32>,
+    into: Vec<u32>,
 }
 
 impl AlignedWindows {
@@ -76,9 +78,18 @@ impl AlignedWindows {
     }
 
     /// The pane of a row and the first window that takes it, or what becomes of it instead.
-    fn judge(&self, task: &Task<'_>, mark: Mark, out: &mut SlotOut) -> Option<Judged> {
+    ///
+    /// `last` is the pane of the row before, which most rows share.
+    fn judge(
+        &self,
+        task: &Task<'_>,
+        mark: Mark,
+        last: &mut Option<Reach>,
+        out: &mut SlotOut,
+    ) -> Option<Judged> {
         let Mark { row, time, limit, .. } = mark;
-        let reach = match self.windows.place(time) {
+        let known = last.filter(|reach| self.windows.shares(reach, time));
+        let reach = match known.map_or_else(|| self.windows.place(time), Place::Pane) {
             Place::Pane(reach) => reach,
             Place::Gap => {
                 out.counters.in_gap += 1;
@@ -90,6 +101,7 @@ impl AlignedWindows {
                 return None;
             }
         };
+        *last = Some(reach);
         let from = self.windows.accepting(&reach, limit, self.lateness);
         match from {
             Some(from) if from == reach.first_end => out.counters.counted += 1,
@@ -126,22 +138,20 @@ impl AlignedWindows {
         });
     }
 
+    /// Puts the rows that wait for a pane into it: keys, entries and accumulators of all of them
+    /// in turn.
     fn flush(&self, kit: &Kit, slot: &mut PaneSlot, task: &Task<'_>, pending: &mut Pending) {
-        if pending.pick.is_empty() {
+        let Pending { at, pick, ids, into } = pending;
+        if pick.is_empty() {
             return;
         }
-        let marks = &task.block.marks;
-        let hot = slot.panes.hot_mut(pending.pane);
-        kit.layout.update_rows(
-            hot,
-            &pending.into,
-            task.columns,
-            &pending.pick,
-            &marks.time,
-            &marks.seq,
-        );
-        pending.into.clear();
-        pending.pick.clear();
+        let (panes, marks) = (&mut slot.panes, &task.block.marks);
+        let pane = panes.pane(*at);
+        panes.keys_of(task.keys, pick, ids);
+        panes.entries(pane, ids, |i| task.ordinal(pick[i]), into);
+        let hot = panes.hot_mut(pane);
+        kit.layout.update_rows(hot, into, task.columns, pick, &marks.time, &marks.seq);
+        pick.clear();
     }
 
     /// Closes the windows that the clock has reached at `upto`.
@@ -202,8 +212,8 @@ impl AlignedWindows {
         if several.peek().is_none() && changed.is_none() {
             drop(several);
             let Some(pane) = held().next() else { return };
-            out.fired.ids.extend(&pane.ids);
-            out.fired.rows.resize(out.fired.rows.len() + pane.ids.len(), row);
+            out.fired.ids.extend(pane.entries.iter().map(|entry| entry.id));
+            out.fired.rows.resize(out.fired.rows.len() + pane.entries.len(), row);
             answers(kit, &pane.hot, out);
             return;
         }
@@ -230,13 +240,14 @@ impl AlignedWindows {
         for group in held.chunk_by(|a, b| a.at.0 == b.at.0) {
             let mut touched: Vec<(u64, usize, u32)> = Vec::new();
             for (p, pane) in group.iter().enumerate() {
-                touched.extend(pane.first.iter().enumerate().map(|(i, &seq)| (seq, p, i as u32)));
+                let entries = pane.entries.iter().enumerate();
+                touched.extend(entries.map(|(i, entry)| (entry.first, p, i as u32)));
             }
             if group.len() > 1 {
                 touched.sort_unstable();
             }
             for (_, p, entry) in touched {
-                let id = group[p].ids[entry as usize];
+                let Entry { id, .. } = group[p].entries[entry as usize];
                 let place = &mut place_of[id as usize];
                 if *place == 0 {
                     ids.push(id);
@@ -258,7 +269,7 @@ impl AlignedWindows {
         let panes = slot.panes.between(end.saturating_sub(size).saturating_sub(every), end);
         panes
             .filter(|pane| held(pane.at, end) != held(pane.at, end - every))
-            .flat_map(|pane| pane.ids.iter().copied())
+            .flat_map(|pane| pane.entries.iter().map(|entry| entry.id))
             .collect()
     }
 
@@ -280,7 +291,7 @@ impl AlignedWindows {
             for (pane, entry) in slot.panes.entries_of(id) {
                 if pane.at.1 <= end && start <= pane.at.0 && pane.at.0 < end {
                     kit.layout.merge(&mut one, row, &pane.hot, entry);
-                    touch = touch.min((pane.at.0, pane.first[entry as usize]));
+                    touch = touch.min((pane.at.0, pane.entries[entry as usize].first));
                 }
             }
             let revisions = slot.panes.revisions.entry(end).or_default();
@@ -328,27 +339,26 @@ impl Windowed for AlignedWindows {
         task: &Task<'_>,
         out: &mut SlotOut,
     ) -> Result<()> {
-        let mut pending = Pending::default();
+        let (mut pending, mut last) = (Pending::default(), None);
         for &mark in task.marks {
-            let Mark { row, seq, before, .. } = mark;
-            let Some(judged) = self.judge(task, mark, out) else { continue };
+            let Mark { row, before, .. } = mark;
+            let Some(judged) = self.judge(task, mark, &mut last, out) else { continue };
             let again = self.revises && (self.emit == Emit::Each || judged.from <= before);
             if again {
                 self.flush(kit, slot, task, &mut pending);
                 self.close(kit, slot, task.clock, before, out);
             }
-            let id = slot.panes.key(task.keys, row as usize);
-            let ends = if again { self.fired_ends(slot, id, &judged, before) } else { vec![] };
-            let pane = slot.panes.pane((judged.reach.start, judged.from));
-            if pane != pending.pane {
+            let at = (judged.reach.start, judged.from);
+            if at != pending.at {
                 self.flush(kit, slot, task, &mut pending);
-                pending.pane = pane;
+                pending.at = at;
             }
-            pending.into.push(slot.panes.entry(pane, id, task.ordinal(row)));
             pending.pick.push(row);
             if again {
+                let id = slot.panes.key(task.keys, row as usize);
+                let ends = self.fired_ends(slot, id, &judged, before);
                 self.flush(kit, slot, task, &mut pending);
-                self.fire_again(kit, slot, id, &ends, seq, out);
+                self.fire_again(kit, slot, id, &ends, task.seq(row), out);
             }
         }
         self.flush(kit, slot, task, &mut pending);
@@ -373,11 +383,11 @@ impl Windowed for AlignedWindows {
         let mut ids = Vec::new();
         let (mut start, mut from, mut first, mut state) = (vec![], vec![], vec![], vec![]);
         for pane in panes.iter() {
-            for (entry, &id) in pane.ids.iter().enumerate() {
-                ids.push(id);
+            for (entry, known) in pane.entries.iter().enumerate() {
+                ids.push(known.id);
                 start.push(pane.at.0);
                 from.push(pane.at.1);
-                first.push(pane.first[entry]);
+                first.push(known.first);
                 let mut bytes = Vec::new();
                 kit.layout.save(&pane.hot, entry as u32, &mut bytes);
                 state.push(bytes);

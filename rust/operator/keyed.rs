@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_buffer::BooleanBuffer;
 
 use crate::aggregate::{AnswerColumn, Column, Layout};
-use crate::block::Block;
+use crate::block::{Block, Marks};
 use crate::error::Result;
 use crate::exchange::{self, Routed};
 use crate::fate::{Counters, Reason, Record};
@@ -44,14 +44,12 @@ pub struct Task<'a> {
 
 /// What decides over a row, copied out in the order in which slots read it: a slot's rows lie all
 /// over the block, and a cache line for each is what a row costs most.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Mark {
     /// Row of the block.
     pub row: u32,
     /// Event time.
     pub time: Micros,
-    /// Ordinal of arrival.
-    pub seq: u64,
     /// The operator's clock before the row.
     pub before: Micros,
     /// The bound by which the row is late or not.
@@ -60,16 +58,21 @@ pub struct Mark {
 
 /// The marks of routed rows.
 pub fn marks(routed: &Routed, block: &Block, clock: &Clock) -> Vec<Mark> {
-    let before = clock.before_each(&block.marks.seq);
-    let mark = |&row: &u32| {
-        let (at, marks) = (row as usize, &block.marks);
-        let limit = bound(marks.judge[at], before[at]);
-        Mark { row, time: marks.time[at], seq: marks.seq[at], before: before[at], limit }
-    };
-    routed.rows().iter().map(mark).collect()
+    let Marks { time, judge, seq, .. } = &*block.marks;
+    let mut before = clock.walk();
+    routed.arrange(|row| {
+        let at = row as usize;
+        let before = before.at(seq[at]);
+        Mark { row, time: time[at], before, limit: bound(judge[at], before) }
+    })
 }
 
 impl Task<'_> {
+    /// The `seq` of a row.
+    pub fn seq(&self, row: u32) -> u64 {
+        self.block.marks.seq[row as usize]
+    }
+
     /// The ordinal of a row among all of the operator: rows of one `seq` have different ones.
     pub fn ordinal(&self, row: u32) -> u64 {
         self.base + u64::from(row)
@@ -131,8 +134,11 @@ impl Kit {
             columns.push(column);
             bad = either(bad, overflow);
         }
-        let good = |row: &u32| bad.as_ref().is_none_or(|bad| !bad.value(*row as usize));
-        let rows: Vec<u32> = (0..block.len() as u32).filter(good).collect();
+        let all = 0..block.len() as u32;
+        let rows: Vec<u32> = match &bad {
+            None => all.collect(),
+            Some(bad) => all.filter(|&row| !bad.value(row as usize)).collect(),
+        };
         let invalid = bad.iter().flat_map(|bad| bad.set_indices().collect::<Vec<_>>());
         let marks = &block.marks;
         let invalid = invalid

@@ -44,7 +44,7 @@ impl Cooldown {
     }
 
     fn set(&mut self, keys: &KeyColumns, row: usize, last: Micros, until: Micros) {
-        let (id, _) = self.keys.intern(keys, row);
+        let id = self.keys.intern(keys, row);
         self.last.resize(self.keys.capacity(), last);
         self.last[id as usize] = last;
         self.timers.arm(until, id);

@@ -5,42 +5,16 @@
 //! entries are still there never decides: times do.
 
 use super::keyed::{Kit, Slot};
+use crate::aggregate::hot::grow;
 use crate::aggregate::{Answer, AnswerColumn, Column, End, Hot, Moment, Retract};
-use crate::plan::{Closed, Feature};
-use crate::state::log::NONE;
+use crate::assign::Span;
+use crate::plan::Feature;
+use crate::state::log::{Dead, NONE};
 use crate::state::{KeyColumns, Keys, Log};
 use crate::time::{Micros, NEVER};
 
-/// A window as distances from the moment asked for: `(moment - back, moment - front]`.
-#[derive(Debug, Clone, Copy)]
-pub struct Span {
-    /// To the exclusive lower end.
-    pub back: Micros,
-    /// To the inclusive upper end.
-    pub front: Micros,
-}
-
-impl Span {
-    /// A window of this size.
-    pub fn new(size: Micros, closed: Closed) -> Span {
-        match closed {
-            Closed::Right => Span { back: size, front: 0 },
-            Closed::Left => Span { back: size.saturating_add(1), front: 1 },
-            Closed::Both => Span { back: size.saturating_add(1), front: 0 },
-            Closed::None => Span { back: size, front: 1 },
-        }
-    }
-
-    /// The latest time before the window.
-    pub fn lower(self, moment: Micros) -> Micros {
-        moment.saturating_sub(self.back)
-    }
-
-    /// The latest time in the window.
-    pub fn upper(self, moment: Micros) -> Micros {
-        moment.saturating_sub(self.front)
-    }
-}
+/// How many rows ahead of the work what it needs is read.
+pub const AHEAD: usize = 128;
 
 /// What is computed, over which windows.
 #[derive(Debug)]
@@ -63,15 +37,20 @@ struct Head {
 
 const NEW: Head = Head { tail: NONE, reference: NEVER };
 
+/// The oldest entry inside a running value, and its time.
+#[derive(Debug, Clone, Copy)]
+struct Oldest {
+    entry: u64,
+    time: Micros,
+}
+
 /// The keys of one range.
 #[derive(Debug)]
 pub struct SlidingSlot {
     /// The keys.
     pub keys: Keys,
     heads: Vec<Head>,
-    /// Per key and size: the oldest entry inside the running value.
-    oldest: Vec<u64>,
-    /// Per key and size: the running value.
+    /// Per key and size: the running value and, behind it, its oldest entry.
     hot: Hot,
     /// All rows that a window can still reach.
     pub log: Log,
@@ -85,7 +64,7 @@ impl Slot for SlidingSlot {
     }
 
     fn bytes(&self) -> usize {
-        let heads = self.heads.capacity() * 16 + self.oldest.capacity() * 8;
+        let heads = self.heads.capacity() * size_of::<Head>();
         self.keys.bytes() + heads + self.hot.bytes() + self.log.bytes()
     }
 }
@@ -131,8 +110,7 @@ impl Running {
         SlidingSlot {
             keys: Keys::default(),
             heads: vec![],
-            oldest: vec![],
-            hot: self.kit.layout.hot(),
+            hot: Hot::new(self.kit.layout.stride + 2),
             log: Log::default(),
             scratch,
         }
@@ -144,18 +122,60 @@ impl Running {
         self.features.iter().map(|feature| AnswerColumn::new(output(feature), 0)).collect()
     }
 
-    /// The id of a row's key.
-    pub fn id(&self, slot: &mut SlidingSlot, keys: &KeyColumns, row: usize) -> u32 {
-        let (id, new) = slot.keys.intern(keys, row);
-        if new {
-            let len = slot.keys.capacity();
+    /// The ids of the keys of `rows`.
+    pub fn ids(&self, slot: &mut SlidingSlot, keys: &KeyColumns, rows: &[u32]) -> Vec<u32> {
+        let mut ids = Vec::with_capacity(rows.len());
+        slot.keys.intern_all(keys, rows, &mut ids);
+        let len = slot.keys.capacity();
+        if len > slot.heads.len() {
+            grow(&mut slot.heads, len);
             slot.heads.resize(len, NEW);
-            slot.oldest.resize(len * self.spans.len(), NONE);
             while slot.hot.len() < len * self.spans.len() {
                 slot.hot.push();
             }
         }
-        id
+        ids
+    }
+
+    /// Reads what rows of these keys are going to need at about this moment, and gives a sum of it
+    /// that only keeps the reads from being left out: side by side they do not wait for one another.
+    pub fn touch(&self, slot: &SlidingSlot, ids: &[u32], moment: Micros) -> u64 {
+        let mut sum = 0u64;
+        let mut add = |read: u64| sum = sum.wrapping_add(read);
+        for &id in ids {
+            add(slot.heads[id as usize].tail);
+            for s in 0..self.spans.len() {
+                add(self.oldest(slot, id as usize * self.spans.len() + s).entry);
+            }
+        }
+        for &id in ids {
+            let tail = slot.log.get(slot.heads[id as usize].tail);
+            add(tail.map_or(0, |entry| entry.older));
+            for (s, span) in self.spans.iter().enumerate() {
+                let oldest = self.oldest(slot, id as usize * self.spans.len() + s);
+                if oldest.time <= span.lower(moment) {
+                    let leaves = slot.log.get(oldest.entry);
+                    add(leaves.map_or(0, |entry| entry.newer));
+                }
+            }
+        }
+        sum
+    }
+
+    fn oldest(&self, slot: &SlidingSlot, at: usize) -> Oldest {
+        let words = slot.hot.peek(at as u32, self.kit.layout.stride, 2).words;
+        Oldest { entry: words[0], time: words[1] as Micros }
+    }
+
+    fn set_oldest(&self, slot: &mut SlidingSlot, at: usize, oldest: Oldest) {
+        let words = slot.hot.cell(at as u32, self.kit.layout.stride, 2).words;
+        (words[0], words[1]) = (oldest.entry, oldest.time as u64);
+    }
+
+    /// Makes a running value that of no rows.
+    fn empty(&self, slot: &mut SlidingSlot, at: usize) {
+        self.kit.layout.clear(&mut slot.hot, at as u32);
+        self.set_oldest(slot, at, Oldest { entry: NONE, time: 0 });
     }
 
     /// Moves a key's running values to a later moment.
@@ -166,18 +186,15 @@ impl Running {
         }
         head.reference = moment;
         let tail = head.tail;
-        let newest = slot.log.get(tail).map_or(NEVER, |entry| entry.time);
         for (s, span) in self.spans.iter().enumerate() {
             let at = id as usize * self.spans.len() + s;
             let floor = span.lower(moment);
-            if slot.oldest[at] == NONE {
+            let oldest = self.oldest(slot, at);
+            if oldest.entry == NONE || oldest.time > floor {
                 continue;
             }
-            if newest <= floor {
-                self.kit.layout.clear(&mut slot.hot, at as u32);
-                slot.oldest[at] = NONE;
-            } else if slot.log.get(slot.oldest[at]).is_none() {
-                self.rebuild(slot, at, tail, floor);
+            if slot.log.get(tail).is_none_or(|newest| newest.time <= floor) {
+                self.empty(slot, at);
             } else {
                 self.evict(slot, at, floor);
             }
@@ -187,7 +204,7 @@ impl Running {
     /// Takes what is at or before `floor` out of a running value, from the oldest on.
     fn evict(&self, slot: &mut SlidingSlot, at: usize, floor: Micros) {
         let mut stale: Vec<usize> = vec![];
-        let mut oldest = slot.oldest[at];
+        let mut oldest = self.oldest(slot, at).entry;
         while let Some(entry) = slot.log.get(oldest).filter(|entry| entry.time <= floor) {
             let (columns, row) = slot.log.arguments(oldest).expect("there it is");
             let moment = Moment { time: entry.time, seq: oldest };
@@ -202,7 +219,8 @@ impl Running {
             }
             oldest = entry.newer;
         }
-        slot.oldest[at] = oldest;
+        let time = slot.log.get(oldest).map_or(0, |entry| entry.time);
+        self.set_oldest(slot, at, Oldest { entry: oldest, time });
         for j in stale {
             self.kit.layout.clear_one(&mut slot.hot, at as u32, j);
             let SlidingSlot { log, hot, .. } = slot;
@@ -211,19 +229,6 @@ impl Running {
                 self.add(log, next, hot, at as u32, j);
                 next = entry.newer;
             }
-        }
-    }
-
-    /// Makes a running value anew: its oldest entries were freed while the key was quiet.
-    fn rebuild(&self, slot: &mut SlidingSlot, at: usize, tail: u64, floor: Micros) {
-        self.kit.layout.clear(&mut slot.hot, at as u32);
-        slot.oldest[at] = NONE;
-        let SlidingSlot { log, hot, oldest, .. } = slot;
-        let mut next = tail;
-        while let Some(entry) = log.get(next).filter(|entry| entry.time > floor) {
-            (0..self.ends.len()).for_each(|j| self.add(log, next, hot, at as u32, j));
-            oldest[at] = next;
-            next = entry.older;
         }
     }
 
@@ -262,8 +267,9 @@ impl Running {
                     aggregate.update(cell, value, moment);
                 }
             }
-            if slot.log.get(slot.oldest[at]).is_none_or(|oldest| time < oldest.time) {
-                slot.oldest[at] = position;
+            let oldest = self.oldest(slot, at);
+            if oldest.entry == NONE || time < oldest.time {
+                self.set_oldest(slot, at, Oldest { entry: position, time });
             }
         }
         position
@@ -305,10 +311,11 @@ impl Running {
     fn correct(&self, slot: &mut SlidingSlot, ask: Ask) {
         let (aggregate, offset) = &self.kit.layout.items[ask.j];
         let words = aggregate.words();
-        let SlidingSlot { log, hot, scratch, oldest, .. } = slot;
+        let oldest = self.oldest(slot, ask.at).entry;
+        let SlidingSlot { log, hot, scratch, .. } = slot;
         let running = hot.peek(ask.at as u32, *offset, words);
         aggregate.merge(scratch.cell(0, *offset, words), running);
-        let outside = match log.get(oldest[ask.at]) {
+        let outside = match log.get(oldest) {
             Some(entry) => entry.older,
             None => ask.tail,
         };
@@ -369,10 +376,8 @@ impl Running {
     fn first(&self, slot: &SlidingSlot, ask: Ask) -> Option<u64> {
         let log = &slot.log;
         let lower = ask.span.lower(ask.moment);
-        let mut next = match log.get(slot.oldest[ask.at]) {
-            Some(_) => slot.oldest[ask.at],
-            None => ask.tail,
-        };
+        let oldest = self.oldest(slot, ask.at).entry;
+        let mut next = if log.get(oldest).is_some() { oldest } else { ask.tail };
         while let Some(older) = log.get(next).map(|entry| entry.older) {
             if log.get(older).is_none_or(|entry| entry.time <= lower) {
                 break;
@@ -425,19 +430,38 @@ impl Running {
         }
     }
 
-    /// Frees what no window can reach any more.
+    /// Frees what no window can reach any more; it leaves the running values before.
     pub fn reclaim(&self, slot: &mut SlidingSlot, until: Micros) {
-        for (id, position) in slot.log.reclaim(until) {
-            if slot.heads[id as usize].tail != position {
-                continue;
+        for dead in slot.log.dead(until).chunks(AHEAD) {
+            std::hint::black_box(self.touch_dead(slot, dead));
+            for &Dead { id, entry, .. } in dead {
+                let last = slot.heads[id as usize].tail == entry;
+                for at in (0..self.spans.len()).map(|s| id as usize * self.spans.len() + s) {
+                    let oldest = self.oldest(slot, at);
+                    if last {
+                        self.empty(slot, at);
+                    } else if oldest.entry != NONE && oldest.time <= until {
+                        self.evict(slot, at, until);
+                    }
+                }
+                if last {
+                    slot.heads[id as usize] = NEW;
+                    slot.keys.remove(id);
+                }
             }
-            slot.heads[id as usize] = NEW;
-            for at in (0..self.spans.len()).map(|s| id as usize * self.spans.len() + s) {
-                slot.oldest[at] = NONE;
-                self.kit.layout.clear(&mut slot.hot, at as u32);
-            }
-            slot.keys.remove(id);
         }
+        slot.log.reclaim(until);
+    }
+
+    /// As [`Running::touch`], for entries that are to be freed.
+    fn touch_dead(&self, slot: &SlidingSlot, dead: &[Dead]) -> u64 {
+        let mut sum = 0u64;
+        for &Dead { id, newer, .. } in dead {
+            let oldest = self.oldest(slot, id as usize * self.spans.len());
+            let next = slot.log.get(newer).map_or(0, |entry| entry.older);
+            sum = sum.wrapping_add(slot.heads[id as usize].tail ^ oldest.entry ^ next);
+        }
+        sum
     }
 
     /// The greatest distance at which a window looks back.

@@ -68,11 +68,8 @@ impl Slot for SessionSlot {
 
 impl SessionSlot {
     fn key(&mut self, columns: &KeyColumns, row: usize) -> u32 {
-        let (id, new) = self.keys.intern(columns, row);
-        if new {
-            self.of.resize(self.keys.capacity(), Of::default());
-            self.of[id as usize] = Of::default();
-        }
+        let id = self.keys.intern(columns, row);
+        self.of.resize(self.keys.capacity(), Of::default());
         id
     }
 
@@ -136,7 +133,7 @@ impl Sessions {
 
     /// Puts a row that is not late into its session, which may join several.
     fn take(&self, kit: &Kit, slot: &mut SessionSlot, id: u32, task: &Task<'_>, mark: Mark) {
-        let Mark { row, time, seq, .. } = mark;
+        let Mark { row, time, .. } = mark;
         let first_row = task.ordinal(row);
         let mut session = Open { first: time, last: time, first_row, row: u32::MAX };
         let mut i = 0;
@@ -162,7 +159,7 @@ impl Sessions {
             session.row = slot.hot_row();
             slot.timers.arm(self.until(session.last), id);
         }
-        let at = Moment { time, seq };
+        let at = Moment { time, seq: task.seq(row) };
         kit.layout.update_one(&mut slot.hot, session.row, task.columns, row as usize, at);
         slot.of[id as usize].open.push(session);
     }

@@ -65,7 +65,7 @@ impl Slot for SilentSlot {
 
 impl SilentSlot {
     fn hear(&mut self, columns: &KeyColumns, row: usize, heard: Heard) -> u32 {
-        let (id, _) = self.keys.intern(columns, row);
+        let id = self.keys.intern(columns, row);
         self.heard.resize(self.keys.capacity(), heard);
         self.heard[id as usize] = heard;
         id

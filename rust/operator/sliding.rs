@@ -11,8 +11,9 @@ use arrow_schema::SchemaRef;
 
 use super::Operator;
 use super::keyed::{Context, Flow, Kit, Mark, Part, Piece, Prepared, Slots, Task};
-use super::running::{Running, SlidingSlot, Span};
+use super::running::{AHEAD, Running, SlidingSlot};
 use crate::aggregate::{Answer, AnswerColumn, Column};
+use crate::assign::Span;
 use crate::block::{Block, Marks};
 use crate::error::{Error, Result};
 use crate::exchange::Routed;
@@ -53,6 +54,11 @@ impl Moments {
     fn of(&self, time: Micros, limit: Micros) -> (Micros, Option<Micros>) {
         let floor = shift(limit, -self.lateness);
         (time.max(floor), (time < floor).then(|| floor.saturating_sub(time)))
+    }
+
+    /// Whether a row has a key; one without has no answer.
+    fn has_key(&self, task: &Task<'_>, row: u32) -> bool {
+        self.null_is_key || !task.keys.is_null(row as usize)
     }
 }
 
@@ -105,6 +111,27 @@ impl SlidingWindows {
     }
 }
 
+/// The keys of a slot's rows, in order.
+struct Ids(std::vec::IntoIter<u32>);
+
+impl Ids {
+    fn new(running: &Running, rule: &Moments, slot: &mut SlidingSlot, task: &Task<'_>) -> Ids {
+        let rows = task.marks.iter().map(|mark| mark.row);
+        let rows: Vec<u32> = rows.filter(|&row| rule.has_key(task, row)).collect();
+        Ids(running.ids(slot, task.keys, &rows).into_iter())
+    }
+
+    /// The key of the next row that has one.
+    fn next(&mut self, running: &Running, slot: &SlidingSlot, moment: Micros) -> u32 {
+        let ahead = self.0.as_slice();
+        if ahead.len().is_multiple_of(AHEAD) {
+            let ahead = &ahead[..AHEAD.min(ahead.len())];
+            std::hint::black_box(running.touch(slot, ahead, moment));
+        }
+        self.0.next().unwrap_or_default()
+    }
+}
+
 /// Answers a slot's rows, each on its arrival.
 fn on_arrival(
     running: &Running,
@@ -113,6 +140,7 @@ fn on_arrival(
     task: &Task<'_>,
 ) -> Answers {
     let mut out = answers(running);
+    let mut ids = Ids::new(running, rule, slot, task);
     for &Mark { row, time, limit, .. } in task.marks {
         let (moment, late_by) = rule.of(time, limit);
         match late_by {
@@ -126,11 +154,11 @@ fn on_arrival(
                 }
             }
         }
-        if task.keys.is_null(row as usize) && !rule.null_is_key {
+        if !rule.has_key(task, row) {
             out.columns.iter_mut().for_each(|column| column.push(Answer::Null));
             continue;
         }
-        let id = running.id(slot, task.keys, row as usize);
+        let id = ids.next(running, slot, moment);
         running.advance(slot, id, moment);
         if !rule.include_current {
             running.answer(slot, id, moment, NONE, &mut out.columns);
@@ -151,15 +179,16 @@ fn with_peers(
     task: &Task<'_>,
 ) -> Answers {
     let mut out = answers(running);
+    let mut ids = Ids::new(running, rule, slot, task);
     for peers in task.marks.chunk_by(|a, b| a.time == b.time) {
         let mut entered = Vec::with_capacity(peers.len());
         for &Mark { row, time, .. } in peers {
             out.counters.counted += 1;
-            if task.keys.is_null(row as usize) && !rule.null_is_key {
+            if !rule.has_key(task, row) {
                 entered.push(None);
                 continue;
             }
-            let id = running.id(slot, task.keys, row as usize);
+            let id = ids.next(running, slot, time);
             running.advance(slot, id, time);
             let entry = running.enter(slot, id, time, task.columns, row as usize);
             entered.push(Some((id, time, if rule.include_current { NONE } else { entry })));
@@ -384,8 +413,8 @@ fn load_slot(running: &Running, slot: &mut SlidingSlot, saved: &Saved) -> Result
         })
         .collect();
     let columns = columns?;
-    for (row, &time) in times.iter().enumerate() {
-        let id = running.id(slot, &keys, row);
+    let rows: Vec<u32> = (0..saved.len() as u32).collect();
+    for ((row, &time), id) in times.iter().enumerate().zip(running.ids(slot, &keys, &rows)) {
         running.advance(slot, id, time);
         running.enter(slot, id, time, &columns, row);
     }

@@ -21,7 +21,7 @@ pub enum Encoded {
     Words {
         /// The values, widened.
         values: Vec<i64>,
-        /// Which are not null.
+        /// Which are not null, where some are.
         valid: Option<NullBuffer>,
     },
     /// Anything else: per column a tag (0 null, 1 value), then 8 or 16 bytes, or a length and bytes.
@@ -63,6 +63,15 @@ enum Part {
     Bytes(ArrayRef),
 }
 
+impl Part {
+    fn words(self) -> Option<Vec<i64>> {
+        match self {
+            Part::Words(words) => Some(words),
+            Part::Wide(_) | Part::Bytes(_) => None,
+        }
+    }
+}
+
 /// Whether a column of this type can be a key.
 pub fn check_key(name: &str, data_type: &DataType) -> Result<()> {
     match data_type {
@@ -101,8 +110,10 @@ pub fn encode(columns: &[ArrayRef], len: usize) -> Result<(Encoded, Option<Vec<u
         hashes.iter_mut().zip(next).for_each(|(hash, next)| *hash = hash_next(*hash, next));
     }
     let encoded = match parts.as_slice() {
-        [Part::Words(values)] => {
-            Encoded::Words { values: values.clone(), valid: columns[0].nulls().cloned() }
+        [Part::Words(_)] => {
+            let valid = columns[0].nulls().filter(|nulls| nulls.null_count() > 0).cloned();
+            let words = parts.into_iter().find_map(Part::words);
+            Encoded::Words { values: words.unwrap_or_default(), valid }
         }
         _ => encode_bytes(&parts, columns, len),
     };
@@ -337,7 +348,7 @@ mod tests {
         let all = |by: &[ArrayRef], types: &[DataType]| {
             let encoded = KeyColumns::new(by, 2).unwrap();
             let mut keys = Keys::default();
-            let ids = [keys.intern(&encoded, 0).0, keys.intern(&encoded, 1).0];
+            let ids = [keys.intern(&encoded, 0), keys.intern(&encoded, 1)];
             let back = keys.columns(&ids, types).unwrap();
             assert!(back.iter().zip(by).all(|(a, b)| a.as_ref() == b.as_ref()), "{types:?}");
         };

@@ -7,10 +7,11 @@ use std::hash::{BuildHasher, Hasher};
 
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
-use hashbrown::HashTable;
 
-use super::encode::{Encoded, decode, encode};
+use super::encode::{Encoded, Key, decode, encode};
 use super::hash::range_of;
+use super::index::Index;
+use crate::aggregate::hot::grow;
 use crate::error::Result;
 
 /// The keys of a block's rows.
@@ -38,6 +39,17 @@ impl KeyColumns {
         self.ranges.as_deref()
     }
 
+    /// The key of a row.
+    #[inline(always)]
+    fn key(&self, row: usize) -> Key<'_> {
+        match &self.encoded {
+            Encoded::One => Key::Null,
+            Encoded::Words { valid: Some(valid), .. } if valid.is_null(row) => Key::Null,
+            Encoded::Words { values, .. } => Key::Word(values[row]),
+            Encoded::Bytes { .. } => Key::Bytes(self.encoded.bytes(row)),
+        }
+    }
+
     /// Whether any column of the row's key is null.
     pub fn is_null(&self, row: usize) -> bool {
         self.null.as_ref().is_some_and(|null| null[row])
@@ -47,7 +59,7 @@ impl KeyColumns {
 /// The keys of one slot: key to dense id and back. Ids of removed keys are used again.
 #[derive(Debug, Default)]
 pub struct Keys {
-    table: HashTable<u32>,
+    index: Index,
     words: Vec<i64>,
     bytes: Vec<Box<[u8]>>,
     null: Option<u32>,
@@ -55,6 +67,8 @@ pub struct Keys {
     live: Vec<bool>,
     len: u32,
     hasher: foldhash::quality::RandomState,
+    /// Scratch space of [`Keys::intern_all`].
+    hashes: Vec<u64>,
 }
 
 impl Keys {
@@ -73,63 +87,82 @@ impl Keys {
         self.len() == 0
     }
 
-    /// The id of a row's key, and whether it is new.
-    pub fn intern(&mut self, columns: &KeyColumns, row: usize) -> (u32, bool) {
-        if let Some(id) = self.get(columns, row) {
-            return (id, false);
+    /// The id of a row's key, made where it is new.
+    pub fn intern(&mut self, columns: &KeyColumns, row: usize) -> u32 {
+        let hash = self.hash(columns, row);
+        self.find(columns, row, hash).unwrap_or_else(|| self.add(columns, row, hash))
+    }
+
+    /// The ids of the keys of `rows`, in place of what was in `ids`.
+    ///
+    /// A look-up is two cache misses, one for the index and one for the key. Looked up one by one,
+    /// each row would wait for its own; so all rows ask the index first, then all compare keys.
+    pub fn intern_all(&mut self, columns: &KeyColumns, rows: &[u32], ids: &mut Vec<u32>) {
+        ids.clear();
+        let Encoded::Words { values, valid: None } = &columns.encoded else {
+            ids.extend(rows.iter().map(|&row| self.intern(columns, row as usize)));
+            return;
+        };
+        let mut hashes = std::mem::take(&mut self.hashes);
+        hashes.clear();
+        hashes.extend(rows.iter().map(|&row| hash_one(&self.hasher, values[row as usize])));
+        ids.extend(hashes.iter().map(|&hash| self.index.first(hash)));
+        for (id, &row) in ids.iter_mut().zip(rows) {
+            let known = self.words.get(*id as usize).copied();
+            *id = if known == Some(values[row as usize]) { *id } else { u32::MAX };
         }
-        let id = self.free.pop().unwrap_or(self.len);
-        self.len = self.len.max(id + 1);
-        put(&mut self.live, id, true);
-        match &columns.encoded {
-            Encoded::One => self.null = Some(id),
-            Encoded::Words { values, valid } => {
-                if valid.as_ref().is_some_and(|valid| valid.is_null(row)) {
-                    self.null = Some(id);
-                    self.words.resize(self.len as usize, 0);
-                } else {
-                    let word = values[row];
-                    put(&mut self.words, id, word);
-                    let (words, hasher) = (&self.words, &self.hasher);
-                    self.table.insert_unique(hash_one(hasher, word), id, |&other| {
-                        hash_one(hasher, words[other as usize])
-                    });
-                }
-            }
-            Encoded::Bytes { .. } => {
-                let key = columns.encoded.bytes(row);
-                put(&mut self.bytes, id, Box::from(key));
-                let (bytes, hasher) = (&self.bytes, &self.hasher);
-                self.table.insert_unique(hash_slice(hasher, key), id, |&other| {
-                    hash_slice(hasher, &bytes[other as usize])
-                });
+        for ((id, &row), &hash) in ids.iter_mut().zip(rows).zip(&hashes) {
+            if *id == u32::MAX {
+                let found = self.find(columns, row as usize, hash);
+                *id = found.unwrap_or_else(|| self.add(columns, row as usize, hash));
             }
         }
-        (id, true)
+        self.hashes = hashes;
     }
 
     /// The id of a row's key, if it has one.
     pub fn get(&self, columns: &KeyColumns, row: usize) -> Option<u32> {
-        match &columns.encoded {
-            Encoded::One => self.null,
-            Encoded::Words { values, valid } => {
-                if valid.as_ref().is_some_and(|valid| valid.is_null(row)) {
-                    return self.null;
+        self.find(columns, row, self.hash(columns, row))
+    }
+
+    /// The seeded hash of a row's key; a null has none.
+    fn hash(&self, columns: &KeyColumns, row: usize) -> u64 {
+        match columns.key(row) {
+            Key::Null => 0,
+            Key::Word(word) => hash_one(&self.hasher, word),
+            Key::Bytes(bytes) => hash_slice(&self.hasher, bytes),
+        }
+    }
+
+    fn find(&self, columns: &KeyColumns, row: usize, hash: u64) -> Option<u32> {
+        match columns.key(row) {
+            Key::Null => self.null,
+            Key::Word(word) => self.index.find(hash, |id| self.words[id as usize] == word),
+            Key::Bytes(key) => self.index.find(hash, |id| *self.bytes[id as usize] == *key),
+        }
+    }
+
+    fn add(&mut self, columns: &KeyColumns, row: usize, hash: u64) -> u32 {
+        let id = self.free.pop().unwrap_or(self.len);
+        self.len = self.len.max(id + 1);
+        put(&mut self.live, id, true);
+        match columns.key(row) {
+            Key::Null => {
+                self.null = Some(id);
+                if matches!(columns.encoded, Encoded::Words { .. }) {
+                    put(&mut self.words, id, 0);
                 }
-                let word = values[row];
-                let found = self
-                    .table
-                    .find(hash_one(&self.hasher, word), |&id| self.words[id as usize] == word);
-                found.copied()
             }
-            Encoded::Bytes { .. } => {
-                let key = columns.encoded.bytes(row);
-                let found = self
-                    .table
-                    .find(hash_slice(&self.hasher, key), |&id| *self.bytes[id as usize] == *key);
-                found.copied()
+            Key::Word(word) => {
+                put(&mut self.words, id, word);
+                self.index.insert(hash, id);
+            }
+            Key::Bytes(key) => {
+                put(&mut self.bytes, id, Box::from(key));
+                self.index.insert(hash, id);
             }
         }
+        id
     }
 
     /// Forgets a key; an id that no key has at present is left alone.
@@ -145,9 +178,7 @@ impl Keys {
             } else {
                 hash_slice(&self.hasher, &self.bytes[id as usize])
             };
-            if let Ok(entry) = self.table.find_entry(hash, |&other| other == id) {
-                entry.remove();
-            }
+            self.index.remove(hash, id);
         }
         if let Some(bytes) = self.bytes.get_mut(id as usize) {
             *bytes = Box::default();
@@ -160,9 +191,9 @@ impl Keys {
         decode(types, ids.len(), |i| {
             let id = ids[i];
             match (self.null == Some(id), self.bytes.get(id as usize)) {
-                (true, _) => super::encode::Key::Null,
-                (false, Some(bytes)) => super::encode::Key::Bytes(bytes),
-                (false, None) => super::encode::Key::Word(self.words[id as usize]),
+                (true, _) => Key::Null,
+                (false, Some(bytes)) => Key::Bytes(bytes),
+                (false, None) => Key::Word(self.words[id as usize]),
             }
         })
     }
@@ -170,12 +201,14 @@ impl Keys {
     /// Memory in bytes, about.
     pub fn bytes(&self) -> usize {
         let held: usize = self.bytes.iter().map(|key| key.len() + 32).sum();
-        self.table.capacity() * 5 + self.words.capacity() * 8 + self.free.capacity() * 4 + held
+        let each = self.words.capacity() * 8 + self.live.capacity() + self.free.capacity() * 4;
+        self.index.bytes() + each + held
     }
 }
 
 fn put<T: Default>(all: &mut Vec<T>, id: u32, value: T) {
     if all.len() <= id as usize {
+        grow(all, id as usize + 1);
         all.resize_with(id as usize + 1, T::default);
     }
     all[id as usize] = value;
@@ -218,7 +251,7 @@ mod tests {
         for by in [vec![store.clone()], vec![store.clone(), code.clone()]] {
             let columns = KeyColumns::new(&by, 4).unwrap();
             let mut keys = Keys::default();
-            let ids: Vec<u32> = (0..4).map(|row| keys.intern(&columns, row).0).collect();
+            let ids: Vec<u32> = (0..4).map(|row| keys.intern(&columns, row)).collect();
             assert_eq!(ids, [0, 1, 2, 0]);
             let types: Vec<DataType> = by.iter().map(|c| c.data_type().clone()).collect();
             let back = keys.columns(&[2, 1, 0], &types).unwrap();
@@ -226,8 +259,30 @@ mod tests {
             keys.remove(1);
             keys.remove(1);
             assert_eq!((keys.len(), keys.get(&columns, 1)), (2, None));
-            assert_eq!(keys.intern(&columns, 1), (1, true));
+            assert_eq!(keys.intern(&columns, 1), 1);
             assert!(columns.is_null(1) && !columns.is_null(0));
+        }
+    }
+
+    #[test]
+    fn many_at_once_are_as_one_by_one() {
+        let number = |row: i64| (row * row) % 5003;
+        let words: ArrayRef = Arc::new((0..2000).map(number).collect::<Int64Array>());
+        let nulls: ArrayRef = Arc::new(
+            (0..2000).map(|row| (row % 9 > 0).then(|| number(row))).collect::<Int64Array>(),
+        );
+        for by in [vec![words.clone()], vec![nulls.clone()], vec![words, nulls]] {
+            let columns = KeyColumns::new(&by, 2000).unwrap();
+            let (mut one, mut all, mut ids) = (Keys::default(), Keys::default(), vec![]);
+            let rows: Vec<u32> = (0..2000).rev().filter(|row| row % 3 > 0).collect();
+            for rows in rows.chunks(300) {
+                all.intern_all(&columns, rows, &mut ids);
+                let each = rows.iter().map(|&row| one.intern(&columns, row as usize));
+                assert_eq!(ids, each.collect::<Vec<u32>>());
+                one.remove(ids[7]);
+                all.remove(ids[7]);
+            }
+            assert!(all.len() > 100 && all.len() == one.len());
         }
     }
 }

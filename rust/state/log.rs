@@ -11,16 +11,39 @@ use crate::time::Micros;
 /// Entries a segment.
 const SEGMENT: usize = 1024;
 
-/// No entry.
-pub const NONE: u64 = u64::MAX;
+/// How many segments are looked at for one to free although an older one is still needed.
+const LOOK_MAX: usize = 64;
+
+/// No entry; positions begin at 1.
+pub const NONE: u64 = 0;
+
+/// An entry as it is kept: all that a step of a walk reads, side by side.
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    time: Micros,
+    id: u32,
+    older: Link,
+    newer: Link,
+}
+
+/// The way from one entry to another as their distance; 0 is none, as no entry leads to itself.
+#[derive(Debug, Clone, Copy)]
+struct Link(i32);
+
+impl Link {
+    fn between(from: u64, to: u64) -> Link {
+        Link(if to == NONE { 0 } else { to.wrapping_sub(from) as i32 })
+    }
+
+    fn from(self, from: u64) -> u64 {
+        if self.0 == 0 { NONE } else { from.wrapping_add_signed(self.0.into()) }
+    }
+}
 
 /// A run of entries that were appended one after another.
 #[derive(Debug)]
 struct Segment {
-    times: Vec<Micros>,
-    ids: Vec<u32>,
-    older: Vec<u64>,
-    newer: Vec<u64>,
+    entries: Vec<Stored>,
     columns: Vec<Column>,
     newest: Micros,
 }
@@ -36,33 +59,48 @@ pub struct Entry {
     pub newer: u64,
 }
 
+/// An entry that is to be freed.
+#[derive(Debug, Clone, Copy)]
+pub struct Dead {
+    /// Its key.
+    pub id: u32,
+    /// Its position.
+    pub entry: u64,
+    /// The key's entry behind it in time.
+    pub newer: u64,
+}
+
 /// The log of one slot.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Log {
     base: u64,
     segments: VecDeque<Option<Segment>>,
     len: usize,
 }
 
+impl Default for Log {
+    fn default() -> Log {
+        Log { base: NONE + 1, segments: VecDeque::new(), len: 0 }
+    }
+}
+
 impl Log {
     /// Appends row `row` of the arguments for a key; gives its position.
+    ///
+    /// # Panics
+    /// At two billion entries that a window can still reach.
     pub fn append(&mut self, time: Micros, id: u32, columns: &[Column], row: usize) -> u64 {
         if self.len.is_multiple_of(SEGMENT) {
+            assert!(self.len < i32::MAX as usize, "fewer than 2^31 entries in a log");
             self.segments.push_back(Some(Segment {
-                times: Vec::with_capacity(SEGMENT),
-                ids: Vec::with_capacity(SEGMENT),
-                older: Vec::with_capacity(SEGMENT),
-                newer: Vec::with_capacity(SEGMENT),
+                entries: Vec::with_capacity(SEGMENT),
                 columns: columns.iter().map(Column::empty_like).collect(),
                 newest: Micros::MIN,
             }));
         }
         let last =
             self.segments.back_mut().and_then(Option::as_mut).expect("the last is never freed");
-        last.times.push(time);
-        last.ids.push(id);
-        last.older.push(NONE);
-        last.newer.push(NONE);
+        last.entries.push(Stored { time, id, older: Link(0), newer: Link(0) });
         last.newest = last.newest.max(time);
         last.columns.iter_mut().zip(columns).for_each(|(to, from)| to.push(from.get(row)));
         self.len += 1;
@@ -87,8 +125,8 @@ impl Log {
     #[inline]
     pub fn get(&self, at: u64) -> Option<Entry> {
         let (segment, i) = self.find(at)?;
-        let (time, older, newer) = (segment.times[i], segment.older[i], segment.newer[i]);
-        Some(Entry { time, older, newer })
+        let Stored { time, older, newer, .. } = segment.entries[i];
+        Some(Entry { time, older: older.from(at), newer: newer.from(at) })
     }
 
     /// The arguments of an entry: the columns of its segment and its row in them.
@@ -106,18 +144,17 @@ impl Log {
             newer = older;
             older = entry.older;
         }
-        if self.get(older).is_none() {
+        if let Some((segment, i)) = self.find_mut(older) {
+            segment.entries[i].newer = Link::between(older, at);
+        } else {
             older = NONE;
         }
-        if let Some((segment, i)) = self.find_mut(at) {
-            segment.older[i] = older;
-            segment.newer[i] = newer;
-        }
-        if let Some((segment, i)) = self.find_mut(older) {
-            segment.newer[i] = at;
-        }
         if let Some((segment, i)) = self.find_mut(newer) {
-            segment.older[i] = at;
+            segment.entries[i].older = Link::between(newer, at);
+        }
+        if let Some((segment, i)) = self.find_mut(at) {
+            segment.entries[i].older = Link::between(at, older);
+            segment.entries[i].newer = Link::between(at, newer);
         }
         if newer == NONE { at } else { tail }
     }
@@ -129,26 +166,38 @@ impl Log {
         oldest.is_some_and(|segment| segment.newest <= until)
     }
 
-    /// Frees segments without an entry newer than `until`; gives the keys of the freed entries
-    /// with the entries' positions.
-    pub fn reclaim(&mut self, until: Micros) -> Vec<(u32, u64)> {
-        let mut freed = Vec::new();
-        let full = self.len / SEGMENT;
-        for (s, segment) in self.segments.iter_mut().enumerate().take(full) {
-            if segment.as_ref().is_some_and(|segment| segment.newest <= until) {
-                let segment = segment.take().expect("checked");
-                let first = self.base + (s * SEGMENT) as u64;
-                freed.extend(segment.ids.iter().enumerate().map(|(i, &id)| (id, first + i as u64)));
-            } else if segment.is_some() && s > 64 {
-                break;
-            }
+    /// The segments without an entry newer than `until`, looked for among the oldest.
+    fn due(&self, until: Micros) -> Vec<usize> {
+        let full = self.segments.iter().take(self.len / SEGMENT).enumerate();
+        let held = full.filter_map(|(s, segment)| Some((s, segment.as_ref()?.newest <= until)));
+        let near = held.take_while(|&(s, due)| due || s <= LOOK_MAX);
+        near.filter(|&(_, due)| due).map(|(s, _)| s).collect()
+    }
+
+    /// The entries that [`Log::reclaim`] is going to free.
+    pub fn dead(&self, until: Micros) -> Vec<Dead> {
+        let mut dead = Vec::new();
+        for s in self.due(until) {
+            let first = self.base + (s * SEGMENT) as u64;
+            let entries = self.segments[s].iter().flat_map(|segment| &segment.entries);
+            dead.extend(entries.zip(first..).map(|(stored, entry)| {
+                let &Stored { id, newer, .. } = stored;
+                Dead { id, entry, newer: newer.from(entry) }
+            }));
+        }
+        dead
+    }
+
+    /// Frees segments without an entry newer than `until`.
+    pub fn reclaim(&mut self, until: Micros) {
+        for s in self.due(until) {
+            self.segments[s] = None;
         }
         while matches!(self.segments.front(), Some(None)) {
             self.segments.pop_front();
             self.base += SEGMENT as u64;
             self.len -= SEGMENT;
         }
-        freed
     }
 
     /// All entries in order of arrival: position, time and key.
@@ -156,8 +205,8 @@ impl Log {
         self.segments.iter().enumerate().flat_map(move |(s, segment)| {
             let first = self.base + (s * SEGMENT) as u64;
             segment.iter().flat_map(move |segment| {
-                let rows = segment.times.iter().zip(&segment.ids).enumerate();
-                rows.map(move |(i, (&time, &id))| (first + i as u64, time, id))
+                let rows = segment.entries.iter().enumerate();
+                rows.map(move |(i, entry)| (first + i as u64, entry.time, entry.id))
             })
         })
     }
@@ -171,7 +220,7 @@ impl Log {
     pub fn bytes(&self) -> usize {
         let of = |segment: &Segment| {
             let columns: usize = segment.columns.iter().map(Column::bytes).sum();
-            segment.times.capacity() * 28 + columns
+            segment.entries.capacity() * size_of::<Stored>() + columns
         };
         self.segments.iter().flatten().map(of).sum()
     }
@@ -201,7 +250,7 @@ mod tests {
             tail = log.link(at, tail);
         }
         assert_eq!(times(&log, tail), [9, 9, 7, 7, 5, 1]);
-        assert_eq!(tail, 4);
+        assert_eq!(tail, 5);
     }
 
     #[test]
@@ -213,12 +262,19 @@ mod tests {
             let at = log.append(time, 7, &columns, 0);
             tail = log.link(at, tail);
         }
-        assert_eq!(log.reclaim(SEGMENT as i64).len(), SEGMENT);
-        assert!(log.get(0).is_none() && log.get(SEGMENT as u64).is_some());
+        let free = |log: &mut Log, until: i64| {
+            let dead = log.dead(until);
+            log.reclaim(until);
+            assert!(log.dead(until).is_empty());
+            dead.len()
+        };
+        assert_eq!(free(&mut log, SEGMENT as i64), SEGMENT);
+        let last = SEGMENT as u64;
+        assert!(log.get(last).is_none() && log.get(last + 1).is_some_and(|e| e.older == last));
         assert_eq!(times(&log, tail).len(), 2 * SEGMENT);
-        assert_eq!(log.reclaim(i64::MAX).len(), 2 * SEGMENT);
+        assert_eq!(free(&mut log, i64::MAX), 2 * SEGMENT);
         assert!(log.is_empty() && log.get(tail).is_none());
         let at = log.append(0, 7, &columns, 0);
-        assert_eq!((at, log.link(at, NONE)), (3 * SEGMENT as u64, at));
+        assert_eq!((at, log.link(at, NONE)), (3 * SEGMENT as u64 + 1, at));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod hash;
 pub mod encode;
+pub mod index;
 pub mod keys;
 pub mod panes;
 pub mod log;

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::keys::{KeyColumns, Keys};
+use crate::aggregate::hot::grow;
 use crate::aggregate::{Hot, Layout};
 use crate::time::Micros;
 
@@ -24,11 +25,26 @@ pub struct Link {
 
 const NOWHERE: Link = Link { pane: u32::MAX, generation: 0, entry: 0 };
 
-/// An id that no key has at present.
-const FREE: u32 = u32::MAX;
-
 /// How many idle keys may wait before they are swept.
 const IDLE_MAX: usize = 1024;
+
+/// A key: its entry in the newest of its panes, and how many panes it is in.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    newest: Link,
+    entries: u32,
+}
+
+/// What is known of an entry beside its accumulators.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// The key.
+    pub id: u32,
+    /// Ordinal of its first row.
+    pub first: u64,
+    /// The key's entry in the next older pane.
+    behind: Link,
+}
 
 /// The rows of one pane.
 #[derive(Debug)]
@@ -38,11 +54,14 @@ pub struct Pane {
     generation: u32,
     /// The accumulators, one row an entry.
     pub hot: Hot,
-    /// Key of each entry.
-    pub ids: Vec<u32>,
-    /// Ordinal of the first row of each entry.
-    pub first: Vec<u64>,
-    behind: Vec<Link>,
+    /// The entries, in order of first touch.
+    pub entries: Vec<Entry>,
+}
+
+impl Pane {
+    fn new(at: PaneAt, generation: u32, stride: usize) -> Pane {
+        Pane { at, generation, hot: Hot::new(stride), entries: vec![] }
+    }
 }
 
 /// All panes of one slot.
@@ -50,9 +69,9 @@ pub struct Pane {
 pub struct Panes {
     /// The keys.
     pub keys: Keys,
-    layout_stride: usize,
-    heads: Vec<Link>,
-    entries: Vec<u32>,
+    stride: usize,
+    heads: Vec<Head>,
+    /// How many keys are in no pane.
     idle: usize,
     order: BTreeMap<PaneAt, u32>,
     slab: Vec<Pane>,
@@ -68,9 +87,8 @@ impl Panes {
     pub fn new(layout: &Layout) -> Panes {
         Panes {
             keys: Keys::default(),
-            layout_stride: layout.stride,
+            stride: layout.stride,
             heads: vec![],
-            entries: vec![],
             idle: 0,
             order: BTreeMap::new(),
             slab: vec![],
@@ -82,16 +100,27 @@ impl Panes {
 
     /// The id of a row's key.
     pub fn key(&mut self, columns: &KeyColumns, row: usize) -> u32 {
-        let (id, new) = self.keys.intern(columns, row);
-        if new {
-            let len = self.keys.capacity();
-            self.heads.resize(len, NOWHERE);
-            self.entries.resize(len, FREE);
-            self.heads[id as usize] = NOWHERE;
-            self.entries[id as usize] = 0;
-            self.idle += 1;
-        }
+        let known = self.keys.len();
+        let id = self.keys.intern(columns, row);
+        self.welcome(known);
         id
+    }
+
+    /// The ids of the keys of `rows`, in place of what was in `ids`.
+    pub fn keys_of(&mut self, columns: &KeyColumns, rows: &[u32], ids: &mut Vec<u32>) {
+        let known = self.keys.len();
+        self.keys.intern_all(columns, rows, ids);
+        self.welcome(known);
+    }
+
+    /// Takes note of the keys that have come since there were `known`.
+    fn welcome(&mut self, known: usize) {
+        self.idle += self.keys.len() - known;
+        let len = self.keys.capacity();
+        if len > self.heads.len() {
+            grow(&mut self.heads, len);
+            self.heads.resize(len, Head { newest: NOWHERE, entries: 0 });
+        }
     }
 
     /// The place of a pane in the slab; makes it if it is not there.
@@ -105,14 +134,7 @@ impl Panes {
                 pane
             }
             None => {
-                self.slab.push(Pane {
-                    at,
-                    generation: 1,
-                    hot: Hot::new(self.layout_stride),
-                    ids: vec![],
-                    first: vec![],
-                    behind: vec![],
-                });
+                self.slab.push(Pane::new(at, 1, self.stride));
                 self.slab.len() as u32 - 1
             }
         };
@@ -120,21 +142,40 @@ impl Panes {
         pane
     }
 
-    /// A pane by its place.
-    pub fn at(&self, pane: u32) -> &Pane {
-        &self.slab[pane as usize]
-    }
-
     /// The accumulators of a pane by its place.
     pub fn hot_mut(&mut self, pane: u32) -> &mut Hot {
         &mut self.slab[pane as usize].hot
+    }
+
+    /// The entries of keys in a pane, in place of what was in `into`; makes those that are not
+    /// there, with the ordinal of the first row.
+    ///
+    /// All keys are asked for their newest entry before any is changed: see [`Keys::intern_all`].
+    pub fn entries(
+        &mut self,
+        pane: u32,
+        ids: &[u32],
+        ordinal: impl Fn(usize) -> u64,
+        into: &mut Vec<u32>,
+    ) {
+        let generation = self.slab[pane as usize].generation;
+        let known = |&id: &u32| {
+            let newest = self.heads[id as usize].newest;
+            let is_here = newest.pane == pane && newest.generation == generation;
+            if is_here { newest.entry } else { u32::MAX }
+        };
+        into.clear();
+        into.extend(ids.iter().map(known));
+        for (i, entry) in into.iter_mut().enumerate().filter(|(_, entry)| **entry == u32::MAX) {
+            *entry = self.entry(pane, ids[i], ordinal(i));
+        }
     }
 
     /// The key's entry in a pane; makes it, with the ordinal of its first row, if it is not there.
     pub fn entry(&mut self, pane: u32, id: u32, ordinal: u64) -> u32 {
         let at = self.slab[pane as usize].at;
         let mut newer = NOWHERE;
-        let mut link = self.heads[id as usize];
+        let mut link = self.heads[id as usize].newest;
         while let Some(found) = self.live(link) {
             if found.at == at {
                 return link.entry;
@@ -143,23 +184,22 @@ impl Panes {
                 break;
             }
             newer = link;
-            link = found.behind[link.entry as usize];
+            link = found.entries[link.entry as usize].behind;
         }
         let behind = if self.live(link).is_some() { link } else { NOWHERE };
         let target = &mut self.slab[pane as usize];
         let entry = target.hot.push();
-        target.ids.push(id);
-        target.first.push(ordinal);
-        target.behind.push(behind);
+        grow(&mut target.entries, entry as usize + 1);
+        target.entries.push(Entry { id, first: ordinal, behind });
         let made = Link { pane, generation: target.generation, entry };
+        let head = &mut self.heads[id as usize];
+        self.idle -= usize::from(head.entries == 0);
+        head.entries += 1;
         if newer == NOWHERE {
-            self.heads[id as usize] = made;
+            head.newest = made;
         } else {
-            self.slab[newer.pane as usize].behind[newer.entry as usize] = made;
+            self.slab[newer.pane as usize].entries[newer.entry as usize].behind = made;
         }
-        let entries = &mut self.entries[id as usize];
-        self.idle -= usize::from(*entries == 0);
-        *entries += 1;
         entry
     }
 
@@ -169,11 +209,11 @@ impl Panes {
 
     /// The key's entries, newest pane first.
     pub fn entries_of(&self, id: u32) -> impl Iterator<Item = (&Pane, u32)> {
-        let mut link = self.heads[id as usize];
+        let mut link = self.heads[id as usize].newest;
         std::iter::from_fn(move || {
             let pane = self.live(link)?;
             let entry = link.entry;
-            link = pane.behind[entry as usize];
+            link = pane.entries[entry as usize].behind;
             Some((pane, entry))
         })
     }
@@ -197,16 +237,12 @@ impl Panes {
             }
             let at = entry.remove();
             let pane = &mut self.slab[at as usize];
-            for &id in &pane.ids {
-                let entries = &mut self.entries[id as usize];
+            for entry in &pane.entries {
+                let Head { entries, .. } = &mut self.heads[entry.id as usize];
                 *entries -= 1;
                 self.idle += usize::from(*entries == 0);
             }
-            pane.generation += 1;
-            pane.hot.clear();
-            pane.ids.clear();
-            pane.first.clear();
-            pane.behind.clear();
+            *pane = Pane::new(pane.at, pane.generation.wrapping_add(1), self.stride);
             self.free.push(at);
         }
         if self.idle > IDLE_MAX && self.idle * 2 > self.keys.len() {
@@ -216,11 +252,8 @@ impl Panes {
 
     /// Forgets keys that are in no pane.
     fn sweep(&mut self) {
-        for id in 0..self.entries.len() {
-            if self.entries[id] == 0 {
-                self.keys.remove(id as u32);
-                self.entries[id] = FREE;
-            }
+        for (id, _) in self.heads.iter().enumerate().filter(|(_, head)| head.entries == 0) {
+            self.keys.remove(id as u32);
         }
         self.idle = 0;
     }
@@ -237,16 +270,8 @@ impl Panes {
 
     /// Memory in bytes, about.
     pub fn bytes(&self) -> usize {
-        let panes: usize = self
-            .slab
-            .iter()
-            .map(|p| {
-                p.hot.bytes()
-                    + p.ids.capacity() * 4
-                    + p.first.capacity() * 8
-                    + p.behind.capacity() * 12
-            })
-            .sum();
-        self.keys.bytes() + panes + self.heads.capacity() * 12 + self.entries.capacity() * 4
+        let of = |pane: &Pane| pane.hot.bytes() + pane.entries.capacity() * size_of::<Entry>();
+        let panes: usize = self.slab.iter().map(of).sum();
+        self.keys.bytes() + panes + self.heads.capacity() * size_of::<Head>()
     }
 }

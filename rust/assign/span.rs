@@ -1,0 +1,35 @@
+//! Per-event windows: the arithmetic from a moment to the window that looks back from it.
+
+use crate::plan::Closed;
+use crate::time::Micros;
+
+/// A window as distances from the moment asked for: `(moment - back, moment - front]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    /// To the exclusive lower end.
+    pub back: Micros,
+    /// To the inclusive upper end.
+    pub front: Micros,
+}
+
+impl Span {
+    /// A window of this size.
+    pub fn new(size: Micros, closed: Closed) -> Span {
+        match closed {
+            Closed::Right => Span { back: size, front: 0 },
+            Closed::Left => Span { back: size.saturating_add(1), front: 1 },
+            Closed::Both => Span { back: size.saturating_add(1), front: 0 },
+            Closed::None => Span { back: size, front: 1 },
+        }
+    }
+
+    /// The latest time before the window.
+    pub fn lower(self, moment: Micros) -> Micros {
+        moment.saturating_sub(self.back)
+    }
+
+    /// The latest time in the window.
+    pub fn upper(self, moment: Micros) -> Micros {
+        moment.saturating_sub(self.front)
+    }
+}
