@@ -301,3 +301,19 @@ def test_no_rows_give_an_empty_result() -> None:
         assert len(result.rows) == len(result.late) == len(result.alerts) == 0
         assert result.rows.columns == ["k", "window_start", "window_end", "n", "total"]
     assert len(mt.collect(mt.stream(time="at", out_of_order="0s"), []).rows) == 0
+
+
+def test_a_window_that_was_not_fired_as_unchanged_starts_at_revision_0() -> None:
+    # every 1 us, of 2 us: at W = 0 the window [-2, 0) holds what [-3, -1) held, and keeps quiet;
+    # then a row comes late for it
+    hops = mt.stream(time="at", out_of_order="0s", schema={"at": "timestamp[us]"}).hopping(
+        dt.timedelta(microseconds=2),
+        dt.timedelta(microseconds=1),
+        emit="changed",
+        allowed_lateness=dt.timedelta(microseconds=1),
+    )
+    epoch = dt.datetime(1970, 1, 1)
+    rows = [{"at": epoch + dt.timedelta(microseconds=us)} for us in (-2, 0, 0, 0, -1)]
+    fired = mt.operator(hops.agg(n=mt.count())).push(rows).rows.to_dicts()
+    assert [((row["window_end"] - epoch).microseconds % 1000, row["n"], row["revision"])
+            for row in fired] == [(999, 1, 0), (0, 2, 0)]  # fmt: skip

@@ -219,9 +219,13 @@ impl AlignedWindows {
         }
         drop(several);
         let (merged, ids) = self.merge(kit, slot, end);
-        let keep: Vec<u32> = (0..ids.len() as u32)
-            .filter(|&i| changed.as_ref().is_none_or(|set| set.contains(&ids[i as usize])))
-            .collect();
+        let fires = |i: &u32| changed.as_ref().is_none_or(|set| set.contains(&ids[*i as usize]));
+        let (keep, held_back): (Vec<u32>, Vec<u32>) = (0..ids.len() as u32).partition(fires);
+        if self.revises && !held_back.is_empty() {
+            // the first firing of these is still to come, with a late row
+            let revisions = slot.panes.revisions.entry(end).or_default();
+            revisions.extend(held_back.iter().map(|&i| (ids[i as usize], -1)));
+        }
         out.fired.ids.extend(keep.iter().map(|&i| ids[i as usize]));
         out.fired.rows.resize(out.fired.rows.len() + keep.len(), row);
         for (j, column) in out.fired.answers.iter_mut().enumerate() {
