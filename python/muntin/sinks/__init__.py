@@ -7,5 +7,17 @@ from muntin.sinks.csv import Csv
 from muntin.sinks.jsonlines import JsonLines
 from muntin.sinks.parquet import Parquet
 from muntin.sinks.sqlite import Sqlite
+from muntin.sinks.webhook import Webhook, verify
 
-__all__ = ["Callback", "Console", "Csv", "Durable", "JsonLines", "Parquet", "Sink", "Sqlite"]
+__all__ = [
+    "Callback",
+    "Console",
+    "Csv",
+    "Durable",
+    "JsonLines",
+    "Parquet",
+    "Sink",
+    "Sqlite",
+    "Webhook",
+    "verify",
+]
