@@ -63,9 +63,9 @@ class PinnedConnection(http.client.HTTPConnection):
             self._live = self._tls.wrap_socket(
                 self._live, server_hostname=self.host, do_handshake_on_connect=False
             )
-            self._check()
+            self.check_time()
             self._live.do_handshake()
-        self._check()
+        self.check_time()
         self.sock = self._live
 
     @contextmanager
@@ -78,6 +78,11 @@ class PinnedConnection(http.client.HTTPConnection):
             yield
         finally:
             timer.cancel()
+
+    def check_time(self) -> None:
+        """Raise `TimeoutError` if the time was up: what came then may be cut short."""
+        if self._late:
+            raise TimeoutError(None, "timed out")
 
     def close(self) -> None:
         """Close the socket, also one that never became a connection."""
@@ -92,7 +97,7 @@ class PinnedConnection(http.client.HTTPConnection):
                 return socket.create_connection((address, self.port), self._seconds)
             except OSError as error:
                 failure = error
-                self._check()
+                self.check_time()
         raise failure or OSError("the name has no address")
 
     def _abort(self) -> None:
@@ -101,10 +106,6 @@ class PinnedConnection(http.client.HTTPConnection):
             with contextlib.suppress(OSError):
                 # of the plain socket: that of TLS would change what another thread is reading
                 socket.socket.shutdown(self._live, socket.SHUT_RDWR)
-
-    def _check(self) -> None:
-        if self._late:
-            raise TimeoutError(None, "timed out")
 
 
 def literal(host: str) -> _Address | None:

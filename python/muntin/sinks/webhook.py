@@ -152,6 +152,7 @@ class Webhook(OutboxSink):
             with connection.limited():
                 connection.request("POST", self._target, body, headers)
                 answer = connection.getresponse()
+                connection.check_time()
                 with suppress(OSError, http.client.HTTPException):
                     answer.read(_ANSWER_MAX)
         except Forbidden as error:
