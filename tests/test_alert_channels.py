@@ -1,4 +1,4 @@
-"""Rows that leave by HTTP and by mail, to real servers that answer as badly as real ones do."""
+"""Rows that leave by HTTP, to real servers that answer as badly as real ones do."""
 
 from __future__ import annotations
 
@@ -7,78 +7,27 @@ import contextlib
 import ipaddress
 import json
 import logging
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-import muntin as mt
 from muntin.errors import SinkError
 from muntin.result import Table
 from muntin.sinks import Webhook, verify
 from muntin.sinks.outbox import Pace
 from muntin.sinks.pinned import is_public
 from muntin.testing import check_sink
+from receivers import PATIENCE_S, Server, certificate_in, letters, sent, until
 
 CANARY = "c4n4ry"
-PATIENCE_S = 20.0
-
-
-class Server:
-    """Records requests, and answers each with the next of what it was told, then with 200."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, dict[str, str], bytes]] = []
-        self.answers: list[int | tuple[int, dict[str, str]]] = []
-        self.gate = threading.Event()
-        self.gate.set()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.requests.append((self.path, dict(self.headers), body))
-                outer.gate.wait(PATIENCE_S)
-                answer = outer.answers.pop(0) if outer.answers else 200
-                status, headers = answer if isinstance(answer, tuple) else (answer, {})
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                with contextlib.suppress(OSError):
-                    self.wfile.write(b"answer")
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,))
-        self.thread.start()
-        self.port = self.http.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/hook"
-
-    def stop(self) -> None:
-        self.gate.set()
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
-
-    def rows(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for _, _, body in self.requests]
-
-    def ids(self) -> list[str]:
-        return [headers["Idempotency-Key"] for _, headers, _ in self.requests]
 
 
 @pytest.fixture
@@ -96,23 +45,6 @@ def hook_to(url: str, **options: Any) -> Webhook:
 
 def hook(server: Server, **options: Any) -> Webhook:
     return hook_to(server.url, **options)
-
-
-def sent(sink: mt.Sink, *ids: str, output: str = "alerts", **columns: list[Any]) -> None:
-    sink.stage(output, Table([pa.table({"id": list(ids), **columns})]))
-    sink.publish()
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for what another thread does; how long it took says nothing."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
-def letters(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_an_alert_is_one_signed_request_with_its_id(server: Server) -> None:
@@ -407,16 +339,7 @@ def test_the_name_is_asked_once_and_kept_in_the_request(
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate for hooks.example.com, which signs itself."""
-    if shutil.which("openssl") is None:
-        pytest.skip("there is no openssl command to make a certificate with")
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test"
-    names = ["-addext", "subjectAltName=DNS:hooks.example.com"]
-    files = ["-keyout", str(path), "-out", str(path.with_suffix(".crt"))]
-    subprocess.run(["openssl", *words.split(), *names, *files], check=True, capture_output=True)
-    path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
-    return path
+    return certificate_in(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.mark.parametrize("name", ["hooks.example.com", "other.example.com"])

@@ -4,6 +4,7 @@ from muntin.sinks.base import Durable, Sink
 from muntin.sinks.callback import Callback
 from muntin.sinks.console import Console
 from muntin.sinks.csv import Csv
+from muntin.sinks.email import Email
 from muntin.sinks.jsonlines import JsonLines
 from muntin.sinks.parquet import Parquet
 from muntin.sinks.sqlite import Sqlite
@@ -14,6 +15,7 @@ __all__ = [
     "Console",
     "Csv",
     "Durable",
+    "Email",
     "JsonLines",
     "Parquet",
     "Sink",
