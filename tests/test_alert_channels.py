@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+import muntin as mt
 from muntin.errors import SinkError
 from muntin.result import Table
 from muntin.sinks import Webhook, verify
@@ -26,6 +27,7 @@ from muntin.sinks.outbox import Pace
 from muntin.sinks.pinned import is_public
 from muntin.testing import check_sink
 from receivers import PATIENCE_S, Server, certificate_in, letters, sent, until
+from runs import MINUTES, rows_at
 
 CANARY = "c4n4ry"
 
@@ -52,10 +54,7 @@ def test_an_alert_is_one_signed_request_with_its_id(server: Server) -> None:
     sink.open("alerts", ("id",))
     sent(sink, "a1", "a2", message=["héllo", "two"])
     sink.close()
-    assert server.rows() == [
-        {"id": "a1", "message": "héllo"},
-        {"id": "a2", "message": "two"},
-    ]
+    assert server.rows() == [{"id": "a1", "message": "héllo"}, {"id": "a2", "message": "two"}]
     assert server.ids() == ["a1", "a2"]
     path, headers, body = server.requests[0]
     assert path == "/hook"
@@ -444,3 +443,58 @@ def test_every_row_arrives_whenever_the_process_dies(server: Server) -> None:
         return server.rows()
 
     check_sink(make, read, clear=server.requests.clear, repeats=True)
+
+
+EVENTS = rows_at(*range(0, 1200, 20))
+
+
+class Cut(Exception):
+    """What ends a run as a death does."""
+
+
+class CutShort(mt.sources.Arrow):
+    """A source that breaks after some polls."""
+
+    def __init__(self, polls: float) -> None:
+        super().__init__(EVENTS, batch_rows=3)
+        self.polls = polls
+
+    def open(self, schema: Any, positions: Any) -> Any:
+        reader = super().open(schema, positions)
+        left, poll = [self.polls], reader.poll
+
+        def counted() -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Cut
+            return poll()
+
+        reader.poll = counted
+        return reader
+
+
+def test_a_run_that_dies_delivers_every_alert_at_least_once(server: Server, tmp_path: Path) -> None:
+    rule = mt.rule("any", "n > 0", by="k")
+    ids = {each["id"] for each in mt.collect(MINUTES, EVENTS, rules=[rule]).alerts.to_dicts()}
+    assert len(ids) == 20
+
+    def run(polls: float, drain: str) -> None:
+        mt.run(
+            CutShort(polls),
+            MINUTES,
+            rules=[rule],
+            alerts=[hook(server, drain=drain)],
+            checkpoint=mt.Checkpoint(tmp_path / "state", every="0s"),
+        )
+
+    server.gate.clear()
+    with pytest.raises(Cut):
+        run(8, drain="0s")
+    until(lambda: len(server.ids()) == 1)
+    with pytest.raises(Cut):
+        run(6, drain="0s")
+    server.answers = [500, 503, 500, 200, 429] * 4
+    server.gate.set()
+    server.requests.clear()
+    run(float("inf"), drain="20s")
+    assert set(server.ids()) == ids
