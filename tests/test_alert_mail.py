@@ -190,12 +190,14 @@ def test_a_server_that_is_away_is_tried_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("password", [CANARY, "wrong"])
 @pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize("tls", ["starttls", "ssl"])
 def test_the_password_goes_to_the_right_server_and_nowhere_else(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     password: str,
     trusted: bool,
+    tls: str,
 ) -> None:
     caplog.set_level(logging.DEBUG, "muntin")
     pem = certificate_in(tmp_path)
@@ -203,12 +205,16 @@ def test_the_password_goes_to_the_right_server_and_nowhere_else(
     context.load_cert_chain(pem)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(pem.with_suffix(".crt")))
-    post = Post(tls_context=context, require_starttls=True)
+    if tls == "ssl":
+        # the server takes a login only where it began with STARTTLS itself
+        post = Post(ssl_context=context, auth_require_tls=False)
+    else:
+        post = Post(tls_context=context, require_starttls=True)
     post.start()
     try:
         dead = tmp_path / "dead.jsonl"
         options = {"user": "me", "password": password, "attempts": 2, "dead_letter": dead}
-        sink = mailer(post, tls="starttls", **options)
+        sink = mailer(post, tls=tls, **options)
         sink.restore(None)
         sink.stage("alerts", Table([pa.table({"id": ["a"]})]))
         state = json.dumps(sink.prepare())

@@ -46,8 +46,9 @@ class Email(OutboxSink):
     for good (5xx), what failed `attempts` times, or found the outbox full, goes to the dead
     letter, and `dropped` counts it. The body has the alert's message, then each column on a line.
 
-    With checkpoints each row is sent at least once, however the process ended. A mail that is
-    sent again has the same `Message-ID`, made from the alert's id, and the same `X-Muntin-Id`.
+    With checkpoints each row is sent at least once, however the process ended: a restart sends
+    again what the last checkpoint held, even if it has arrived since. A mail that is sent again
+    has the same `Message-ID`, made from the alert's id, and the same `X-Muntin-Id`.
 
     Args:
         to: one address, or several.

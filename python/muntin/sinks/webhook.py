@@ -49,15 +49,16 @@ class Webhook(OutboxSink):
 
     Each request has an `Idempotency-Key`: of an alert its `id`; of another row a SHA-256 of its
     key columns and its revision, or of all its columns if it has no key. With checkpoints each
-    row is delivered at least once, however the process ended, and again with the same key. With
-    `secret` it has a `Muntin-Signature` too: see `verify`.
+    row is delivered at least once, however the process ended: a restart sends again, with the
+    same keys, what the last checkpoint held, even if it has arrived since. With `secret` each
+    request has a `Muntin-Signature` too: see `verify`.
 
     Args:
         url: where to. `https`, and all addresses of the host must be public. A user and a
             password in it become an `Authorization` header.
         secret: signs each request, by HMAC-SHA256.
         headers: more headers; their values are taken for secrets.
-        timeout: how long a request may take.
+        timeout: how long a request may take, from the moment its host is resolved.
         attempts: how often a row is tried.
         outbox: how many rows may wait.
         dead_letter: a file for what is given up, appended to as JSON lines (`at`, `sink`, `id`,
