@@ -4,8 +4,22 @@ from muntin.sinks.base import Durable, Sink
 from muntin.sinks.callback import Callback
 from muntin.sinks.console import Console
 from muntin.sinks.csv import Csv
+from muntin.sinks.email import Email
 from muntin.sinks.jsonlines import JsonLines
 from muntin.sinks.parquet import Parquet
 from muntin.sinks.sqlite import Sqlite
+from muntin.sinks.webhook import Webhook, verify
 
-__all__ = ["Callback", "Console", "Csv", "Durable", "JsonLines", "Parquet", "Sink", "Sqlite"]
+__all__ = [
+    "Callback",
+    "Console",
+    "Csv",
+    "Durable",
+    "Email",
+    "JsonLines",
+    "Parquet",
+    "Sink",
+    "Sqlite",
+    "Webhook",
+    "verify",
+]
