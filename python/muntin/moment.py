@@ -79,10 +79,10 @@ class Moment:
         newest: each input's newest event time, in the same unit; None before its first row.
         stages: seconds spent so far in `source` (reading and decoding), `engine` (watermark to
             rules), `sink` and `checkpoint`.
-        spent: seconds that each node of the plan has worked.
         saved: the last checkpoint, None if there is none.
         waiting: alerts that wait to be sent, by sink.
         dropped: alerts that could not be sent, by sink.
+        spent: seconds that each node of the plan has worked.
     """
 
     at: float
@@ -96,10 +96,10 @@ class Moment:
     watermarks: Mapping[str, int | None]
     newest: Mapping[str, int | None]
     stages: Mapping[str, float]
-    spent: Sequence[float] = ()
     saved: Saved | None = None
     waiting: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
+    spent: Sequence[float] = ()
 
 
 class Watcher(Protocol):
