@@ -33,6 +33,8 @@ _log = logging.getLogger("muntin.run")
 _WAITING_MAX = 1_000_000
 _FAILURES_MAX = 3
 _TELL_S = 0.1
+_SETTLE_S = 10.0
+_SETTLE_STEP_S = 0.02
 _STAGES = ("source", "engine", "sink", "checkpoint")
 
 
@@ -137,6 +139,7 @@ class Loop:
         if ended:
             self._take_out(self._finished(), Taken())
         self._save(ended=ended)
+        self._settle(ended=ended)
         self._tell(self._clock())
         return not ended
 
@@ -220,6 +223,15 @@ class Loop:
                 self._checked = self._clock()
         with self._in_stage("sink"):
             self._routes.publish()
+
+    def _settle(self, *, ended: bool) -> None:
+        """Let alert channels send what waits, and keep that they did: else a restart repeats it."""
+        if self._saving is None or not any(self._routes.counted("waiting").values()):
+            return
+        until = self._clock() + _SETTLE_S
+        while any(self._routes.counted("waiting").values()) and self._clock() < until:
+            time.sleep(_SETTLE_STEP_S)
+        self._save(ended=ended)
 
     def _failed(self, error: OSError, *, last: bool) -> None:
         self._failures += 1

@@ -43,15 +43,6 @@ def has_page() -> bool:
     return all(find_spec(name) for name in ("starlette", "uvicorn", "prometheus_client"))
 
 
-def webhook(url: str) -> mt.Sink:
-    """A sink that sends alerts to a URL."""
-    found = getattr(mt.sinks, "Webhook", None)
-    if found is None:
-        raise mt.PlanError("--webhook is not there yet")
-    sink: mt.Sink = found(url)
-    return sink
-
-
 def paced(tables: Mapping[str, Any], speed: float) -> dict[str, mt.Source]:
     """Sources that hand over rows as they arrived, so many times faster."""
     pace = mt.sources.Pace(speed)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import muntin as mt
 from muntin.demo.keep import ALERTS
-from muntin.demo.live import paced, webhook
+from muntin.demo.live import paced
 from muntin.demo.pipeline import OUTPUTS
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def replay(
     minutes = [mt.sinks.Callback(ticker.take)]
     alerts: list[mt.Sink] = [mt.sinks.Console()]
     alerts.append(mt.sinks.JsonLines((out or Path()) / ALERTS, append=True))
-    alerts += [] if url is None else [webhook(url)]
+    alerts += [] if url is None else [mt.sinks.Webhook(url)]
     outputs = [
         mt.output(name, each, rules=rules, sinks=minutes if name == "per_minute" else [])
         for name, (each, rules) in OUTPUTS.items()

@@ -15,7 +15,6 @@ import muntin as mt
 from muntin.demo.check import Batch, Check, duckdb_or_error
 from muntin.demo.data import load
 from muntin.demo.keep import ALERTS, Kept, folders
-from muntin.demo.live import webhook
 from muntin.demo.pipeline import OUTPUTS
 from muntin.demo.plant import Planted
 from muntin.demo.simulate import Events, one_day, simulate
@@ -113,7 +112,7 @@ def play(
         alerts: list[mt.Table] = []
         sinks: list[mt.Sink] = [mt.sinks.Callback(alerts.append)]
         sinks.append(mt.sinks.JsonLines((out or Path()) / ALERTS))
-        sinks += [] if url is None else [webhook(url)]
+        sinks += [] if url is None else [mt.sinks.Webhook(url)]
         sinks += [] if quiet else [mt.sinks.Console(when="severity = 'critical'")]
         report = _run(events, kept, sinks, page)
         if report.stopped:
