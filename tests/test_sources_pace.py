@@ -120,3 +120,24 @@ def test_a_pace_needs_a_speed_and_a_time() -> None:
         Arrow(rows(0), speed=60)
     with pytest.raises(mt.SourceError, match='unknown column "when"'):
         Arrow(rows(0), speed=Pace(60, by="when")).open(None, {}).poll()
+
+
+def test_a_replay_does_not_wait_for_a_source_whose_rows_are_far_away() -> None:
+    from muntin.intake import merged
+
+    clock = Watch()
+    shared = Pace(10, clock=clock)
+    far = Arrow(rows(0, 10_000), arrival="at", speed=shared).open(None, {})
+    near = Arrow(rows(0.5, 5, 20), arrival="at", speed=shared).open(None, {})
+    came: list[tuple[float, int]] = []
+    for taken in merged({"far": far, "near": near}, lambda name, table: None):
+        for feed in taken.feeds:
+            table: Any = feed.batch
+            came += [(clock.time - 100, n) for n in table["n"].to_pylist() if feed.input == "near"]
+        if clock.time > 110:
+            break
+    # ten times as fast, and no more than two ticks late
+    assert [n for _, n in came] == [0, 1, 2]
+    assert all(
+        at - due <= 3 * pace.TICK for (at, _), due in zip(came, (0.05, 0.5, 2.0), strict=True)
+    )

@@ -67,7 +67,7 @@ def as_they_come(readers: Mapping[str, Reader]) -> Iterator[Taken]:
                 case None:
                     del open_readers[name]
                     yield Taken(ended=[name])
-                case Quiet(partitions):
+                case Quiet(partitions=partitions):
                     quiet = [(name, partition) for partition in partitions]
                     yield Taken(quiet=quiet, waited=True)
                 case Delivery() as delivery:
@@ -178,6 +178,7 @@ class _Queue:
                     more = False
             else:
                 self.quiet = True
+                self._floor = max(self._floor, FIRST if polled.until is None else polled.until)
                 return
 
     def take(self, cut: int) -> list[_Part]:

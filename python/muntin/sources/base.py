@@ -62,9 +62,16 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """Evidence that partitions were asked just now, successfully, and had nothing."""
+    """Evidence that partitions were asked just now, successfully, and had nothing.
+
+    Attributes:
+        partitions: the partitions.
+        until: every row still to come has an arrival time of at least this, in microseconds since
+            1970 in UTC; None if that is unknown. Others need not wait for this source up to there.
+    """
 
     partitions: tuple[int, ...]
+    until: int | None = None
 
 
 @runtime_checkable

@@ -168,7 +168,10 @@ class PacedReader:
             due = self._due()
         if due is not None:
             return due
-        return None if self._ended else Quiet(tuple(sorted(self._seen)))
+        if self._ended:
+            return None
+        until = self._pace.horizon() + 1 if self._pace.by is None else None
+        return Quiet(tuple(sorted(self._seen)), until)
 
     def close(self) -> None:
         """Stop reading, and end a wait."""

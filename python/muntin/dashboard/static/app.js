@@ -33,6 +33,8 @@ const stream = new Stream({ open: () => {}, scene, tick, lost });
 
 function scene(value) {
   known.moment = null;
+  known.shapes = {};
+  chart.choose([], null);
   alerts.clear();
   alerts.draw();
   take(value);
