@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator
 from importlib import resources
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -22,10 +22,9 @@ from starlette.routing import Route
 from muntin.dashboard.guard import Guard
 from muntin.dashboard.metrics import text
 from muntin.dashboard.options import Dashboard
+from muntin.dashboard.view import View
+from muntin.dashboard.visitor import Visitor, keys_of
 from muntin.errors import SinkError, with_hint
-
-if TYPE_CHECKING:
-    from muntin.dashboard.view import View
 
 _log = logging.getLogger("muntin.dashboard")
 
@@ -134,7 +133,7 @@ class Server:
         self._streams += 1
         try:
             view = self._view
-            visitor = view.visitor(request.query_params)
+            visitor = Visitor(view, request.query_params)
             yield b"retry: 1000\n\n" + _event("scene", visitor.scene())
             quiet = 0.0
             while not self._closing and self._view is view:
@@ -153,7 +152,7 @@ class Server:
             self._streams -= 1
 
     async def _keys(self, request: Request) -> Response:
-        return JSONResponse(self._view.keys(request.query_params), headers=_NO_STORE)
+        return JSONResponse(keys_of(self._view, request.query_params), headers=_NO_STORE)
 
     async def _metrics(self, _request: Request) -> Response:
         return Response(

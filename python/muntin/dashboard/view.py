@@ -16,7 +16,6 @@ from muntin.dashboard.inbox import Inbox
 from muntin.dashboard.mask import HIDDEN, Mask
 from muntin.dashboard.options import Dashboard
 from muntin.dashboard.rates import Rates
-from muntin.dashboard.visitor import Visitor, keys_of
 from muntin.moment import Moment, Scene
 from muntin.sources import Undecodable
 
@@ -94,18 +93,6 @@ class View:
         """The message of each rule as it was written, `{column}` and all."""
         outputs = self.scene.plan["outputs"] if self.scene is not None else []
         return {rule["name"]: rule.get("message", "") for out in outputs for rule in out["rules"]}
-
-    def visitor(self, query: Any) -> Visitor:
-        """One browser, with what it chose."""
-        return Visitor(self, query.get("output"), query.get("measure"), query.getlist("key"))
-
-    def keys(self, query: Any) -> dict[str, Any]:
-        """The keys of an output that match a search."""
-        name = query.get("output", "")
-        shape = self.shape(name)
-        if shape is None:
-            return {"keys": [], "values": [], "matching": 0}
-        return keys_of(self, name, shape, query.get("measure"), query.get("search", ""))
 
     def samples(self) -> dict[str, Any]:
         """The newest late and invalid rows by input, and lines that were no rows."""

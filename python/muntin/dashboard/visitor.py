@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
+from starlette.datastructures import QueryParams
 
 from muntin.dashboard import cells
 from muntin.dashboard.history import Shape, by_key, numbers, of_keys, recent, seconds, texts
-
-if TYPE_CHECKING:
-    from muntin.dashboard.view import View
+from muntin.dashboard.view import View
 
 POINTS_MAX = 600
 KEYS_MAX = 24
@@ -31,14 +30,12 @@ Key = tuple[str | None, ...]
 class Visitor:
     """Makes the events of one stream; each tells what is new since the one before."""
 
-    def __init__(
-        self, view: View, output: str | None, measure: str | None, keys: list[str]
-    ) -> None:
-        """Start with everything new."""
+    def __init__(self, view: View, query: QueryParams) -> None:
+        """Start with everything new; the query says what the browser chose."""
         self._view = view
-        self._output = output
-        self._measure = measure
-        self._asked = keys
+        self._output = query.get("output")
+        self._measure = query.get("measure")
+        self._asked = query.getlist("key")
         self._keys: list[Key] | None = None
         self._told_moment = -1
         self._told_rows = 0
@@ -192,12 +189,12 @@ class Visitor:
         }
 
 
-def keys_of(
-    view: View, name: str, shape: Shape, measure: str | None, search: str
-) -> dict[str, Any]:
+def keys_of(view: View, query: QueryParams) -> dict[str, Any]:
     """The keys of the newest rows that contain a text; masked columns are not searched."""
-    chosen_measure = chosen(shape, measure)
-    if not shape.by or chosen_measure is None:
+    name, search = query.get("output", ""), query.get("search", "")
+    shape = view.shape(name)
+    chosen_measure = None if shape is None else chosen(shape, query.get("measure"))
+    if shape is None or not shape.by or chosen_measure is None:
         return {"keys": [], "values": [], "matching": 0}
     table = by_key(view.outputs[name].last(_LOOKED_AT), shape.by, chosen_measure)
     if search:
