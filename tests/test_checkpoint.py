@@ -273,3 +273,9 @@ def test_what_a_run_logs_of_sinks_that_repeat(
     sink = mt.sinks.Callback(seen.append)
     mt.run(mt.sources.Arrow(TABLE), MINUTES, sinks=[sink], checkpoint=tmp_path)
     assert "rows/rows/0/Callback shows rows again that a restart repeats" in caplog.text
+
+
+@pytest.mark.parametrize(("word", "what"), [("warm", "not there yet"), ("x", "unknown")])
+def test_what_a_checkpoint_cannot_do_is_said_before_the_run(word: Any, what: str) -> None:
+    with pytest.raises(mt.PlanError, match=what):
+        mt.Checkpoint("state", on_change=word)

@@ -17,7 +17,7 @@ its rows, and `collect`, `operator` or `run` bring it to life.
 2.5
 """
 
-from muntin import sinks, sources
+from muntin import sinks, sources, testing
 from muntin.aggregates import Agg, count, count_distinct, first, last, max, mean, min, sum
 from muntin.checkpoint import Checkpoint
 from muntin.collect import collect
@@ -107,6 +107,7 @@ __all__ = [
     "sql",
     "stream",
     "sum",
+    "testing",
     "union",
     "when",
 ]

@@ -172,13 +172,11 @@ class _Setting:
             shown = [progress, *watchers, *self._pages(stack)]
             saving = self._saving(stack)
             restored = saving.restored if saving else None
-            warm = self.checkpoint is not None and self.checkpoint.on_change == "warm"
             op = operator(
                 self.outputs,
                 threads=self.threads,
                 partitions={key: tuple(each.partitions()) for key, each in self.sources.items()},
                 snapshot=restored.snapshot if restored else None,
-                on_change="warm" if warm else "refuse",
             )
             return Loop(
                 op,

@@ -40,7 +40,8 @@ class Checkpoint:
         store: a directory, made if it is not there, or a `Store`. One run at a time may use it.
         every: how long from one checkpoint to the next. More than a million rows that wait to be
             shown bring the next one forward.
-        on_change: with "refuse", a checkpoint of another pipeline ends the run with a diff.
+        on_change: with "refuse", a checkpoint of another pipeline ends the run with a diff. The
+            other two are not there yet.
 
     >>> Checkpoint("state/fraud", every="10s").every
     '10s'
@@ -57,10 +58,10 @@ class Checkpoint:
         on_change: OnChange = "refuse",
     ) -> None:
         """Remember where; nothing is read or written before the run starts."""
-        if on_change not in ("refuse", "warm", "keep"):
-            raise PlanError(
-                with_hint(f'Checkpoint: on_change="{on_change}" is unknown', '"refuse" or "warm"')
-            )
+        if on_change != "refuse":
+            what = "is not there yet" if on_change in ("warm", "keep") else "is unknown"
+            said = f'Checkpoint: on_change="{on_change}" {what}'
+            raise PlanError(with_hint(said, 'on_change="refuse"'))
         place = Directory(store) if isinstance(store, (str, os.PathLike)) else store
         object.__setattr__(self, "store", place)
         object.__setattr__(self, "every", parse(every, "Checkpoint: every", zero=True).text)

@@ -8,7 +8,7 @@ const HEIGHT = 62;
 const GAP_X = 40;
 const GAP_Y = 16;
 const PAD = 6;
-const LETTERS = 23;
+const LETTERS = 22;
 const SMALLEST = 0.8;
 
 export class Graph {
