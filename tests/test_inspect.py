@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from muntin.cli import app
 from muntin.logs import log_to
 from runs import EVENTS, rows_at
 
+LOGGER = logging.getLogger("muntin")
 LATEST = mt.rule("late_riser", "n_1m >= 2", by="k", cooldown="1m")
 SCORED = EVENTS.sliding(["1m", "1h"], by="k").agg(n=mt.count())
 
@@ -84,16 +86,17 @@ def test_a_snapshot_in_a_file_is_shown_and_damage_is_named(tmp_path: Path) -> No
     assert empty.exit_code == 1
 
 
-def test_a_log_line_is_json(tmp_path: Path) -> None:
-    import logging
-
+def test_a_log_line_is_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("handlers", "level", "propagate"):
+        # put back at the end: other tests read what is logged
+        monkeypatch.setattr(LOGGER, name, getattr(LOGGER, name))
     with open(tmp_path / "log", "w") as stream:
         log_to(stream, as_json=True)
-        logging.getLogger("muntin.run").warning("%d rows", 3, extra={"input": "events"})
+        LOGGER.getChild("run").warning("%d rows", 3, extra={"input": "events"})
         try:
             raise ValueError("broken")
         except ValueError:
-            logging.getLogger("muntin.run").exception("failed")
+            LOGGER.getChild("run").exception("failed")
     first, second = map(json.loads, (tmp_path / "log").read_text().splitlines())
     assert (first["level"], first["message"], first["input"]) == ("warning", "3 rows", "events")
     assert "ValueError: broken" in second["error"]
