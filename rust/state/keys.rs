@@ -62,6 +62,8 @@ pub struct Keys {
     index: Index,
     words: Vec<i64>,
     bytes: Vec<Box<[u8]>>,
+    /// Length of all `bytes` together: the page asks for it many times a second.
+    held: usize,
     null: Option<u32>,
     free: Vec<u32>,
     live: Vec<bool>,
@@ -159,6 +161,7 @@ impl Keys {
             }
             Key::Bytes(key) => {
                 put(&mut self.bytes, id, Box::from(key));
+                self.held += key.len();
                 self.index.insert(hash, id);
             }
         }
@@ -181,6 +184,7 @@ impl Keys {
             self.index.remove(hash, id);
         }
         if let Some(bytes) = self.bytes.get_mut(id as usize) {
+            self.held -= bytes.len();
             *bytes = Box::default();
         }
         self.free.push(id);
@@ -200,7 +204,7 @@ impl Keys {
 
     /// Memory in bytes, about.
     pub fn bytes(&self) -> usize {
-        let held: usize = self.bytes.iter().map(|key| key.len() + 32).sum();
+        let held = self.held + self.bytes.len() * 32;
         let each = self.words.capacity() * 8 + self.live.capacity() + self.free.capacity() * 4;
         self.index.bytes() + each + held
     }
