@@ -45,3 +45,28 @@ class Script:
 
     def close(self) -> None:
         pass
+
+
+class Cut(Exception):
+    """What cuts a run short."""
+
+
+class CutShort(mt.sources.Arrow):
+    """A source that breaks after some polls."""
+
+    def __init__(self, table: pa.Table, polls: float) -> None:
+        super().__init__(table, batch_rows=3)
+        self.polls = polls
+
+    def open(self, schema: Any, positions: Any) -> Any:
+        reader = super().open(schema, positions)
+        left, poll = [self.polls], reader.poll
+
+        def counted() -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Cut
+            return poll()
+
+        reader.poll = counted
+        return reader

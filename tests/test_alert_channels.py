@@ -27,7 +27,7 @@ from muntin.sinks.outbox import Pace
 from muntin.sinks.pinned import is_public
 from muntin.testing import check_sink
 from receivers import PATIENCE_S, Server, certificate_in, letters, sent, until
-from runs import MINUTES, rows_at
+from runs import MINUTES, Cut, CutShort, rows_at
 
 CANARY = "c4n4ry"
 
@@ -448,31 +448,6 @@ def test_every_row_arrives_whenever_the_process_dies(server: Server) -> None:
 EVENTS = rows_at(*range(0, 1200, 20))
 
 
-class Cut(Exception):
-    """What ends a run as a death does."""
-
-
-class CutShort(mt.sources.Arrow):
-    """A source that breaks after some polls."""
-
-    def __init__(self, polls: float) -> None:
-        super().__init__(EVENTS, batch_rows=3)
-        self.polls = polls
-
-    def open(self, schema: Any, positions: Any) -> Any:
-        reader = super().open(schema, positions)
-        left, poll = [self.polls], reader.poll
-
-        def counted() -> Any:
-            left[0] -= 1
-            if left[0] < 0:
-                raise Cut
-            return poll()
-
-        reader.poll = counted
-        return reader
-
-
 def test_a_run_that_dies_delivers_every_alert_at_least_once(server: Server, tmp_path: Path) -> None:
     rule = mt.rule("any", "n > 0", by="k")
     ids = {each["id"] for each in mt.collect(MINUTES, EVENTS, rules=[rule]).alerts.to_dicts()}
@@ -480,7 +455,7 @@ def test_a_run_that_dies_delivers_every_alert_at_least_once(server: Server, tmp_
 
     def run(polls: float, drain: str) -> None:
         mt.run(
-            CutShort(polls),
+            CutShort(EVENTS, polls),
             MINUTES,
             rules=[rule],
             alerts=[hook(server, drain=drain)],

@@ -16,7 +16,7 @@ import pytest
 import muntin as mt
 from muntin.checkpoint import Directory, Keeper, Where
 from muntin.checkpoint.manifest import Counts
-from runs import EVENTS, MINUTES, rows_at
+from runs import EVENTS, MINUTES, Cut, CutShort, rows_at
 
 WHERE = Where("test", {}, Counts(), False)
 
@@ -55,31 +55,6 @@ class Kept:
 
     def close(self) -> None:
         pass
-
-
-class Cut(Exception):
-    """What cuts a run short."""
-
-
-class CutShort(mt.sources.Arrow):
-    """A source that breaks after some polls."""
-
-    def __init__(self, table: pa.Table, polls: int) -> None:
-        super().__init__(table, batch_rows=3)
-        self.polls = polls
-
-    def open(self, schema: Any, positions: Any) -> Any:
-        reader = super().open(schema, positions)
-        left, poll = [self.polls], reader.poll
-
-        def counted() -> Any:
-            left[0] -= 1
-            if left[0] < 0:
-                raise Cut
-            return poll()
-
-        reader.poll = counted
-        return reader
 
 
 TABLE = rows_at(*range(0, 1000, 7), 3, *range(1000, 1500, 11))

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
-from operator import not_
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +20,7 @@ from muntin.merge import FIRST, LAST, is_sorted, micros, rising, rows_before, ru
 from muntin.operator import Feed, Order
 from muntin.result import table_of
 from muntin.sources import Delivery, Quiet, Reader, Undecodable
+from muntin.sources.split import split
 
 Times = Callable[[str, Any], Any]
 """The event times of an input's rows, `int64` microseconds."""
@@ -119,13 +118,13 @@ class _Part:
         if self.position is None:
             hint = "it must give positions to be merged with others"
             raise SourceError(with_hint("a source without positions", hint))
-        first, rest = self._slice(0, at), self._slice(at, len(self.table))
-        resume = _after(first.partition, first.position)
-        done = [each.position < resume.get(each.partition, -1) for each in self.bad]
-        bad = [tuple(compress(self.bad, keep)) for keep in (done, map(not_, done))]
+        whole = Delivery(
+            self.table, self.resume, self.partition, self.position, self.arrival, self.bad
+        )
+        first, rest = split(whole, at)
         return (
-            replace(first, bad=bad[0], resume=resume),
-            replace(rest, bad=bad[1]),
+            replace(self._slice(0, at), bad=first.undecodable, resume=first.resume),
+            replace(self._slice(at, len(self.table)), bad=rest.undecodable, resume=rest.resume),
         )
 
     def _slice(self, start: int, stop: int) -> _Part:
@@ -247,18 +246,6 @@ def _glued(parts: list[_Part]) -> _Part:
     table = pa.concat_tables([part.table for part in filled])
     columns = {name: column(name) for name in _ROWS if name != "table"}
     return replace(filled[0], table=table, bad=bad, resume=resume, **columns)
-
-
-def _after(partition: Any, position: Any) -> dict[int, int]:
-    """For each partition, the position behind its last row."""
-    rows = pa.table({"partition": partition, "position": position})
-    last = rows.group_by("partition").aggregate([("position", "max")])
-    return {
-        each: at + 1
-        for each, at in zip(
-            last["partition"].to_pylist(), last["position_max"].to_pylist(), strict=True
-        )
-    }
 
 
 def _feed(name: str, delivery: Delivery) -> Feed | None:

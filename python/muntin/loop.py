@@ -101,8 +101,7 @@ class Loop:
         self._tally = _Tally.of(manifest.counts if manifest else Counts(), sources, op.outputs)
         self._identities = {name: list(each.identity()) for name, each in sources.items()}
         self._next = {name: dict(_position(manifest, name)) for name in sources}
-        partitions = {name: tuple(each.partitions()) for name, each in sources.items()}
-        self._quiet = QuietPartitions(op, partitions, clock)
+        self._quiet = QuietPartitions(op, clock)
         self._stages: dict[str, float] = dict.fromkeys(_STAGES, 0.0)
         self._saved: Saved | None = None
         self._newest: dict[str, int | None] = dict.fromkeys(sources)
@@ -119,8 +118,8 @@ class Loop:
                 self._end(error)
                 raise
             self._end(None)
-            seconds = self._clock() - self._start
-        return self._report(seconds, stopped)
+            now = self._clock()
+        return self._report(now, stopped)
 
     def _whole_run(self, stack: ExitStack) -> bool:
         restored = self._saving.restored if self._saving else None
@@ -275,13 +274,17 @@ class Loop:
 
     def _tell(self, now: float) -> None:
         self._told = now
-        if not self._watchers:
-            return
+        if self._watchers:
+            moment = self._moment(now)
+            for watcher in self._watchers:
+                watcher.moment(moment)
+
+    def _moment(self, now: float) -> Moment:
         stats = self._op.stats
         inputs = {each["name"]: each for each in stats["inputs"]}
         # the watermark of an idle input goes on without rows
         self._newest.update((n, each["newest"]) for n, each in inputs.items() if not each["idle"])
-        moment = Moment(
+        return Moment(
             at=time.time(),
             seconds=now - self._start,
             sources=dict(self._tally.read),
@@ -293,28 +296,26 @@ class Loop:
             watermarks={name: each["watermark"] for name, each in inputs.items()},
             newest=dict(self._newest),
             stages=dict(self._stages),
-            spent=tuple(stats["spent"]),
             saved=self._saved,
             waiting=self._routes.counted("waiting"),
             dropped=self._routes.counted("dropped"),
+            spent=tuple(stats["spent"]),
         )
-        for watcher in self._watchers:
-            watcher.moment(moment)
 
-    def _report(self, seconds: float, stopped: bool) -> Report:
-        stats = self._op.stats
+    def _report(self, now: float, stopped: bool) -> Report:
+        moment = self._moment(now)
         return Report(
             name=self._scene.name,
-            sources=dict(self._tally.read),
-            outputs=dict(self._tally.gave),
-            alerts=dict(stats["alerts"]),
-            late=self._tally.late,
-            invalid=self._tally.invalid,
-            operators=tuple(stats["operators"]),
-            seconds=seconds,
+            sources=moment.sources,
+            outputs=moment.outputs,
+            alerts=moment.alerts,
+            late=moment.late,
+            invalid=moment.invalid,
+            operators=tuple(moment.operators),
+            seconds=moment.seconds,
             stopped=stopped,
-            saved=self._saved,
-            dropped=self._routes.counted("dropped"),
+            saved=moment.saved,
+            dropped=moment.dropped,
         )
 
     @contextmanager

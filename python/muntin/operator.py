@@ -92,10 +92,11 @@ class Operator:
             for spec in self._spec["inputs"]
         ]
         self._why_not = [why_not_row_by_row(self._spec, i) for i in range(len(self._inputs))]
-        self._first_partitions = [next(iter(partitions[name]), 0) for name in self._inputs]
+        self._partitions = {name: tuple(partitions[name]) for name in self._inputs}
+        self._first_partitions = [next(iter(each), 0) for each in self._partitions.values()]
         self._engine = _engine(
             plan.json,
-            [list(partitions[name]) for name in self._inputs],
+            [list(each) for each in self._partitions.values()],
             threads,
             list(plan.masks),
             snapshot,
@@ -302,6 +303,11 @@ class Operator:
     def outputs(self) -> list[str]:
         """The names of the outputs, in the order of the plan."""
         return list(self._outputs)
+
+    @property
+    def partitions(self) -> dict[str, tuple[int, ...]]:
+        """The partitions of each input that were declared at the start."""
+        return dict(self._partitions)
 
     @property
     def plan(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ contradict it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from muntin.operator import Operator
@@ -25,11 +25,11 @@ _TICK_S = 1.0
 class QuietPartitions:
     """The partitions of all inputs, and since when each has been quiet."""
 
-    def __init__(self, op: Operator, partitions: Mapping[str, tuple[int, ...]], clock: Clock):
+    def __init__(self, op: Operator, clock: Clock) -> None:
         """All partitions count as heard."""
         self._op = op
         self._after = {name: _seconds(op.input_plan(name)["idle_after"]) for name in op.inputs}
-        self._partitions = partitions
+        self._partitions = op.partitions
         self._clock = clock
         self._since: dict[tuple[str, int], float] = {}
         self._idle: set[tuple[str, int]] = set()

@@ -12,6 +12,7 @@ import sys
 from typing import IO, Protocol, runtime_checkable
 
 from muntin.errors import SnapshotError, with_hint
+from muntin.sinks.disk import sync_directory
 
 _LOCK = "in-use"
 _TEMPORARY = ".tmp"
@@ -137,12 +138,7 @@ class Directory:
 
     def sync(self) -> None:
         """Sync the directory, where a system can."""
-        if os.name == "posix":
-            directory = os.open(self.path, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+        sync_directory(self.path)
 
     def _place(self, name: str) -> str:
         return os.path.join(self.path, name)

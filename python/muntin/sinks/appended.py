@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import IO, Any
 
@@ -15,7 +16,7 @@ from muntin.sinks.disk import failed, staged_name, staged_numbers, sync_director
 _BLOCK = 1 << 20
 
 
-class AppendedFile:
+class AppendedFile(ABC):
     """A durable sink that appends to a file; subclasses say in `_encode` what a row looks like.
 
     With checkpoints, staged bytes wait in a hidden file beside the target. Publishing cuts the
@@ -121,9 +122,9 @@ class AppendedFile:
                 file.close()
         self._file = self._side = None
 
+    @abstractmethod
     def _encode(self, output: str, rows: Table, *, first: bool) -> bytes:
         """The bytes of rows; `first` if nothing stands before them in the file."""
-        raise NotImplementedError
 
     def _write_memory(self) -> None:
         file = self._opened()

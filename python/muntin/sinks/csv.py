@@ -16,7 +16,7 @@ from muntin.errors import with_hint
 from muntin.result import Table
 from muntin.sinks.appended import AppendedFile
 from muntin.sinks.base import When
-from muntin.sinks.disk import failed
+from muntin.sinks.disk import failed, only_output
 from muntin.sinks.flat import flat, is_nested
 
 _OPTIONS = pyarrow.csv.WriteOptions(include_header=False)
@@ -56,12 +56,8 @@ class Csv(AppendedFile):
         Raises:
             SinkError: it cannot be written, or is open for another output.
         """
-        if self._output is not None and self._output != output:
-            hint = "give each a file of its own: mt.output(name, pipeline, sinks=[...])"
-            message = f'the outputs "{self._output}" and "{output}" cannot share it'
-            raise failed(self._path, with_hint(message, hint))
+        self._output = only_output(self._path, self._output, output, "a file")
         super().open(output, key)
-        self._output = output
 
     def _encode(self, output: str, rows: Table, *, first: bool) -> bytes:
         table = flat(rows, self._path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from muntin.errors import SinkError
+from muntin.errors import SinkError, with_hint
 
 _STAGED = ".staged"
 
@@ -17,6 +17,19 @@ def failed(path: str, error: object) -> SinkError:
     '"rows.csv" cannot be written: disk full'
     """
     return SinkError(f'"{path}" cannot be written: {error}')
+
+
+def only_output(path: str, before: str | None, output: str, own: str) -> str:
+    """The output that a path is for; `own` is what each should have of its own.
+
+    Raises:
+        SinkError: it is for another one already.
+    """
+    if before is not None and before != output:
+        hint = f"give each {own} of its own: mt.output(name, pipeline, sinks=[...])"
+        message = f'the outputs "{before}" and "{output}" cannot share it'
+        raise failed(path, with_hint(message, hint))
+    return output
 
 
 def sync_directory(path: str) -> None:

@@ -14,6 +14,7 @@ import os
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -199,7 +200,7 @@ class Outbox:
                 return f"an unexpected {type(error).__name__}", tried
 
 
-class OutboxSink:
+class OutboxSink(ABC):
     """A durable sink that sends each row through an outbox; subclasses say how in `_send`.
 
     With checkpoints, each holds the rows that had not been sent, so that they are sent after a
@@ -292,9 +293,9 @@ class OutboxSink:
         for item in left:
             self._give_up(item, "the run ended before it could be sent", 0)
 
+    @abstractmethod
     def _send(self, item: Item) -> None:
         """Send a row; raises `Failed` or `Refused`."""
-        raise NotImplementedError
 
     def _give_up(self, item: Item, reason: str, tried: int) -> None:
         with self._writing:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from muntin.errors import SinkError, with_hint
 from muntin.result import Table
 from muntin.sinks.base import When
-from muntin.sinks.disk import failed, sync_directory
+from muntin.sinks.disk import failed, only_output, sync_directory
 
 _PART = re.compile(r"part-(\d{7,})\.parquet")
 _STAGED = re.compile(r"\.part-(\d{7,})\.parquet\.staged")
@@ -78,11 +78,7 @@ class Parquet:
         Raises:
             SinkError: it cannot be made, or is open for another output.
         """
-        if self._output is not None and self._output != output:
-            hint = "give each a directory of its own: mt.output(name, pipeline, sinks=[...])"
-            message = f'the outputs "{self._output}" and "{output}" cannot share it'
-            raise failed(self._directory, with_hint(message, hint))
-        self._output = output
+        self._output = only_output(self._directory, self._output, output, "a directory")
         try:
             os.makedirs(self._directory, exist_ok=True)
         except OSError as error:

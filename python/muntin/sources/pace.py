@@ -17,7 +17,7 @@ from muntin.errors import SourceError, unknown, with_hint
 from muntin.merge import FIRST, micros, rising, rows_before
 from muntin.result import table_of
 from muntin.sources.base import Delivery, Quiet, Reader
-from muntin.sources.split import split
+from muntin.sources.split import partitions_of, split
 
 TICK = 0.05
 """Seconds between two deliveries while rows are not overdue."""
@@ -191,7 +191,7 @@ class PacedReader:
             else:
                 self._held = polled
                 self._times = self._times_of(polled)
-                self._seen |= _partitions(polled)
+                self._seen |= partitions_of(polled.partition)
         return None
 
     def _times_of(self, delivery: Delivery) -> Any:
@@ -224,8 +224,3 @@ class PacedReader:
         else:
             self._held = None
         return held
-
-
-def _partitions(delivery: Delivery) -> set[int]:
-    found = delivery.partition
-    return {found} if isinstance(found, int) else set(pa.array(found).unique().to_pylist())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import compress
+from operator import not_
 from typing import Any
 
 import pyarrow as pa
@@ -39,9 +41,10 @@ def split(delivery: Delivery, rows: int) -> tuple[Delivery, Delivery]:
             else _cut(delivery.position, rows)
         )
         ends = {**delivery.resume, **_firsts(partition[1], position[1])}
-    early = tuple(bad for bad in delivery.undecodable if bad.position < ends[bad.partition])
-    later = tuple(bad for bad in delivery.undecodable if bad.position >= ends[bad.partition])
-    touched = _partitions(partition[0]) | {bad.partition for bad in early}
+    done = [bad.position < ends.get(bad.partition, -1) for bad in delivery.undecodable]
+    early = tuple(compress(delivery.undecodable, done))
+    later = tuple(compress(delivery.undecodable, map(not_, done)))
+    touched = partitions_of(partition[0]) | {bad.partition for bad in early}
     resume = {p: at for p, at in ends.items() if at >= 0 and p in touched}
     return (
         Delivery(left, resume, partition[0], position[0], arrival[0], early),
@@ -56,8 +59,9 @@ def _cut(value: Any, rows: int) -> tuple[Any, Any]:
     return array.slice(0, rows), array.slice(rows)
 
 
-def _partitions(value: Any) -> set[int]:
-    return {value} if isinstance(value, int) else set(value.unique().to_pylist())
+def partitions_of(value: Any) -> set[int]:
+    """The partitions that the `partition` of a delivery names."""
+    return {value} if isinstance(value, int) else set(pa.array(value).unique().to_pylist())
 
 
 def _firsts(partition: Any, position: Any) -> dict[int, int]:
