@@ -8,33 +8,8 @@ use arrow_schema::SchemaRef;
 
 use crate::error::Result;
 use crate::expr::Rows;
+use crate::origin::{Origin, Origins};
 use crate::time::Micros;
-
-/// Where a row came from: the source row that it is, or none for a fired row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
-    /// Input of the plan; `u32::MAX` for a fired row.
-    pub input: u32,
-    /// Row of that input's source block in this step; `u32::MAX` where that block is gone.
-    pub row: u32,
-    /// The source's number of the partition.
-    pub partition: i64,
-    /// Position in the partition.
-    pub position: i64,
-    /// Recorded arrival time in microseconds; `i64::MIN` where none was recorded.
-    pub arrival: Micros,
-}
-
-impl Origin {
-    /// The origin of a row that an operator fired.
-    pub const FIRED: Origin =
-        Origin { input: u32::MAX, row: u32::MAX, partition: 0, position: 0, arrival: Micros::MIN };
-
-    /// Whether an operator made the row.
-    pub fn is_fired(&self) -> bool {
-        self.input == u32::MAX
-    }
-}
 
 /// The window that a fired row tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +36,8 @@ pub struct Marks {
     pub seq: Vec<u64>,
     /// The watermark of the row's own partition, which decides whether it is late.
     pub judge: Vec<Micros>,
-    /// Where the row came from.
-    pub origin: Vec<Origin>,
+    /// Where the rows came from.
+    pub origins: Origins,
     /// The window of each row, for streams of fired rows.
     pub firing: Option<Vec<Firing>>,
     /// Rows that were behind the watermark where they were answered.
@@ -79,10 +54,15 @@ impl Marks {
             time: pick(&self.time, rows),
             seq: pick(&self.seq, rows),
             judge: pick(&self.judge, rows),
-            origin: pick(&self.origin, rows),
+            origins: self.origins.take(rows),
             firing: self.firing.as_ref().map(|all| pick(all, rows)),
             late: self.late.as_ref().map(|all| pick(all, rows)),
         }
+    }
+
+    /// Where a row came from.
+    pub fn origin(&self, row: usize) -> Origin {
+        self.origins.of(row, self.seq[row])
     }
 
     /// The window of a row; an empty one at the end of time for a row that was not fired.
@@ -159,8 +139,8 @@ impl Block {
     /// Runs `work` with the rows as expressions read them.
     pub fn with_rows<T>(&self, arrival: bool, work: impl FnOnce(&Rows<'_>) -> T) -> T {
         let late = self.late_bits();
-        let arrival: Option<Vec<Micros>> =
-            arrival.then(|| self.marks.origin.iter().map(|origin| origin.arrival).collect());
+        let of = |row| self.marks.origin(row).arrival;
+        let arrival: Option<Vec<Micros>> = arrival.then(|| (0..self.len()).map(of).collect());
         work(&Rows {
             columns: &self.columns,
             len: self.len(),

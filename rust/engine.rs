@@ -390,7 +390,7 @@ impl Engine {
             let block = &flows[output.node].0;
             alerts.extend(rules.peek(block, &self.masks)?);
             for row in (0..block.len()).filter(|&row| block.marks.is_late(row)) {
-                let (seq, origin) = (block.marks.seq[row], block.marks.origin[row]);
+                let (seq, origin) = (block.marks.seq[row], block.marks.origin(row));
                 let reason = crate::fate::Reason::Late;
                 records.push(Record::row(reason, output.node as u32, seq, origin));
             }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::block::Origin;
+use crate::origin::Origin;
 use crate::time::Micros;
 
 /// Why a row is in the late or in the invalid table: a closed list.

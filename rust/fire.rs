@@ -9,8 +9,9 @@ use arrow_array::{ArrayRef, Int64Array, TimestampMicrosecondArray};
 use arrow_schema::SchemaRef;
 
 use crate::aggregate::AnswerColumn;
-use crate::block::{Block, Firing, Marks, Origin};
+use crate::block::{Block, Firing, Marks};
 use crate::error::Result;
+use crate::origin::Origins;
 use crate::time::Micros;
 
 /// One fired row, before it has columns.
@@ -115,7 +116,7 @@ fn marks(rows: &[FiredRow]) -> Marks {
         judge: time.clone(),
         time,
         seq: rows.iter().map(|row| row.trigger).collect(),
-        origin: vec![Origin::FIRED; rows.len()],
+        origins: Origins::Fired,
         firing: Some(
             rows.iter()
                 .map(|row| Firing { start: row.start, end: row.end, revision: row.revision })

@@ -19,6 +19,7 @@ pub mod schema;
 pub mod expr;
 pub mod plan;
 pub mod aggregate;
+pub mod origin;
 pub mod block;
 pub mod fate;
 pub mod watermark;

@@ -241,18 +241,21 @@ impl Watermarks {
         self.heard
     }
 
-    /// Takes a row's time into its partition; gives the partition's watermark, the row's judge.
-    pub fn row(&mut self, at: usize, time: Micros) -> Micros {
+    /// Takes a row's time into its partition; gives the partition's watermark, the row's judge, and
+    /// whether anything changed that a clock notes.
+    #[inline]
+    pub fn row(&mut self, at: usize, time: Micros) -> (Micros, bool) {
         let own = shift(time.clamp(NEVER + 1, FOREVER - 1), -self.out_of_order);
         let partition = &mut self.partitions[at];
         let held_back = own > partition.watermark && partition.watermark <= self.clock;
         let woke = std::mem::take(&mut partition.idle);
         self.heard = true;
         partition.watermark = partition.watermark.max(own);
+        let judge = partition.watermark;
         if held_back || woke {
             self.settle();
         }
-        self.partitions[at].watermark
+        (judge, held_back || woke)
     }
 
     /// Moves one partition, or all of them, to an explicit watermark; backwards changes nothing.
@@ -363,11 +366,11 @@ mod tests {
     #[test]
     fn partitions_hold_back_until_idle() {
         let mut w = Watermarks::new(2, &[0, 1]);
-        assert_eq!(w.row(0, 10), 8);
+        assert_eq!(w.row(0, 10), (8, true));
         assert_eq!(w.clock(), NEVER);
         w.idle(Some(1));
         assert_eq!(w.clock(), 8);
-        assert_eq!(w.row(1, 5), 3);
+        assert_eq!(w.row(1, 5), (3, true));
         assert_eq!(w.clock(), 8);
         w.row(0, 30);
         assert_eq!(w.clock(), 8);

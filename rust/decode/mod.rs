@@ -14,23 +14,15 @@ use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow_select::concat::concat;
 
-use crate::block::{Block, Marks, Origin};
 use crate::error::{Error, Result};
+use crate::expr;
 use crate::fate::Reason;
 use crate::graph::Formula;
+use crate::origin::Series;
 use crate::plan;
 use crate::schema::{normalise, normalised, type_word};
 use crate::time::{FOREVER, Micros, NEVER};
 use crate::watermark::Watermarks;
-
-/// One number for all rows, or one for each.
-#[derive(Debug, Clone)]
-pub enum PerRow {
-    /// The same for all (a partition, an arrival), or that of the first (a position).
-    One(i64),
-    /// One a row.
-    Each(Vec<i64>),
-}
 
 /// What a source hands over.
 #[derive(Debug, Clone)]
@@ -42,11 +34,11 @@ pub struct Feed {
     /// The rows.
     pub batches: Vec<RecordBatch>,
     /// The partition of each row.
-    pub partition: PerRow,
+    pub partition: Series,
     /// The position of each row in its partition; counted on where the source names none.
-    pub position: Option<PerRow>,
+    pub position: Option<Series>,
     /// When each row arrived, as it was recorded.
-    pub arrival: Option<PerRow>,
+    pub arrival: Option<Series>,
 }
 
 /// How rows of several feeds follow one another.
@@ -74,12 +66,14 @@ pub struct Rows {
     pub time: Vec<Micros>,
     /// The rows that cannot be used, rising.
     pub bad: Unusable,
+    /// The source's number of the partition.
+    pub partition: Series,
     /// Place of the partition among the declared ones.
-    pub partition: Vec<u32>,
+    pub place: Series,
     /// Position, where the source names it.
-    pub position: Option<Vec<i64>>,
+    pub position: Option<Series>,
     /// Recorded arrival; `i64::MIN` where there is none.
-    pub arrival: Vec<Micros>,
+    pub arrival: Series,
 }
 
 /// The columns that a first batch declares.
@@ -108,34 +102,17 @@ pub fn decode(
 ) -> Result<Rows> {
     let columns = columns(feed, schema, input)?;
     let len: usize = feed.batches.iter().map(RecordBatch::num_rows).sum();
-    let partition = match &feed.partition {
-        PerRow::One(id) => watermarks.find_open(*id).map(|at| vec![at as u32; len]),
-        PerRow::Each(ids) => places(ids, len, watermarks),
-    };
-    let partition = partition.map_err(|error| error.within(&place(input)))?;
-    let each = |values: &PerRow, what: &str, step: i64| match values {
-        PerRow::One(first) => Ok((0..len as i64).map(|i| first + i * step).collect()),
-        PerRow::Each(all) if all.len() == len => Ok(all.clone()),
-        PerRow::Each(all) => {
-            Err(Error::Data(format!("{} {what}s for a batch of {len} rows", all.len())))
-        }
-    };
-    let position = feed.position.as_ref().map(|p| each(p, "position", 1)).transpose()?;
-    let arrival = match &feed.arrival {
-        Some(arrival) => each(arrival, "arrival", 0)?,
-        None => vec![Micros::MIN; len],
-    };
-    let origin = |row: usize| Origin { arrival: arrival[row], ..Origin::FIRED };
-    let marks = Marks {
-        time: vec![0; len],
-        origin: if time.arrival { (0..len).map(origin).collect() } else { vec![] },
-        ..Marks::default()
-    };
-    let block = Block { schema: schema.clone(), columns, marks: Arc::new(marks) };
-    let (times, mut bad) = event_times(time, &block)?;
+    let (partition, position) = (feed.partition.clone(), feed.position.clone());
+    let arrival = feed.arrival.clone().unwrap_or(Series::Same(Micros::MIN));
+    let told = [(&partition, "partition"), (&arrival, "arrival")];
+    let told = told.into_iter().chain(position.as_ref().map(|all| (all, "position")));
+    told.into_iter().try_for_each(|(all, what)| agrees(all, len, what))?;
+    let place = places(&partition, watermarks).map_err(|error| error.within(&place(input)))?;
+    let (times, mut bad) = event_times(time, &columns, len, &arrival)?;
     if let Some(skew) = input.max_future_skew {
         let early = |row: &usize| {
-            arrival[*row] != Micros::MIN && times[*row] > arrival[*row].saturating_add(skew)
+            let at = arrival.at(*row);
+            at != Micros::MIN && times[*row] > at.saturating_add(skew)
         };
         let known: Vec<u32> = bad.iter().map(|&(row, _)| row).collect();
         let early =
@@ -143,25 +120,37 @@ pub fn decode(
         bad.extend(early.map(|row| (row as u32, Reason::Future)));
         bad.sort_unstable_by_key(|&(row, _)| row);
     }
-    let columns = block.columns;
-    Ok(Rows { input: feed.input, columns, time: times, bad, partition, position, arrival })
+    Ok(Rows { input: feed.input, columns, time: times, bad, partition, place, position, arrival })
 }
 
-fn places(ids: &[i64], len: usize, watermarks: &Watermarks) -> Result<Vec<u32>> {
-    if ids.len() != len {
-        return Err(Error::Data(format!("{} partitions for a batch of {len} rows", ids.len())));
+/// Refuses a list that has not one number for each row.
+fn agrees(series: &Series, len: usize, what: &str) -> Result<()> {
+    match series {
+        Series::Each(all) if all.len() != len => {
+            Err(Error::Data(format!("{} {what}s for a batch of {len} rows", all.len())))
+        }
+        Series::Each(_) | Series::Same(_) | Series::From(_) => Ok(()),
     }
-    let mut places = Vec::with_capacity(len);
-    let mut last: Option<(i64, u32)> = None;
+}
+
+/// The places of partitions among the declared ones.
+fn places(partitions: &Series, watermarks: &Watermarks) -> Result<Series> {
+    let ids = match partitions {
+        Series::Same(id) => return Ok(Series::Same(watermarks.find_open(*id)? as i64)),
+        Series::From(_) => return Err(Error::Engine("partitions that count up".into())),
+        Series::Each(ids) => ids,
+    };
+    let mut places = Vec::with_capacity(ids.len());
+    let mut last: Option<(i64, i64)> = None;
     for &id in ids {
         let place = match last {
             Some((known, place)) if known == id => place,
-            _ => watermarks.find_open(id)? as u32,
+            _ => watermarks.find_open(id)? as i64,
         };
         last = Some((id, place));
         places.push(place);
     }
-    Ok(places)
+    Ok(Series::Each(places))
 }
 
 /// The feed's columns as the stream declares them.
@@ -234,8 +223,22 @@ fn fits(from: &DataType, to: &DataType) -> bool {
 }
 
 /// Event times in microseconds, and the rows that have none.
-fn event_times(time: &Formula, block: &Block) -> Result<(Vec<Micros>, Unusable)> {
-    let (array, overflow) = time.eval(block)?;
+fn event_times(
+    time: &Formula,
+    columns: &[ArrayRef],
+    len: usize,
+    arrival: &Series,
+) -> Result<(Vec<Micros>, Unusable)> {
+    let (array, overflow) = match time.typed.as_column() {
+        Some(at) => (columns[at].clone(), None),
+        None => {
+            let arrival: Option<Vec<Micros>> =
+                time.arrival.then(|| (0..len).map(|row| arrival.at(row)).collect());
+            let arrival = arrival.as_deref();
+            let done = time.typed.eval(&expr::Rows { columns, len, late: None, arrival })?;
+            (done.array, done.overflow)
+        }
+    };
     let mut bad: Unusable = vec![];
     let scaled = |values: &[i64], factor: i64| -> Vec<Micros> {
         values.iter().map(|&value| value.checked_mul(factor).unwrap_or(NEVER)).collect()

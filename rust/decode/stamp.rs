@@ -1,5 +1,6 @@
 //! Stamping: rows get their place in the order of arrival, their judge and their input's clock.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
@@ -7,9 +8,10 @@ use arrow_schema::SchemaRef;
 use arrow_select::concat::concat;
 
 use super::{Order, Rows};
-use crate::block::{Block, Marks, Origin, take_columns};
+use crate::block::{Block, Marks, take_columns};
 use crate::error::Result;
 use crate::fate::{Reason, Record};
+use crate::origin::{Arrivals, Origins, Series, Told};
 use crate::time::{Micros, NEVER};
 use crate::watermark::{Clock, Watermarks};
 
@@ -44,15 +46,15 @@ pub fn order_of(
     let key = |of: fn(&Rows, usize) -> Micros, &(input, row): &(u32, u32)| {
         let rows = &inputs[input as usize];
         let at = row as usize;
-        let position = rows.position.as_ref().map_or(i64::from(row), |all| all[at]);
-        (of(rows, at), rows.input, rows.partition[at], position)
+        let position = rows.position.as_ref().map_or(i64::from(row), |all| all.at(at));
+        (of(rows, at), rows.input, rows.place.at(at), position)
     };
     match order {
         Order::Given if inputs.len() == 1 => None,
         Order::Given => Some(all()),
         Order::Arrival => {
             let mut all = all();
-            all.sort_by_key(|place| key(|rows, at| rows.arrival[at], place));
+            all.sort_by_key(|place| key(|rows, at| rows.arrival.at(at), place));
             Some(all)
         }
         Order::Time => {
@@ -96,31 +98,37 @@ fn append(rows: &mut Rows, more: Rows) -> Result<()> {
     for (column, other) in rows.columns.iter_mut().zip(&more.columns) {
         *column = concat(&[column.as_ref() as &dyn Array, other.as_ref()])?;
     }
-    rows.time.extend(more.time);
+    let (own, others) = (len as usize, more.time.len());
     rows.bad.extend(more.bad.into_iter().map(|(row, reason)| (row + len, reason)));
-    rows.partition.extend(more.partition);
-    rows.arrival.extend(more.arrival);
-    rows.position = match (rows.position.take(), more.position) {
-        (Some(mut all), Some(more)) => {
-            all.extend(more);
-            Some(all)
-        }
-        _ => None,
-    };
+    rows.time.extend(more.time);
+    rows.partition.append(own, &more.partition, others);
+    rows.place.append(own, &more.place, others);
+    rows.arrival.append(own, &more.arrival, others);
+    if let (Some(all), Some(more)) = (&mut rows.position, &more.position) {
+        all.append(own, more, others);
+    }
     Ok(())
 }
 
 /// Numbers the rows of a feed on from their partitions' last, where the source does not.
 fn count_positions(feed: &mut Rows, watermarks: &mut Watermarks) {
+    let len = feed.time.len();
+    if let (Series::Same(place), true) = (&feed.place, len > 0) {
+        let partition = watermarks.partition_mut(*place as usize);
+        let next = partition.next_position;
+        let positions = feed.position.get_or_insert(Series::From(next));
+        partition.next_position = positions.at(len - 1).saturating_add(1);
+        return;
+    }
     let given = feed.position.take();
-    let mut positions = Vec::with_capacity(feed.partition.len());
-    for (row, &place) in feed.partition.iter().enumerate() {
-        let partition = watermarks.partition_mut(place as usize);
-        let position = given.as_ref().map_or(partition.next_position, |all| all[row]);
+    let mut positions = Vec::with_capacity(len);
+    for row in 0..len {
+        let partition = watermarks.partition_mut(feed.place.at(row) as usize);
+        let position = given.as_ref().map_or(partition.next_position, |all| all.at(row));
         partition.next_position = position.saturating_add(1);
         positions.push(position);
     }
-    feed.position = Some(positions);
+    feed.position = Some(Series::Each(positions));
 }
 
 /// Stamps the rows of all feeds of a step. Only the watermarks change.
@@ -133,40 +141,53 @@ pub fn stamp(
 ) -> Result<Vec<(usize, Stamped)>> {
     let mut feeds = feeds;
     feeds.iter_mut().for_each(|feed| count_positions(feed, &mut watermarks[feed.input]));
-    let (inputs, lengths) = gather(feeds)?;
+    let (mut inputs, lengths) = gather(feeds)?;
     let order = order_of(&inputs, &lengths, order);
-    let mut stamping: Vec<Stamping> =
+    let mut stampings: Vec<Stamping> =
         inputs.iter().map(|rows| Stamping::new(rows, &watermarks[rows.input])).collect();
+    let first = *seq;
+    *seq += lengths.iter().map(|&(_, len)| len as u64).sum::<u64>();
     match &order {
         None => {
-            for row in 0..inputs[0].time.len() {
-                stamping[0].row(&inputs[0], row, &mut watermarks[inputs[0].input], *seq);
-                *seq += 1;
-            }
+            let rows = &inputs[0];
+            stampings[0].rows(rows, 0..rows.time.len(), &mut watermarks[rows.input], first);
         }
         Some(order) => {
-            for &(input, row) in order {
-                let rows = &inputs[input as usize];
+            for (&(input, row), seq) in order.iter().zip(first..) {
+                let (rows, row) = (&inputs[input as usize], row as usize);
                 let watermarks = &mut watermarks[rows.input];
-                stamping[input as usize].row(rows, row as usize, watermarks, *seq);
-                *seq += 1;
+                stampings[input as usize].rows(rows, row..row + 1, watermarks, seq);
             }
         }
     }
+    let inputs_told = inputs.iter_mut().map(told).collect();
+    let arrivals = Arc::new(Arrivals { first, order, inputs: inputs_told });
     let done = |(stamping, rows): (Stamping, Rows)| {
         let input = rows.input;
-        Ok((input, stamping.done(rows, &schemas[input])?))
+        Ok((input, stamping.done(rows, &schemas[input], &arrivals)?))
     };
-    stamping.into_iter().zip(inputs).map(done).collect()
+    stampings.into_iter().zip(inputs).map(done).collect()
+}
+
+/// What is said of an input's rows, taken out of them.
+fn told(rows: &mut Rows) -> Told {
+    let take = |series: &mut Series| std::mem::replace(series, Series::Same(0));
+    Told {
+        input: rows.input,
+        partition: take(&mut rows.partition),
+        position: rows.position.take().unwrap_or(Series::From(0)),
+        arrival: take(&mut rows.arrival),
+    }
 }
 
 /// One input on its way.
 struct Stamping {
-    marks: Marks,
+    seq: Vec<u64>,
+    judge: Vec<Micros>,
     clock: Clock,
-    rows: Vec<u32>,
+    taken: Vec<u32>,
     bad: Vec<Option<Reason>>,
-    invalid: Vec<Record>,
+    invalid: Vec<(Reason, u64)>,
 }
 
 impl Stamping {
@@ -177,46 +198,48 @@ impl Stamping {
             bad = vec![None; len];
             rows.bad.iter().for_each(|&(row, reason)| bad[row as usize] = Some(reason));
         }
-        let marks = Marks {
-            time: Vec::with_capacity(len),
+        Stamping {
             seq: Vec::with_capacity(len),
             judge: Vec::with_capacity(len),
-            origin: Vec::with_capacity(len),
-            ..Marks::default()
-        };
-        let clock = Clock::of(watermarks);
-        Stamping { marks, clock, rows: Vec::with_capacity(len), bad, invalid: vec![] }
-    }
-
-    fn row(&mut self, rows: &Rows, row: usize, watermarks: &mut Watermarks, seq: u64) {
-        let place = rows.partition[row] as usize;
-        let partition = watermarks.partitions()[place].id;
-        let position = rows.position.as_ref().map_or(0, |all| all[row]);
-        let (input, arrival) = (rows.input as u32, rows.arrival[row]);
-        let origin = Origin { input, row: row as u32, partition, position, arrival };
-        if let Some(reason) = self.bad.get(row).copied().flatten() {
-            self.invalid.push(Record::row(reason, u32::MAX, seq, origin));
-            return;
+            clock: Clock::of(watermarks),
+            taken: Vec::with_capacity(len),
+            bad,
+            invalid: vec![],
         }
-        let time = rows.time[row];
-        let judge = watermarks.row(place, time);
-        self.clock.note(seq, watermarks);
-        self.marks.time.push(time);
-        self.marks.seq.push(seq);
-        self.marks.judge.push(judge);
-        self.marks.origin.push(origin);
-        self.rows.push(row as u32);
     }
 
-    fn done(self, rows: Rows, schema: &SchemaRef) -> Result<Stamped> {
-        let in_order = self.rows.len() == rows.time.len() && self.rows.is_sorted();
+    /// Takes in rows that arrived one after another, the first of them as `seq`.
+    fn rows(&mut self, rows: &Rows, range: Range<usize>, watermarks: &mut Watermarks, seq: u64) {
+        for (row, seq) in range.zip(seq..) {
+            if let Some(reason) = self.bad.get(row).copied().flatten() {
+                self.invalid.push((reason, seq));
+                continue;
+            }
+            let (judge, moved) = watermarks.row(rows.place.at(row) as usize, rows.time[row]);
+            if moved {
+                self.clock.note(seq, watermarks);
+            }
+            self.seq.push(seq);
+            self.judge.push(judge);
+            self.taken.push(row as u32);
+        }
+    }
+
+    fn done(self, rows: Rows, schema: &SchemaRef, arrivals: &Arc<Arrivals>) -> Result<Stamped> {
+        let Stamping { seq, judge, clock, taken, invalid, .. } = self;
+        let in_order = taken.len() == rows.time.len() && taken.is_sorted();
         let source = rows.columns;
-        let columns = if in_order {
-            source.clone()
+        let (time, columns) = if in_order {
+            (rows.time, source.clone())
         } else {
-            take_columns(&source, &UInt32Array::from(self.rows))?
+            let time = taken.iter().map(|&row| rows.time[row as usize]).collect();
+            (time, take_columns(&source, &UInt32Array::from(taken))?)
         };
-        let block = Block { schema: schema.clone(), columns, marks: Arc::new(self.marks) };
-        Ok(Stamped { block, clock: self.clock, source, invalid: self.invalid })
+        let origins = Origins::Step(arrivals.clone());
+        let marks = Arc::new(Marks { time, seq, judge, origins, ..Marks::default() });
+        let block = Block { schema: schema.clone(), columns, marks };
+        let record = |(reason, seq)| Record::row(reason, u32::MAX, seq, arrivals.of(seq));
+        let invalid = invalid.into_iter().map(record).collect();
+        Ok(Stamped { block, clock, source, invalid })
     }
 }

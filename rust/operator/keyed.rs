@@ -81,7 +81,7 @@ impl Task<'_> {
     /// A record about a row.
     pub fn record(&self, reason: Reason, row: u32) -> Record {
         let marks = &self.block.marks;
-        Record::row(reason, self.node, marks.seq[row as usize], marks.origin[row as usize])
+        Record::row(reason, self.node, marks.seq[row as usize], marks.origin(row as usize))
     }
 }
 
@@ -142,7 +142,7 @@ impl Kit {
         let invalid = bad.iter().flat_map(|bad| bad.set_indices().collect::<Vec<_>>());
         let marks = &block.marks;
         let invalid = invalid
-            .map(|row| Record::row(Reason::Overflow, node, marks.seq[row], marks.origin[row]))
+            .map(|row| Record::row(Reason::Overflow, node, marks.seq[row], marks.origin(row)))
             .collect();
         let nan = self.layout.nans(&columns, &rows);
         Ok(Prepared { keys, columns, rows, invalid, nan })

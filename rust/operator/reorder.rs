@@ -12,9 +12,10 @@ use super::Operator;
 use super::keyed::{Context, Flow, Piece};
 use super::sliding::SlidingWindows;
 use super::windowed::passed;
-use crate::block::{Block, Firing, Marks, Origin};
+use crate::block::{Block, Firing, Marks};
 use crate::error::{Error, Result};
 use crate::fate::{Counters, Reason, Record};
+use crate::origin::{Origin, Origins};
 use crate::state::Saved;
 use crate::state::saved::Saving;
 use crate::time::Micros;
@@ -60,7 +61,7 @@ impl Reorder {
                 continue;
             }
             self.counters.late += 1;
-            let record = Record::row(Reason::Late, self.node, marks.seq[row], marks.origin[row]);
+            let record = Record::row(Reason::Late, self.node, marks.seq[row], marks.origin(row));
             let late_by = Some(limit.saturating_sub(marks.time[row]));
             context.records.push(Record { late_by, ..record });
         }
@@ -68,7 +69,8 @@ impl Reorder {
             self.changed = context.epoch;
             let mut taken = block.take(&keep)?;
             let mut marks = Marks::clone(&taken.marks);
-            marks.origin.iter_mut().for_each(|origin| origin.row = u32::MAX);
+            let gone = |row| Origin { row: u32::MAX, ..taken.marks.origin(row) };
+            marks.origins = Origins::Each((0..taken.len()).map(gone).collect());
             taken.marks = Arc::new(marks);
             self.waiting.push(taken);
         }
@@ -117,14 +119,14 @@ fn together(blocks: &[Block]) -> Result<Block> {
         Ok(concat(&parts)?)
     };
     let columns: Result<Vec<ArrayRef>> = (0..first.columns.len()).map(column).collect();
-    let mut marks = Marks::default();
+    let (mut marks, mut origins) = (Marks::default(), vec![]);
     let fired = blocks.iter().any(|block| block.marks.firing.is_some());
     for block in blocks {
         let more = &block.marks;
         marks.time.extend(&more.time);
         marks.seq.extend(&more.seq);
         marks.judge.extend(&more.judge);
-        marks.origin.extend(&more.origin);
+        origins.extend((0..block.len()).map(|row| more.origin(row)));
         let late = (0..block.len()).map(|row| more.is_late(row));
         marks.late.get_or_insert_default().extend(late);
         if fired {
@@ -132,6 +134,7 @@ fn together(blocks: &[Block]) -> Result<Block> {
             marks.firing.get_or_insert_default().extend(firing);
         }
     }
+    marks.origins = Origins::Each(origins);
     Ok(Block { schema: first.schema.clone(), columns: columns?, marks: Arc::new(marks) })
 }
 
@@ -203,7 +206,8 @@ impl Operator for Reorder {
 fn save_rows(block: &Block) -> Result<Saved> {
     let marks = &block.marks;
     let late: BooleanArray = (0..block.len()).map(|row| Some(marks.is_late(row))).collect();
-    let origin = |of: fn(&Origin) -> i64| marks.origin.iter().map(of).collect();
+    let origin =
+        |of: fn(Origin) -> i64| (0..block.len()).map(|row| of(marks.origin(row))).collect();
     let firing = |of: fn(&Firing) -> i64| match &marks.firing {
         Some(firing) => firing.iter().map(of).collect(),
         None => vec![],
@@ -253,7 +257,7 @@ fn load_rows(saved: &Saved, schema: &arrow_schema::SchemaRef) -> Result<Block> {
         time: saved.i64("time")?.to_vec(),
         seq: saved.u64("seq")?.to_vec(),
         judge: saved.i64("judge")?.to_vec(),
-        origin: (0..saved.len()).map(origin).collect(),
+        origins: Origins::Each((0..saved.len()).map(origin).collect()),
         firing,
         late: Some(late.values().iter().collect()),
     };

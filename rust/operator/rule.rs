@@ -195,7 +195,7 @@ impl Rules {
         let marks = &block.marks;
         let firing = marks.firing_of(row);
         let window = (firing.end != Micros::MAX).then_some((firing.start, firing.end));
-        let origin = marks.origin[row];
+        let origin = marks.origin(row);
         let place = (!origin.is_fired()).then_some((origin.partition, origin.position));
         let key = object(schema, columns, &rule.by, row)?;
         let (a, b) = match (window, place) {

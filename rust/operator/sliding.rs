@@ -291,9 +291,9 @@ impl Operator for SlidingWindows {
             overflowed.sort_unstable();
             overflowed.dedup();
             context.records.extend(overflowed.into_iter().map(|i| {
-                let (seq, origin) = (&block.marks.seq, &block.marks.origin);
                 let row = rows[i] as usize;
-                Record::row(Reason::SumOverflow, node, seq[row], origin[row])
+                let (seq, origin) = (block.marks.seq[row], block.marks.origin(row));
+                Record::row(Reason::SumOverflow, node, seq, origin)
             }));
             let columns: Result<Vec<ArrayRef>> =
                 out.columns.into_iter().map(AnswerColumn::finish).collect();

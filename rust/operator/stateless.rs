@@ -12,6 +12,7 @@ use crate::block::{Block, Marks, all_but};
 use crate::error::Result;
 use crate::fate::{Counters, Reason, Record};
 use crate::graph::Formula;
+use crate::origin::Origins;
 use crate::time::{Micros, NEVER};
 use crate::watermark::Clock;
 
@@ -31,8 +32,10 @@ impl Plain {
     /// Books the rows whose expression overflows.
     fn set_aside(&mut self, block: &Block, rows: &[usize], context: &mut Context) {
         self.counters.invalid += rows.len() as u64;
-        let (seq, origin) = (&block.marks.seq, &block.marks.origin);
-        let record = |&row: &usize| Record::row(Reason::Overflow, self.node, seq[row], origin[row]);
+        let marks = &block.marks;
+        let record = |&row: &usize| {
+            Record::row(Reason::Overflow, self.node, marks.seq[row], marks.origin(row))
+        };
         context.records.extend(rows.iter().map(record));
     }
 }
@@ -246,11 +249,16 @@ fn merge_by_seq(blocks: &[Block]) -> Result<Block> {
     let marks = |b: usize| blocks[b].marks.as_ref();
     let late = blocks.iter().any(|block| block.marks.late.is_some());
     let firing = blocks.iter().any(|block| block.marks.firing.is_some());
+    let same = |block: &Block| block.marks.origins.is_same(&marks(0).origins);
+    let origins = match blocks.iter().all(same) {
+        true => marks(0).origins.clone(),
+        false => Origins::Each(order.iter().map(|&(b, row)| marks(b).origin(row)).collect()),
+    };
     let all = Marks {
         time: order.iter().map(|&(b, row)| marks(b).time[row]).collect(),
         seq: order.iter().map(|&(b, row)| marks(b).seq[row]).collect(),
         judge: order.iter().map(|&(b, row)| marks(b).judge[row]).collect(),
-        origin: order.iter().map(|&(b, row)| marks(b).origin[row]).collect(),
+        origins,
         firing: firing.then(|| order.iter().map(|&(b, row)| marks(b).firing_of(row)).collect()),
         late: late.then(|| order.iter().map(|&(b, row)| marks(b).is_late(row)).collect()),
     };

@@ -119,7 +119,7 @@ impl<V: Windowed> Operator for Windows<V> {
         let (made, overflowed) = assemble(&self.shape, fired)?;
         self.counters.fired += made.len() as u64;
         context.records.extend(overflowed.into_iter().map(|row| {
-            let (seq, origin) = (made.marks.seq[row], made.marks.origin[row]);
+            let (seq, origin) = (made.marks.seq[row], made.marks.origin(row));
             let window = made.marks.firing.as_ref().map(|all| (all[row].start, all[row].end));
             Record { window, ..Record::row(Reason::SumOverflow, node, seq, origin) }
         }));

@@ -8,8 +8,9 @@ use arrow_schema::{DataType, TimeUnit};
 use pyo3::prelude::*;
 
 use super::bridge::{self, Handed};
-use crate::decode::{Feed, Order, PerRow};
+use crate::decode::{Feed, Order};
 use crate::error::{Error, Result};
+use crate::origin::Series;
 
 /// Input, data, partition, position, arrival; as `muntin.operator` hands them over.
 pub type Tuple<'py> = (
@@ -52,16 +53,16 @@ impl Raw {
     pub fn read(self, validate: bool) -> Result<Feed> {
         let (schema, batches) = self.data.read(validate)?.batches()?;
         let rows = batches.iter().map(|batch| batch.num_rows()).sum();
-        let read = |numbers: Option<Numbers>, what| {
-            numbers.map(|numbers| numbers.read(rows, what)).transpose()
-        };
+        let (position, arrival) = (self.position, self.arrival);
+        let position = position.map(|all| all.read(Series::From, rows, "position")).transpose()?;
+        let arrival = arrival.map(|all| all.read(Series::Same, rows, "arrival")).transpose()?;
         Ok(Feed {
             input: self.input,
             schema,
             batches,
-            partition: self.partition.read(rows, "partition")?,
-            position: read(self.position, "position")?,
-            arrival: read(self.arrival, "arrival")?,
+            partition: self.partition.read(Series::Same, rows, "partition")?,
+            position,
+            arrival,
         })
     }
 }
@@ -78,9 +79,9 @@ impl Numbers {
         })
     }
 
-    fn read(self, rows: usize, what: &str) -> Result<PerRow> {
+    fn read(self, one: fn(i64) -> Series, rows: usize, what: &str) -> Result<Series> {
         let each = match self {
-            Numbers::One(number) => return Ok(PerRow::One(number)),
+            Numbers::One(number) => return Ok(one(number)),
             Numbers::Each(handed) => handed.read(true)?.arrays(),
         };
         let mut numbers = Vec::with_capacity(rows);
@@ -90,7 +91,7 @@ impl Numbers {
         if numbers.len() != rows {
             return Err(Error::Data(format!("{what}: {} values for {rows} rows", numbers.len())));
         }
-        Ok(PerRow::Each(numbers))
+        Ok(Series::Each(numbers))
     }
 }
 
