@@ -3,10 +3,14 @@
 //! Order: the row that closed the window (its trigger), window end, window start, range of the key,
 //! first touch of the key. Nothing of it depends on threads, cuts or ids.
 
+use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, TimestampMicrosecondArray};
+use arrow_array::{Array, ArrayRef, Int64Array, TimestampMicrosecondArray};
 use arrow_schema::SchemaRef;
+use arrow_select::concat::concat;
+use arrow_select::interleave::interleave;
 
 use crate::aggregate::AnswerColumn;
 use crate::block::{Block, Firing, Marks};
@@ -14,8 +18,8 @@ use crate::error::Result;
 use crate::origin::Origins;
 use crate::time::Micros;
 
-/// One fired row, before it has columns.
-#[derive(Debug, Clone, Copy)]
+/// What is said of fired rows beside their keys and answers; all keys of a window share it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FiredRow {
     /// `seq` of the row that closed the window.
     pub trigger: u64,
@@ -34,8 +38,8 @@ pub struct FiredRow {
 /// What one slot fired in one step.
 #[derive(Debug)]
 pub struct Fired {
-    /// The rows.
-    pub rows: Vec<FiredRow>,
+    /// The rows, as runs of which the same is said, each with its length.
+    runs: Vec<(FiredRow, usize)>,
     /// Their keys.
     pub ids: Vec<u32>,
     /// The aggregates' columns.
@@ -47,7 +51,16 @@ pub struct Fired {
 impl Fired {
     /// Nothing fired yet.
     pub fn new(answers: Vec<AnswerColumn>) -> Fired {
-        Fired { rows: vec![], ids: vec![], answers, keys: vec![] }
+        Fired { runs: vec![], ids: vec![], answers, keys: vec![] }
+    }
+
+    /// Notes what is said of the next `len` rows.
+    pub fn push(&mut self, row: FiredRow, len: usize) {
+        match self.runs.last_mut() {
+            Some(last) if last.0 == row => last.1 += len,
+            _ if len == 0 => {}
+            _ => self.runs.push((row, len)),
+        }
     }
 }
 
@@ -64,104 +77,118 @@ pub struct Shape {
     pub revision: bool,
 }
 
+/// Rows of one slot that stand together in the output.
+#[derive(Debug)]
+struct Run {
+    row: FiredRow,
+    slot: usize,
+    places: Range<usize>,
+}
+
 /// Puts what the slots fired, by rising range, into one block. Gives also the rows whose
 /// aggregates overflowed.
 pub fn assemble(shape: &Shape, slots: Vec<(usize, Fired)>) -> Result<(Block, Vec<usize>)> {
-    let slots: Vec<(usize, Fired)> = slots.into_iter().filter(|s| !s.1.rows.is_empty()).collect();
+    let slots: Vec<(usize, Fired)> = slots.into_iter().filter(|s| !s.1.ids.is_empty()).collect();
     if slots.is_empty() {
         return Ok((Block::empty(&shape.schema), vec![]));
     }
-    let order = order(&slots);
-    let rows: Vec<FiredRow> = order.iter().map(|&(slot, i)| slots[slot].1.rows[i]).collect();
-    let mut overflowed = vec![];
-    let mut parts: Vec<(Vec<ArrayRef>, Vec<ArrayRef>)> = Vec::with_capacity(slots.len());
-    let mut over: Vec<(usize, usize)> = vec![];
-    for (slot, (_, fired)) in slots.into_iter().enumerate() {
-        for column in &fired.answers {
-            over.extend(column.overflows().iter().map(|&i| (slot, i)));
-        }
-        let answers: Result<Vec<ArrayRef>> =
-            fired.answers.into_iter().map(AnswerColumn::finish).collect();
-        parts.push((fired.keys, answers?));
+    let runs = in_order(&slots);
+    let overflowed = overflowed(&slots, &runs);
+    let mut keys: Vec<Vec<ArrayRef>> = Vec::with_capacity(slots.len());
+    let mut answers: Vec<Vec<ArrayRef>> = Vec::with_capacity(slots.len());
+    for (_, fired) in slots {
+        keys.push(fired.keys);
+        let finished: Result<_> = fired.answers.into_iter().map(AnswerColumn::finish).collect();
+        answers.push(finished?);
     }
-    if !over.is_empty() {
-        overflowed = (0..order.len()).filter(|&i| over.contains(&order[i])).collect();
-    }
-    let mut columns = Vec::with_capacity(shape.schema.fields().len());
-    for k in 0..parts[0].0.len() {
-        columns.push(gather(parts.iter().map(|part| &part.0[k]), &order)?);
-    }
-    let bound = |at: fn(&FiredRow) -> Micros| -> ArrayRef {
-        let array: TimestampMicrosecondArray = rows.iter().map(|row| Some(at(row))).collect();
+    let all = |parts: &[Vec<ArrayRef>]| -> Result<Vec<ArrayRef>> {
+        let column = |k: usize| gather(parts.iter().map(|part| part[k].as_ref()).collect(), &runs);
+        (0..parts[0].len()).map(column).collect()
+    };
+    let bound = |of: fn(&FiredRow) -> Micros| -> ArrayRef {
+        let array = TimestampMicrosecondArray::from(each(&runs, of));
         Arc::new(array.with_timezone_opt(shape.zone.clone()))
     };
+    let mut columns = all(&keys)?;
     columns.push(bound(|row| row.start));
     columns.push(bound(|row| row.end));
     if shape.last {
         columns.push(bound(|row| row.last));
     }
-    for j in 0..parts[0].1.len() {
-        columns.push(gather(parts.iter().map(|part| &part.1[j]), &order)?);
-    }
+    columns.extend(all(&answers)?);
     if shape.revision {
-        columns.push(Arc::new(rows.iter().map(|row| row.revision).collect::<Int64Array>()));
+        columns.push(Arc::new(Int64Array::from(each(&runs, |row| row.revision))));
     }
-    let marks = marks(&rows);
-    Ok((Block { schema: shape.schema.clone(), columns, marks: Arc::new(marks) }, overflowed))
+    let marks = Arc::new(marks(&runs));
+    Ok((Block { schema: shape.schema.clone(), columns, marks }, overflowed))
 }
 
-fn marks(rows: &[FiredRow]) -> Marks {
-    let time: Vec<Micros> = rows.iter().map(|row| row.end - 1).collect();
+/// Something of each row.
+fn each<T: Clone>(runs: &[Run], of: impl Fn(&FiredRow) -> T) -> Vec<T> {
+    let mut all = Vec::with_capacity(runs.iter().map(|run| run.places.len()).sum());
+    for Run { row, places, .. } in runs {
+        all.resize(all.len() + places.len(), of(row));
+    }
+    all
+}
+
+fn marks(runs: &[Run]) -> Marks {
+    let time = each(runs, |row| row.end - 1);
+    let firing = |row: &FiredRow| {
+        let &FiredRow { start, end, revision, .. } = row;
+        Firing { start, end, revision }
+    };
     Marks {
         judge: time.clone(),
         time,
-        seq: rows.iter().map(|row| row.trigger).collect(),
+        seq: each(runs, |row| row.trigger),
         origins: Origins::Fired,
-        firing: Some(
-            rows.iter()
-                .map(|row| Firing { start: row.start, end: row.end, revision: row.revision })
-                .collect(),
-        ),
+        firing: Some(each(runs, firing)),
         late: None,
     }
 }
 
-/// Values of one column out of each slot's part of it.
-pub fn gather<'a>(
-    parts: impl Iterator<Item = &'a ArrayRef>,
-    order: &[(usize, usize)],
-) -> Result<ArrayRef> {
-    let parts: Vec<&dyn arrow_array::Array> = parts.map(AsRef::as_ref).collect();
-    if parts.len() == 1 && order.len() == parts[0].len() && order.windows(2).all(|w| w[0] < w[1]) {
-        return Ok(arrow_array::make_array(parts[0].to_data()));
+/// The rows with an answer that did not fit its column.
+fn overflowed(slots: &[(usize, Fired)], runs: &[Run]) -> Vec<usize> {
+    let over = |slot: usize| slots[slot].1.answers.iter().flat_map(AnswerColumn::overflows);
+    let over: HashSet<(usize, usize)> =
+        (0..slots.len()).flat_map(|slot| over(slot).map(move |&place| (slot, place))).collect();
+    if over.is_empty() {
+        return vec![];
     }
-    Ok(arrow_select::interleave::interleave(&parts, order)?)
+    let places = runs.iter().flat_map(|run| run.places.clone().map(|place| (run.slot, place)));
+    places.enumerate().filter(|(_, place)| over.contains(place)).map(|(row, _)| row).collect()
 }
 
-/// The place (slot, row) of each row in the order of output. Rows of one window of one slot stand
-/// together already, so only these runs are sorted.
-fn order(slots: &[(usize, Fired)]) -> Vec<(usize, usize)> {
-    struct Run {
-        key: (u64, Micros, Micros, usize, (Micros, u64)),
-        slot: usize,
-        rows: std::ops::Range<usize>,
+/// Runs of at least so many rows on average are copied as a whole.
+const LONG: usize = 8;
+
+/// Values of one column out of each slot's part of it.
+fn gather(parts: Vec<&dyn Array>, runs: &[Run]) -> Result<ArrayRef> {
+    let rows: usize = runs.iter().map(|run| run.places.len()).sum();
+    if runs.len() * LONG <= rows {
+        let slice = |run: &Run| parts[run.slot].slice(run.places.start, run.places.len());
+        let slices: Vec<ArrayRef> = runs.iter().map(slice).collect();
+        return Ok(concat(&slices.iter().map(AsRef::as_ref).collect::<Vec<_>>())?);
     }
-    let mut runs: Vec<Run> = Vec::new();
-    for (slot, (range, fired)) in slots.iter().enumerate() {
-        let mut start = 0;
-        for i in 1..=fired.rows.len() {
-            let first = &fired.rows[start];
-            let same = fired.rows.get(i).is_some_and(|row| {
-                (row.trigger, row.end, row.start, row.touch)
-                    == (first.trigger, first.end, first.start, first.touch)
-            });
-            if !same {
-                let key = (first.trigger, first.end, first.start, *range, first.touch);
-                runs.push(Run { key, slot, rows: start..i });
-                start = i;
-            }
+    let order = runs.iter().flat_map(|run| run.places.clone().map(|place| (run.slot, place)));
+    Ok(interleave(&parts, &order.collect::<Vec<_>>())?)
+}
+
+/// The runs in the order of output. Rows of one window of one slot stand together already.
+fn in_order(slots: &[(usize, Fired)]) -> Vec<Run> {
+    let mut all: Vec<Run> = Vec::new();
+    for (slot, (_, fired)) in slots.iter().enumerate() {
+        let mut next = 0;
+        for &(row, len) in &fired.runs {
+            all.push(Run { row, slot, places: next..next + len });
+            next += len;
         }
+        debug_assert_eq!(next, fired.ids.len());
     }
-    runs.sort_by_key(|run| run.key);
-    runs.into_iter().flat_map(|run| run.rows.map(move |row| (run.slot, row))).collect()
+    all.sort_by_key(|run| {
+        let FiredRow { trigger, end, start, touch, .. } = run.row;
+        (trigger, end, start, slots[run.slot].0, touch)
+    });
+    all
 }

@@ -42,11 +42,13 @@ impl Clock {
     }
 
     /// Notes the watermark of an input after the row or event `seq`.
+    #[inline]
     pub fn note(&mut self, seq: u64, input: &Watermarks) {
         self.raise(seq, input.clock());
         self.turn(seq, input.is_idle());
     }
 
+    #[inline]
     fn turn(&mut self, seq: u64, idle: bool) {
         if idle != self.turns.last().map_or(self.idle, |turn| turn.1) {
             self.turns.push((seq, idle));
@@ -54,6 +56,7 @@ impl Clock {
     }
 
     /// Raises the clock after the row `seq`; a lower or equal value changes nothing.
+    #[inline]
     pub fn raise(&mut self, seq: u64, value: Micros) {
         if value > self.end() {
             match self.rises.last_mut() {
@@ -69,6 +72,7 @@ impl Clock {
     }
 
     /// The value after the step's last row.
+    #[inline]
     pub fn end(&self) -> Micros {
         self.rises.last().map_or(self.start, |rise| rise.1)
     }
@@ -295,6 +299,7 @@ impl Watermarks {
     }
 
     /// Whether no partition that may still send holds the watermark back.
+    #[inline]
     pub fn is_idle(&self) -> bool {
         self.clock != FOREVER && self.partitions.iter().all(|p| p.idle || p.watermark == FOREVER)
     }

@@ -81,7 +81,20 @@ impl AnswerColumn {
         self.valid[i] = true;
     }
 
+    /// Makes room for more rows.
+    pub fn reserve(&mut self, more: usize) {
+        match &mut self.values {
+            Values::Unit => {}
+            Values::I64(all) => all.reserve(more),
+            Values::I128(all) => all.reserve(more),
+            Values::F64(all) => all.reserve(more),
+            Values::Bytes { spans, .. } => spans.reserve(more),
+        }
+        self.valid.reserve(more);
+    }
+
     /// Appends a row.
+    #[inline]
     pub fn push(&mut self, answer: Answer<'_>) {
         match &mut self.values {
             Values::Unit => {}
@@ -104,80 +117,84 @@ impl AnswerColumn {
     /// # Errors
     /// [`Error::Engine`] if an answer is none of this type's values.
     pub fn finish(self) -> Result<ArrayRef> {
-        if self.misfit {
-            return Err(self.misfit());
+        let AnswerColumn { data_type, values, valid, misfit: misfits, .. } = self;
+        if misfits {
+            return Err(misfit(&data_type));
         }
-        let len = self.valid.len();
-        let full = self.valid.iter().all(|v| *v);
-        let nulls = (!full).then(|| NullBuffer::new(BooleanBuffer::from(self.valid.as_slice())));
-        let builder = ArrayData::builder(self.data_type.clone()).len(len).nulls(nulls);
-        let builder = match (&self.values, &self.data_type) {
+        let len = valid.len();
+        let full = valid.iter().all(|v| *v);
+        let nulls = (!full).then(|| NullBuffer::new(BooleanBuffer::from(valid)));
+        let builder = ArrayData::builder(data_type.clone()).len(len).nulls(nulls);
+        let builder = match (values, &data_type) {
             (Values::I64(_), DataType::Null) => {
                 return Ok(std::sync::Arc::new(NullArray::new(len)));
             }
             (Values::Unit, data_type) => return Ok(arrow_array::new_null_array(data_type, len)),
-            (Values::I64(v), _) => builder.add_buffer(self.integers(v)?),
-            (Values::I128(v), DataType::UInt64) => builder.add_buffer(self.narrow::<u64, _>(v)?),
-            (Values::I128(v), _) => builder.add_buffer(Buffer::from_slice_ref(v)),
+            (Values::I64(v), _) => builder.add_buffer(integers(v, &data_type)?),
+            (Values::I128(v), DataType::UInt64) => {
+                builder.add_buffer(narrow::<u64, _>(&v, &data_type)?)
+            }
+            (Values::I128(v), _) => builder.add_buffer(Buffer::from_vec(v)),
             (Values::F64(v), DataType::Float32) => {
                 builder.add_buffer(Buffer::from_vec(v.iter().map(|v| *v as f32).collect()))
             }
-            (Values::F64(v), _) => builder.add_buffer(Buffer::from_slice_ref(v)),
+            (Values::F64(v), _) => builder.add_buffer(Buffer::from_vec(v)),
             (Values::Bytes { spans, arena }, data_type) => {
-                let large = matches!(data_type, DataType::LargeUtf8 | DataType::LargeBinary);
-                let (offsets, data) = self.in_order(spans, arena, large)?;
+                let (offsets, data) = in_order(&spans, &arena, data_type)?;
                 builder.add_buffer(offsets).add_buffer(data)
             }
         };
         Ok(make_array(builder.build().map_err(|e| Error::Engine(e.to_string()))?))
     }
+}
 
-    /// The values of an I64 type in its own width.
-    fn integers(&self, values: &[i64]) -> Result<Buffer> {
-        match &self.data_type {
-            DataType::Boolean => {
-                let bits: Vec<bool> = values.iter().map(|v| *v != 0).collect();
-                Ok(BooleanBuffer::from(bits).into_inner())
-            }
-            DataType::Int8 => self.narrow::<i8, _>(values),
-            DataType::Int16 => self.narrow::<i16, _>(values),
-            DataType::Int32 | DataType::Date32 => self.narrow::<i32, _>(values),
-            DataType::UInt8 => self.narrow::<u8, _>(values),
-            DataType::UInt16 => self.narrow::<u16, _>(values),
-            DataType::UInt32 => self.narrow::<u32, _>(values),
-            _ => Ok(Buffer::from_slice_ref(values)),
+/// The values of an I64 type in its own width.
+fn integers(values: Vec<i64>, data_type: &DataType) -> Result<Buffer> {
+    match data_type {
+        DataType::Boolean => {
+            let bits: Vec<bool> = values.iter().map(|v| *v != 0).collect();
+            Ok(BooleanBuffer::from(bits).into_inner())
         }
+        DataType::Int8 => narrow::<i8, _>(&values, data_type),
+        DataType::Int16 => narrow::<i16, _>(&values, data_type),
+        DataType::Int32 | DataType::Date32 => narrow::<i32, _>(&values, data_type),
+        DataType::UInt8 => narrow::<u8, _>(&values, data_type),
+        DataType::UInt16 => narrow::<u16, _>(&values, data_type),
+        DataType::UInt32 => narrow::<u32, _>(&values, data_type),
+        _ => Ok(Buffer::from_vec(values)),
     }
+}
 
-    fn narrow<T: ArrowNativeType + TryFrom<W>, W: Copy>(&self, values: &[W]) -> Result<Buffer> {
-        let all: Option<Vec<T>> = values.iter().map(|v| T::try_from(*v).ok()).collect();
-        Ok(Buffer::from_vec(all.ok_or_else(|| self.misfit())?))
-    }
+fn narrow<T: ArrowNativeType + TryFrom<W>, W: Copy>(
+    values: &[W],
+    data_type: &DataType,
+) -> Result<Buffer> {
+    let all: Option<Vec<T>> = values.iter().map(|v| T::try_from(*v).ok()).collect();
+    Ok(Buffer::from_vec(all.ok_or_else(|| misfit(data_type))?))
+}
 
-    /// The arena in row order.
-    fn in_order(
-        &self,
-        spans: &[(usize, usize)],
-        arena: &[u8],
-        large: bool,
-    ) -> Result<(Buffer, Buffer)> {
-        let mut data = Vec::with_capacity(arena.len());
-        let mut offsets = Vec::with_capacity(spans.len() + 1);
-        offsets.push(0i64);
-        for (start, end) in spans {
-            data.extend_from_slice(&arena[*start..*end]);
-            offsets.push(data.len() as i64);
-        }
-        let offsets = match large {
-            true => Buffer::from_vec(offsets),
-            false => self.narrow::<i32, _>(&offsets)?,
-        };
-        Ok((offsets, Buffer::from_vec(data)))
+/// The arena in row order, with its offsets.
+fn in_order(
+    spans: &[(usize, usize)],
+    arena: &[u8],
+    data_type: &DataType,
+) -> Result<(Buffer, Buffer)> {
+    let mut data = Vec::with_capacity(arena.len());
+    let mut offsets = Vec::with_capacity(spans.len() + 1);
+    offsets.push(0i64);
+    for (start, end) in spans {
+        data.extend_from_slice(&arena[*start..*end]);
+        offsets.push(data.len() as i64);
     }
+    let offsets = match data_type {
+        DataType::LargeUtf8 | DataType::LargeBinary => Buffer::from_vec(offsets),
+        _ => narrow::<i32, _>(&offsets, data_type)?,
+    };
+    Ok((offsets, Buffer::from_vec(data)))
+}
 
-    fn misfit(&self) -> Error {
-        Error::Engine(format!("an answer that is no {}", crate::schema::named(&self.data_type)))
-    }
+fn misfit(data_type: &DataType) -> Error {
+    Error::Engine(format!("an answer that is no {}", crate::schema::named(data_type)))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use arrow_schema::DataType;
 
 use super::codec::damaged;
-use super::{Aggregate, Answer, Column, Hot, Moment, Retract, Value};
+use super::{Aggregate, Answer, AnswerColumn, Column, Hot, Moment, Retract, Value};
 use crate::error::Result;
 
 /// Aggregates and where the words of each begin.
@@ -110,6 +110,13 @@ impl Layout {
     pub fn evaluate<'a>(&self, hot: &'a Hot, row: u32, j: usize) -> Answer<'a> {
         let (aggregate, offset) = &self.items[j];
         aggregate.evaluate(hot.peek(row, *offset, aggregate.words()))
+    }
+
+    /// The answers of all rows, appended to one column an aggregate.
+    pub fn evaluate_rows(&self, hot: &Hot, out: &mut [AnswerColumn]) {
+        for ((aggregate, offset), column) in self.items.iter().zip(out) {
+            aggregate.evaluate_rows(hot, *offset, column);
+        }
     }
 
     /// Makes aggregate `j` of a row empty.

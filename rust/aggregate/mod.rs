@@ -145,6 +145,13 @@ pub trait Aggregate: Send + Sync + Debug {
             }
         }
     }
+
+    /// `evaluate` for all rows of `hot`, appended to a column; compiled as `update_rows` is.
+    fn evaluate_rows(&self, hot: &Hot, offset: usize, out: &mut AnswerColumn) {
+        let words = self.words();
+        out.reserve(hot.len());
+        (0..hot.len() as u32).for_each(|row| out.push(self.evaluate(hot.peek(row, offset, words))));
+    }
 }
 
 /// Where many rows go; see [`Aggregate::update_rows`].

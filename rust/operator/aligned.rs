@@ -213,8 +213,8 @@ impl AlignedWindows {
             drop(several);
             let Some(pane) = held().next() else { return };
             out.fired.ids.extend(pane.entries.iter().map(|entry| entry.id));
-            out.fired.rows.resize(out.fired.rows.len() + pane.entries.len(), row);
-            answers(kit, &pane.hot, out);
+            out.fired.push(row, pane.entries.len());
+            kit.layout.evaluate_rows(&pane.hot, &mut out.fired.answers);
             return;
         }
         drop(several);
@@ -227,7 +227,7 @@ impl AlignedWindows {
             revisions.extend(held_back.iter().map(|&i| (ids[i as usize], -1)));
         }
         out.fired.ids.extend(keep.iter().map(|&i| ids[i as usize]));
-        out.fired.rows.resize(out.fired.rows.len() + keep.len(), row);
+        out.fired.push(row, keep.len());
         for (j, column) in out.fired.answers.iter_mut().enumerate() {
             keep.iter().for_each(|&i| column.push(kit.layout.evaluate(&merged, i, j)));
         }
@@ -307,8 +307,8 @@ impl AlignedWindows {
                 0
             };
             out.fired.ids.push(id);
-            out.fired.rows.push(FiredRow { trigger, end, start, last: 0, revision, touch });
-            answers(kit, &one, out);
+            out.fired.push(FiredRow { trigger, end, start, last: 0, revision, touch }, 1);
+            kit.layout.evaluate_rows(&one, &mut out.fired.answers);
         }
     }
 }
@@ -317,12 +317,6 @@ impl AlignedWindows {
 struct Judged {
     reach: Reach,
     from: Micros,
-}
-
-fn answers(kit: &Kit, hot: &Hot, out: &mut SlotOut) {
-    for (j, column) in out.fired.answers.iter_mut().enumerate() {
-        (0..hot.len() as u32).for_each(|row| column.push(kit.layout.evaluate(hot, row, j)));
-    }
 }
 
 impl Windowed for AlignedWindows {

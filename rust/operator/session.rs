@@ -115,14 +115,15 @@ impl Sessions {
             of.open.swap_remove(i);
             of.closed.push((session.first, session.last));
             out.fired.ids.push(id);
-            out.fired.rows.push(FiredRow {
+            let row = FiredRow {
                 trigger: passed(clock, self.until(session.last)).unwrap_or(0),
                 end: session.last + self.gap,
                 start: session.first,
                 last: session.last,
                 revision: 0,
                 touch: (0, session.first_row),
-            });
+            };
+            out.fired.push(row, 1);
             for (j, column) in out.fired.answers.iter_mut().enumerate() {
                 column.push(kit.layout.evaluate(&slot.hot, session.row, j));
             }

@@ -115,7 +115,7 @@ impl Silence {
         let trigger = passed(clock, end).unwrap_or(0);
         out.fired.ids.push(id);
         let (last, touch) = (start, heard.touch);
-        out.fired.rows.push(FiredRow { trigger, end, start, last, revision: 0, touch });
+        out.fired.push(FiredRow { trigger, end, start, last, revision: 0, touch }, 1);
     }
 }
 

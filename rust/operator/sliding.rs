@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::SchemaRef;
+use arrow_select::concat::concat;
+use arrow_select::take::take;
 
 use super::Operator;
 use super::keyed::{Context, Flow, Kit, Mark, Part, Piece, Prepared, Slots, Task};
@@ -18,7 +20,6 @@ use crate::block::{Block, Marks};
 use crate::error::{Error, Result};
 use crate::exchange::Routed;
 use crate::fate::{Counters, Reason, Record};
-use crate::fire::gather;
 use crate::graph::Folding;
 use crate::plan::{self, Answering, NullKey};
 use crate::state::log::NONE;
@@ -211,20 +212,22 @@ fn answers(running: &Running) -> Answers {
 }
 
 impl SlidingWindows {
-    /// The block with its features; `order` tells where the answer of each row is.
+    /// The block with its features; `places` tells where the answer of each row is among all.
     fn output(
         &self,
         block: &Block,
-        order: &[(usize, usize)],
+        places: &[u32],
         late: &[u32],
         features: Vec<Vec<ArrayRef>>,
     ) -> Result<Block> {
         let mut columns = block.columns.clone();
+        let places = UInt32Array::from(places.to_vec());
         for k in 0..self.running.features.len() {
             columns.push(if features.is_empty() {
                 arrow_array::new_empty_array(self.schema.field(columns.len()).data_type())
             } else {
-                gather(features.iter().map(|part| &part[k]), order)?
+                let parts: Vec<&dyn Array> = features.iter().map(|part| part[k].as_ref()).collect();
+                take(&concat(&parts)?, &places, None)?
             });
         }
         let marks = if late.is_empty() {
@@ -279,11 +282,9 @@ impl Operator for SlidingWindows {
         let (rows_in, invalid) = (block.len() as u64, prepared.invalid.len() as u64);
         let counted = Counters { rows_in, invalid, nan: prepared.nan, ..Counters::default() };
         context.book(&mut self.counters, counted, prepared.invalid);
-        let mut place = vec![(0, 0); block.len()];
         let (mut late, mut features) = (vec![], Vec::with_capacity(outs.len()));
-        for (part, (range, out)) in outs.into_iter().enumerate() {
+        for (range, out) in outs {
             let rows = routed.of(range);
-            rows.iter().enumerate().for_each(|(i, &row)| place[row as usize] = (part, i));
             context.book(&mut self.counters, out.counters, out.records);
             late.extend(out.late);
             let mut overflowed: Vec<usize> =
@@ -299,13 +300,11 @@ impl Operator for SlidingWindows {
                 out.columns.into_iter().map(AnswerColumn::finish).collect();
             features.push(columns?);
         }
-        let order: Vec<(usize, usize)> =
-            prepared.rows.iter().map(|&row| place[row as usize]).collect();
-        let late = places(&prepared.rows, &late, block.len());
+        let (order, late) = (routed.places(), places(&prepared.rows, &late, block.len()));
         let made = if prepared.rows.len() == block.len() {
-            self.output(block, &order, &late, features)?
+            self.output(block, order, &late, features)?
         } else {
-            self.output(&block.take(&prepared.rows)?, &order, &late, features)?
+            self.output(&block.take(&prepared.rows)?, order, &late, features)?
         };
         Ok((Arc::new(made), clock.clone()))
     }
@@ -334,7 +333,7 @@ impl Operator for SlidingWindows {
         }
         let columns: Result<Vec<ArrayRef>> =
             features.into_iter().map(AnswerColumn::finish).collect();
-        let order: Vec<(usize, usize)> = (0..prepared.rows.len()).map(|i| (0, i)).collect();
+        let order: Vec<u32> = (0..prepared.rows.len() as u32).collect();
         let late = places(&prepared.rows, &late, block.len());
         Ok(Arc::new(self.output(&block.take(&prepared.rows)?, &order, &late, vec![columns?])?))
     }

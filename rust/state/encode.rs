@@ -6,10 +6,10 @@ use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef, BooleanArray, Decimal128Array, PrimitiveArray, new_null_array};
-use arrow_buffer::NullBuffer;
+use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_schema::{DataType, TimeUnit};
 
-use super::hash::{hash_bytes, hash_next, hash_null, hash_wide, hash_word};
+use super::hash::{hash_bytes, hash_next, hash_null, hash_wide, hash_word, range_of};
 use crate::error::{Error, Result};
 
 /// The keys of a block's rows, in the form that an index compares.
@@ -20,7 +20,7 @@ pub enum Encoded {
     /// A single integer-like column.
     Words {
         /// The values, widened.
-        values: Vec<i64>,
+        values: ScalarBuffer<i64>,
         /// Which are not null, where some are.
         valid: Option<NullBuffer>,
     },
@@ -58,13 +58,13 @@ pub enum Key<'a> {
 
 /// One key column in the form that is hashed.
 enum Part {
-    Words(Vec<i64>),
+    Words(ScalarBuffer<i64>),
     Wide(Vec<i128>),
     Bytes(ArrayRef),
 }
 
 impl Part {
-    fn words(self) -> Option<Vec<i64>> {
+    fn words(self) -> Option<ScalarBuffer<i64>> {
         match self {
             Part::Words(words) => Some(words),
             Part::Wide(_) | Part::Bytes(_) => None,
@@ -98,17 +98,13 @@ pub fn check_key(name: &str, data_type: &DataType) -> Result<()> {
     }
 }
 
-/// Encodes key columns; gives the fixed hashes with them, none where there are no columns.
-pub fn encode(columns: &[ArrayRef], len: usize) -> Result<(Encoded, Option<Vec<u64>>)> {
+/// Encodes key columns; gives the range of each row with them, none where there are no columns.
+pub fn encode(columns: &[ArrayRef], len: usize) -> Result<(Encoded, Option<Vec<u8>>)> {
     if columns.is_empty() {
         return Ok((Encoded::One, None));
     }
     let parts: Vec<Part> = columns.iter().map(part).collect::<Result<_>>()?;
-    let mut hashes = hash_column(&parts[0], columns[0].nulls(), len);
-    for (part, column) in parts.iter().zip(columns).skip(1) {
-        let next = hash_column(part, column.nulls(), len);
-        hashes.iter_mut().zip(next).for_each(|(hash, next)| *hash = hash_next(*hash, next));
-    }
+    let ranges = ranges(&parts, columns, len);
     let encoded = match parts.as_slice() {
         [Part::Words(_)] => {
             let valid = columns[0].nulls().filter(|nulls| nulls.null_count() > 0).cloned();
@@ -117,7 +113,20 @@ pub fn encode(columns: &[ArrayRef], len: usize) -> Result<(Encoded, Option<Vec<u
         }
         _ => encode_bytes(&parts, columns, len),
     };
-    Ok((encoded, Some(hashes)))
+    Ok((encoded, Some(ranges)))
+}
+
+/// The range of each row, by a fixed hash of its key's values.
+fn ranges(parts: &[Part], columns: &[ArrayRef], len: usize) -> Vec<u8> {
+    if let ([Part::Words(values)], 0) = (parts, columns[0].null_count()) {
+        return values.iter().map(|&value| range_of(hash_word(value)) as u8).collect();
+    }
+    let mut hashes = hash_column(&parts[0], columns[0].nulls(), len);
+    for (part, column) in parts.iter().zip(columns).skip(1) {
+        let next = hash_column(part, column.nulls(), len);
+        hashes.iter_mut().zip(next).for_each(|(hash, next)| *hash = hash_next(*hash, next));
+    }
+    hashes.into_iter().map(|hash| range_of(hash) as u8).collect()
 }
 
 fn part(column: &ArrayRef) -> Result<Part> {
@@ -134,7 +143,7 @@ fn part(column: &ArrayRef) -> Result<Part> {
         DataType::Int8 => words::<Int8Type>(column),
         DataType::Int16 => words::<Int16Type>(column),
         DataType::Int32 => words::<Int32Type>(column),
-        DataType::Int64 => words::<Int64Type>(column),
+        DataType::Int64 => Part::Words(column.as_primitive::<Int64Type>().values().clone()),
         DataType::UInt8 => words::<UInt8Type>(column),
         DataType::UInt16 => words::<UInt16Type>(column),
         DataType::UInt32 => words::<UInt32Type>(column),
@@ -277,9 +286,6 @@ fn build(data_type: &DataType, fields: &[Field<'_>]) -> Result<ArrayRef> {
     };
     Ok(match data_type {
         DataType::Null => new_null_array(data_type, fields.len()),
-        DataType::Boolean => {
-            Arc::new(fields.iter().map(|f| word(f).map(|w| w != 0)).collect::<BooleanArray>())
-        }
         DataType::Decimal128(precision, scale) => {
             let wide = fields.iter().map(|field| match field {
                 Field::Wide(wide) => Some(*wide),
@@ -301,22 +307,18 @@ fn build(data_type: &DataType, fields: &[Field<'_>]) -> Result<ArrayRef> {
             fields.iter().for_each(|f| column.append_option(f.bytes()));
             Arc::new(column.finish())
         }
-        DataType::UInt64 => {
-            let words = fields.iter().map(|f| word(f).map(|w| w as u64));
-            Arc::new(words.collect::<PrimitiveArray<UInt64Type>>())
-        }
-        _ => {
-            let words: PrimitiveArray<Int64Type> = fields.iter().map(word).collect();
-            words_as(words, data_type)?
-        }
+        _ => words_as(fields.iter().map(word).collect(), data_type)?,
     })
 }
 
 /// Integer-like values in the type they came in.
-fn words_as(words: PrimitiveArray<Int64Type>, data_type: &DataType) -> Result<ArrayRef> {
+pub fn words_as(words: PrimitiveArray<Int64Type>, data_type: &DataType) -> Result<ArrayRef> {
     match data_type {
         DataType::Int64 => Ok(Arc::new(words)),
-        DataType::Timestamp(..) | DataType::Duration(_) => {
+        DataType::Boolean => {
+            Ok(Arc::new(words.iter().map(|word| word.map(|w| w != 0)).collect::<BooleanArray>()))
+        }
+        DataType::UInt64 | DataType::Timestamp(..) | DataType::Duration(_) => {
             let data = words.into_data().into_builder().data_type(data_type.clone());
             Ok(arrow_array::make_array(data.build()?))
         }

@@ -8,8 +8,7 @@ use std::hash::{BuildHasher, Hasher};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 
-use super::encode::{Encoded, Key, decode, encode};
-use super::hash::range_of;
+use super::encode::{Encoded, Key, decode, encode, words_as};
 use super::index::Index;
 use crate::aggregate::hot::grow;
 use crate::error::Result;
@@ -25,8 +24,7 @@ pub struct KeyColumns {
 impl KeyColumns {
     /// Encodes the columns of `by=`; no columns are one key for all rows.
     pub fn new(columns: &[ArrayRef], len: usize) -> Result<KeyColumns> {
-        let (encoded, hashes) = encode(columns, len)?;
-        let ranges = hashes.map(|all| all.iter().map(|&hash| range_of(hash) as u8).collect());
+        let (encoded, ranges) = encode(columns, len)?;
         let nulls = columns.iter().any(|column| column.null_count() > 0);
         let null = nulls.then(|| {
             (0..len).map(|row| columns.iter().any(|column| column.is_null(row))).collect()
@@ -192,6 +190,11 @@ impl Keys {
 
     /// The keys of `ids` as columns of the types of `by=`.
     pub fn columns(&self, ids: &[u32], types: &[DataType]) -> Result<Vec<ArrayRef>> {
+        let words = self.null.is_none() && self.bytes.is_empty() && !ids.is_empty();
+        if let ([data_type], true) = (types, words) {
+            let words: Vec<i64> = ids.iter().map(|&id| self.words[id as usize]).collect();
+            return Ok(vec![words_as(words.into(), data_type)?]);
+        }
         decode(types, ids.len(), |i| {
             let id = ids[i];
             match (self.null == Some(id), self.bytes.get(id as usize)) {
