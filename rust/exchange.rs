@@ -63,6 +63,11 @@ impl Routed {
         &self.places
     }
 
+    /// All rows, in the order of the ranges.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
     /// The rows of a range.
     pub fn of(&self, range: usize) -> &[u32] {
         &self.rows[self.span(range)]
@@ -85,34 +90,29 @@ impl Routed {
     }
 }
 
-/// Runs `work` on each slot that has something to do, each on one thread; gives the results by
-/// rising range.
+/// Runs `work` on each slot that has something to do, each on one thread; a thread's slots put what
+/// they give into one `new` result. Gives the results by rising range.
 pub fn run<S: Send, T: Send>(
     threads: usize,
     rows: usize,
     mut slots: Vec<(usize, &mut S)>,
-    work: impl Fn(usize, &mut S) -> Result<T> + Sync,
-) -> Result<Vec<(usize, T)>> {
+    new: impl Fn() -> T + Sync,
+    work: impl Fn(usize, &mut S, &mut T) -> Result<()> + Sync,
+) -> Result<Vec<T>> {
+    let own = |part: &mut [(usize, &mut S)]| -> Result<T> {
+        let mut out = new();
+        part.iter_mut().try_for_each(|(range, slot)| work(*range, slot, &mut out))?;
+        Ok(out)
+    };
     if threads <= 1 || rows < INLINE_ROWS_MAX || slots.len() < 2 {
-        return slots.into_iter().map(|(range, slot)| Ok((range, work(range, slot)?))).collect();
+        return Ok(vec![own(&mut slots)?]);
     }
     let share = slots.len().div_ceil(threads);
-    let work = &work;
-    let parts: Vec<Result<Vec<(usize, T)>>> = std::thread::scope(|scope| {
-        let owners: Vec<_> = slots
-            .chunks_mut(share)
-            .map(|part| {
-                scope.spawn(move || {
-                    part.iter_mut().map(|(range, slot)| Ok((*range, work(*range, slot)?))).collect()
-                })
-            })
-            .collect();
+    let own = &own;
+    std::thread::scope(|scope| {
+        let owners: Vec<_> =
+            slots.chunks_mut(share).map(|part| scope.spawn(move || own(part))).collect();
         let dead = |_| Err(Error::Engine("a thread of the engine panicked".into()));
         owners.into_iter().map(|owner| owner.join().unwrap_or_else(dead)).collect()
-    });
-    let mut all = Vec::new();
-    for part in parts {
-        all.extend(part?);
-    }
-    Ok(all)
+    })
 }

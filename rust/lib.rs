@@ -15,6 +15,7 @@
 
 pub mod time;
 pub mod error;
+pub mod prefetch;
 pub mod schema;
 pub mod expr;
 pub mod plan;

@@ -35,7 +35,7 @@ PYTHON_ORDER = """
 # Text in place of an expression is parsed when it is first met: SQL costs 0.4 s to import.
 DEFERRED = {"expressions imports sql"}
 
-MAY_BE_UNSAFE = {"py/bridge.rs"}
+MAY_BE_UNSAFE = {"py/bridge.rs", "prefetch.rs"}
 
 RUST = sorted((ROOT / "rust").rglob("*.rs"))
 PYTHON = sorted((ROOT / "python" / "muntin").rglob("*.py"))

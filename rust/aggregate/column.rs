@@ -12,7 +12,7 @@ use arrow_buffer::{BooleanBuffer, Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::present::Present;
-use super::value::Value;
+use super::value::{Class, Value};
 use crate::error::{Error, Result};
 
 /// Argument values of one aggregate, each present or not.
@@ -69,16 +69,32 @@ impl Column {
         Ok(Column { values, present })
     }
 
-    /// A column of the same class without rows.
-    pub fn empty_like(&self) -> Column {
-        let values = match &self.values {
-            Values::Unit => Values::Unit,
-            Values::I64(_) => Values::I64(Vec::new()),
-            Values::I128(_) => Values::I128(Vec::new()),
-            Values::F64(_) => Values::F64(Vec::new()),
-            Values::Bytes { .. } => Values::Bytes { offsets: vec![0], data: Vec::new() },
+    /// A column of a class without rows.
+    pub fn empty(class: Class) -> Column {
+        let values = match class {
+            Class::Unit => Values::Unit,
+            Class::I64 => Values::I64(Vec::new()),
+            Class::I128 => Values::I128(Vec::new()),
+            Class::F64 => Values::F64(Vec::new()),
+            Class::Bytes => Values::Bytes { offsets: vec![0], data: Vec::new() },
         };
         Column { values, present: Present::default() }
+    }
+
+    /// The class of the values.
+    pub fn class(&self) -> Class {
+        match &self.values {
+            Values::Unit => Class::Unit,
+            Values::I64(_) => Class::I64,
+            Values::I128(_) => Class::I128,
+            Values::F64(_) => Class::F64,
+            Values::Bytes { .. } => Class::Bytes,
+        }
+    }
+
+    /// A column of the same class without rows.
+    pub fn empty_like(&self) -> Column {
+        Column::empty(self.class())
     }
 
     /// Number of rows, absent ones included.

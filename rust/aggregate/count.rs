@@ -40,6 +40,10 @@ impl Aggregate for Count {
         into.words[0] += from.words[0];
     }
 
+    fn inverts(&self) -> bool {
+        true
+    }
+
     fn retract(&self, cell: Cell<'_>, _: Value<'_>, _: Moment) -> Retract {
         cell.words[0] = cell.words[0].saturating_sub(1);
         Retract::Done

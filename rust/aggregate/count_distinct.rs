@@ -78,6 +78,10 @@ impl<T: Item> Aggregate for CountDistinct<T> {
         }
     }
 
+    fn inverts(&self) -> bool {
+        true
+    }
+
     fn retract(&self, mut cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
         let left = T::with_key(value, |key| {
             let Cell { words, heap } = cell.reborrow();

@@ -1,6 +1,7 @@
 //! Rows of accumulators: all that an event changes of its key stands side by side.
 
 use super::heap::Heap;
+use crate::prefetch::prefetch;
 
 /// The state of one aggregate in one row, to change it.
 #[derive(Debug)]
@@ -83,6 +84,14 @@ impl Hot {
     pub fn peek(&self, row: u32, offset: usize, words: usize) -> CellRef<'_> {
         let start = row as usize * self.stride + offset;
         CellRef { words: &self.words[start..start + words], heap: &self.heap }
+    }
+
+    /// Asks for a row that will be read soon.
+    #[inline(always)]
+    pub fn prefetch(&self, row: u32) {
+        let start = row as usize * self.stride;
+        prefetch(&self.words, start);
+        prefetch(&self.words, start + self.stride - 1);
     }
 
     /// The heap of all rows.

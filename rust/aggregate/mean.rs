@@ -65,6 +65,10 @@ impl<S: Summation> Aggregate for Mean<S> {
         S::merge(into, from);
     }
 
+    fn inverts(&self) -> bool {
+        true
+    }
+
     fn retract(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
         S::subtract(cell, value);
         Retract::Done

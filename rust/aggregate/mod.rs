@@ -21,6 +21,7 @@ pub mod codec;
 pub mod heap;
 pub mod hot;
 pub mod layout;
+pub mod tape;
 
 mod fixed_point;
 mod exact_sum;
@@ -48,6 +49,7 @@ use arrow_schema::DataType;
 pub use heap::{Big, Heap};
 pub use hot::{Cell, CellRef, Hot};
 pub use layout::Layout;
+pub use tape::{Arguments, Arranged, Place, Row, Tape};
 pub use value::{Answer, AnswerColumn, Class, Column, Moment, Value};
 
 use crate::error::{Error, Result};
@@ -102,6 +104,12 @@ pub trait Aggregate: Send + Sync + Debug {
         None
     }
 
+    /// Whether `retract` takes every row back, whatever came between and at whatever moment: then
+    /// steps can be noted on a [`Tape`] first.
+    fn inverts(&self) -> bool {
+        false
+    }
+
     /// Whether `update` skips this value as not a number.
     fn nan(&self, value: Value<'_>) -> bool {
         matches!(value, Value::F64(v) if v.is_nan())
@@ -144,6 +152,20 @@ pub trait Aggregate: Send + Sync + Debug {
                 target.fold(self, column, |i| Value::Bytes(column::slice(offsets, data, i)));
             }
         }
+    }
+
+    /// Goes through the steps of a tape; answers go to the columns `to` of `out`. Compiled as
+    /// `update_rows` is, for aggregates that invert.
+    fn play(
+        &self,
+        tape: &Tape,
+        place: Place,
+        hot: &mut Hot,
+        offset: usize,
+        out: &mut [AnswerColumn],
+        to: &[usize],
+    ) {
+        tape.run_class(self, place, hot, offset, out, to);
     }
 
     /// `evaluate` for all rows of `hot`, appended to a column; compiled as `update_rows` is.

@@ -254,6 +254,10 @@ impl<S: Summation> Aggregate for Sum<S> {
         S::merge(into, from);
     }
 
+    fn inverts(&self) -> bool {
+        true
+    }
+
     fn retract(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
         S::subtract(cell, value);
         Retract::Done

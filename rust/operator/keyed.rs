@@ -215,16 +215,16 @@ impl<S: Slot> Default for Slots<S> {
 }
 
 impl<S: Slot> Slots<S> {
-    /// Runs `work` on each slot that has rows or for which `due` holds, one owner each.
+    /// Runs `work` on each slot that has rows or for which `due` holds, one owner each; what it
+    /// gives goes into an `out` of its owner.
     pub fn run<T: Send>(
         &mut self,
         routed: &Routed,
-        threads: usize,
-        epoch: u64,
-        new: impl Fn() -> S,
-        due: impl Fn(&S) -> bool,
-        work: impl Fn(&mut S, std::ops::Range<usize>) -> Result<T> + Sync,
-    ) -> Result<Vec<(usize, T)>> {
+        context: &Context,
+        (new, due): (impl Fn() -> S, impl Fn(&S) -> bool),
+        out: impl Fn() -> T + Sync,
+        work: impl Fn(usize, &mut S, &mut T) -> Result<()> + Sync,
+    ) -> Result<Vec<T>> {
         let mut busy = Vec::new();
         for (range, slot) in self.slots.iter_mut().enumerate() {
             let has_rows = !routed.of(range).is_empty();
@@ -232,11 +232,11 @@ impl<S: Slot> Slots<S> {
                 *slot = Some(new());
             }
             if let Some(slot) = slot.as_mut().filter(|slot| has_rows || due(slot)) {
-                self.changed[range] = epoch;
+                self.changed[range] = context.epoch;
                 busy.push((range, slot));
             }
         }
-        exchange::run(threads, routed.len(), busy, |range, slot| work(slot, routed.span(range)))
+        exchange::run(context.threads, routed.len(), busy, out, work)
     }
 
     /// The slot of a range, made if it is not there.

@@ -3,39 +3,61 @@
 //!
 //! An older moment is answered from it by taking out what is newer and adding what had left. Which
 //! entries are still there never decides: times do.
+//!
+//! All that is known of a key stands in one row: its newest entry and reference, then for each size
+//! the accumulators and the oldest entry inside. Aggregates that take every row back are noted on a
+//! [`Tape`] and done at the end of a block, or before one of them is asked for an older moment.
+
+mod question;
+
+use question::Ask;
 
 use super::keyed::{Kit, Slot};
-use crate::aggregate::hot::grow;
-use crate::aggregate::{Answer, AnswerColumn, Column, End, Hot, Moment, Retract};
+use crate::aggregate::{
+    Answer, AnswerColumn, Arguments, Arranged, Cell, CellRef, Class, Column, End, Hot, Moment,
+    Place, Retract, Row, Tape,
+};
 use crate::assign::Span;
+use crate::graph::Fold;
 use crate::plan::Feature;
 use crate::state::log::{Dead, NONE};
 use crate::state::{KeyColumns, Keys, Log};
 use crate::time::{Micros, NEVER};
 
 /// How many rows ahead of the work what it needs is read.
-pub const AHEAD: usize = 128;
+pub const AHEAD: usize = 64;
+
+/// Words of a key: its newest entry, and the newest moment asked for, from the beginning of time.
+const HEAD: usize = 2;
+
+/// Words behind the accumulators of a size: the oldest entry inside, and its time.
+const OLDEST: usize = 2;
 
 /// What is computed, over which windows.
 #[derive(Debug)]
 pub struct Running {
-    /// The windows.
-    pub spans: Vec<Span>,
     /// The columns: which aggregate over which window.
     pub features: Vec<Feature>,
     /// The aggregates.
     pub kit: Kit,
+    windows: Vec<Window>,
     ends: Vec<Option<End>>,
+    arguments: Arguments,
 }
 
-/// One key: its newest entry, and the newest moment asked for.
-#[derive(Debug, Clone, Copy)]
-struct Head {
-    tail: u64,
-    reference: Micros,
+/// One window and what is asked over it.
+#[derive(Debug)]
+struct Window {
+    span: Span,
+    /// Where its words of a key begin.
+    base: usize,
+    /// Aggregates that are noted on a tape, and the columns of their answers.
+    taped: Vec<(usize, Place, Vec<usize>)>,
+    /// Aggregates that are kept up to date row by row.
+    direct: Vec<usize>,
+    /// The columns that are not answered from a tape, and their aggregates.
+    asked: Vec<(usize, usize)>,
 }
-
-const NEW: Head = Head { tail: NONE, reference: NEVER };
 
 /// The oldest entry inside a running value, and its time.
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +71,7 @@ struct Oldest {
 pub struct SlidingSlot {
     /// The keys.
     pub keys: Keys,
-    heads: Vec<Head>,
-    /// Per key and size: the running value and, behind it, its oldest entry.
+    /// One row a key.
     hot: Hot,
     /// All rows that a window can still reach.
     pub log: Log,
@@ -64,35 +85,60 @@ impl Slot for SlidingSlot {
     }
 
     fn bytes(&self) -> usize {
-        let heads = self.heads.capacity() * size_of::<Head>();
-        self.keys.bytes() + heads + self.hot.bytes() + self.log.bytes()
+        self.keys.bytes() + self.hot.bytes() + self.log.bytes()
     }
 }
 
-/// One question to a running value.
-#[derive(Debug, Clone, Copy)]
-struct Ask {
-    /// Row of the running value.
-    at: usize,
-    /// The key's newest entry.
-    tail: u64,
-    /// The newest moment that the running value stands for.
-    reference: Micros,
-    /// The window.
-    span: Span,
-    /// The moment asked for.
-    moment: Micros,
-    /// The aggregate.
-    j: usize,
-    /// An entry that does not count, or none.
-    skip: u64,
+impl SlidingSlot {
+    /// A key's newest entry, and the newest moment asked for.
+    #[inline(always)]
+    fn head(&self, id: u32) -> (u64, Micros) {
+        let words = self.hot.peek(id, 0, HEAD).words;
+        (words[0], (words[1] as Micros) ^ NEVER)
+    }
+
+    #[inline(always)]
+    fn set_head(&mut self, id: u32, tail: u64, reference: Micros) {
+        let words = self.hot.cell(id, 0, HEAD).words;
+        (words[0], words[1]) = (tail, (reference ^ NEVER) as u64);
+    }
 }
 
-impl Ask {
-    fn holds(&self, entry: u64, time: Micros) -> bool {
-        time > self.span.lower(self.moment)
-            && time <= self.span.upper(self.moment)
-            && entry != self.skip
+/// Steps of a block that are noted, one tape a window.
+#[derive(Debug)]
+pub struct Tapes(Vec<Tape>);
+
+/// How the values of an aggregate's argument arrive.
+fn class_of(fold: &Fold) -> Class {
+    fold.argument.as_ref().map_or(Class::Unit, |formula| Class::of(formula.typed.data_type()))
+}
+
+impl Window {
+    fn new(w: usize, span: Span, base: usize, running: &Running) -> Window {
+        let mut window = Window { span, base, taped: vec![], direct: vec![], asked: vec![] };
+        let asked = running.features.iter().enumerate().filter(|(_, feature)| feature.size == w);
+        for (k, &Feature { aggregate: j, .. }) in asked {
+            let inverts = running.kit.layout.items[j].0.inverts();
+            match running.arguments.places[j].filter(|_| inverts) {
+                Some(place) => match window.taped.iter_mut().find(|taped| taped.0 == j) {
+                    Some(taped) => taped.2.push(k),
+                    None => window.taped.push((j, place, vec![k])),
+                },
+                None => {
+                    window.asked.push((k, j));
+                    if running.ends[j].is_none() && !window.direct.contains(&j) {
+                        window.direct.push(j);
+                    }
+                }
+            }
+        }
+        window
+    }
+
+    /// The columns over this window, and their aggregates.
+    fn columns(&self) -> impl Iterator<Item = (usize, usize)> {
+        let taped = self.taped.iter().flat_map(|(j, _, to)| to.iter().map(|&k| (k, *j)));
+        taped.chain(self.asked.iter().copied())
     }
 }
 
@@ -100,146 +146,198 @@ impl Running {
     /// Aggregates over windows.
     pub fn new(spans: Vec<Span>, features: Vec<Feature>, kit: Kit) -> Running {
         let ends = kit.layout.items.iter().map(|(aggregate, _)| aggregate.end()).collect();
-        Running { spans, features, kit, ends }
+        let arguments = Arguments::new(kit.folding.aggregates.iter().map(class_of));
+        let mut running = Running { features, kit, windows: vec![], ends, arguments };
+        let stride = running.kit.layout.stride + OLDEST;
+        let window = |(w, span): (usize, Span)| Window::new(w, span, HEAD + w * stride, &running);
+        running.windows = spans.into_iter().enumerate().map(window).collect();
+        running
+    }
+
+    /// The arguments of some rows of the columns, in words.
+    pub fn arrange(&self, columns: &[Column], rows: &[u32]) -> Arranged {
+        self.arguments.arrange(columns, rows)
+    }
+
+    /// Empty columns for the arguments.
+    pub fn arguments(&self) -> Vec<Column> {
+        self.kit.folding.aggregates.iter().map(|fold| Column::empty(class_of(fold))).collect()
     }
 
     /// An empty slot.
     pub fn slot(&self) -> SlidingSlot {
         let mut scratch = self.kit.layout.hot();
         scratch.push();
-        SlidingSlot {
-            keys: Keys::default(),
-            heads: vec![],
-            hot: Hot::new(self.kit.layout.stride + 2),
-            log: Log::default(),
-            scratch,
+        let words = HEAD + self.windows.len() * (self.kit.layout.stride + OLDEST);
+        let log = Log::new(self.arguments.clone());
+        SlidingSlot { keys: Keys::default(), hot: Hot::new(words), log, scratch }
+    }
+
+    /// Tapes on which nothing is noted, with room for so many rows.
+    pub fn tapes(&self, rows: usize) -> Tapes {
+        Tapes(self.windows.iter().map(|_| Tape::new(self.arguments.words, rows)).collect())
+    }
+
+    /// Empty columns for the answers, with room for so many rows.
+    pub fn columns(&self, rows: usize) -> Vec<AnswerColumn> {
+        let column = |feature: &Feature| {
+            let (aggregate, _) = &self.kit.layout.items[feature.aggregate];
+            let mut column = AnswerColumn::new(aggregate.output_type(), 0);
+            column.reserve(rows);
+            column
+        };
+        self.features.iter().map(column).collect()
+    }
+
+    /// The ids of the keys of `rows`, in place of what was in `ids`.
+    pub fn ids(&self, slot: &mut SlidingSlot, keys: &KeyColumns, rows: &[u32], ids: &mut Vec<u32>) {
+        slot.keys.intern_all(keys, rows, ids);
+        while slot.hot.len() < slot.keys.capacity() {
+            slot.hot.push();
         }
     }
 
-    /// Empty columns for the answers.
-    pub fn columns(&self) -> Vec<AnswerColumn> {
-        let output = |feature: &Feature| self.kit.layout.items[feature.aggregate].0.output_type();
-        self.features.iter().map(|feature| AnswerColumn::new(output(feature), 0)).collect()
-    }
-
-    /// The ids of the keys of `rows`.
-    pub fn ids(&self, slot: &mut SlidingSlot, keys: &KeyColumns, rows: &[u32]) -> Vec<u32> {
-        let mut ids = Vec::with_capacity(rows.len());
-        slot.keys.intern_all(keys, rows, &mut ids);
-        let len = slot.keys.capacity();
-        if len > slot.heads.len() {
-            grow(&mut slot.heads, len);
-            slot.heads.resize(len, NEW);
-            while slot.hot.len() < len * self.spans.len() {
-                slot.hot.push();
-            }
-        }
-        ids
-    }
-
-    /// Reads what rows of these keys are going to need at about this moment, and gives a sum of it
-    /// that only keeps the reads from being left out: side by side they do not wait for one another.
-    pub fn touch(&self, slot: &SlidingSlot, ids: &[u32], moment: Micros) -> u64 {
-        let mut sum = 0u64;
-        let mut add = |read: u64| sum = sum.wrapping_add(read);
+    /// Asks for what rows of these keys are going to need at about this moment.
+    pub fn prefetch(&self, slot: &SlidingSlot, ids: &[u32], moment: Micros) {
+        ids.iter().for_each(|&id| slot.hot.prefetch(id));
+        let leaves = |id: u32, window: &Window| {
+            let oldest = self.oldest(slot, id, window);
+            (oldest.time <= window.span.lower(moment)).then_some(oldest.entry)
+        };
         for &id in ids {
-            add(slot.heads[id as usize].tail);
-            for s in 0..self.spans.len() {
-                add(self.oldest(slot, id as usize * self.spans.len() + s).entry);
+            slot.log.prefetch(slot.head(id).0);
+            for window in &self.windows {
+                leaves(id, window).into_iter().for_each(|entry| slot.log.prefetch(entry));
             }
         }
         for &id in ids {
-            let tail = slot.log.get(slot.heads[id as usize].tail);
-            add(tail.map_or(0, |entry| entry.older));
-            for (s, span) in self.spans.iter().enumerate() {
-                let oldest = self.oldest(slot, id as usize * self.spans.len() + s);
-                if oldest.time <= span.lower(moment) {
-                    let leaves = slot.log.get(oldest.entry);
-                    add(leaves.map_or(0, |entry| entry.newer));
-                }
+            for entry in self.windows.iter().filter_map(|window| leaves(id, window)) {
+                let next = slot.log.get(entry).map_or(NONE, |entry| entry.newer);
+                slot.log.prefetch(next);
             }
         }
-        sum
     }
 
-    fn oldest(&self, slot: &SlidingSlot, at: usize) -> Oldest {
-        let words = slot.hot.peek(at as u32, self.kit.layout.stride, 2).words;
+    #[inline(always)]
+    fn oldest(&self, slot: &SlidingSlot, id: u32, window: &Window) -> Oldest {
+        let words = slot.hot.peek(id, window.base + self.kit.layout.stride, OLDEST).words;
         Oldest { entry: words[0], time: words[1] as Micros }
     }
 
-    fn set_oldest(&self, slot: &mut SlidingSlot, at: usize, oldest: Oldest) {
-        let words = slot.hot.cell(at as u32, self.kit.layout.stride, 2).words;
+    #[inline(always)]
+    fn set_oldest(&self, slot: &mut SlidingSlot, id: u32, window: &Window, oldest: Oldest) {
+        let words = slot.hot.cell(id, window.base + self.kit.layout.stride, OLDEST).words;
         (words[0], words[1]) = (oldest.entry, oldest.time as u64);
     }
 
+    /// Aggregate `j` of a key over a window, to change it.
+    fn cell<'a>(&self, hot: &'a mut Hot, id: u32, window: &Window, j: usize) -> Cell<'a> {
+        let (aggregate, offset) = &self.kit.layout.items[j];
+        hot.cell(id, window.base + offset, aggregate.words())
+    }
+
+    /// The same, to look at it.
+    fn peek_cell<'a>(&self, hot: &'a Hot, id: u32, window: &Window, j: usize) -> CellRef<'a> {
+        let (aggregate, offset) = &self.kit.layout.items[j];
+        hot.peek(id, window.base + offset, aggregate.words())
+    }
+
     /// Makes a running value that of no rows.
-    fn empty(&self, slot: &mut SlidingSlot, at: usize) {
-        self.kit.layout.clear(&mut slot.hot, at as u32);
-        self.set_oldest(slot, at, Oldest { entry: NONE, time: 0 });
+    fn empty(&self, slot: &mut SlidingSlot, id: u32, window: &Window, tape: &mut Tape) {
+        tape.empty(id);
+        for &j in &window.direct {
+            self.kit.layout.items[j].0.clear(self.cell(&mut slot.hot, id, window, j));
+        }
+        self.set_oldest(slot, id, window, Oldest { entry: NONE, time: 0 });
     }
 
     /// Moves a key's running values to a later moment.
-    pub fn advance(&self, slot: &mut SlidingSlot, id: u32, moment: Micros) {
-        let head = &mut slot.heads[id as usize];
-        if moment <= head.reference {
+    pub fn advance(&self, slot: &mut SlidingSlot, id: u32, moment: Micros, tapes: &mut Tapes) {
+        let (tail, reference) = slot.head(id);
+        if moment <= reference {
             return;
         }
-        head.reference = moment;
-        let tail = head.tail;
-        for (s, span) in self.spans.iter().enumerate() {
-            let at = id as usize * self.spans.len() + s;
-            let floor = span.lower(moment);
-            let oldest = self.oldest(slot, at);
+        slot.set_head(id, tail, moment);
+        for (window, tape) in self.windows.iter().zip(&mut tapes.0) {
+            let floor = window.span.lower(moment);
+            let oldest = self.oldest(slot, id, window);
             if oldest.entry == NONE || oldest.time > floor {
                 continue;
             }
             if slot.log.get(tail).is_none_or(|newest| newest.time <= floor) {
-                self.empty(slot, at);
+                self.empty(slot, id, window, tape);
             } else {
-                self.evict(slot, at, floor);
+                self.evict(slot, id, window, floor, tape);
             }
         }
     }
 
     /// Takes what is at or before `floor` out of a running value, from the oldest on.
-    fn evict(&self, slot: &mut SlidingSlot, at: usize, floor: Micros) {
+    fn evict(
+        &self,
+        slot: &mut SlidingSlot,
+        id: u32,
+        window: &Window,
+        floor: Micros,
+        tape: &mut Tape,
+    ) {
         let mut stale: Vec<usize> = vec![];
-        let mut oldest = self.oldest(slot, at).entry;
-        while let Some(entry) = slot.log.get(oldest).filter(|entry| entry.time <= floor) {
-            let (columns, row) = slot.log.arguments(oldest).expect("there it is");
-            let moment = Moment { time: entry.time, seq: oldest };
-            for (j, column) in columns.iter().enumerate() {
-                if self.ends[j].is_some() || stale.contains(&j) {
-                    continue;
-                }
-                match self.kit.layout.retract(&mut slot.hot, at as u32, j, column, row, moment) {
-                    Retract::Done => {}
-                    Retract::Stale | Retract::Never => stale.push(j),
+        let mut oldest = self.oldest(slot, id, window).entry;
+        let mut time = 0;
+        while let Some(entry) = slot.log.get(oldest) {
+            if entry.time > floor {
+                time = entry.time;
+                break;
+            }
+            if let Some(row) = slot.log.row(oldest) {
+                tape.leave(id, row);
+            }
+            for &j in &window.direct {
+                if !stale.contains(&j) && self.retract(slot, id, window, oldest, j) != Retract::Done
+                {
+                    stale.push(j);
                 }
             }
             oldest = entry.newer;
         }
-        let time = slot.log.get(oldest).map_or(0, |entry| entry.time);
-        self.set_oldest(slot, at, Oldest { entry: oldest, time });
+        self.set_oldest(slot, id, window, Oldest { entry: oldest, time });
         for j in stale {
-            self.kit.layout.clear_one(&mut slot.hot, at as u32, j);
-            let SlidingSlot { log, hot, .. } = slot;
+            self.kit.layout.items[j].0.clear(self.cell(&mut slot.hot, id, window, j));
             let mut next = oldest;
-            while let Some(entry) = log.get(next) {
-                self.add(log, next, hot, at as u32, j);
+            while let Some(entry) = slot.log.get(next) {
+                let SlidingSlot { log, hot, .. } = slot;
+                self.add(log, next, self.cell(hot, id, window, j), j);
                 next = entry.newer;
             }
         }
     }
 
-    /// Puts an entry into aggregate `j` of a running value.
-    fn add(&self, log: &Log, entry: u64, hot: &mut Hot, row: u32, j: usize) {
-        let (aggregate, offset) = &self.kit.layout.items[j];
-        let Some((columns, i)) = log.arguments(entry) else { return };
-        if let Some(value) = columns[j].get(i).filter(|_| self.ends[j].is_none()) {
+    /// Takes an entry back from aggregate `j` of a running value.
+    fn retract(
+        &self,
+        slot: &mut SlidingSlot,
+        id: u32,
+        window: &Window,
+        entry: u64,
+        j: usize,
+    ) -> Retract {
+        let SlidingSlot { log, hot, .. } = slot;
+        let time = log.get(entry).map_or(NEVER, |entry| entry.time);
+        match log.value(entry, j) {
+            Some(value) => {
+                let (aggregate, moment) =
+                    (&self.kit.layout.items[j].0, Moment { time, seq: entry });
+                aggregate.retract(self.cell(hot, id, window, j), value, moment)
+            }
+            None => Retract::Done,
+        }
+    }
+
+    /// Puts an entry into a cell of aggregate `j`.
+    fn add(&self, log: &Log, entry: u64, cell: Cell<'_>, j: usize) {
+        if let Some(value) = log.value(entry, j).filter(|_| self.ends[j].is_none()) {
             let time = log.get(entry).map_or(NEVER, |entry| entry.time);
-            let moment = Moment { time, seq: entry };
-            aggregate.update(hot.cell(row, *offset, aggregate.words()), value, moment);
+            self.kit.layout.items[j].0.update(cell, value, Moment { time, seq: entry });
         }
     }
 
@@ -249,27 +347,26 @@ impl Running {
         slot: &mut SlidingSlot,
         id: u32,
         time: Micros,
-        columns: &[Column],
-        row: usize,
+        arguments: Row<'_>,
+        aside: (&[Column], usize),
+        tapes: &mut Tapes,
     ) -> u64 {
-        let position = slot.log.append(time, id, columns, row);
-        let Head { tail, reference } = slot.heads[id as usize];
-        slot.heads[id as usize].tail = slot.log.link(position, tail);
-        let moment = Moment { time, seq: position };
-        for (s, span) in self.spans.iter().enumerate() {
-            if time <= span.lower(reference) {
+        let position = slot.log.append(time, id, arguments, aside);
+        let (tail, reference) = slot.head(id);
+        let tail = slot.log.link(position, tail);
+        slot.set_head(id, tail, reference);
+        for (window, tape) in self.windows.iter().zip(&mut tapes.0) {
+            if time <= window.span.lower(reference) {
                 continue;
             }
-            let at = id as usize * self.spans.len() + s;
-            for (j, (aggregate, offset)) in self.kit.layout.items.iter().enumerate() {
-                if let Some(value) = columns[j].get(row).filter(|_| self.ends[j].is_none()) {
-                    let cell = slot.hot.cell(at as u32, *offset, aggregate.words());
-                    aggregate.update(cell, value, moment);
-                }
+            tape.enter(id, arguments);
+            for &j in &window.direct {
+                let SlidingSlot { log, hot, .. } = slot;
+                self.add(log, position, self.cell(hot, id, window, j), j);
             }
-            let oldest = self.oldest(slot, at);
+            let oldest = self.oldest(slot, id, window);
             if oldest.entry == NONE || time < oldest.time {
-                self.set_oldest(slot, at, Oldest { entry: position, time });
+                self.set_oldest(slot, id, window, Oldest { entry: position, time });
             }
         }
         position
@@ -280,192 +377,96 @@ impl Running {
         &self,
         slot: &mut SlidingSlot,
         id: u32,
-        moment: Micros,
-        skip: u64,
+        (moment, skip): (Micros, u64),
+        tapes: &mut Tapes,
         out: &mut [AnswerColumn],
     ) {
-        let Head { tail, reference } = slot.heads[id as usize];
-        for (feature, column) in self.features.iter().zip(out) {
-            let (span, j) = (self.spans[feature.size], feature.aggregate);
-            let at = id as usize * self.spans.len() + feature.size;
-            let ask = Ask { at, tail, reference, span, moment, j, skip };
-            if let Some(end) = self.ends[j] {
-                let found = match end {
-                    End::First => self.first(slot, ask),
-                    End::Last => self.last(slot, ask),
-                };
-                let value = found.and_then(|entry| slot.log.arguments(entry));
-                let value = value.and_then(|(columns, i)| columns[j].get(i));
-                column.push(value.map_or(Answer::Null, Answer::from));
-            } else if moment == reference && span.front == 0 && skip == NONE {
-                column.push(self.kit.layout.evaluate(&slot.hot, at as u32, j));
-            } else {
-                self.correct(slot, ask);
-                column.push(self.kit.layout.evaluate(&slot.scratch, 0, j));
+        let (tail, reference) = slot.head(id);
+        for (w, window) in self.windows.iter().enumerate() {
+            let span = window.span;
+            let ask = |j| Ask { id, w, tail, reference, span, moment, j, skip };
+            if moment == reference && span.front == 0 && skip == NONE {
+                tapes.0[w].answer(id);
+                for &(k, j) in &window.asked {
+                    match self.ends[j] {
+                        Some(end) => out[k].push(self.end(slot, end, ask(j))),
+                        None => {
+                            let cell = self.peek_cell(&slot.hot, id, window, j);
+                            out[k].push(self.kit.layout.items[j].0.evaluate(cell));
+                        }
+                    }
+                }
+                continue;
+            }
+            self.play(slot, tapes, out);
+            for (k, j) in window.columns() {
+                if let Some(end) = self.ends[j] {
+                    out[k].push(self.end(slot, end, ask(j)));
+                    continue;
+                }
+                self.correct(slot, ask(j));
+                out[k].push(self.kit.layout.evaluate(&slot.scratch, 0, j));
                 self.kit.layout.clear_one(&mut slot.scratch, 0, j);
             }
         }
     }
 
-    /// An aggregate at an older moment, or without one entry, into the scratch row.
-    fn correct(&self, slot: &mut SlidingSlot, ask: Ask) {
-        let (aggregate, offset) = &self.kit.layout.items[ask.j];
-        let words = aggregate.words();
-        let oldest = self.oldest(slot, ask.at).entry;
-        let SlidingSlot { log, hot, scratch, .. } = slot;
-        let running = hot.peek(ask.at as u32, *offset, words);
-        aggregate.merge(scratch.cell(0, *offset, words), running);
-        let outside = match log.get(oldest) {
-            Some(entry) => entry.older,
-            None => ask.tail,
-        };
-        let mut again = outside;
-        if !self.take_out(log, scratch, ask) {
-            self.kit.layout.clear_one(scratch, 0, ask.j);
-            again = ask.tail;
-        }
-        while let Some(entry) = log.get(again).filter(|e| e.time > ask.span.lower(ask.moment)) {
-            if ask.holds(again, entry.time) {
-                self.add(log, again, scratch, 0, ask.j);
-            }
-            again = entry.older;
+    /// Answers a row that has no key.
+    pub fn answer_nothing(&self, tapes: &mut Tapes, out: &mut [AnswerColumn]) {
+        for (window, tape) in self.windows.iter().zip(&mut tapes.0) {
+            tape.answer_nothing();
+            window.asked.iter().for_each(|&(k, _)| out[k].push(Answer::Null));
         }
     }
 
-    /// Takes what the running value holds and the window does not out of the scratch row; false if
-    /// the aggregate cannot.
-    fn take_out(&self, log: &Log, scratch: &mut Hot, ask: Ask) -> bool {
-        let inside = ask.span.lower(ask.reference);
-        let (upper, mut skip) = (ask.span.upper(ask.moment), ask.skip);
-        let mut next = ask.tail;
-        while let Some(entry) = log.get(next).filter(|e| e.time > inside) {
-            if entry.time <= upper && skip == NONE {
-                break;
+    /// Does what is noted.
+    pub fn play(&self, slot: &mut SlidingSlot, tapes: &mut Tapes, out: &mut [AnswerColumn]) {
+        for (window, tape) in self.windows.iter().zip(&mut tapes.0) {
+            if tape.is_empty() {
+                continue;
             }
-            if entry.time > upper || next == skip {
-                let (columns, i) = log.arguments(next).expect("it is there");
-                let moment = Moment { time: entry.time, seq: next };
-                let column = &columns[ask.j];
-                if self.kit.layout.retract(scratch, 0, ask.j, column, i, moment) != Retract::Done {
-                    return false;
-                }
-                skip = if next == skip { NONE } else { skip };
+            for (j, place, to) in &window.taped {
+                let (aggregate, offset) = &self.kit.layout.items[*j];
+                aggregate.play(tape, *place, &mut slot.hot, window.base + offset, out, to);
             }
-            next = entry.older;
-        }
-        true
-    }
-
-    /// Whether an entry has a value that a first or last can be.
-    fn has(&self, log: &Log, entry: u64, j: usize) -> bool {
-        let value = log.arguments(entry).and_then(|(columns, i)| columns[j].get(i));
-        value.is_some_and(|value| !self.kit.layout.items[j].0.nan(value))
-    }
-
-    fn last(&self, slot: &SlidingSlot, ask: Ask) -> Option<u64> {
-        let mut next = ask.tail;
-        while let Some(entry) = slot.log.get(next).filter(|e| e.time > ask.span.lower(ask.moment)) {
-            if ask.holds(next, entry.time) && self.has(&slot.log, next, ask.j) {
-                return Some(next);
-            }
-            next = entry.older;
-        }
-        None
-    }
-
-    fn first(&self, slot: &SlidingSlot, ask: Ask) -> Option<u64> {
-        let log = &slot.log;
-        let lower = ask.span.lower(ask.moment);
-        let oldest = self.oldest(slot, ask.at).entry;
-        let mut next = if log.get(oldest).is_some() { oldest } else { ask.tail };
-        while let Some(older) = log.get(next).map(|entry| entry.older) {
-            if log.get(older).is_none_or(|entry| entry.time <= lower) {
-                break;
-            }
-            next = older;
-        }
-        while let Some(entry) = log.get(next).filter(|e| e.time <= ask.span.upper(ask.moment)) {
-            if ask.holds(next, entry.time) && self.has(log, next, ask.j) {
-                return Some(next);
-            }
-            next = entry.newer;
-        }
-        None
-    }
-
-    /// What [`Running::answer`] would say of a row that is not entered: a walk over the key's rows.
-    pub fn peek(
-        &self,
-        slot: Option<(&SlidingSlot, u32)>,
-        moment: Micros,
-        current: Option<(Micros, &[Column])>,
-        out: &mut [AnswerColumn],
-    ) {
-        for (feature, column) in self.features.iter().zip(out) {
-            let (span, j) = (self.spans[feature.size], feature.aggregate);
-            let holds = |time: Micros| time > span.lower(moment) && time <= span.upper(moment);
-            let (aggregate, offset) = &self.kit.layout.items[j];
-            let mut one = self.kit.layout.hot();
-            let row = one.push();
-            let mut update = |value, time, seq| {
-                let cell = one.cell(row, *offset, aggregate.words());
-                aggregate.update(cell, value, Moment { time, seq });
-            };
-            if let Some((slot, id)) = slot {
-                let mut next = slot.heads[id as usize].tail;
-                while let Some(entry) = slot.log.get(next).filter(|e| e.time > span.lower(moment)) {
-                    let (columns, i) = slot.log.arguments(next).expect("it is there");
-                    if let Some(value) = columns[j].get(i).filter(|_| holds(entry.time)) {
-                        update(value, entry.time, next);
-                    }
-                    next = entry.older;
-                }
-            }
-            if let Some((time, columns)) = current.filter(|(time, _)| holds(*time))
-                && let Some(value) = columns[j].get(0)
-            {
-                update(value, time, u64::MAX);
-            }
-            column.push(self.kit.layout.evaluate(&one, row, j));
+            tape.clear();
         }
     }
 
     /// Frees what no window can reach any more; it leaves the running values before.
-    pub fn reclaim(&self, slot: &mut SlidingSlot, until: Micros) {
+    pub fn reclaim(&self, slot: &mut SlidingSlot, until: Micros, tapes: &mut Tapes) {
         for dead in slot.log.dead(until).chunks(AHEAD) {
-            std::hint::black_box(self.touch_dead(slot, dead));
+            self.prefetch_dead(slot, dead);
             for &Dead { id, entry, .. } in dead {
-                let last = slot.heads[id as usize].tail == entry;
-                for at in (0..self.spans.len()).map(|s| id as usize * self.spans.len() + s) {
-                    let oldest = self.oldest(slot, at);
+                let last = slot.head(id).0 == entry;
+                for (window, tape) in self.windows.iter().zip(&mut tapes.0) {
+                    let oldest = self.oldest(slot, id, window);
                     if last {
-                        self.empty(slot, at);
+                        self.empty(slot, id, window, tape);
                     } else if oldest.entry != NONE && oldest.time <= until {
-                        self.evict(slot, at, until);
+                        self.evict(slot, id, window, until, tape);
                     }
                 }
                 if last {
-                    slot.heads[id as usize] = NEW;
+                    slot.set_head(id, NONE, NEVER);
                     slot.keys.remove(id);
                 }
             }
         }
+        self.play(slot, tapes, &mut []);
         slot.log.reclaim(until);
     }
 
-    /// As [`Running::touch`], for entries that are to be freed.
-    fn touch_dead(&self, slot: &SlidingSlot, dead: &[Dead]) -> u64 {
-        let mut sum = 0u64;
-        for &Dead { id, newer, .. } in dead {
-            let oldest = self.oldest(slot, id as usize * self.spans.len());
-            let next = slot.log.get(newer).map_or(0, |entry| entry.older);
-            sum = sum.wrapping_add(slot.heads[id as usize].tail ^ oldest.entry ^ next);
-        }
-        sum
+    /// As [`Running::prefetch`], for entries that are to be freed.
+    fn prefetch_dead(&self, slot: &SlidingSlot, dead: &[Dead]) {
+        dead.iter().for_each(|&Dead { id, newer, .. }| {
+            slot.hot.prefetch(id);
+            slot.log.prefetch(newer);
+        });
     }
 
     /// The greatest distance at which a window looks back.
     pub fn back(&self) -> Micros {
-        self.spans.iter().map(|span| span.back).max().unwrap_or(0)
+        self.windows.iter().map(|window| window.span.back).max().unwrap_or(0)
     }
 }

@@ -13,8 +13,8 @@ use arrow_select::take::take;
 
 use super::Operator;
 use super::keyed::{Context, Flow, Kit, Mark, Part, Piece, Prepared, Slots, Task};
-use super::running::{AHEAD, Running, SlidingSlot};
-use crate::aggregate::{Answer, AnswerColumn, Column};
+use super::running::{AHEAD, Running, SlidingSlot, Tapes};
+use crate::aggregate::{Answer, AnswerColumn, Arranged, Column};
 use crate::assign::Span;
 use crate::block::{Block, Marks};
 use crate::error::{Error, Result};
@@ -24,7 +24,7 @@ use crate::graph::Folding;
 use crate::plan::{self, Answering, NullKey};
 use crate::state::log::NONE;
 use crate::state::saved::Saving;
-use crate::state::{KeyColumns, Saved};
+use crate::state::{KeyColumns, RANGES, Saved};
 use crate::time::{Micros, NEVER, shift};
 use crate::watermark::bound;
 
@@ -61,14 +61,6 @@ impl Moments {
     fn has_key(&self, task: &Task<'_>, row: u32) -> bool {
         self.null_is_key || !task.keys.is_null(row as usize)
     }
-}
-
-/// What one slot gives in one step.
-struct Answers {
-    columns: Vec<AnswerColumn>,
-    late: Vec<u32>,
-    counters: Counters,
-    records: Vec<Record>,
 }
 
 impl SlidingWindows {
@@ -112,103 +104,139 @@ impl SlidingWindows {
     }
 }
 
-/// The keys of a slot's rows, in order.
-struct Ids(std::vec::IntoIter<u32>);
+/// What the slots of one owner give in one step, with scratch space.
+struct Answers {
+    columns: Vec<AnswerColumn>,
+    late: Vec<u32>,
+    counters: Counters,
+    records: Vec<Record>,
+    tapes: Tapes,
+    ids: Vec<u32>,
+    keyed: Vec<u32>,
+}
 
-impl Ids {
-    fn new(running: &Running, rule: &Moments, slot: &mut SlidingSlot, task: &Task<'_>) -> Ids {
-        let rows = task.marks.iter().map(|mark| mark.row);
-        let rows: Vec<u32> = rows.filter(|&row| rule.has_key(task, row)).collect();
-        Ids(running.ids(slot, task.keys, &rows).into_iter())
-    }
-
-    /// The key of the next row that has one.
-    fn next(&mut self, running: &Running, slot: &SlidingSlot, moment: Micros) -> u32 {
-        let ahead = self.0.as_slice();
-        if ahead.len().is_multiple_of(AHEAD) {
-            let ahead = &ahead[..AHEAD.min(ahead.len())];
-            std::hint::black_box(running.touch(slot, ahead, moment));
+impl Answers {
+    fn new(running: &Running, rows: usize) -> Answers {
+        Answers {
+            columns: running.columns(rows),
+            late: vec![],
+            counters: Counters::default(),
+            records: vec![],
+            tapes: running.tapes(rows / RANGES),
+            ids: vec![],
+            keyed: vec![],
         }
-        self.0.next().unwrap_or_default()
     }
 }
 
-/// Answers a slot's rows, each on its arrival.
-fn on_arrival(
-    running: &Running,
-    rule: &Moments,
-    slot: &mut SlidingSlot,
-    task: &Task<'_>,
-) -> Answers {
-    let mut out = answers(running);
-    let mut ids = Ids::new(running, rule, slot, task);
-    for &Mark { row, time, limit, .. } in task.marks {
-        let (moment, late_by) = rule.of(time, limit);
-        match late_by {
-            None => out.counters.counted += 1,
-            Some(late_by) => {
-                out.counters.late += 1;
-                out.late.push(row);
-                if !task.block.marks.is_late(row as usize) {
-                    let record = task.record(Reason::Late, row);
-                    out.records.push(Record { late_by: Some(late_by), ..record });
-                }
+/// The rows of one slot in one step.
+struct Given<'a> {
+    running: &'a Running,
+    rule: &'a Moments,
+    task: Task<'a>,
+    arranged: &'a Arranged,
+    /// Where the slot's rows begin among all.
+    first: usize,
+}
+
+impl Given<'_> {
+    /// Looks up the keys of the rows that have one.
+    fn look_up(&self, slot: &mut SlidingSlot, out: &mut Answers) {
+        let rows = self.task.marks.iter().map(|mark| mark.row);
+        out.keyed.clear();
+        out.keyed.extend(rows.filter(|&row| self.rule.has_key(&self.task, row)));
+        self.running.ids(slot, self.task.keys, &out.keyed, &mut out.ids);
+    }
+
+    /// The key of the row that is `n`th of those that have one.
+    #[inline]
+    fn key(&self, slot: &SlidingSlot, ids: &[u32], n: usize, moment: Micros) -> u32 {
+        if n.is_multiple_of(AHEAD) {
+            self.running.prefetch(slot, &ids[n..ids.len().min(n + AHEAD)], moment);
+        }
+        ids[n]
+    }
+
+    /// Moves a key on and enters a row of it; gives the entry.
+    #[inline]
+    fn enter(&self, slot: &mut SlidingSlot, id: u32, i: usize, tapes: &mut Tapes) -> u64 {
+        let Mark { row, time, .. } = self.task.marks[i];
+        let aside = (self.task.columns, row as usize);
+        self.running.enter(slot, id, time, self.arranged.at(self.first + i), aside, tapes)
+    }
+
+    /// Answers the rows, each on its arrival.
+    fn on_arrival(&self, slot: &mut SlidingSlot, out: &mut Answers) {
+        let Given { running, rule, task, .. } = self;
+        self.look_up(slot, out);
+        let mut n = 0;
+        for (i, &Mark { row, time, limit, .. }) in task.marks.iter().enumerate() {
+            let (moment, late_by) = rule.of(time, limit);
+            match late_by {
+                None => out.counters.counted += 1,
+                Some(late_by) => self.late(row, late_by, out),
             }
-        }
-        if !rule.has_key(task, row) {
-            out.columns.iter_mut().for_each(|column| column.push(Answer::Null));
-            continue;
-        }
-        let id = ids.next(running, slot, moment);
-        running.advance(slot, id, moment);
-        if !rule.include_current {
-            running.answer(slot, id, moment, NONE, &mut out.columns);
-        }
-        running.enter(slot, id, time, task.columns, row as usize);
-        if rule.include_current {
-            running.answer(slot, id, moment, NONE, &mut out.columns);
-        }
-    }
-    out
-}
-
-/// Answers a slot's rows, which come in order of time, with their peers of the same time.
-fn with_peers(
-    running: &Running,
-    rule: &Moments,
-    slot: &mut SlidingSlot,
-    task: &Task<'_>,
-) -> Answers {
-    let mut out = answers(running);
-    let mut ids = Ids::new(running, rule, slot, task);
-    for peers in task.marks.chunk_by(|a, b| a.time == b.time) {
-        let mut entered = Vec::with_capacity(peers.len());
-        for &Mark { row, time, .. } in peers {
-            out.counters.counted += 1;
             if !rule.has_key(task, row) {
-                entered.push(None);
+                running.answer_nothing(&mut out.tapes, &mut out.columns);
                 continue;
             }
-            let id = ids.next(running, slot, time);
-            running.advance(slot, id, time);
-            let entry = running.enter(slot, id, time, task.columns, row as usize);
-            entered.push(Some((id, time, if rule.include_current { NONE } else { entry })));
-        }
-        for each in entered {
-            match each {
-                Some((id, time, skip)) => {
-                    running.answer(slot, id, time, skip, &mut out.columns);
-                }
-                None => out.columns.iter_mut().for_each(|column| column.push(Answer::Null)),
+            let id = self.key(slot, &out.ids, n, moment);
+            n += 1;
+            running.advance(slot, id, moment, &mut out.tapes);
+            if !rule.include_current {
+                running.answer(slot, id, (moment, NONE), &mut out.tapes, &mut out.columns);
+            }
+            self.enter(slot, id, i, &mut out.tapes);
+            if rule.include_current {
+                running.answer(slot, id, (moment, NONE), &mut out.tapes, &mut out.columns);
             }
         }
+        running.play(slot, &mut out.tapes, &mut out.columns);
     }
-    out
-}
 
-fn answers(running: &Running) -> Answers {
-    let (late, records, counters) = (vec![], vec![], Counters::default());
-    Answers { columns: running.columns(), late, counters, records }
+    /// Notes that a row came late.
+    fn late(&self, row: u32, late_by: Micros, out: &mut Answers) {
+        out.counters.late += 1;
+        out.late.push(row);
+        if !self.task.block.marks.is_late(row as usize) {
+            let record = self.task.record(Reason::Late, row);
+            out.records.push(Record { late_by: Some(late_by), ..record });
+        }
+    }
+
+    /// Answers the rows, which come in order of time, with their peers of the same time.
+    fn with_peers(&self, slot: &mut SlidingSlot, out: &mut Answers) {
+        let Given { running, rule, task, .. } = self;
+        self.look_up(slot, out);
+        let (mut n, mut i) = (0, 0);
+        let mut entered = vec![];
+        for peers in task.marks.chunk_by(|a, b| a.time == b.time) {
+            entered.clear();
+            for &Mark { row, time, .. } in peers {
+                out.counters.counted += 1;
+                if rule.has_key(task, row) {
+                    let id = self.key(slot, &out.ids, n, time);
+                    n += 1;
+                    running.advance(slot, id, time, &mut out.tapes);
+                    let entry = self.enter(slot, id, i, &mut out.tapes);
+                    entered.push(Some((id, time, if rule.include_current { NONE } else { entry })));
+                } else {
+                    entered.push(None);
+                }
+                i += 1;
+            }
+            for each in &entered {
+                match *each {
+                    Some((id, time, skip)) => {
+                        let asked = (time, skip);
+                        running.answer(slot, id, asked, &mut out.tapes, &mut out.columns);
+                    }
+                    None => running.answer_nothing(&mut out.tapes, &mut out.columns),
+                }
+            }
+        }
+        running.play(slot, &mut out.tapes, &mut out.columns);
+    }
 }
 
 impl SlidingWindows {
@@ -259,23 +287,26 @@ impl Operator for SlidingWindows {
         let marks = super::keyed::marks(&routed, block, clock);
         let until = shift(clock.end(), -self.rule.lateness).saturating_sub(self.running.back());
         let (running, rule) = (&self.running, &self.rule);
+        let arranged = running.arrange(&prepared.columns, routed.rows());
+        let share = routed.len() / context.threads;
         let outs = self.slots.run(
             &routed,
-            context.threads,
-            context.epoch,
-            || running.slot(),
-            |slot| slot.log.is_due(until),
-            |slot, span| {
+            context,
+            (|| running.slot(), |slot: &SlidingSlot| slot.log.is_due(until)),
+            || Answers::new(running, share),
+            |range, slot, out| {
                 let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
-                let marks = &marks[span];
+                let span = routed.span(range);
+                let (first, marks) = (span.start, &marks[span]);
                 let task = Task { block, keys, columns, clock, node, marks, base: 0 };
-                let out = if rule.peers {
-                    with_peers(running, rule, slot, &task)
+                let given = Given { running, rule, task, arranged: &arranged, first };
+                if rule.peers {
+                    given.with_peers(slot, out);
                 } else {
-                    on_arrival(running, rule, slot, &task)
-                };
-                running.reclaim(slot, until);
-                Ok(out)
+                    given.on_arrival(slot, out);
+                }
+                running.reclaim(slot, until, &mut out.tapes);
+                Ok(())
             },
         )?;
         self.clock = clock.end();
@@ -283,8 +314,10 @@ impl Operator for SlidingWindows {
         let counted = Counters { rows_in, invalid, nan: prepared.nan, ..Counters::default() };
         context.book(&mut self.counters, counted, prepared.invalid);
         let (mut late, mut features) = (vec![], Vec::with_capacity(outs.len()));
-        for (range, out) in outs {
-            let rows = routed.of(range);
+        let mut rest = routed.rows();
+        for out in outs {
+            let (rows, behind) = rest.split_at(out.columns.first().map_or(0, AnswerColumn::len));
+            rest = behind;
             context.book(&mut self.counters, out.counters, out.records);
             late.extend(out.late);
             let mut overflowed: Vec<usize> =
@@ -312,7 +345,7 @@ impl Operator for SlidingWindows {
     fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>> {
         let block = &inputs[0].0;
         let prepared = self.running.kit.prepare(block, self.node)?;
-        let mut features = self.running.columns();
+        let mut features = self.running.columns(1);
         let mut late = vec![];
         for &row in &prepared.rows {
             let (time, judge) = (block.marks.time[row as usize], block.marks.judge[row as usize]);
@@ -375,15 +408,12 @@ impl SlidingWindows {
     /// The log in order of arrival; links and running values are made anew from it.
     fn save_slot(&self, slot: &SlidingSlot) -> Result<Vec<Part>> {
         let (mut ids, mut times) = (vec![], vec![]);
-        let mut columns: Vec<Column> = vec![];
+        let mut columns = self.running.arguments();
         for (position, time, id) in slot.log.iter() {
-            let Some((arguments, row)) = slot.log.arguments(position) else { continue };
-            if columns.is_empty() {
-                columns = arguments.iter().map(Column::empty_like).collect();
-            }
             ids.push(id);
             times.push(time);
-            columns.iter_mut().zip(arguments).for_each(|(to, from)| to.push(from.get(row)));
+            let arguments = columns.iter_mut().enumerate();
+            arguments.for_each(|(j, column)| column.push(slot.log.value(position, j)));
         }
         let keys = slot.keys.columns(&ids, &self.running.kit.folding.key_types)?;
         let saved = Saving::default()
@@ -402,20 +432,27 @@ fn load_slot(running: &Running, slot: &mut SlidingSlot, saved: &Saved) -> Result
     let keys = saved.columns("key", &running.kit.folding.key_types)?;
     let keys = KeyColumns::new(&keys, saved.len())?;
     let times = saved.i64("time")?;
-    let columns: Result<Vec<Column>> = (0..running.kit.layout.len())
-        .map(|j| {
+    let columns: Result<Vec<Column>> = running
+        .arguments()
+        .iter()
+        .enumerate()
+        .map(|(j, expected)| {
             let column = Column::from_saved(saved.column(&format!("argument.{j}"))?)?;
-            if column.len() == saved.len() {
+            if column.len() == saved.len() && column.class() == expected.class() {
                 return Ok(column);
             }
-            Err(Error::Snapshot("an argument of a log has another length".into()))
+            Err(Error::Snapshot("an argument of a log has another length or type".into()))
         })
         .collect();
     let columns = columns?;
     let rows: Vec<u32> = (0..saved.len() as u32).collect();
-    for ((row, &time), id) in times.iter().enumerate().zip(running.ids(slot, &keys, &rows)) {
-        running.advance(slot, id, time);
-        running.enter(slot, id, time, &columns, row);
+    let (mut tapes, mut ids) = (running.tapes(saved.len()), vec![]);
+    running.ids(slot, &keys, &rows, &mut ids);
+    let arranged = running.arrange(&columns, &rows);
+    for (row, (&time, id)) in times.iter().zip(ids).enumerate() {
+        running.advance(slot, id, time, &mut tapes);
+        running.enter(slot, id, time, arranged.at(row), (&columns, row), &mut tapes);
     }
+    running.play(slot, &mut tapes, &mut []);
     Ok(())
 }

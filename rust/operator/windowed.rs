@@ -92,18 +92,18 @@ impl<V: Windowed> Operator for Windows<V> {
         verb.ensure(&mut self.slots, kit);
         let outs = self.slots.run(
             &routed,
-            context.threads,
-            context.epoch,
-            || verb.slot(kit),
-            |slot| verb.due(slot, clock.end()),
-            |slot, span| {
+            context,
+            (|| verb.slot(kit), |slot: &V::Slot| verb.due(slot, clock.end())),
+            Vec::new,
+            |range, slot, outs| {
                 let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
-                let marks = &marks[span];
+                let marks = &marks[routed.span(range)];
                 let task = Task { block, keys, columns, clock, node, marks, base };
                 let fired = Fired::new(kit.answers());
                 let mut out = SlotOut { counters: Counters::default(), records: vec![], fired };
                 verb.apply(kit, slot, &task, &mut out)?;
-                Ok(out)
+                outs.push((range, out));
+                Ok(())
             },
         )?;
         self.clock = clock.end();
@@ -112,7 +112,7 @@ impl<V: Windowed> Operator for Windows<V> {
         let counted = Counters { rows_in, invalid, nan, ..Counters::default() };
         context.book(&mut self.counters, counted, prepared.invalid);
         let mut fired = Vec::with_capacity(outs.len());
-        for (range, out) in outs {
+        for (range, out) in outs.into_iter().flatten() {
             context.book(&mut self.counters, out.counters, out.records);
             fired.push((range, out.fired));
         }

@@ -5,7 +5,8 @@
 
 use std::collections::VecDeque;
 
-use crate::aggregate::Column;
+use crate::aggregate::{Arguments, Column, Row, Value};
+use crate::prefetch::prefetch;
 use crate::time::Micros;
 
 /// Entries a segment.
@@ -17,33 +18,41 @@ const LOOK_MAX: usize = 64;
 /// No entry; positions begin at 1.
 pub const NONE: u64 = 0;
 
-/// An entry as it is kept: all that a step of a walk reads, side by side.
-#[derive(Debug, Clone, Copy)]
-struct Stored {
-    time: Micros,
-    id: u32,
-    older: Link,
-    newer: Link,
+/// Words of an entry before its arguments: time, key and presence, the two links.
+const HEAD: usize = 3;
+const TIME: usize = 0;
+const KEY: usize = 1;
+const LINKS: usize = 2;
+
+/// Two halves of a word.
+fn pack(low: u32, high: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
+fn low(word: u64) -> u32 {
+    word as u32
+}
+
+fn high(word: u64) -> u32 {
+    (word >> 32) as u32
 }
 
 /// The way from one entry to another as their distance; 0 is none, as no entry leads to itself.
-#[derive(Debug, Clone, Copy)]
-struct Link(i32);
+fn distance(from: u64, to: u64) -> u32 {
+    if to == NONE { 0 } else { to.wrapping_sub(from) as u32 }
+}
 
-impl Link {
-    fn between(from: u64, to: u64) -> Link {
-        Link(if to == NONE { 0 } else { to.wrapping_sub(from) as i32 })
-    }
-
-    fn from(self, from: u64) -> u64 {
-        if self.0 == 0 { NONE } else { from.wrapping_add_signed(self.0.into()) }
-    }
+/// Where a way leads.
+fn follow(from: u64, way: u32) -> u64 {
+    if way == 0 { NONE } else { from.wrapping_add_signed((way as i32).into()) }
 }
 
 /// A run of entries that were appended one after another.
 #[derive(Debug)]
 struct Segment {
-    entries: Vec<Stored>,
+    /// All that a step of a walk reads, and the arguments that lie in words, side by side.
+    words: Vec<u64>,
+    /// The other arguments.
     columns: Vec<Column>,
     newest: Micros,
 }
@@ -73,67 +82,112 @@ pub struct Dead {
 /// The log of one slot.
 #[derive(Debug)]
 pub struct Log {
+    arguments: Arguments,
+    stride: usize,
     base: u64,
     segments: VecDeque<Option<Segment>>,
     len: usize,
 }
 
-impl Default for Log {
-    fn default() -> Log {
-        Log { base: NONE + 1, segments: VecDeque::new(), len: 0 }
-    }
-}
-
 impl Log {
-    /// Appends row `row` of the arguments for a key; gives its position.
+    /// No entries yet.
+    pub fn new(arguments: Arguments) -> Log {
+        let stride = HEAD + arguments.words;
+        Log { arguments, stride, base: NONE + 1, segments: VecDeque::new(), len: 0 }
+    }
+
+    /// Appends a row for a key, with its arguments and, for those that do not lie in words, the
+    /// columns and its row in them; gives its position.
     ///
     /// # Panics
     /// At two billion entries that a window can still reach.
-    pub fn append(&mut self, time: Micros, id: u32, columns: &[Column], row: usize) -> u64 {
+    pub fn append(
+        &mut self,
+        time: Micros,
+        id: u32,
+        arguments: Row<'_>,
+        (columns, row): (&[Column], usize),
+    ) -> u64 {
         if self.len.is_multiple_of(SEGMENT) {
-            assert!(self.len < i32::MAX as usize, "fewer than 2^31 entries in a log");
-            self.segments.push_back(Some(Segment {
-                entries: Vec::with_capacity(SEGMENT),
-                columns: columns.iter().map(Column::empty_like).collect(),
-                newest: Micros::MIN,
-            }));
+            self.begin(columns);
         }
-        let last =
-            self.segments.back_mut().and_then(Option::as_mut).expect("the last is never freed");
-        last.entries.push(Stored { time, id, older: Link(0), newer: Link(0) });
+        let segments = &mut self.segments;
+        let last = segments.back_mut().and_then(Option::as_mut).expect("the last is never freed");
+        last.words.extend([time as u64, pack(id, arguments.present), 0]);
+        arguments.words.iter().for_each(|&word| last.words.push(word));
         last.newest = last.newest.max(time);
-        last.columns.iter_mut().zip(columns).for_each(|(to, from)| to.push(from.get(row)));
+        if !last.columns.is_empty() {
+            let aside = aside(&self.arguments, columns);
+            last.columns.iter_mut().zip(aside).for_each(|(to, from)| to.push(from.get(row)));
+        }
         self.len += 1;
         self.base + self.len as u64 - 1
     }
 
+    fn begin(&mut self, columns: &[Column]) {
+        assert!(self.len < i32::MAX as usize, "fewer than 2^31 entries in a log");
+        self.segments.push_back(Some(Segment {
+            words: Vec::with_capacity(SEGMENT * self.stride),
+            columns: aside(&self.arguments, columns).map(Column::empty_like).collect(),
+            newest: Micros::MIN,
+        }));
+    }
+
     #[inline]
-    fn find(&self, at: u64) -> Option<(&Segment, usize)> {
+    fn segment(&self, at: u64) -> Option<(&Segment, usize)> {
         let i = at.checked_sub(self.base)? as usize;
         let segment = self.segments.get(i / SEGMENT)?.as_ref()?;
         Some((segment, i % SEGMENT))
     }
 
+    /// The words of an entry, unless it was freed.
     #[inline]
-    fn find_mut(&mut self, at: u64) -> Option<(&mut Segment, usize)> {
+    fn find(&self, at: u64) -> Option<&[u64]> {
+        let (segment, i) = self.segment(at)?;
+        segment.words.get(i * self.stride..(i + 1) * self.stride)
+    }
+
+    #[inline]
+    fn find_mut(&mut self, at: u64) -> Option<&mut [u64]> {
         let i = at.checked_sub(self.base)? as usize;
         let segment = self.segments.get_mut(i / SEGMENT)?.as_mut()?;
-        Some((segment, i % SEGMENT))
+        let i = i % SEGMENT;
+        segment.words.get_mut(i * self.stride..(i + 1) * self.stride)
+    }
+
+    /// Asks for an entry that will be read soon.
+    #[inline]
+    pub fn prefetch(&self, at: u64) {
+        if let Some((segment, i)) = self.segment(at) {
+            prefetch(&segment.words, i * self.stride);
+            prefetch(&segment.words, (i + 1) * self.stride - 1);
+        }
     }
 
     /// An entry, unless it was freed.
     #[inline]
     pub fn get(&self, at: u64) -> Option<Entry> {
-        let (segment, i) = self.find(at)?;
-        let Stored { time, older, newer, .. } = segment.entries[i];
-        Some(Entry { time, older: older.from(at), newer: newer.from(at) })
+        let words = self.find(at)?;
+        let (older, newer) = (low(words[LINKS]), high(words[LINKS]));
+        let time = words[TIME] as Micros;
+        Some(Entry { time, older: follow(at, older), newer: follow(at, newer) })
     }
 
-    /// The arguments of an entry: the columns of its segment and its row in them.
+    /// The arguments of an entry that lie in words.
     #[inline]
-    pub fn arguments(&self, at: u64) -> Option<(&[Column], usize)> {
-        let (segment, i) = self.find(at)?;
-        Some((&segment.columns, i))
+    pub fn row(&self, at: u64) -> Option<Row<'_>> {
+        let words = self.find(at)?;
+        Some(Row { present: high(words[KEY]), words: &words[HEAD..] })
+    }
+
+    /// The argument of aggregate `j` of an entry, if it is present.
+    pub fn value(&self, at: u64, j: usize) -> Option<Value<'_>> {
+        if let Some(place) = self.arguments.places[j] {
+            return place.read(self.row(at)?);
+        }
+        let (segment, i) = self.segment(at)?;
+        let before = self.arguments.places[..j].iter().filter(|place| place.is_none()).count();
+        segment.columns[before].get(i)
     }
 
     /// Links an entry into its key's list, whose newest entry is `tail`; gives the newest entry.
@@ -144,17 +198,15 @@ impl Log {
             newer = older;
             older = entry.older;
         }
-        if let Some((segment, i)) = self.find_mut(older) {
-            segment.entries[i].newer = Link::between(older, at);
-        } else {
-            older = NONE;
+        match self.find_mut(older) {
+            Some(words) => words[LINKS] = pack(low(words[LINKS]), distance(older, at)),
+            None => older = NONE,
         }
-        if let Some((segment, i)) = self.find_mut(newer) {
-            segment.entries[i].older = Link::between(newer, at);
+        if let Some(words) = self.find_mut(newer) {
+            words[LINKS] = pack(distance(newer, at), high(words[LINKS]));
         }
-        if let Some((segment, i)) = self.find_mut(at) {
-            segment.entries[i].older = Link::between(at, older);
-            segment.entries[i].newer = Link::between(at, newer);
+        if let Some(words) = self.find_mut(at) {
+            words[LINKS] = pack(distance(at, older), distance(at, newer));
         }
         if newer == NONE { at } else { tail }
     }
@@ -179,10 +231,9 @@ impl Log {
         let mut dead = Vec::new();
         for s in self.due(until) {
             let first = self.base + (s * SEGMENT) as u64;
-            let entries = self.segments[s].iter().flat_map(|segment| &segment.entries);
-            dead.extend(entries.zip(first..).map(|(stored, entry)| {
-                let &Stored { id, newer, .. } = stored;
-                Dead { id, entry, newer: newer.from(entry) }
+            let Some(segment) = &self.segments[s] else { continue };
+            dead.extend(segment.words.chunks(self.stride).zip(first..).map(|(words, entry)| {
+                Dead { id: low(words[KEY]), entry, newer: follow(entry, high(words[LINKS])) }
             }));
         }
         dead
@@ -205,8 +256,8 @@ impl Log {
         self.segments.iter().enumerate().flat_map(move |(s, segment)| {
             let first = self.base + (s * SEGMENT) as u64;
             segment.iter().flat_map(move |segment| {
-                let rows = segment.entries.iter().enumerate();
-                rows.map(move |(i, entry)| (first + i as u64, entry.time, entry.id))
+                let rows = segment.words.chunks(self.stride).zip(first..);
+                rows.map(|(words, entry)| (entry, words[TIME] as Micros, low(words[KEY])))
             })
         })
     }
@@ -220,15 +271,54 @@ impl Log {
     pub fn bytes(&self) -> usize {
         let of = |segment: &Segment| {
             let columns: usize = segment.columns.iter().map(Column::bytes).sum();
-            segment.entries.capacity() * size_of::<Stored>() + columns
+            segment.words.capacity() * size_of::<u64>() + columns
         };
         self.segments.iter().flatten().map(of).sum()
     }
 }
 
+/// The columns that do not lie in words.
+fn aside<'a>(arguments: &'a Arguments, columns: &'a [Column]) -> impl Iterator<Item = &'a Column> {
+    let all = arguments.places.iter().zip(columns);
+    all.filter(|(place, _)| place.is_none()).map(|(_, column)| column)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Float64Array, StringArray};
+
     use super::*;
+    use crate::aggregate::Class;
+
+    fn log() -> Log {
+        Log::new(Arguments::new([Class::Unit, Class::Bytes, Class::F64].into_iter()))
+    }
+
+    fn append(log: &mut Log, time: Micros, id: u32, columns: &[Column], row: usize) -> u64 {
+        let arranged = log.arguments.arrange(columns, &[row as u32]);
+        log.append(time, id, arranged.at(0), (columns, row))
+    }
+
+    fn columns(len: usize) -> [Column; 3] {
+        let texts = (0..len).map(|row| (row % 3 > 0).then(|| row.to_string()));
+        let texts: ArrayRef = Arc::new(texts.collect::<StringArray>());
+        let floats = (0..len).map(|row| (row % 2 == 0).then_some(row as f64));
+        let floats: ArrayRef = Arc::new(floats.collect::<Float64Array>());
+        let column = |array| Column::from_array(array, None, len).unwrap();
+        [column(None), column(Some(&texts)), column(Some(&floats))]
+    }
+
+    #[test]
+    fn arguments_come_back() {
+        let (mut log, columns) = (log(), columns(9));
+        for row in 0..9 {
+            let at = append(&mut log, row as i64, 0, &columns, row);
+            (0..3).for_each(|j| assert_eq!(log.value(at, j), columns[j].get(row)));
+        }
+        assert!(log.value(5000, 1).is_none() && log.row(0).is_none());
+    }
 
     fn times(log: &Log, tail: u64) -> Vec<Micros> {
         let mut all = Vec::new();
@@ -242,11 +332,11 @@ mod tests {
 
     #[test]
     fn a_key_is_linked_in_order_of_time_then_arrival() {
-        let mut log = Log::default();
-        let columns = [Column::from_array(None, None, 6).unwrap()];
+        let mut log = log();
+        let columns = columns(6);
         let mut tail = NONE;
         for (row, time) in [5, 9, 7, 1, 9, 7].into_iter().enumerate() {
-            let at = log.append(time, 0, &columns, row);
+            let at = append(&mut log, time, 0, &columns, row);
             tail = log.link(at, tail);
         }
         assert_eq!(times(&log, tail), [9, 9, 7, 7, 5, 1]);
@@ -255,11 +345,11 @@ mod tests {
 
     #[test]
     fn old_segments_are_freed() {
-        let mut log = Log::default();
-        let columns = [Column::from_array(None, None, 1).unwrap()];
+        let mut log = log();
+        let columns = columns(1);
         let mut tail = NONE;
         for time in 0..3 * SEGMENT as i64 {
-            let at = log.append(time, 7, &columns, 0);
+            let at = append(&mut log, time, 7, &columns, 0);
             tail = log.link(at, tail);
         }
         let free = |log: &mut Log, until: i64| {
@@ -274,7 +364,7 @@ mod tests {
         assert_eq!(times(&log, tail).len(), 2 * SEGMENT);
         assert_eq!(free(&mut log, i64::MAX), 2 * SEGMENT);
         assert!(log.is_empty() && log.get(tail).is_none());
-        let at = log.append(0, 7, &columns, 0);
+        let at = append(&mut log, 0, 7, &columns, 0);
         assert_eq!((at, log.link(at, NONE)), (3 * SEGMENT as u64 + 1, at));
     }
 }

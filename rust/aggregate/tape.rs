@@ -1,0 +1,272 @@
+//! Tape: what happens to rows of accumulators, noted first and done later, aggregate by aggregate.
+//!
+//! Rows that enter and leave windows decide nothing by what the accumulators hold. So a block's
+//! steps are noted row by row, with the arguments in words, and each aggregate then goes through
+//! them in a loop of its own, compiled for it, instead of being called for each step.
+
+use super::column::Values;
+use super::value::{Class, Value};
+use super::{Aggregate, AnswerColumn, Column, Hot, Moment};
+
+/// Arguments beyond this many are kept in columns: one bit each says whether it is present.
+const PLACES_MAX: usize = 32;
+
+/// Where an argument lies among the words of a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    at: usize,
+    bit: u32,
+    class: Class,
+}
+
+impl Place {
+    /// The value among a row's words.
+    #[inline(always)]
+    pub fn read(self, row: Row<'_>) -> Option<Value<'_>> {
+        if row.present & self.bit == 0 {
+            return None;
+        }
+        Some(match self.class {
+            Class::Unit | Class::Bytes => Value::Unit,
+            Class::I64 => Value::I64(row.words[self.at] as i64),
+            Class::F64 => Value::F64(f64::from_bits(row.words[self.at])),
+            Class::I128 => Value::I128(wide(row.words, self.at)),
+        })
+    }
+}
+
+#[inline(always)]
+fn wide(words: &[u64], at: usize) -> i128 {
+    (u128::from(words[at + 1]) << 64 | u128::from(words[at])) as i128
+}
+
+/// The arguments of one row in words.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// The bits of the arguments that are present.
+    pub present: u32,
+    /// Their values.
+    pub words: &'a [u64],
+}
+
+/// Which arguments lie in words, and where; bytes do not.
+#[derive(Debug, Clone, Default)]
+pub struct Arguments {
+    /// One an aggregate; `None` for one that does not lie in words.
+    pub places: Vec<Option<Place>>,
+    /// Words of a row.
+    pub words: usize,
+}
+
+impl Arguments {
+    /// Arguments of these classes, one an aggregate.
+    pub fn new(classes: impl Iterator<Item = Class>) -> Arguments {
+        let mut words = 0;
+        let place = |(j, class): (usize, Class)| {
+            let width = match class {
+                _ if j >= PLACES_MAX => return None,
+                Class::Unit => 0,
+                Class::I64 | Class::F64 => 1,
+                Class::I128 => 2,
+                Class::Bytes => return None,
+            };
+            let at = words;
+            words += width;
+            Some(Place { at, bit: 1 << j, class })
+        };
+        let places = classes.enumerate().map(place).collect();
+        Arguments { places, words }
+    }
+
+    /// Some rows of the columns, one aggregate after another.
+    pub fn arrange(&self, columns: &[Column], rows: &[u32]) -> Arranged {
+        let mut words = vec![0; rows.len() * self.words];
+        let mut present = vec![0; rows.len()];
+        for (place, column) in self.places.iter().zip(columns) {
+            let Some(Place { at, bit, .. }) = *place else { continue };
+            for (present, &row) in present.iter_mut().zip(rows) {
+                *present |= if column.is_present(row as usize) { bit } else { 0 };
+            }
+            let words = &mut words;
+            match &column.values {
+                Values::Unit | Values::Bytes { .. } => {}
+                Values::I64(v) => put(words, self.words, at, rows, |i| v[i] as u64),
+                Values::F64(v) => put(words, self.words, at, rows, |i| v[i].to_bits()),
+                Values::I128(v) => {
+                    put(words, self.words, at, rows, |i| v[i] as u64);
+                    put(words, self.words, at + 1, rows, |i| (v[i] >> 64) as u64);
+                }
+            }
+        }
+        Arranged { stride: self.words, words, present }
+    }
+}
+
+/// Writes word `at` of each row.
+fn put(words: &mut [u64], stride: usize, at: usize, rows: &[u32], of: impl Fn(usize) -> u64) {
+    words.chunks_exact_mut(stride).zip(rows).for_each(|(to, &row)| to[at] = of(row as usize));
+}
+
+/// The arguments of rows that stand one behind another, in words.
+#[derive(Debug)]
+pub struct Arranged {
+    stride: usize,
+    words: Vec<u64>,
+    present: Vec<u32>,
+}
+
+impl Arranged {
+    /// The arguments of one row.
+    #[inline(always)]
+    pub fn at(&self, i: usize) -> Row<'_> {
+        let words = &self.words[i * self.stride..(i + 1) * self.stride];
+        Row { present: self.present[i], words }
+    }
+}
+
+/// What happens to a row of accumulators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Enter,
+    Leave,
+    Empty,
+    Answer,
+    AnswerNothing,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    row: u32,
+    present: u32,
+    what: What,
+}
+
+/// Steps in order, with the words of those that have arguments.
+#[derive(Debug)]
+pub struct Tape {
+    stride: usize,
+    steps: Vec<Step>,
+    words: Vec<u64>,
+}
+
+impl Tape {
+    /// Nothing noted, for arguments of `stride` words; room for so many rows that enter, are
+    /// answered and leave.
+    pub fn new(stride: usize, rows: usize) -> Tape {
+        let (steps, words) = (Vec::with_capacity(3 * rows), Vec::with_capacity(2 * rows * stride));
+        Tape { stride, steps, words }
+    }
+
+    /// Few words: cheaper one by one than as a call.
+    #[inline(always)]
+    fn note(&mut self, row: u32, what: What, arguments: Row<'_>) {
+        self.steps.push(Step { row, present: arguments.present, what });
+        arguments.words.iter().for_each(|&word| self.words.push(word));
+    }
+
+    /// A row's arguments enter.
+    #[inline]
+    pub fn enter(&mut self, row: u32, arguments: Row<'_>) {
+        self.note(row, What::Enter, arguments);
+    }
+
+    /// A row's arguments, which entered before, leave.
+    #[inline]
+    pub fn leave(&mut self, row: u32, arguments: Row<'_>) {
+        self.note(row, What::Leave, arguments);
+    }
+
+    /// All leave.
+    pub fn empty(&mut self, row: u32) {
+        self.steps.push(Step { row, present: 0, what: What::Empty });
+    }
+
+    /// The answer over those inside is asked for.
+    #[inline]
+    pub fn answer(&mut self, row: u32) {
+        self.steps.push(Step { row, present: 0, what: What::Answer });
+    }
+
+    /// The answer over no rows of no key is asked for.
+    pub fn answer_nothing(&mut self) {
+        self.steps.push(Step { row: 0, present: 0, what: What::AnswerNothing });
+    }
+
+    /// Whether nothing is noted.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Forgets all and keeps the memory.
+    pub fn clear(&mut self) {
+        self.steps.clear();
+        self.words.clear();
+    }
+
+    /// Goes through the steps for one aggregate; see [`Aggregate::play`].
+    #[inline(always)]
+    pub(super) fn run<'v, A: Aggregate + ?Sized>(
+        &'v self,
+        aggregate: &A,
+        place: Place,
+        hot: &mut Hot,
+        offset: usize,
+        mut answers: impl FnMut(super::Answer<'_>),
+        value: impl Fn(&'v [u64]) -> Value<'v>,
+    ) {
+        let words = aggregate.words();
+        let at = Moment { time: 0, seq: 0 };
+        let mut rest = self.words.as_slice();
+        for step in &self.steps {
+            if step.what == What::AnswerNothing {
+                answers(super::Answer::Null);
+                continue;
+            }
+            let cell = hot.cell(step.row, offset, words);
+            match step.what {
+                What::Enter | What::Leave => {
+                    let (arguments, behind) = rest.split_at(self.stride);
+                    rest = behind;
+                    if step.present & place.bit == 0 {
+                        continue;
+                    }
+                    if step.what == What::Enter {
+                        aggregate.update(cell, value(&arguments[place.at..]), at);
+                    } else {
+                        aggregate.retract(cell, value(&arguments[place.at..]), at);
+                    }
+                }
+                What::Empty => aggregate.clear(cell),
+                What::Answer | What::AnswerNothing => answers(aggregate.evaluate(cell.peek())),
+            }
+        }
+    }
+
+    /// As [`Tape::run`], for the class of the argument.
+    #[inline(always)]
+    pub(super) fn run_class<A: Aggregate + ?Sized>(
+        &self,
+        aggregate: &A,
+        place: Place,
+        hot: &mut Hot,
+        offset: usize,
+        out: &mut [AnswerColumn],
+        to: &[usize],
+    ) {
+        let push = |answer: super::Answer<'_>| to.iter().for_each(|&k| out[k].push(answer));
+        match place.class {
+            Class::Unit | Class::Bytes => {
+                self.run(aggregate, place, hot, offset, push, |_| Value::Unit);
+            }
+            Class::I64 => {
+                self.run(aggregate, place, hot, offset, push, |w| Value::I64(w[0] as i64));
+            }
+            Class::F64 => {
+                self.run(aggregate, place, hot, offset, push, |w| Value::F64(f64::from_bits(w[0])));
+            }
+            Class::I128 => {
+                self.run(aggregate, place, hot, offset, push, |w| Value::I128(wide(w, 0)));
+            }
+        }
+    }
+}
