@@ -27,6 +27,9 @@ use crate::time::{Micros, NEVER};
 /// How many rows ahead of the work what it needs is read.
 pub const AHEAD: usize = 64;
 
+/// How many entries that leave one key's window at once are asked for.
+const ROUNDS: usize = 4;
+
 /// Words of a key: its newest entry, and the newest moment asked for, from the beginning of time.
 const HEAD: usize = 2;
 
@@ -200,20 +203,29 @@ impl Running {
     /// Asks for what rows of these keys are going to need at about this moment.
     pub fn prefetch(&self, slot: &SlidingSlot, ids: &[u32], moment: Micros) {
         ids.iter().for_each(|&id| slot.hot.prefetch(id));
-        let leaves = |id: u32, window: &Window| {
-            let oldest = self.oldest(slot, id, window);
-            (oldest.time <= window.span.lower(moment)).then_some(oldest.entry)
-        };
-        for &id in ids {
-            slot.log.prefetch(slot.head(id).0);
-            for window in &self.windows {
-                leaves(id, window).into_iter().for_each(|entry| slot.log.prefetch(entry));
+        ids.iter().for_each(|&id| slot.log.prefetch(slot.head(id).0));
+        for window in &self.windows {
+            let floor = window.span.lower(moment);
+            let (mut leaving, mut len) = ([NONE; AHEAD], 0);
+            for &id in ids {
+                let oldest = self.oldest(slot, id, window);
+                if oldest.time <= floor && oldest.entry != NONE {
+                    slot.log.prefetch(oldest.entry);
+                    leaving[len] = oldest.entry;
+                    len += 1;
+                }
             }
-        }
-        for &id in ids {
-            for entry in self.windows.iter().filter_map(|window| leaves(id, window)) {
-                let next = slot.log.get(entry).map_or(NONE, |entry| entry.newer);
-                slot.log.prefetch(next);
+            for _ in 0..ROUNDS {
+                let (asked, mut next) = (len, 0);
+                for k in 0..asked {
+                    let step = slot.log.step(leaving[k]);
+                    if let Some((_, newer, _)) = step.filter(|(time, ..)| *time <= floor) {
+                        slot.log.prefetch(newer);
+                        leaving[next] = newer;
+                        next += 1;
+                    }
+                }
+                len = next;
             }
         }
     }
@@ -284,21 +296,19 @@ impl Running {
         let mut stale: Vec<usize> = vec![];
         let mut oldest = self.oldest(slot, id, window).entry;
         let mut time = 0;
-        while let Some(entry) = slot.log.get(oldest) {
-            if entry.time > floor {
-                time = entry.time;
+        while let Some((at, newer, row)) = slot.log.step(oldest) {
+            if at > floor {
+                time = at;
                 break;
             }
-            if let Some(row) = slot.log.row(oldest) {
-                tape.leave(id, row);
-            }
+            tape.leave(id, row);
             for &j in &window.direct {
                 if !stale.contains(&j) && self.retract(slot, id, window, oldest, j) != Retract::Done
                 {
                     stale.push(j);
                 }
             }
-            oldest = entry.newer;
+            oldest = newer;
         }
         self.set_oldest(slot, id, window, Oldest { entry: oldest, time });
         for j in stale {
@@ -351,9 +361,8 @@ impl Running {
         aside: (&[Column], usize),
         tapes: &mut Tapes,
     ) -> u64 {
-        let position = slot.log.append(time, id, arguments, aside);
         let (tail, reference) = slot.head(id);
-        let tail = slot.log.link(position, tail);
+        let (position, tail) = slot.log.append((time, id), tail, arguments, aside);
         slot.set_head(id, tail, reference);
         for (window, tape) in self.windows.iter().zip(&mut tapes.0) {
             if time <= window.span.lower(reference) {

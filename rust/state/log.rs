@@ -96,32 +96,48 @@ impl Log {
         Log { arguments, stride, base: NONE + 1, segments: VecDeque::new(), len: 0 }
     }
 
-    /// Appends a row for a key, with its arguments and, for those that do not lie in words, the
-    /// columns and its row in them; gives its position.
+    /// Appends a row for a key whose newest entry is `tail`, with its arguments and, for those that
+    /// do not lie in words, the columns and its row in them; gives its position and the key's newest
+    /// entry.
     ///
     /// # Panics
     /// At two billion entries that a window can still reach.
     pub fn append(
         &mut self,
-        time: Micros,
-        id: u32,
+        (time, id): (Micros, u32),
+        tail: u64,
         arguments: Row<'_>,
         (columns, row): (&[Column], usize),
-    ) -> u64 {
+    ) -> (u64, u64) {
         if self.len.is_multiple_of(SEGMENT) {
             self.begin(columns);
         }
+        let at = self.base + self.len as u64;
+        self.len += 1;
+        let mut links = 0;
+        let is_newest = match self.find_mut(tail) {
+            None => true,
+            Some(words) if words[TIME] as Micros <= time => {
+                words[LINKS] = pack(low(words[LINKS]), distance(tail, at));
+                links = pack(distance(at, tail), 0);
+                true
+            }
+            Some(_) => false,
+        };
         let segments = &mut self.segments;
         let last = segments.back_mut().and_then(Option::as_mut).expect("the last is never freed");
-        last.words.extend([time as u64, pack(id, arguments.present), 0]);
+        last.words.extend([time as u64, pack(id, arguments.present), links]);
         arguments.words.iter().for_each(|&word| last.words.push(word));
         last.newest = last.newest.max(time);
         if !last.columns.is_empty() {
             let aside = aside(&self.arguments, columns);
             last.columns.iter_mut().zip(aside).for_each(|(to, from)| to.push(from.get(row)));
         }
-        self.len += 1;
-        self.base + self.len as u64 - 1
+        if is_newest {
+            return (at, at);
+        }
+        self.link(at, time, tail);
+        (at, tail)
     }
 
     fn begin(&mut self, columns: &[Column]) {
@@ -174,10 +190,16 @@ impl Log {
     }
 
     /// The arguments of an entry that lie in words.
-    #[inline]
     pub fn row(&self, at: u64) -> Option<Row<'_>> {
+        self.step(at).map(|(_, _, row)| row)
+    }
+
+    /// What a walk from old to new needs of an entry: its time, the entry behind it, its arguments.
+    #[inline]
+    pub fn step(&self, at: u64) -> Option<(Micros, u64, Row<'_>)> {
         let words = self.find(at)?;
-        Some(Row { present: high(words[KEY]), words: &words[HEAD..] })
+        let row = Row { present: high(words[KEY]), words: &words[HEAD..] };
+        Some((words[TIME] as Micros, follow(at, high(words[LINKS])), row))
     }
 
     /// The argument of aggregate `j` of an entry, if it is present.
@@ -190,9 +212,8 @@ impl Log {
         segment.columns[before].get(i)
     }
 
-    /// Links an entry into its key's list, whose newest entry is `tail`; gives the newest entry.
-    pub fn link(&mut self, at: u64, tail: u64) -> u64 {
-        let time = self.get(at).expect("just appended").time;
+    /// Links an entry into its key's list before its newest entry `tail`, which is of a later time.
+    fn link(&mut self, at: u64, time: Micros, tail: u64) {
         let (mut older, mut newer) = (tail, NONE);
         while let Some(entry) = self.get(older).filter(|entry| entry.time > time) {
             newer = older;
@@ -208,7 +229,6 @@ impl Log {
         if let Some(words) = self.find_mut(at) {
             words[LINKS] = pack(distance(at, older), distance(at, newer));
         }
-        if newer == NONE { at } else { tail }
     }
 
     /// Whether there is a segment to free.
@@ -296,9 +316,16 @@ mod tests {
         Log::new(Arguments::new([Class::Unit, Class::Bytes, Class::F64].into_iter()))
     }
 
-    fn append(log: &mut Log, time: Micros, id: u32, columns: &[Column], row: usize) -> u64 {
+    /// Appends a row; gives its position and the newest entry.
+    fn append(
+        log: &mut Log,
+        time: Micros,
+        tail: u64,
+        columns: &[Column],
+        row: usize,
+    ) -> (u64, u64) {
         let arranged = log.arguments.arrange(columns, &[row as u32]);
-        log.append(time, id, arranged.at(0), (columns, row))
+        log.append((time, 7), tail, arranged.at(0), (columns, row))
     }
 
     fn columns(len: usize) -> [Column; 3] {
@@ -314,7 +341,7 @@ mod tests {
     fn arguments_come_back() {
         let (mut log, columns) = (log(), columns(9));
         for row in 0..9 {
-            let at = append(&mut log, row as i64, 0, &columns, row);
+            let (at, _) = append(&mut log, row as i64, NONE, &columns, row);
             (0..3).for_each(|j| assert_eq!(log.value(at, j), columns[j].get(row)));
         }
         assert!(log.value(5000, 1).is_none() && log.row(0).is_none());
@@ -336,8 +363,7 @@ mod tests {
         let columns = columns(6);
         let mut tail = NONE;
         for (row, time) in [5, 9, 7, 1, 9, 7].into_iter().enumerate() {
-            let at = append(&mut log, time, 0, &columns, row);
-            tail = log.link(at, tail);
+            (_, tail) = append(&mut log, time, tail, &columns, row);
         }
         assert_eq!(times(&log, tail), [9, 9, 7, 7, 5, 1]);
         assert_eq!(tail, 5);
@@ -349,8 +375,7 @@ mod tests {
         let columns = columns(1);
         let mut tail = NONE;
         for time in 0..3 * SEGMENT as i64 {
-            let at = append(&mut log, time, 7, &columns, 0);
-            tail = log.link(at, tail);
+            (_, tail) = append(&mut log, time, tail, &columns, 0);
         }
         let free = |log: &mut Log, until: i64| {
             let dead = log.dead(until);
@@ -364,7 +389,7 @@ mod tests {
         assert_eq!(times(&log, tail).len(), 2 * SEGMENT);
         assert_eq!(free(&mut log, i64::MAX), 2 * SEGMENT);
         assert!(log.is_empty() && log.get(tail).is_none());
-        let at = append(&mut log, 0, 7, &columns, 0);
-        assert_eq!((at, log.link(at, NONE)), (3 * SEGMENT as u64 + 1, at));
+        let at = 3 * SEGMENT as u64 + 1;
+        assert_eq!(append(&mut log, 0, tail, &columns, 0), (at, at));
     }
 }
