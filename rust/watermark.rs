@@ -187,12 +187,15 @@ pub struct Watermarks {
     partitions: Vec<Partition>,
     clock: Micros,
     heard: bool,
+    /// The greatest watermark of partitions that are finished.
+    finished: Micros,
 }
 
 impl Watermarks {
     /// Watermarks for the declared partitions, all before any row.
     pub fn new(out_of_order: Micros, partitions: &[i64]) -> Watermarks {
-        let mut all = Watermarks { out_of_order, partitions: vec![], clock: NEVER, heard: false };
+        let (clock, heard, finished) = (NEVER, false, NEVER);
+        let mut all = Watermarks { out_of_order, partitions: vec![], clock, heard, finished };
         partitions.iter().for_each(|&id| all.add(id, NEVER));
         all
     }
@@ -261,6 +264,9 @@ impl Watermarks {
         let moved = |i: usize| at.is_none_or(|at| at == i);
         for (i, partition) in self.partitions.iter_mut().enumerate() {
             if moved(i) {
+                if watermark == FOREVER && partition.watermark != FOREVER {
+                    self.finished = self.finished.max(partition.watermark);
+                }
                 partition.watermark = partition.watermark.max(watermark);
             }
         }
@@ -273,6 +279,24 @@ impl Watermarks {
         for (i, partition) in self.partitions.iter_mut().enumerate() {
             partition.idle |= at.is_none_or(|at| at == i);
         }
+        self.settle();
+    }
+
+    /// No row so far is newer than this.
+    pub fn newest(&self) -> Micros {
+        let open = self.partitions.iter().map(|p| p.watermark).filter(|&w| w != FOREVER);
+        shift(open.max().unwrap_or(NEVER).max(self.finished), self.out_of_order)
+    }
+
+    /// Takes another out-of-order bound from now on; the clock does not fall.
+    pub fn rebound(&mut self, out_of_order: Micros) {
+        let by = self.out_of_order - out_of_order;
+        if by == 0 {
+            return;
+        }
+        self.partitions.iter_mut().for_each(|p| p.watermark = shift(p.watermark, by));
+        self.finished = shift(self.finished, by);
+        self.out_of_order = out_of_order;
         self.settle();
     }
 

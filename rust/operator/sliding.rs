@@ -9,9 +9,10 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use arrow_schema::SchemaRef;
 
-use super::Operator;
 use super::keyed::{Context, Flow, Kit, Mark, Part, Piece, Prepared, Slots, Task};
 use super::running::{AHEAD, Running, SlidingSlot};
+use super::warming::leave_open;
+use super::{Full, Operator, Warming};
 use crate::aggregate::{Answer, AnswerColumn, Column};
 use crate::assign::Span;
 use crate::block::{Block, Marks};
@@ -37,6 +38,9 @@ pub struct SlidingWindows {
     slots: Slots<SlidingSlot>,
     counters: Counters,
     clock: Micros,
+    warming: Warming,
+    /// For each column the least moment at which it is known; empty if it always is.
+    moments: Vec<Micros>,
 }
 
 /// Which rows count in an answer.
@@ -92,6 +96,8 @@ impl SlidingWindows {
             slots: Slots::default(),
             counters: Counters::default(),
             clock: NEVER,
+            warming: Warming::default(),
+            moments: vec![],
         })
     }
 
@@ -307,6 +313,8 @@ impl Operator for SlidingWindows {
         } else {
             self.output(&block.take(&prepared.rows)?, &order, &late, features)?
         };
+        let (made, open) = self.leave_open(made, |seq| clock.before(seq))?;
+        self.warming.rows += open;
         Ok((Arc::new(made), clock.clone()))
     }
 
@@ -336,7 +344,8 @@ impl Operator for SlidingWindows {
             features.into_iter().map(AnswerColumn::finish).collect();
         let order: Vec<(usize, usize)> = (0..prepared.rows.len()).map(|i| (0, i)).collect();
         let late = places(&prepared.rows, &late, block.len());
-        Ok(Arc::new(self.output(&block.take(&prepared.rows)?, &order, &late, vec![columns?])?))
+        let made = self.output(&block.take(&prepared.rows)?, &order, &late, vec![columns?])?;
+        Ok(Arc::new(self.leave_open(made, |_| self.clock)?.0))
     }
 
     fn counters(&self) -> &Counters {
@@ -353,6 +362,30 @@ impl Operator for SlidingWindows {
 
     fn clock(&self) -> Micros {
         self.clock
+    }
+
+    fn warming(&self) -> &Warming {
+        &self.warming
+    }
+
+    fn warming_mut(&mut self) -> &mut Warming {
+        &mut self.warming
+    }
+
+    fn fill(&mut self, inputs: &[&Full]) -> Full {
+        let (_, answers) = self.warming.since(&self.running.kit.folding, inputs[0]);
+        let width = self.schema.fields().len() - self.features();
+        let feature = |feature: &plan::Feature| {
+            // the window `(moment - back, moment]` is to hold no time before this
+            let from = answers[feature.aggregate];
+            shift(from, self.running.spans[feature.size].back - 1)
+        };
+        let features: Vec<Micros> = self.running.features.iter().map(feature).collect();
+        self.moments = vec![NEVER; width];
+        self.moments.extend(&features);
+        let mut columns: Vec<Micros> = (0..width).map(|at| inputs[0].of(&[at])).collect();
+        columns.extend(&features);
+        Full { rows: inputs[0].rows.max(self.warming.seen_from), columns }
     }
 
     fn changed(&self, range: usize, _part: &str) -> u64 {
@@ -373,6 +406,21 @@ impl Operator for SlidingWindows {
 }
 
 impl SlidingWindows {
+    /// Leaves open what rows that were not seen could have changed; gives how many rows that were.
+    fn leave_open(&self, made: Block, before: impl Fn(u64) -> Micros) -> Result<(Block, u64)> {
+        if self.moments.is_empty() {
+            return Ok((made, 0));
+        }
+        let marks = made.marks.clone();
+        let Marks { time, judge, seq, .. } = &*marks;
+        let moment = |row: usize| match self.rule.peers {
+            true => time[row],
+            false => self.rule.of(time[row], bound(judge[row], before(seq[row]))).0,
+        };
+        let (made, rows) = leave_open(made, &self.moments, moment)?;
+        Ok((made, rows.len() as u64))
+    }
+
     /// The log in order of arrival; links and running values are made anew from it.
     fn save_slot(&self, slot: &SlidingSlot) -> Result<Vec<Part>> {
         let (mut ids, mut times) = (vec![], vec![]);
