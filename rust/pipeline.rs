@@ -197,6 +197,8 @@ impl Pipeline {
             all["keys"] = json!(at_work.map_or(0, |op| op.keys()));
             all["bytes"] = json!(at_work.map_or(0, |op| op.bytes()));
             all["warming"] = json!(at_work.map_or(0, |op| op.warming().rows));
+            let full = self.running.as_ref().and_then(|running| running.full.get(i));
+            all["full_from"] = json!(full.map(Full::whole).filter(|&from| from != NEVER));
             all
         };
         let operators: Vec<serde_json::Value> =

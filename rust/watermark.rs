@@ -406,6 +406,24 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_row_is_remembered_and_another_bound_does_not_move_it() {
+        let mut w = Watermarks::new(2, &[0, 1]);
+        assert_eq!(w.newest(), NEVER);
+        w.row(0, 10);
+        w.row(1, 30);
+        w.row(1, 20);
+        assert_eq!((w.newest(), w.clock()), (30, 8));
+        w.advance(Some(1), FOREVER);
+        assert_eq!((w.newest(), w.clock()), (30, 8));
+        w.rebound(5);
+        assert_eq!((w.newest(), w.clock()), (30, 8));
+        w.row(0, 12);
+        assert_eq!(w.clock(), 8);
+        w.rebound(0);
+        assert_eq!((w.newest(), w.clock()), (30, 12));
+    }
+
+    #[test]
     fn a_finished_partition_takes_no_rows() {
         let mut w = Watermarks::new(0, &[0]);
         w.advance(Some(0), FOREVER);

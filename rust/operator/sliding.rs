@@ -313,7 +313,7 @@ impl Operator for SlidingWindows {
         } else {
             self.output(&block.take(&prepared.rows)?, &order, &late, features)?
         };
-        let (made, open) = self.leave_open(made, |seq| clock.before(seq))?;
+        let (made, open) = self.leave_open(made, clock.start(), |seq| clock.before(seq))?;
         self.warming.rows += open;
         Ok((Arc::new(made), clock.clone()))
     }
@@ -345,7 +345,7 @@ impl Operator for SlidingWindows {
         let order: Vec<(usize, usize)> = (0..prepared.rows.len()).map(|i| (0, i)).collect();
         let late = places(&prepared.rows, &late, block.len());
         let made = self.output(&block.take(&prepared.rows)?, &order, &late, vec![columns?])?;
-        Ok(Arc::new(self.leave_open(made, |_| self.clock)?.0))
+        Ok(Arc::new(self.leave_open(made, self.clock, |_| self.clock)?.0))
     }
 
     fn counters(&self) -> &Counters {
@@ -407,8 +407,15 @@ impl Operator for SlidingWindows {
 
 impl SlidingWindows {
     /// Leaves open what rows that were not seen could have changed; gives how many rows that were.
-    fn leave_open(&self, made: Block, before: impl Fn(u64) -> Micros) -> Result<(Block, u64)> {
-        if self.moments.is_empty() {
+    /// `before` is the clock before a row, `start` before all.
+    fn leave_open(
+        &self,
+        made: Block,
+        start: Micros,
+        before: impl Fn(u64) -> Micros,
+    ) -> Result<(Block, u64)> {
+        let least = self.rule.of(NEVER, start).0;
+        if self.moments.iter().all(|&moment| moment <= least) {
             return Ok((made, 0));
         }
         let marks = made.marks.clone();
