@@ -249,10 +249,10 @@ class Operator:
         """The counters since the start.
 
         `operators` has, for each node of the plan, `rows_in`, `counted`, `late`, `invalid`,
-        `filtered`, `in_gap`, `fired`, `keys`, `bytes`, and `warming`, the rows with an answer left
-        open; `alerts` counts by rule; `inputs` has each input's `watermark`, its `newest` event
-        time (both in microseconds since 1970 in UTC, or None) and whether it is `idle`; `spent` has
-        the seconds that each node has worked since the operator was made.
+        `filtered`, `in_gap`, `fired`, `keys`, `bytes`, `warming` (rows with an answer left open)
+        and `full_from` (where none is any more); `alerts` counts by rule; `inputs` has each input's
+        `watermark`, its `newest` event time and whether it is `idle`; `spent` has the seconds each
+        node has worked since the start. Times are microseconds since 1970 in UTC, or None.
         """
         with self._lock:
             return dict(json.loads(self._engine.stats()))
