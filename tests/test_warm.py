@@ -122,8 +122,11 @@ def test_a_new_window_behind_an_old_one_needs_what_that_fires_from_now_on() -> N
 
 def test_a_session_that_began_before_leaves_open_what_holds_it_however_long_it_is() -> None:
     sessions = EVENTS.session("5s", by="k").agg(**N)
-    op = on(begun(EVENTS, 1), sessions.tumbling("10s", by="k").agg(n=mt.sum("n")))
-    assert told(op, 3, 7, 11, 15, 19, 31, 41, 52) == [(20, None), (30, 1), (40, 1)]
+    op = on(begun(EVENTS, 1), sessions.tumbling("10s").agg(n=mt.sum("n")))
+    # of [20, 30) the session of b is known, and that of a is not
+    assert told(op, 3, 7, 11, 15, 19) == []
+    op.push([row(22, "b")])
+    assert told(op, 31, 41, 52) == [(20, None), (30, 1), (40, 1)]
 
 
 def test_a_filter_leaves_out_what_it_cannot_tell() -> None:
@@ -161,6 +164,17 @@ def test_verbs_are_found_by_what_they_are_and_not_by_where_they_stand() -> None:
         "dropped": ["sliding#2"],
     }
     assert mt.operator(TENS).restored is None
+
+
+def test_columns_that_were_learned_are_known_to_the_changed_pipeline() -> None:
+    learning = mt.stream(time="at", out_of_order="0s")
+    op = on(begun(learning, 1), learning.tumbling("10s", by="k").agg(**N))
+    assert told(op, 2, 11, 21) == [(0, None), (10, 1)]
+    with pytest.raises(mt.ColumnError, match='unknown column "w"'):
+        on(begun(learning, 1), learning.tumbling("10s", by="w").agg(**N))
+    # nothing was heard yet, so nothing can be missing
+    op = on(mt.operator(learning), learning.tumbling("10s", by="k").agg(**N))
+    assert told(op, 2, 11) == [(0, 1)]
 
 
 def test_warming_goes_on_behind_a_second_snapshot() -> None:
@@ -229,6 +243,17 @@ def test_a_cooldown_goes_on_where_it_is_the_same_rule() -> None:
     assert [a["rule"] for a in op.push([row(3)]).alerts.to_dicts()] == ["other"]
     assert sorted(a["rule"] for a in op.push([row(11)]).alerts.to_dicts()) == ["other", "same"]
     assert op.stats["alerts"] == {"other": 3, "same": 2}
+
+
+def test_a_cooldown_of_keys_of_another_type_starts_anew() -> None:
+    rules = [mt.rule("busy", "n > 0", by="k", cooldown="1h")]
+    before = begun(SCORED, 1, rules=rules)
+    changed = EVENTS.with_columns(v="v + 1").sliding("10s", by="k").agg(**N)
+    op = on(before, changed, "keep", rules=rules)
+    assert len(op.push([row(2)]).alerts) == 0
+    others = EVENTS.with_columns(k="v").sliding("10s", by="k").agg(**N)
+    op = on(before, others, "keep", rules=rules)
+    assert [len(op.push([row(second)]).alerts) for second in (2, 3)] == [1, 0]
 
 
 # ── what is refused ─────────────────────────────────────────────────────────────────────────────
