@@ -136,10 +136,26 @@ def test_a_filter_leaves_out_what_it_cannot_tell() -> None:
     assert warming(op) == {"sliding#1": 1, "filter#2": 1}
 
 
+def test_what_a_filter_left_out_is_missing_behind_it() -> None:
+    few = EVENTS.sliding("15s", by="k").agg(**N).filter("n < 9")
+    # the row 12 is left out, and belongs to [10, 20)
+    op = on(begun(EVENTS, 1), few.tumbling("10s", by="k").agg(**N))
+    assert told(op, 12, 18, 31, 41) == [(10, None), (30, 1)]
+
+
+def test_the_session_of_a_key_that_is_silent_since_is_missing_behind_it() -> None:
+    sessions = EVENTS.session("5s", by="k").agg(**N)
+    op = on(begun(EVENTS, 1), sessions.tumbling("10s", offset="5s").agg(n=mt.sum("n")))
+    # [5, 15) holds the session of b, and that of the row 1
+    op.push([row(8, "b")])
+    assert told(op, 40, 60) == [(5, None), (35, 1)]
+
+
 def test_silence_is_counted_from_the_newest_row_at_the_least() -> None:
     silent = EVENTS.silent("10s", by="k")
     op = on(begun(EVENTS, 1, 20), silent)
-    rows = op.push([row(20, "b"), row(25, "c"), row(31, "c"), row(50, "d")]).rows.to_dicts()
+    # b may have been heard at second 20, too
+    rows = op.push([row(15, "b"), row(25, "c"), row(31, "c"), row(50, "d")]).rows.to_dicts()
     found = [(r["k"], (r["window_end"] - START).seconds, r["last_event_time"]) for r in rows]
     assert found == [("b", 30, None), ("c", 41, START + dt.timedelta(seconds=31))]
 
@@ -198,13 +214,14 @@ def test_with_keep_what_is_new_answers_from_what_it_sees() -> None:
 
 def test_rows_that_wait_know_their_input_in_a_pipeline_with_another_order() -> None:
     waiting = OTHERS.sliding("1m", by="k", emit="watermark").agg(**N)
+    waiting = waiting.with_columns(much="v * 9223372036854775807")
     op = mt.operator({"tens": TENS, "waiting": waiting})
-    op.push([row(7), row(1)], input="others")
+    op.push([row(7, v=2), row(1)], input="others")
     op.push([row(1)], input="events")
     op = on(op, {"waiting": waiting, "tens": TENS})
     assert op.inputs == ["others", "events"]
     result = op.push([row(9)], input="others")
-    assert [r["n"] for r in result["waiting"].to_dicts()] == [1]
+    assert [len(table) for table in result.invalid.values()] == [1, 0]
     assert [len(op.push([row(11)], input="events")["tens"])] == [1]
 
 
@@ -226,6 +243,13 @@ def test_rules_are_silent_where_what_they_read_is_left_open() -> None:
         assert sorted(alert["rule"] for alert in alerts) == want
     kept = on(begun(EVENTS, 1), SCORED, "keep", rules=rules)
     assert len(kept.push([row(5)]).alerts) == len(rules)
+
+
+def test_a_rule_is_silent_on_a_session_however_long_it_warms() -> None:
+    rules = [mt.rule("none", "coalesce(n, 0) < 2", by="k")]
+    op = on(begun(EVENTS, 1), EVENTS.session("5s", by="k").agg(**N), rules=rules)
+    times = [3, 7, 11, 15, 19, 31, 41]
+    assert len(op.push([row(second) for second in times]).alerts) == 1
 
 
 def test_a_cooldown_goes_on_where_it_is_the_same_rule() -> None:
