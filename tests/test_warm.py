@@ -143,6 +143,21 @@ def test_what_a_filter_left_out_is_missing_behind_it() -> None:
     assert told(op, 12, 18, 31, 41) == [(10, None), (30, 1)]
 
 
+def test_the_window_of_a_key_that_is_silent_since_is_missing_behind_it() -> None:
+    op = on(begun(EVENTS, 1, 12), TENS.tumbling("20s", offset="13s").agg(n=mt.sum("n")))
+    # [13, 33) holds the window [20, 30) of b, and [10, 20) of the row 12
+    op.push([row(21, "b")])
+    assert told(op, 41, 90) == [(13, None), (33, 1)]
+
+
+def test_a_window_that_did_not_fire_as_unchanged_is_missing_behind_it() -> None:
+    hops = EVENTS.hopping("20s", every="10s", by="k", emit="changed").agg(**N)
+    op = on(begun(EVENTS, 12), hops.tumbling("20s", offset="10s").agg(n=mt.sum("n")))
+    # [20, 40) of a would have fired, as the row 12 has left; [30, 50) holds it
+    op.push([row(25), row(35, "b")])
+    assert told(op, 95, 130) == [(30, None), (90, 1)]
+
+
 def test_the_session_of_a_key_that_is_silent_since_is_missing_behind_it() -> None:
     sessions = EVENTS.session("5s", by="k").agg(**N)
     op = on(begun(EVENTS, 1), sessions.tumbling("10s", offset="5s").agg(n=mt.sum("n")))
