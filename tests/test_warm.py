@@ -94,13 +94,28 @@ def test_a_row_is_answered_when_its_window_lies_wholly_behind(closed: Any, first
 def test_each_size_warms_by_itself_and_so_does_what_reads_it() -> None:
     short = EVENTS.sliding(["2s", "1h"], by="k").agg(n=mt.count(), w=mt.sum("v"))
     seen = short.with_columns(few="coalesce(n_1h, 0) < 3", twice="n_2s * 2")
-    small = seen.sliding("2s").agg(sum=mt.sum("w_2s"), most=mt.max("w_1h"))
+    small = seen.sliding("2s").agg(
+        sum=mt.sum("w_2s"), heard=mt.count("w_1h"), many=mt.count(where="n_1h > 1")
+    )
     op = on(begun(EVENTS, 1), small)
     rows = op.push([row(2), row(3), row(5)]).rows.to_dicts()
     assert [r["n_2s"] for r in rows] == [None, 2, 1]
     assert [r["twice"] for r in rows] == [None, 4, 2]
-    assert [(r["n_1h"], r["few"], r["most"]) for r in rows] == [(None, None, None)] * 3
+    for name in ("n_1h", "few", "heard", "many"):
+        assert [r[name] for r in rows] == [None] * 3
     assert [r["sum"] for r in rows] == [None, None, 1]
+
+
+def test_a_key_that_is_left_open_leaves_open_its_windows() -> None:
+    scored = EVENTS.sliding("1h", by="k").agg(n=mt.count()).select("at", "k", busy="n > 1")
+    op = on(begun(EVENTS, 1), scored.tumbling("10s", by="busy").agg(**N))
+    assert told(op, 12, 21) == [(10, None)]
+
+
+def test_a_union_knows_what_its_sides_know() -> None:
+    sides = [EVENTS.filter(f"v {sign} 0").sliding("1h", by="k").agg(**N) for sign in (">", "<")]
+    op = on(begun(EVENTS, 1), mt.union(*sides).with_columns(n="coalesce(n, 0)"))
+    assert told(op, 2, 3) == [None, None]
 
 
 def test_windows_behind_windows_wait_for_full_ones() -> None:
