@@ -91,6 +91,11 @@ def test_a_row_is_answered_when_its_window_lies_wholly_behind(closed: Any, first
     assert after is not None
 
 
+def test_a_late_row_is_full_where_the_moment_is_as_of_which_it_is_answered() -> None:
+    op = on(begun(EVENTS, 1), SCORED)
+    assert told(op, 5, 30, 5) == [None, 1, 1]
+
+
 def test_each_size_warms_by_itself_and_so_does_what_reads_it() -> None:
     short = EVENTS.sliding(["2s", "1h"], by="k").agg(n=mt.count(), w=mt.sum("v"))
     seen = short.with_columns(few="coalesce(n_1h, 0) < 3", twice="n_2s * 2")
@@ -250,6 +255,9 @@ def test_rows_that_wait_know_their_input_in_a_pipeline_with_another_order() -> N
     op.push([row(1)], input="events")
     op = on(op, {"waiting": waiting, "tens": TENS})
     assert op.inputs == ["others", "events"]
+    start = int(START.timestamp() * 1e6)
+    assert op.newest_watermark("others") == start + 7_000_000
+    assert op.newest_watermark("events") == start + 1_000_000
     result = op.push([row(9)], input="others")
     assert [len(table) for table in result.invalid.values()] == [1, 0]
     assert [len(op.push([row(11)], input="events")["tens"])] == [1]
