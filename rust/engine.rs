@@ -14,7 +14,7 @@ use crate::operator::alert::{self, Alert};
 use crate::operator::{Context, Flow, Mask};
 use crate::pipeline::Pipeline;
 use crate::plan::{Node, Plan};
-use crate::snapshot;
+use crate::snapshot::{self, OnChange};
 use crate::time::{FOREVER, Micros};
 use crate::watermark::{Clock, Watermarks};
 
@@ -73,6 +73,7 @@ impl Engine {
         snapshot: Option<&[u8]>,
         on_change: &str,
     ) -> Result<Engine> {
+        let on_change = OnChange::parse(on_change)?;
         let mut pipeline = Pipeline::new(Plan::parse(plan_json)?, &partitions)?;
         if let Some(bytes) = snapshot {
             snapshot::restore(&mut pipeline, bytes, on_change)?;
@@ -184,7 +185,7 @@ impl Engine {
         let Some(running) = &mut self.pipeline.running else { return Ok(self.nothing()) };
         let mut context = Context { threads: self.threads, epoch: self.pipeline.epoch, records };
         let mut flows: Vec<Flow> = Vec::with_capacity(running.operators.len());
-        for (i, operator) in running.operators.iter_mut().enumerate() {
+        for i in 0..running.operators.len() {
             let inputs: Vec<Flow> = match &self.pipeline.plan.nodes[i] {
                 Node::Input { input } => {
                     let block = blocks[*input].take();
@@ -193,14 +194,20 @@ impl Engine {
                 }
                 _ => running.from[i].iter().map(|&from| flows[from].clone()).collect(),
             };
+            // before it runs by what came before it, and again by what it has left open itself
+            running.fill(i);
             let start = std::time::Instant::now();
-            let flow = operator.run(&inputs, &mut context);
+            let flow = running.operators[i].run(&inputs, &mut context);
             running.spent[i] += start.elapsed();
             flows.push(flow.map_err(|error| error.within(&running.names[i]))?);
+            running.fill(i);
         }
         let mut alerts: Vec<Alert> = vec![];
         for (output, rules) in self.pipeline.plan.outputs.iter().zip(&mut running.rules) {
             let (block, clock) = &flows[output.node];
+            if let Some(full) = running.full.get(output.node) {
+                rules.fill(full);
+            }
             alerts.extend(rules.run(block, clock, &self.masks, &mut context)?);
         }
         let blocks: Vec<Arc<Block>> = flows.into_iter().map(|flow| flow.0).collect();

@@ -1,15 +1,16 @@
 //! Pipeline: a plan, its verbs at work, its watermarks and counters: all that a snapshot holds.
 
 use arrow_schema::SchemaRef;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::fate::Counters;
 use crate::graph::{self, Formula, TypedNode};
 use crate::ledger::Ledger;
-use crate::operator::Operator;
 use crate::operator::rule::Rules;
-use crate::plan::{Node, Plan};
+use crate::operator::{Full, Operator};
+use crate::plan::{Node, Output, Plan};
 use crate::time::{FOREVER, Micros, NEVER};
 use crate::watermark::Watermarks;
 
@@ -34,6 +35,41 @@ pub struct Running {
     pub operators: Vec<Box<dyn Operator>>,
     /// The rules of each output.
     pub rules: Vec<Rules>,
+    /// From when on the rows of each verb are full; empty if no verb is warming.
+    pub full: Vec<Full>,
+}
+
+impl Running {
+    /// Says anew from when on the rows of verb `i` are full, and tells it of those it reads from.
+    pub fn fill(&mut self, i: usize) {
+        if let Some((before, [full, ..])) = self.full.split_at_mut_checked(i) {
+            let inputs: Vec<&Full> = self.from[i].iter().map(|&from| &before[from]).collect();
+            *full = self.operators[i].fill(&inputs);
+        }
+    }
+
+    /// The same for all verbs and rules, if a verb is warming.
+    pub fn fill_all(&mut self, outputs: &[Output]) {
+        if self.operators.iter().all(|operator| operator.warming().seen_from == NEVER) {
+            return;
+        }
+        self.full = vec![Full::always(); self.operators.len()];
+        (0..self.operators.len()).for_each(|i| self.fill(i));
+        for (output, rules) in outputs.iter().zip(&mut self.rules) {
+            rules.fill(&self.full[output.node]);
+        }
+    }
+}
+
+/// What became of the verbs of a snapshot's pipeline, by name.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Restored {
+    /// Those that go on with their state.
+    pub restored: Vec<String>,
+    /// Those that were not there and start without any.
+    pub new: Vec<String>,
+    /// Those that are not there any more.
+    pub dropped: Vec<String>,
 }
 
 /// A plan in the middle of its input.
@@ -53,6 +89,8 @@ pub struct Pipeline {
     pub seq: u64,
     /// The number of steps.
     pub epoch: u64,
+    /// What became of the snapshot that it goes on from.
+    pub restored: Option<Restored>,
 }
 
 impl Pipeline {
@@ -71,6 +109,7 @@ impl Pipeline {
             running: None,
             seq: 0,
             epoch: 0,
+            restored: None,
             plan,
         };
         let declared: Result<Vec<Option<SchemaRef>>> =
@@ -115,7 +154,8 @@ impl Pipeline {
             .collect();
         let operators = operators?;
         let spent = vec![std::time::Duration::ZERO; operators.len()];
-        Ok(Running { schemas, times, ledgers, from, names, outputs, spent, operators, rules })
+        let full = vec![];
+        Ok(Running { schemas, times, ledgers, from, names, outputs, spent, operators, rules, full })
     }
 
     /// The verb that reads an input.
@@ -156,6 +196,9 @@ impl Pipeline {
             all["name"] = json!(format!("{}#{i}", node.verb()));
             all["keys"] = json!(at_work.map_or(0, |op| op.keys()));
             all["bytes"] = json!(at_work.map_or(0, |op| op.bytes()));
+            all["warming"] = json!(at_work.map_or(0, |op| op.warming().rows));
+            let full = self.running.as_ref().and_then(|running| running.full.get(i));
+            all["full_from"] = json!(full.map(Full::whole).filter(|&from| from != NEVER));
             all
         };
         let operators: Vec<serde_json::Value> =
@@ -197,6 +240,7 @@ impl Pipeline {
             "epoch": self.epoch,
             "watermark": told(self.watermark()),
             "alerts": alerts,
+            "restored": self.restored,
         })
         .to_string()
     }

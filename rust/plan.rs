@@ -285,6 +285,22 @@ impl Node {
         }
     }
 
+    /// Whether what it answers hangs on rows from before.
+    pub fn has_state(&self) -> bool {
+        match self {
+            Node::Input { .. }
+            | Node::Filter { .. }
+            | Node::WithColumns { .. }
+            | Node::Select { .. }
+            | Node::Union { .. } => false,
+            Node::Tumbling(_)
+            | Node::Hopping(_)
+            | Node::Session(_)
+            | Node::Sliding(_)
+            | Node::Silent(_) => true,
+        }
+    }
+
     /// The verbs it reads from.
     pub fn from(&self) -> Vec<usize> {
         match self {

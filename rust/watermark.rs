@@ -191,12 +191,15 @@ pub struct Watermarks {
     partitions: Vec<Partition>,
     clock: Micros,
     heard: bool,
+    /// The greatest watermark of partitions that are finished.
+    finished: Micros,
 }
 
 impl Watermarks {
     /// Watermarks for the declared partitions, all before any row.
     pub fn new(out_of_order: Micros, partitions: &[i64]) -> Watermarks {
-        let mut all = Watermarks { out_of_order, partitions: vec![], clock: NEVER, heard: false };
+        let (clock, heard, finished) = (NEVER, false, NEVER);
+        let mut all = Watermarks { out_of_order, partitions: vec![], clock, heard, finished };
         partitions.iter().for_each(|&id| all.add(id, NEVER));
         all
     }
@@ -268,6 +271,9 @@ impl Watermarks {
         let moved = |i: usize| at.is_none_or(|at| at == i);
         for (i, partition) in self.partitions.iter_mut().enumerate() {
             if moved(i) {
+                if watermark == FOREVER && partition.watermark != FOREVER {
+                    self.finished = self.finished.max(partition.watermark);
+                }
                 partition.watermark = partition.watermark.max(watermark);
             }
         }
@@ -280,6 +286,24 @@ impl Watermarks {
         for (i, partition) in self.partitions.iter_mut().enumerate() {
             partition.idle |= at.is_none_or(|at| at == i);
         }
+        self.settle();
+    }
+
+    /// No row so far is newer than this.
+    pub fn newest(&self) -> Micros {
+        let open = self.partitions.iter().map(|p| p.watermark).filter(|&w| w != FOREVER);
+        shift(open.max().unwrap_or(NEVER).max(self.finished), self.out_of_order)
+    }
+
+    /// Takes another out-of-order bound from now on; the clock does not fall.
+    pub fn rebound(&mut self, out_of_order: Micros) {
+        let by = self.out_of_order - out_of_order;
+        if by == 0 {
+            return;
+        }
+        self.partitions.iter_mut().for_each(|p| p.watermark = shift(p.watermark, by));
+        self.finished = shift(self.finished, by);
+        self.out_of_order = out_of_order;
         self.settle();
     }
 
@@ -387,6 +411,24 @@ mod tests {
         w.advance(None, 40);
         assert_eq!(w.clock(), 40);
         assert!(w.find(7).is_err());
+    }
+
+    #[test]
+    fn the_newest_row_is_remembered_and_another_bound_does_not_move_it() {
+        let mut w = Watermarks::new(2, &[0, 1]);
+        assert_eq!(w.newest(), NEVER);
+        w.row(0, 10);
+        w.row(1, 30);
+        w.row(1, 20);
+        assert_eq!((w.newest(), w.clock()), (30, 8));
+        w.advance(Some(1), FOREVER);
+        assert_eq!((w.newest(), w.clock()), (30, 8));
+        w.rebound(5);
+        assert_eq!((w.newest(), w.clock()), (30, 8));
+        w.row(0, 12);
+        assert_eq!(w.clock(), 8);
+        w.rebound(0);
+        assert_eq!((w.newest(), w.clock()), (30, 12));
     }
 
     #[test]

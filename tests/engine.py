@@ -40,6 +40,7 @@ class Engine:
         *,
         threads: int = 1,
         snapshot: bytes | None = None,
+        on_change: str = "refuse",
     ) -> None:
         self.plan, self.threads = plan, threads
         self.partitions = [partitions[i] for i in range(len(plan["inputs"]))]
@@ -48,7 +49,7 @@ class Engine:
             for spec in plan["inputs"]
         ]
         text = json.dumps(plan)
-        self.core = _core.Engine(text, self.partitions, threads, [], snapshot, "refuse")
+        self.core = _core.Engine(text, self.partitions, threads, [], snapshot, on_change)
         self.parts: list[bytes] = []
 
     def restored(self) -> Engine:

@@ -84,8 +84,11 @@ def marked(kind: str, killer: Killer) -> type:
     return Sink
 
 
-def run(inputs: Path, out: Path, killer: Killer) -> mt.Report:
-    """Two inputs in, minute counts, features and alerts out, a checkpoint after every step."""
+def run(inputs: Path, out: Path, killer: Killer, *, changed: bool) -> mt.Report:
+    """Two inputs in, minute counts, features and alerts out, a checkpoint after every step.
+
+    With `changed` there is one more output, and it stands before the others.
+    """
     JsonLines, Csv, Parquet, Sqlite = (marked(kind, killer) for kind in SINK_CLASSES)  # noqa: N806
     sales, returns = (
         mt.stream(name, time="at", out_of_order="20s", schema=SCHEMA)
@@ -96,12 +99,15 @@ def run(inputs: Path, out: Path, killer: Killer) -> mt.Report:
     scored = sales.sliding(["1m", "1h"], by="store").agg(n=mt.count(), spent=mt.sum("amount"))
     busy = mt.rule("busy", "n_1m > 6", by="store", cooldown="5m", message="{store}: {n_1m}")
     database = Sqlite(out / "out.db")
+    threes = both.tumbling("3m", by="store").agg(n=mt.count())
+    more = [mt.output("threes", threes, sinks=[JsonLines(out / "threes.jsonl"), database])]
     return mt.run(
         {
             name: mt.sources.JsonLines(inputs / f"{name}-*.jsonl", batch_rows=40)
             for name in ("sales", "returns")
         },
         [
+            *(more if changed else []),
             mt.output(
                 "minutes",
                 minutes,
@@ -116,7 +122,7 @@ def run(inputs: Path, out: Path, killer: Killer) -> mt.Report:
         ],
         alerts=[JsonLines(out / "alerts.jsonl")],
         late=[JsonLines(out / "late.jsonl")],
-        checkpoint=mt.Checkpoint(Marked(out / "state", killer), every="0s"),
+        checkpoint=mt.Checkpoint(Marked(out / "state", killer), every="0s", on_change="warm"),
     )
 
 
@@ -128,7 +134,8 @@ def live(told: dict[str, Any]) -> None:
         timer = threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL))
         timer.daemon = True
         timer.start()
-    run(Path(told["inputs"]), out, Killer(told.get("point"), told.get("nth", 1)))
+    killer = Killer(told.get("point"), told.get("nth", 1))
+    run(Path(told["inputs"]), out, killer, changed=told.get("changed", False))
 
 
 def main() -> None:

@@ -457,7 +457,7 @@ def test_any_flipped_bit_is_noticed() -> None:
     ids=repr,
 )
 def test_a_snapshot_of_another_pipeline(other: mt.Stream) -> None:
-    message = "the snapshot is of another pipeline|hint: start without it, or with the pipeline"
+    message = "the snapshot is of another pipeline|hint: start without it, with the pipeline"
     refused(mt.SnapshotError, message, lambda: mt.operator(other, snapshot=snapshot()))
 
 

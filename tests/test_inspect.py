@@ -66,10 +66,10 @@ def test_the_rows_of_a_chunk_are_shown(tmp_path: Path) -> None:
     file = tmp_path / "state.muntin"
     file.write_bytes(op.snapshot())
     chunks = [name for name, _ in json.loads(told(file, "--json"))["chunks"]]
-    cooldown = next(name for name in chunks if name.startswith("r0.0/"))
+    cooldown = next(name for name in chunks if name.startswith("r-"))
     assert json.loads(told(file, "--chunk", cooldown, "--json"))[0]["key.0"] == "a"
     assert "1 row" in told(file, "--chunk", cooldown)
-    result = CliRunner().invoke(app, ["inspect", str(file), "--chunk", "r0.0"])
+    result = CliRunner().invoke(app, ["inspect", str(file), "--chunk", "r-0"])
     assert result.exit_code == 1
 
 

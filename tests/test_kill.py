@@ -118,6 +118,34 @@ def test_killed_at_each_point(
     assert seen(tmp_path) == undisturbed
 
 
+@pytest.mark.parametrize("points", [killed.STORE_POINTS, *killed.SINK_POINTS], ids=" ".join)
+def test_killed_and_changed(
+    points: tuple[str, ...], start: Lives, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    assert not start(tmp_path / "whole", changed=True)
+    whole = threes(tmp_path / "whole")
+    out = tmp_path / "out"
+    for point in points:
+        assert start(out, point=point, nth=3), point
+    for point in points:
+        assert start(out, point=point, nth=2, changed=True), point
+    assert not start(out, changed=True)
+    # records of late rows name verbs by their place, which has changed
+    same = {name for name in undisturbed if not name.startswith("late")}
+    found = seen(out)
+    assert {name: found[name] for name in same} == {name: undisturbed[name] for name in same}
+    got = threes(out)
+    assert {row["n"] is None for row in got} == {True, False}
+    full = [row for row in got if row["n"] is not None]
+    assert full == whole[-len(full) :]
+    with sqlite3.connect(out / "out.db") as database:
+        assert database.execute("SELECT count(*) FROM threes").fetchone() == (len(got),)
+
+
+def threes(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "threes.jsonl").read_text().splitlines()]
+
+
 def test_killed_at_random_moments(
     start: Lives, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:

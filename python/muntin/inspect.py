@@ -81,13 +81,14 @@ class Inside:
         engine = self.contents["manifest"]
         sizes: dict[str, list[int]] = defaultdict(list)
         for name, _, length in self.contents["chunks"]:
-            sizes[name.partition("-")[0]].append(length)
+            sizes[name.partition("/")[0]].append(length)
         rows = []
         for i, (node, saved) in enumerate(
             zip(engine["plan"]["nodes"], engine["operators"], strict=False)
         ):
-            own = sizes[f"o{i}"]
-            state = {"chunks": len(own), "bytes": sum(own), "clock": _moment(saved["clock"])}
+            own = sizes[saved["owner"]]
+            state: dict[str, Any] = {"warming": saved["warming"]["rows"]}
+            state |= {"chunks": len(own), "bytes": sum(own), "clock": _moment(saved["clock"])}
             counters = {word: saved["counters"][word] for word in _FATES}
             rows.append({"verb": f"{node['op']}#{i}", **counters, **state})
         return rows

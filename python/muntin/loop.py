@@ -64,9 +64,9 @@ class _Tally:
 
     @classmethod
     def of(cls, counts: Counts, inputs: Iterable[str], outputs: Iterable[str]) -> _Tally:
-        read, gave = Counter(dict.fromkeys(inputs, 0)), Counter(dict.fromkeys(outputs, 0))
-        read.update(counts.read)
-        gave.update(counts.gave)
+        read = Counter({name: counts.read.get(name, 0) for name in inputs})
+        # an output of a pipeline that has changed since may be gone
+        gave = Counter({name: counts.gave.get(name, 0) for name in outputs})
         return cls(read, gave, counts.late, counts.invalid)
 
     def counts(self) -> Counts:
@@ -106,6 +106,7 @@ class Loop:
         self._saved: Saved | None = None
         self._newest: dict[str, int | None] = dict.fromkeys(sources)
         self._failures = 0
+        self._unshown: Mapping[str, int] = {}
         self._start = self._told = self._checked = 0.0
 
     def run(self) -> Report:
@@ -126,7 +127,11 @@ class Loop:
         self._check_identities(restored)
         self._routes.open()
         if self._saving:
-            self._routes.restore(restored.manifest.sinks if restored else None)
+            manifest = restored.manifest if restored else None
+            if manifest is None:
+                self._routes.restore(None, {}, {})
+            else:
+                self._routes.restore(manifest.sinks, manifest.staged, manifest.also)
         readers = {name: stack.enter_context(closing(self._opened(name))) for name in self._sources}
         for watcher in self._watchers:
             watcher.begin(self._scene)
@@ -208,7 +213,9 @@ class Loop:
             name: Position(identity, self._next[name])
             for name, identity in self._identities.items()
         }
-        where = Where(self._scene.name, inputs, self._tally.counts(), ended)
+        self._unshown = staged = self._routes.staged()
+        counts, also = self._tally.counts(), self._routes.also
+        where = Where(self._scene.name, inputs, counts, ended, staged, also)
         with self._in_stage("checkpoint"):
             try:
                 self._saved = self._saving.keeper.commit(self._op, where, self._routes.prepare)
@@ -224,8 +231,12 @@ class Loop:
             self._routes.publish()
 
     def _settle(self, *, ended: bool) -> None:
-        """Let alert channels send what waits, and keep that they did: else a restart repeats it."""
-        if self._saving is None or not any(self._routes.counted("waiting").values()):
+        """Let alert channels send what waits, and keep that all is shown.
+
+        Else a restart sends it again, or finds rows for a sink that a changed run has no more.
+        """
+        waiting = any(self._routes.counted("waiting").values())
+        if self._saving is None or not (waiting or self._unshown):
             return
         until = self._clock() + _SETTLE_S
         while any(self._routes.counted("waiting").values()) and self._clock() < until:

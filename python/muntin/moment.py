@@ -73,7 +73,8 @@ class Moment:
         late: records of late rows.
         invalid: records of invalid rows, lines that were no rows included.
         operators: the counters of each node of the plan, as in `Operator.stats`: `rows_in`,
-            `counted`, `late`, `invalid`, `filtered`, `in_gap`, `fired`, `keys`, `bytes`.
+            `counted`, `late`, `invalid`, `filtered`, `in_gap`, `fired`, `keys`, `bytes`,
+            `warming`.
         watermarks: each input's watermark in microseconds since 1970 in UTC; None before its
             first row and after its end.
         newest: each input's newest event time, in the same unit; None before its first row.

@@ -34,6 +34,9 @@ Watermark: TypeAlias = dt.datetime | int
 
 Order: TypeAlias = Literal["given", "arrival", "time"]
 
+OnChange: TypeAlias = Literal["refuse", "warm", "keep"]
+"""What to do when the pipeline is another than the snapshot's: see `operator`."""
+
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 _NEVER = -(2**63)
@@ -246,13 +249,21 @@ class Operator:
         """The counters since the start.
 
         `operators` has, for each node of the plan, `rows_in`, `counted`, `late`, `invalid`,
-        `filtered`, `in_gap`, `fired`, `keys` and `bytes`; `alerts` counts by rule; `inputs` has
-        each input's `watermark`, its `newest` event time (both in microseconds since 1970 in UTC,
-        or None) and whether it is `idle`; `spent` has the seconds that each node of the plan has
-        worked since the operator was made.
+        `filtered`, `in_gap`, `fired`, `keys`, `bytes`, `warming` (rows with an answer left open)
+        and `full_from` (where none is any more); `alerts` counts by rule; `inputs` has each input's
+        `watermark`, its `newest` event time and whether it is `idle`; `spent` has the seconds each
+        node has worked since the start. Times are microseconds since 1970 in UTC, or None.
         """
         with self._lock:
             return dict(json.loads(self._engine.stats()))
+
+    @property
+    def restored(self) -> dict[str, list[str]] | None:
+        """What became of the snapshot it goes on from, by verbs with state; None without one.
+
+        The names of those that are `restored`, are `new`, or were `dropped` (as they were then).
+        """
+        return self.stats["restored"]  # type: ignore[no-any-return]
 
     @property
     def schema(self) -> dict[str, str] | None:
@@ -369,7 +380,7 @@ def operator(
     partitions: Sequence[int] | Mapping[str, Sequence[int]] = (0,),
     threads: int = 1,
     snapshot: bytes | None = None,
-    on_change: Literal["refuse", "warm"] = "refuse",
+    on_change: OnChange = "refuse",
 ) -> Operator:
     """A pipeline with its state, to be fed by hand.
 
@@ -379,12 +390,16 @@ def operator(
         partitions: the partitions of each input, or of each by the input's name.
         threads: how many threads the engine may use; results do not depend on it.
         snapshot: state to go on from, as `Operator.snapshot` gave it.
-        on_change: what to do if the pipeline differs from the snapshot's: "refuse" it, or
-            "warm": keep the state of what is unchanged and start the rest empty.
+        on_change: what to do if the pipeline differs from the snapshot's: "refuse" it; or go on
+            with the state of what is unchanged, drop what is gone, and start what is new empty.
+            What the rows from before could have changed in an answer of a new verb is null with
+            "warm", and rules that read it do not fire, until a window lies wholly behind those
+            rows; with "keep" it answers at once from the rows it sees, so its first answers are
+            of parts of their windows.
 
     Raises:
         PlanError: the pipeline cannot run as it is.
-        SnapshotError: the snapshot is damaged, or of another pipeline.
+        SnapshotError: the snapshot is damaged, of another pipeline, or of other inputs.
 
     >>> import muntin as mt
     >>> sales = mt.stream(time="at", out_of_order="0s",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class Routes:
         self._to = destinations
         self._plan = plan
         self._places: dict[str, Sink] = {}
+        self._also: dict[str, str] = {}
         for place, sink in destinations.places():
             if not isinstance(sink, Sink):
                 hint = "it needs when, open, stage, publish and close: see mt.Sink"
@@ -79,10 +81,13 @@ class Routes:
             if sink.when is not None and not place.startswith("alerts/"):
                 hint = "for other rows, filter the pipeline"
                 raise SinkError(with_hint("when= is for sinks in alerts=", hint))
-            if not any(sink is known for known in self._places.values()):
+            first = next((p for p, known in self._places.items() if known is sink), place)
+            if first == place:
                 self._places[place] = sink
+            else:
+                self._also[place] = first
         self._alert_filters = [_AlertFilter(sink) for sink in destinations.alerts]
-        self._waiting = 0
+        self._waiting: Counter[int] = Counter()
 
     def open(self) -> None:
         """Open every sink for everything it is given."""
@@ -96,19 +101,50 @@ class Routes:
             for sink in getattr(self._to, word):
                 sink.open(word, ())
 
-    def restore(self, states: Mapping[str, dict[str, Any]] | None) -> None:
-        """Let durable sinks go back to a checkpoint, or to nothing; called once, after `open`."""
+    def restore(
+        self,
+        states: Mapping[str, dict[str, Any]] | None,
+        staged: Mapping[str, int],
+        also: Mapping[str, str],
+    ) -> None:
+        """Let durable sinks go back to a checkpoint, or to nothing; called once, after `open`.
+
+        Args:
+            states: what they said of themselves then, by place; None at the first start.
+            staged: how many rows they were about to show then, by place.
+            also: further places of sinks, and the place that their state has.
+
+        Raises:
+            SinkError: one of them is gone that was about to show rows; nothing has changed yet.
+        """
+        found = {place: self._place_then(place, states or {}, also) for place in self._places}
+        for place in states or ():
+            if place not in found.values():
+                self._check_gone(place, staged.get(place, 0))
         for place, sink in self._places.items():
             if isinstance(sink, Durable):
-                state = None if states is None else states.get(place)
+                then = found[place]
+                state = None if states is None or then is None else states[then]
                 if states is not None and state is None:
                     _log.warning("%s is not in the checkpoint: it starts here", place)
                 sink.restore(state)
             else:
                 _log.info("%s shows rows again that a restart repeats: at least once", place)
-        for place in states or ():
-            if place not in self._places:
-                _log.warning("%s is in the checkpoint and no sink any more", place)
+
+    def _place_then(
+        self, place: str, states: Mapping[str, Any], also: Mapping[str, str]
+    ) -> str | None:
+        """Where the checkpoint has the sink of a place: the outputs it is for may have changed."""
+        places = [place, *(other for other, first in self._also.items() if first == place)]
+        then = (also.get(each, each) for each in places)
+        return next((each for each in then if each in states), None)
+
+    def _check_gone(self, place: str, rows: int) -> None:
+        if rows:
+            hint = "go on once as it was and let the run end, or be stopped: it shows them then"
+            said = f"{place} is no sink any more, and was about to show {rows:,} rows"
+            raise SinkError(with_hint(said, hint))
+        _log.warning("%s is in the checkpoint and no sink any more", place)
 
     def stage(self, result: Result, undecodable: Iterable[tuple[str, Undecodable]]) -> None:
         """Stage what a step gave, and what never became a row."""
@@ -127,7 +163,20 @@ class Routes:
     @property
     def waiting(self) -> int:
         """Rows staged since the last `publish`, counted once for each sink."""
-        return self._waiting
+        return self._waiting.total()
+
+    @property
+    def also(self) -> dict[str, str]:
+        """The further places of sinks that have several, and their first."""
+        return dict(self._also)
+
+    def staged(self) -> dict[str, int]:
+        """How many of these rows each durable sink is about to show, by place."""
+        return {
+            place: self._waiting[id(sink)]
+            for place, sink in self._places.items()
+            if isinstance(sink, Durable) and self._waiting[id(sink)]
+        }
 
     def prepare(self) -> dict[str, dict[str, Any]]:
         """Make what is staged in durable sinks safe; their states by place."""
@@ -139,7 +188,7 @@ class Routes:
 
     def publish(self) -> None:
         """Show everything that is staged."""
-        self._waiting = 0
+        self._waiting.clear()
         for sink in self._places.values():
             sink.publish()
 
@@ -161,7 +210,7 @@ class Routes:
         if len(rows):
             for sink in sinks:
                 sink.stage(name, rows)
-                self._waiting += len(rows)
+                self._waiting[id(sink)] += len(rows)
 
 
 class _AlertFilter:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal, overload
 
-from muntin.checkpoint import Checkpoint, Keeper
+from muntin.checkpoint import Checkpoint, Keeper, tell_change
 from muntin.dashboard import Dashboard, serve
 from muntin.errors import PlanError, SourceError, unknown, with_hint
 from muntin.explain import said_of
@@ -177,7 +177,10 @@ class _Setting:
                 threads=self.threads,
                 partitions={key: tuple(each.partitions()) for key, each in self.sources.items()},
                 snapshot=restored.snapshot if restored else None,
+                on_change=self.checkpoint.on_change if self.checkpoint else "refuse",
             )
+            if self.checkpoint:
+                tell_change(op, self.checkpoint.on_change)
             return Loop(
                 op,
                 self.sources,

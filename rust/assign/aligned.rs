@@ -4,7 +4,7 @@
 //! the greatest common divisor of both long, so a window is a whole number of panes (Li et al., "No
 //! pane, no gain", SIGMOD Record 2005).
 
-use crate::time::{Micros, floor_to, gcd};
+use crate::time::{FOREVER, Micros, NEVER, floor_to, gcd};
 use crate::watermark::is_late;
 
 /// Sizes of the windows of one verb.
@@ -83,6 +83,23 @@ impl Windows {
         Some(reach.first_end + (behind / self.every + 1) * self.every)
     }
 
+    /// The greatest end at or before `time`.
+    pub fn last_end(&self, time: Micros) -> Micros {
+        match time {
+            NEVER | FOREVER => time,
+            _ => self.end_at_or_after(time + 1).map_or(time, |end| end.saturating_sub(self.every)),
+        }
+    }
+
+    /// The greatest end of windows that start before `from`: one that ends later starts later.
+    pub fn full_from(&self, from: Micros) -> Micros {
+        let last_start = from.checked_sub(1).and_then(|at| floor_to(at, self.every, self.offset));
+        match from {
+            NEVER | FOREVER => from,
+            _ => last_start.map_or(from, |start| start.saturating_add(self.size)),
+        }
+    }
+
     /// The ends from `first` to `last`.
     pub fn ends(&self, first: Micros, last: Micros) -> impl Iterator<Item = Micros> + use<> {
         let every = self.every;
@@ -131,6 +148,11 @@ mod tests {
                         (e - size - offset).rem_euclid(every) == 0 && *e >= time
                     });
                     prop_assert_eq!(windows.end_at_or_after(time), next);
+                    let before = |last: &i64| (last - size - offset).rem_euclid(every) == 0;
+                    prop_assert_eq!(Some(windows.last_end(time)), (-400..=time).rev().find(before));
+                    let starts = |from: i64| move |end: &i64| before(end) && end - size < from;
+                    let full = (-400..700).rev().find(starts(time));
+                    prop_assert_eq!(Some(windows.full_from(time)), full);
                 }
             }
         }

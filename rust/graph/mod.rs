@@ -24,12 +24,16 @@ pub struct Formula {
     pub typed: Typed,
     /// Whether it reads the recorded arrival.
     pub arrival: bool,
+    /// The columns it reads, by place.
+    pub reads: Vec<usize>,
 }
 
 impl Formula {
     /// Types an expression.
     pub fn new(expr: &Expr, schema: &Schema) -> Result<Formula> {
-        Ok(Formula { typed: check(expr, schema)?, arrival: expr.calls(Function::Arrival) })
+        let typed = check(expr, schema)?;
+        let reads = expr.columns().filter_map(|name| schema.index_of(name).ok()).collect();
+        Ok(Formula { typed, arrival: expr.calls(Function::Arrival), reads })
     }
 
     pub(crate) fn condition(expr: &Expr, schema: &Schema, place: &str) -> Result<Formula> {

@@ -18,7 +18,7 @@ use crate::plan::{self, Emit};
 use crate::state::panes::{Entry, PaneAt};
 use crate::state::saved::Saving;
 use crate::state::{KeyColumns, Panes, Saved};
-use crate::time::{Micros, NEVER};
+use crate::time::{Micros, NEVER, shift};
 use crate::watermark::Clock;
 
 /// The verb.
@@ -374,6 +374,23 @@ impl Windowed for AlignedWindows {
 
     fn delay(&self) -> Micros {
         self.lateness
+    }
+
+    fn start_from(&self, from: Micros) -> Micros {
+        from
+    }
+
+    fn full_from(&self, from: Micros) -> Micros {
+        self.windows.full_from(from)
+    }
+
+    fn ahead(&self, clock: Micros) -> Micros {
+        self.windows.last_end(shift(clock, -self.wait))
+    }
+
+    fn fires_from(&self, from: Micros) -> Micros {
+        // whether a window fires may hang on what left since the one before
+        shift(from, self.before())
     }
 
     fn save(&self, kit: &Kit, slot: &PaneSlot) -> Result<Vec<Part>> {

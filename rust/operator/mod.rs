@@ -7,6 +7,7 @@
 //!    [`Operator`] (anything else).
 //! 3. Its arm in [`build`]; the compiler points at the other places that must know the variant.
 
+pub mod warming;
 pub mod keyed;
 pub mod stateless;
 pub mod windowed;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use arrow_array::{BooleanArray, RecordBatch};
 
 pub use keyed::{Context, Flow, Piece};
+pub use warming::{Full, Warming};
 pub use windowed::Windowed;
 
 use crate::block::Block;
@@ -65,6 +67,22 @@ pub trait Operator: Send + Sync + Debug {
 
     /// The clock of its input after the last step, [`crate::time::NEVER`] before the first.
     fn clock(&self) -> Micros;
+
+    /// What it keeps of its warming.
+    fn warming(&self) -> &Warming;
+
+    /// The same, to change it.
+    fn warming_mut(&mut self) -> &mut Warming;
+
+    /// From when on the rows that it gives are full, if those that come are so from `inputs` on;
+    /// what is before that is left open in all that follows.
+    fn fill(&mut self, inputs: &[&Full]) -> Full;
+
+    /// From which event time on its rows are still to come, if those of its inputs are so from
+    /// `inputs` on.
+    fn ahead(&self, inputs: Micros) -> Micros {
+        inputs
+    }
 
     /// The epoch in which a part of a range last changed.
     fn changed(&self, _range: usize, _part: &str) -> u64 {

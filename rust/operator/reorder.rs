@@ -8,10 +8,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_select::concat::concat;
 
-use super::Operator;
 use super::keyed::{Context, Flow, Piece};
 use super::sliding::SlidingWindows;
 use super::windowed::passed;
+use super::{Full, Operator, Warming};
 use crate::block::{Block, Firing, Marks};
 use crate::error::{Error, Result};
 use crate::fate::{Counters, Reason, Record};
@@ -176,6 +176,22 @@ impl Operator for Reorder {
         self.inner.clock()
     }
 
+    fn warming(&self) -> &Warming {
+        self.inner.warming()
+    }
+
+    fn warming_mut(&mut self) -> &mut Warming {
+        self.inner.warming_mut()
+    }
+
+    fn fill(&mut self, inputs: &[&Full]) -> Full {
+        self.inner.fill(inputs)
+    }
+
+    fn ahead(&self, _inputs: Micros) -> Micros {
+        self.clock()
+    }
+
     fn changed(&self, range: usize, part: &str) -> u64 {
         if part == WAITING { self.changed } else { self.inner.changed(range, part) }
     }
@@ -201,6 +217,26 @@ impl Operator for Reorder {
         self.counters = counters;
         self.inner.load(&inner, Counters::default(), clock)
     }
+}
+
+/// A saved part, where rows wait with their origin, for a plan whose inputs stand in another order:
+/// input i is now `places[i]`.
+pub fn renumber(part: &str, saved: Saved, places: &[usize]) -> Result<Saved> {
+    if part != WAITING || saved.column("input").is_err() {
+        return Ok(saved);
+    }
+    let of = |&input: &i64| places.get(input as usize).map_or(input, |&at| at as i64);
+    let inputs: Vec<i64> = saved.i64("input")?.iter().map(of).collect();
+    let fields = saved.batch.schema();
+    let columns = fields.fields().iter().zip(saved.batch.columns());
+    let with = |all: Saving, (field, column): (&arrow_schema::FieldRef, &ArrayRef)| match field
+        .name()
+        .as_str()
+    {
+        "input" => all.i64("input", inputs.clone()),
+        name => all.column(name, column.clone()),
+    };
+    columns.fold(Saving::default(), with).done()
 }
 
 fn save_rows(block: &Block) -> Result<Saved> {

@@ -8,9 +8,10 @@
 use arrow_array::Array;
 use arrow_buffer::BooleanBuffer;
 
-use super::Mask;
 use super::alert::{Alert, id, message, object};
 use super::keyed::{Context, Part, Piece, Slot, Slots};
+use super::warming::Doubt;
+use super::{Full, Mask};
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::graph::{Formula, TypedNode, check_rules};
@@ -60,6 +61,7 @@ struct Rule {
     key_types: Vec<arrow_schema::DataType>,
     slots: Slots<Cooldown>,
     fired: u64,
+    doubt: Doubt,
 }
 
 /// The rules of one output.
@@ -82,7 +84,8 @@ impl Rules {
             let key_types =
                 by.iter().map(|&at| node.schema.field(at).data_type().clone()).collect();
             let plan = rule.clone();
-            Ok(Rule { plan, formula, by, key_types, slots: Slots::default(), fired: 0 })
+            let (slots, doubt) = (Slots::default(), Doubt::default());
+            Ok(Rule { plan, formula, by, key_types, slots, fired: 0, doubt })
         };
         let rules: Result<Vec<Rule>> = output.rules.iter().zip(formulas).map(rule).collect();
         Ok(Rules {
@@ -91,6 +94,17 @@ impl Rules {
             rules: rules?,
             clock: crate::time::NEVER,
         })
+    }
+
+    /// Tells the rules how full the rows are: none fires where what it reads is left open. What a
+    /// callable reads is not known, so it may be all.
+    pub fn fill(&mut self, full: &Full) {
+        for rule in &mut self.rules {
+            rule.doubt = match &rule.formula {
+                Some(formula) => Doubt::new(formula.reads.iter().copied(), full),
+                None => Doubt::new(0..full.columns.len(), full),
+            };
+        }
     }
 
     /// The alerts of a block, by row, then rule.
@@ -136,6 +150,14 @@ impl Rules {
 
     /// The rows for which a rule's condition holds.
     fn hits(&self, r: usize, block: &Block, masks: &[Box<dyn Mask>]) -> Result<BooleanBuffer> {
+        let hits = self.verdicts(r, block, masks)?;
+        Ok(match self.rules[r].doubt.open(block) {
+            Some(open) => &hits & &!&open,
+            None => hits,
+        })
+    }
+
+    fn verdicts(&self, r: usize, block: &Block, masks: &[Box<dyn Mask>]) -> Result<BooleanBuffer> {
         let rule = &self.rules[r];
         let hits = match (&rule.formula, &rule.plan.when) {
             (Some(formula), _) => {
@@ -260,6 +282,10 @@ impl Rules {
         rule.fired = fired;
         let Some(cooldown) = rule.plan.cooldown else { return Ok(()) };
         let types = rule.key_types.clone();
+        // a changed pipeline may have another type of key: then the cooldown starts anew
+        if pieces.iter().any(|piece| piece.saved.columns("key", &types).is_err()) {
+            return Ok(());
+        }
         let load = |slot: &mut Cooldown, _: &str, saved: &Saved| {
             let keys = KeyColumns::new(&saved.columns("key", &types)?, saved.len())?;
             for (row, &last) in saved.i64("last")?.iter().enumerate() {

@@ -474,6 +474,11 @@ impl Running {
         });
     }
 
+    /// A window.
+    pub fn span(&self, w: usize) -> Span {
+        self.windows[w].span
+    }
+
     /// The greatest distance at which a window looks back.
     pub fn back(&self) -> Micros {
         self.windows.iter().map(|window| window.span.back).max().unwrap_or(0)

@@ -15,7 +15,7 @@ use crate::fire::FiredRow;
 use crate::plan;
 use crate::state::saved::Saving;
 use crate::state::{KeyColumns, Keys, Saved, Timers};
-use crate::time::Micros;
+use crate::time::{Micros, shift};
 use crate::watermark::Clock;
 
 /// The verb.
@@ -268,6 +268,15 @@ impl Windowed for Sessions {
 
     fn delay(&self) -> Micros {
         self.lateness + 1
+    }
+
+    fn start_from(&self, from: Micros) -> Micros {
+        shift(from, self.reach)
+    }
+
+    fn full_from(&self, from: Micros) -> Micros {
+        // what begins before `start_from` and is alone ends before this
+        shift(self.start_from(from), self.gap - 1)
     }
 
     fn save(&self, kit: &Kit, slot: &SessionSlot) -> Result<Vec<Part>> {

@@ -2,6 +2,9 @@
 //!
 //! A key falls silent when the clock passes `last + after`; it does so once, until it is heard
 //! again. `known=` keys count as heard when the operator's clock first moves.
+//!
+//! A verb that has not seen all rows counts every key as heard when the newest of them were: it may
+//! have been. So a row comes too late rather than for a key that was not silent.
 
 use std::sync::Arc;
 
@@ -17,7 +20,7 @@ use crate::graph::Folding;
 use crate::plan;
 use crate::state::saved::Saving;
 use crate::state::{KeyColumns, Keys, RANGES, Saved, Timers};
-use crate::time::{FOREVER, Micros, NEVER};
+use crate::time::{FOREVER, Micros, NEVER, shift};
 use crate::watermark::Clock;
 
 /// The verb.
@@ -25,6 +28,8 @@ use crate::watermark::Clock;
 pub struct Silence {
     after: Micros,
     known: Option<Known>,
+    /// No key counts as heard before this.
+    floor: Micros,
 }
 
 /// Keys that are expected.
@@ -84,7 +89,7 @@ impl Silence {
                 Ok::<_, Error>(Known { keys, len: rows.len() })
             })
             .transpose()?;
-        Ok(Silence { after: plan.after, known })
+        Ok(Silence { after: plan.after, known, floor: NEVER })
     }
 
     /// Counts the known keys as heard at the first value of the clock.
@@ -94,6 +99,7 @@ impl Silence {
         };
         for row in std::mem::take(&mut slot.waiting) {
             if slot.keys.get(&known.keys, row as usize).is_none() {
+                let last = last.max(self.floor);
                 let heard = Heard { last, touch: (0, u64::from(row)), armed: true };
                 let id = slot.hear(&known.keys, row as usize, heard);
                 slot.timers.arm(self.until(last), id);
@@ -213,6 +219,7 @@ impl Windowed for Silence {
                 continue;
             }
             out.counters.counted += 1;
+            let last = last.max(self.floor);
             if armed.is_none_or(|heard| time > heard.last) {
                 let id = slot.hear(
                     task.keys,
@@ -244,6 +251,18 @@ impl Windowed for Silence {
 
     fn delay(&self) -> Micros {
         1
+    }
+
+    fn start_from(&self, from: Micros) -> Micros {
+        from
+    }
+
+    fn full_from(&self, from: Micros) -> Micros {
+        shift(from, self.after - 1)
+    }
+
+    fn begin(&mut self, from: Micros) {
+        self.floor = shift(from, -1);
     }
 
     fn save(&self, kit: &Kit, slot: &SilentSlot) -> Result<Vec<Part>> {

@@ -4,6 +4,8 @@
 //! `(t - size, t]`. A row older than `bound - allowed_lateness` is answered as of that moment; it
 //! counts in every later window that holds its time. No row goes without an answer.
 
+mod answers;
+
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
@@ -11,10 +13,13 @@ use arrow_schema::SchemaRef;
 use arrow_select::concat::concat;
 use arrow_select::take::take;
 
-use super::Operator;
-use super::keyed::{Context, Flow, Kit, Mark, Part, Piece, Prepared, Slots, Task};
-use super::running::{AHEAD, Running, SlidingSlot, Tapes};
-use crate::aggregate::{Answer, AnswerColumn, Arranged, Column};
+use answers::{Answers, Given};
+
+use super::keyed::{Context, Flow, Kit, Part, Piece, Prepared, Slots, Task};
+use super::running::{Running, SlidingSlot};
+use super::warming::leave_open;
+use super::{Full, Operator, Warming};
+use crate::aggregate::{Answer, AnswerColumn, Column};
 use crate::assign::Span;
 use crate::block::{Block, Marks};
 use crate::error::{Error, Result};
@@ -22,9 +27,8 @@ use crate::exchange::Routed;
 use crate::fate::{Counters, Reason, Record};
 use crate::graph::Folding;
 use crate::plan::{self, Answering, NullKey};
-use crate::state::log::NONE;
 use crate::state::saved::Saving;
-use crate::state::{KeyColumns, RANGES, Saved};
+use crate::state::{KeyColumns, Saved};
 use crate::time::{Micros, NEVER, shift};
 use crate::watermark::bound;
 
@@ -38,6 +42,9 @@ pub struct SlidingWindows {
     slots: Slots<SlidingSlot>,
     counters: Counters,
     clock: Micros,
+    warming: Warming,
+    /// For each column the least moment at which it is known; empty if it always is.
+    moments: Vec<Micros>,
 }
 
 /// Which rows count in an answer.
@@ -85,6 +92,8 @@ impl SlidingWindows {
             slots: Slots::default(),
             counters: Counters::default(),
             clock: NEVER,
+            warming: Warming::default(),
+            moments: vec![],
         })
     }
 
@@ -101,141 +110,6 @@ impl SlidingWindows {
     /// The columns that come out.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
-    }
-}
-
-/// What the slots of one owner give in one step, with scratch space.
-struct Answers {
-    columns: Vec<AnswerColumn>,
-    late: Vec<u32>,
-    counters: Counters,
-    records: Vec<Record>,
-    tapes: Tapes,
-    ids: Vec<u32>,
-    keyed: Vec<u32>,
-}
-
-impl Answers {
-    fn new(running: &Running, rows: usize) -> Answers {
-        Answers {
-            columns: running.columns(rows),
-            late: vec![],
-            counters: Counters::default(),
-            records: vec![],
-            tapes: running.tapes(rows / RANGES),
-            ids: vec![],
-            keyed: vec![],
-        }
-    }
-}
-
-/// The rows of one slot in one step.
-struct Given<'a> {
-    running: &'a Running,
-    rule: &'a Moments,
-    task: Task<'a>,
-    arranged: &'a Arranged,
-    /// Where the slot's rows begin among all.
-    first: usize,
-}
-
-impl Given<'_> {
-    /// Looks up the keys of the rows that have one.
-    fn look_up(&self, slot: &mut SlidingSlot, out: &mut Answers) {
-        let rows = self.task.marks.iter().map(|mark| mark.row);
-        out.keyed.clear();
-        out.keyed.extend(rows.filter(|&row| self.rule.has_key(&self.task, row)));
-        self.running.ids(slot, self.task.keys, &out.keyed, &mut out.ids);
-    }
-
-    /// The key of the row that is `n`th of those that have one.
-    #[inline]
-    fn key(&self, slot: &SlidingSlot, ids: &[u32], n: usize, moment: Micros) -> u32 {
-        if n.is_multiple_of(AHEAD) {
-            self.running.prefetch(slot, &ids[n..ids.len().min(n + AHEAD)], moment);
-        }
-        ids[n]
-    }
-
-    /// Moves a key on and enters a row of it; gives the entry.
-    #[inline]
-    fn enter(&self, slot: &mut SlidingSlot, id: u32, i: usize, tapes: &mut Tapes) -> u64 {
-        let Mark { row, time, .. } = self.task.marks[i];
-        let aside = (self.task.columns, row as usize);
-        self.running.enter(slot, id, time, self.arranged.at(self.first + i), aside, tapes)
-    }
-
-    /// Answers the rows, each on its arrival.
-    fn on_arrival(&self, slot: &mut SlidingSlot, out: &mut Answers) {
-        let Given { running, rule, task, .. } = self;
-        self.look_up(slot, out);
-        let mut n = 0;
-        for (i, &Mark { row, time, limit, .. }) in task.marks.iter().enumerate() {
-            let (moment, late_by) = rule.of(time, limit);
-            match late_by {
-                None => out.counters.counted += 1,
-                Some(late_by) => self.late(row, late_by, out),
-            }
-            if !rule.has_key(task, row) {
-                running.answer_nothing(&mut out.tapes, &mut out.columns);
-                continue;
-            }
-            let id = self.key(slot, &out.ids, n, moment);
-            n += 1;
-            running.advance(slot, id, moment, &mut out.tapes);
-            if !rule.include_current {
-                running.answer(slot, id, (moment, NONE), &mut out.tapes, &mut out.columns);
-            }
-            self.enter(slot, id, i, &mut out.tapes);
-            if rule.include_current {
-                running.answer(slot, id, (moment, NONE), &mut out.tapes, &mut out.columns);
-            }
-        }
-        running.play(slot, &mut out.tapes, &mut out.columns);
-    }
-
-    /// Notes that a row came late.
-    fn late(&self, row: u32, late_by: Micros, out: &mut Answers) {
-        out.counters.late += 1;
-        out.late.push(row);
-        if !self.task.block.marks.is_late(row as usize) {
-            let record = self.task.record(Reason::Late, row);
-            out.records.push(Record { late_by: Some(late_by), ..record });
-        }
-    }
-
-    /// Answers the rows, which come in order of time, with their peers of the same time.
-    fn with_peers(&self, slot: &mut SlidingSlot, out: &mut Answers) {
-        let Given { running, rule, task, .. } = self;
-        self.look_up(slot, out);
-        let (mut n, mut i) = (0, 0);
-        let mut entered = vec![];
-        for peers in task.marks.chunk_by(|a, b| a.time == b.time) {
-            entered.clear();
-            for &Mark { row, time, .. } in peers {
-                out.counters.counted += 1;
-                if rule.has_key(task, row) {
-                    let id = self.key(slot, &out.ids, n, time);
-                    n += 1;
-                    running.advance(slot, id, time, &mut out.tapes);
-                    let entry = self.enter(slot, id, i, &mut out.tapes);
-                    entered.push(Some((id, time, if rule.include_current { NONE } else { entry })));
-                } else {
-                    entered.push(None);
-                }
-                i += 1;
-            }
-            for each in &entered {
-                match *each {
-                    Some((id, time, skip)) => {
-                        let asked = (time, skip);
-                        running.answer(slot, id, asked, &mut out.tapes, &mut out.columns);
-                    }
-                    None => running.answer_nothing(&mut out.tapes, &mut out.columns),
-                }
-            }
-        }
-        running.play(slot, &mut out.tapes, &mut out.columns);
     }
 }
 
@@ -339,6 +213,8 @@ impl Operator for SlidingWindows {
         } else {
             self.output(&block.take(&prepared.rows)?, order, &late, features)?
         };
+        let (made, open) = self.leave_open(made, clock.start(), |seq| clock.before(seq))?;
+        self.warming.rows += open;
         Ok((Arc::new(made), clock.clone()))
     }
 
@@ -368,7 +244,8 @@ impl Operator for SlidingWindows {
             features.into_iter().map(AnswerColumn::finish).collect();
         let order: Vec<u32> = (0..prepared.rows.len() as u32).collect();
         let late = places(&prepared.rows, &late, block.len());
-        Ok(Arc::new(self.output(&block.take(&prepared.rows)?, &order, &late, vec![columns?])?))
+        let made = self.output(&block.take(&prepared.rows)?, &order, &late, vec![columns?])?;
+        Ok(Arc::new(self.leave_open(made, self.clock, |_| self.clock)?.0))
     }
 
     fn counters(&self) -> &Counters {
@@ -385,6 +262,30 @@ impl Operator for SlidingWindows {
 
     fn clock(&self) -> Micros {
         self.clock
+    }
+
+    fn warming(&self) -> &Warming {
+        &self.warming
+    }
+
+    fn warming_mut(&mut self) -> &mut Warming {
+        &mut self.warming
+    }
+
+    fn fill(&mut self, inputs: &[&Full]) -> Full {
+        let (_, answers) = self.warming.since(&self.running.kit.folding, inputs[0]);
+        let width = self.schema.fields().len() - self.features();
+        let feature = |feature: &plan::Feature| {
+            // the window `(moment - back, moment]` is to hold no time before this
+            let from = answers[feature.aggregate];
+            shift(from, self.running.span(feature.size).back - 1)
+        };
+        let features: Vec<Micros> = self.running.features.iter().map(feature).collect();
+        self.moments = vec![NEVER; width];
+        self.moments.extend(&features);
+        let mut columns: Vec<Micros> = (0..width).map(|at| inputs[0].of(&[at])).collect();
+        columns.extend(&features);
+        Full { rows: inputs[0].rows.max(self.warming.seen_from), columns }
     }
 
     fn changed(&self, range: usize, _part: &str) -> u64 {
@@ -405,6 +306,28 @@ impl Operator for SlidingWindows {
 }
 
 impl SlidingWindows {
+    /// Leaves open what rows that were not seen could have changed; gives how many rows that were.
+    /// `before` is the clock before a row, `start` before all.
+    fn leave_open(
+        &self,
+        made: Block,
+        start: Micros,
+        before: impl Fn(u64) -> Micros,
+    ) -> Result<(Block, u64)> {
+        let least = self.rule.of(NEVER, start).0;
+        if self.moments.iter().all(|&moment| moment <= least) {
+            return Ok((made, 0));
+        }
+        let marks = made.marks.clone();
+        let Marks { time, judge, seq, .. } = &*marks;
+        let moment = |row: usize| match self.rule.peers {
+            true => time[row],
+            false => self.rule.of(time[row], bound(judge[row], before(seq[row]))).0,
+        };
+        let (made, rows) = leave_open(made, &self.moments, moment)?;
+        Ok((made, rows.len() as u64))
+    }
+
     /// The log in order of arrival; links and running values are made anew from it.
     fn save_slot(&self, slot: &SlidingSlot) -> Result<Vec<Part>> {
         let (mut ids, mut times) = (vec![], vec![]);

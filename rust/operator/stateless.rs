@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, StringArray, new_null_array};
+use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
 use arrow_select::interleave::interleave;
 
-use super::Operator;
 use super::keyed::{Context, Flow, Piece};
+use super::warming::{Doubt, left_open};
+use super::{Full, Operator, Warming};
 use crate::block::{Block, Marks, all_but};
 use crate::error::Result;
 use crate::fate::{Counters, Reason, Record};
@@ -22,11 +24,13 @@ struct Plain {
     node: u32,
     counters: Counters,
     clock: Micros,
+    warming: Warming,
 }
 
 impl Plain {
     fn new(node: u32) -> Plain {
-        Plain { node, counters: Counters::default(), clock: NEVER }
+        let (counters, warming) = (Counters::default(), Warming::default());
+        Plain { node, counters, clock: NEVER, warming }
     }
 
     /// Books the rows whose expression overflows.
@@ -48,6 +52,14 @@ macro_rules! plain_operator {
 
         fn clock(&self) -> Micros {
             self.plain.clock
+        }
+
+        fn warming(&self) -> &Warming {
+            &self.plain.warming
+        }
+
+        fn warming_mut(&mut self) -> &mut Warming {
+            &mut self.plain.warming
         }
 
         fn save(&self, _since: u64) -> Result<Vec<Piece>> {
@@ -88,31 +100,45 @@ impl Operator for Passing {
         Ok(inputs[0].0.clone())
     }
 
+    fn fill(&mut self, _inputs: &[&Full]) -> Full {
+        Full::always()
+    }
+
     plain_operator!();
 }
 
-/// Keeps rows for which a condition is true.
+/// Keeps rows for which a condition is true; one that is left open is not.
 #[derive(Debug)]
 pub struct Filter {
     condition: Formula,
+    doubt: Doubt,
     plain: Plain,
 }
 
 impl Filter {
     /// The verb `filter`.
     pub fn new(condition: Formula, node: u32) -> Filter {
-        Filter { condition, plain: Plain::new(node) }
+        Filter { condition, doubt: Doubt::default(), plain: Plain::new(node) }
+    }
+
+    /// The rows that stay, those in which the condition overflows, and how many are left open.
+    fn test(&self, block: &Block) -> Result<(BooleanBuffer, Vec<usize>, u64)> {
+        let (mut keep, overflow) = self.condition.test(block)?;
+        let mut bad = vec![];
+        if let Some(bits) = overflow {
+            keep = &keep & &!&bits;
+            bad = bits.set_indices().collect();
+        }
+        let Some(open) = self.doubt.open(block) else { return Ok((keep, bad, 0)) };
+        Ok((&keep & &!&open, bad, open.count_set_bits() as u64))
     }
 }
 
 impl Operator for Filter {
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
         let (block, clock) = &inputs[0];
-        let (keep, overflow) = self.condition.test(block)?;
-        let (keep, bad) = match overflow {
-            Some(bits) => (&keep & &!&bits, bits.set_indices().collect()),
-            None => (keep, vec![]),
-        };
+        let (keep, bad, open) = self.test(block)?;
+        self.plain.warming.rows += open;
         self.plain.set_aside(block, &bad, context);
         let kept = keep.count_set_bits() as u64;
         self.plain.counters.rows_in += block.len() as u64;
@@ -123,9 +149,14 @@ impl Operator for Filter {
     }
 
     fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>> {
-        let (keep, overflow) = self.condition.test(&inputs[0].0)?;
-        let keep = overflow.map_or(keep.clone(), |bits| &keep & &!&bits);
-        Ok(Arc::new(inputs[0].0.filter(&keep)?))
+        Ok(Arc::new(inputs[0].0.filter(&self.test(&inputs[0].0)?.0)?))
+    }
+
+    fn fill(&mut self, inputs: &[&Full]) -> Full {
+        let mut full = inputs[0].clone();
+        self.doubt = Doubt::new(self.condition.reads.iter().copied(), &full);
+        full.rows = full.rows.max(full.of(&self.condition.reads));
+        full
     }
 
     plain_operator!();
@@ -135,6 +166,8 @@ impl Operator for Filter {
 #[derive(Debug)]
 pub struct Project {
     columns: Vec<Formula>,
+    /// Of each column that is computed what is not known yet; empty if all is.
+    doubts: Vec<Doubt>,
     schema: SchemaRef,
     plain: Plain,
 }
@@ -142,15 +175,18 @@ pub struct Project {
 impl Project {
     /// The verbs `select` and `with_columns`.
     pub fn new(columns: Vec<Formula>, schema: SchemaRef, node: u32) -> Project {
-        Project { columns, schema, plain: Plain::new(node) }
+        Project { columns, doubts: vec![], schema, plain: Plain::new(node) }
     }
 
     /// The columns, and the rows in which one overflows.
     fn project(&self, block: &Block) -> Result<(Block, Vec<usize>)> {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
         let mut bad: Vec<usize> = vec![];
-        for formula in &self.columns {
-            let (array, overflow) = formula.eval(block)?;
+        for (i, formula) in self.columns.iter().enumerate() {
+            let (mut array, overflow) = formula.eval(block)?;
+            if let Some(open) = self.doubts.get(i).and_then(|doubt| doubt.open(block)) {
+                array = left_open(&array, &open)?;
+            }
             bad.extend(overflow.iter().flat_map(|bits| bits.set_indices().collect::<Vec<_>>()));
             columns.push(array);
         }
@@ -177,6 +213,17 @@ impl Operator for Project {
 
     fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>> {
         Ok(Arc::new(self.project(&inputs[0].0)?.0))
+    }
+
+    fn fill(&mut self, inputs: &[&Full]) -> Full {
+        let full = inputs[0];
+        let computed = |formula: &Formula| match formula.typed.as_column() {
+            Some(_) => Doubt::default(),
+            None => Doubt::new(formula.reads.iter().copied(), full),
+        };
+        self.doubts = self.columns.iter().map(computed).collect();
+        let columns = self.columns.iter().map(|formula| full.formula(Some(formula))).collect();
+        Full { rows: full.rows, columns }
     }
 
     plain_operator!();
@@ -278,6 +325,20 @@ impl Operator for Union {
 
     fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>> {
         Ok(Arc::new(self.merge(inputs)?))
+    }
+
+    fn fill(&mut self, inputs: &[&Full]) -> Full {
+        let column = |k: usize| {
+            let place = |(input, side): (&&Full, &(Vec<Option<usize>>, _))| match side.0.get(k) {
+                Some(Some(at)) => input.of(&[*at]),
+                Some(None) | None => NEVER,
+            };
+            inputs.iter().zip(&self.sides).map(place).max().unwrap_or(NEVER)
+        };
+        Full {
+            rows: inputs.iter().map(|input| input.rows).max().unwrap_or(NEVER),
+            columns: (0..self.schema.fields().len()).map(column).collect(),
+        }
     }
 
     plain_operator!();

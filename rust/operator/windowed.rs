@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::Operator;
 use super::keyed::{Context, Flow, Kit, Part, Piece, Slot, Slots, Task};
+use super::warming::leave_open;
+use super::{Full, Operator, Warming};
 use crate::block::Block;
 use crate::error::Result;
 use crate::exchange::Routed;
@@ -49,6 +50,25 @@ pub trait Windowed: Send + Sync + Debug {
     /// How far the output's clock is behind the input's: nothing that is still to be fired is older.
     fn delay(&self) -> Micros;
 
+    /// The least start of a window that no row before `from` could be in, or could have changed.
+    fn start_from(&self, from: Micros) -> Micros;
+
+    /// The event time from which on all its rows are of such windows.
+    fn full_from(&self, from: Micros) -> Micros;
+
+    /// As `from`, where it is not what a window holds but whether it fires at all.
+    fn fires_from(&self, from: Micros) -> Micros {
+        from
+    }
+
+    /// The event time from which on its rows are still to come, at this clock.
+    fn ahead(&self, clock: Micros) -> Micros {
+        clock
+    }
+
+    /// Tells it that it has seen all rows from `from` on, and maybe none before.
+    fn begin(&mut self, _from: Micros) {}
+
     /// Makes slots that are to be there before any row.
     fn ensure(&self, _slots: &mut Slots<Self::Slot>, _kit: &Kit) {}
 
@@ -69,6 +89,9 @@ pub struct Windows<V: Windowed> {
     slots: Slots<V::Slot>,
     counters: Counters,
     clock: Micros,
+    warming: Warming,
+    /// For each column the least start of a window in which it is known; empty if it always is.
+    starts: Vec<Micros>,
 }
 
 impl<V: Windowed> Windows<V> {
@@ -76,7 +99,21 @@ impl<V: Windowed> Windows<V> {
     pub fn new(verb: V, folding: Folding, shape: Shape, node: u32) -> Result<Windows<V>> {
         let kit = Kit::new(folding)?;
         let (slots, counters) = (Slots::default(), Counters::default());
-        Ok(Windows { verb, kit, shape, node, slots, counters, clock: NEVER })
+        let (warming, starts) = (Warming::default(), vec![]);
+        Ok(Windows { verb, kit, shape, node, slots, counters, clock: NEVER, warming, starts })
+    }
+
+    /// Leaves open what rows that were not seen could have changed.
+    fn leave_open(&mut self, made: Block) -> Result<Block> {
+        if self.starts.is_empty() {
+            return Ok(made);
+        }
+        let marks = made.marks.clone();
+        let (made, rows) = leave_open(made, &self.starts, |row| marks.firing_of(row).start)?;
+        self.warming.rows += rows.len() as u64;
+        let newest = rows.into_iter().map(|row| marks.firing_of(row).end).max();
+        self.warming.open_until = self.warming.open_until.max(newest.unwrap_or(NEVER));
+        Ok(made)
     }
 }
 
@@ -117,6 +154,7 @@ impl<V: Windowed> Operator for Windows<V> {
             fired.push((range, out.fired));
         }
         let (made, overflowed) = assemble(&self.shape, fired)?;
+        let made = self.leave_open(made)?;
         self.counters.fired += made.len() as u64;
         context.records.extend(overflowed.into_iter().map(|row| {
             let (seq, origin) = (made.marks.seq[row], made.marks.origin(row));
@@ -144,6 +182,38 @@ impl<V: Windowed> Operator for Windows<V> {
 
     fn clock(&self) -> Micros {
         self.clock
+    }
+
+    fn warming(&self) -> &Warming {
+        &self.warming
+    }
+
+    fn warming_mut(&mut self) -> &mut Warming {
+        &mut self.warming
+    }
+
+    fn fill(&mut self, inputs: &[&Full]) -> Full {
+        let (rows, answers) = self.warming.since(&self.kit.folding, inputs[0]);
+        self.verb.begin(rows);
+        let (verb, fires) = (&self.verb, self.verb.fires_from(rows));
+        let keys =
+            self.kit.folding.by.iter().map(|&at| (NEVER, verb.full_from(inputs[0].of(&[at]))));
+        let answer = |from: Micros| (verb.start_from(from), verb.full_from(from));
+        let columns: Vec<(Micros, Micros)> = keys
+            .chain([(NEVER, NEVER); 2])
+            .chain(self.shape.last.then(|| answer(rows)))
+            .chain(answers.into_iter().map(answer))
+            .chain(self.shape.revision.then(|| answer(fires)))
+            .collect();
+        self.starts = columns.iter().map(|column| column.0).collect();
+        let columns = columns.into_iter().map(|column| column.1).collect();
+        let mut full = Full { rows: verb.full_from(fires), columns };
+        full.at_least(self.warming.open_until);
+        full
+    }
+
+    fn ahead(&self, _inputs: Micros) -> Micros {
+        self.verb.ahead(self.clock)
     }
 
     fn changed(&self, range: usize, _part: &str) -> u64 {

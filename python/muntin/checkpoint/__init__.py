@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import get_args
 
-from muntin.checkpoint.keeper import Keeper, Restored, Where
+from muntin.checkpoint.keeper import Keeper, Restored, Where, tell_change
 from muntin.checkpoint.manifest import Manifest
 from muntin.checkpoint.store import Directory, Store
 from muntin.durations import Duration, parse
 from muntin.errors import PlanError, with_hint
+from muntin.operator import OnChange
 
 __all__ = [
     "Checkpoint",
@@ -21,10 +22,8 @@ __all__ = [
     "Restored",
     "Store",
     "Where",
+    "tell_change",
 ]
-
-OnChange: TypeAlias = Literal["refuse", "warm", "keep"]
-"""What to do when the pipeline is another than the checkpoint's."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -40,8 +39,9 @@ class Checkpoint:
         store: a directory, made if it is not there, or a `Store`. One run at a time may use it.
         every: how long from one checkpoint to the next. More than a million rows that wait to be
             shown bring the next one forward.
-        on_change: with "refuse", a checkpoint of another pipeline ends the run with a diff. The
-            other two are not there yet.
+        on_change: with "refuse", a checkpoint of another pipeline ends the run with a diff. With
+            "warm" and "keep" the run goes on with the state of what is unchanged; what is new
+            warms, or answers at once from what it sees (see `mt.operator`).
 
     >>> Checkpoint("state/fraud", every="10s").every
     '10s'
@@ -58,10 +58,9 @@ class Checkpoint:
         on_change: OnChange = "refuse",
     ) -> None:
         """Remember where; nothing is read or written before the run starts."""
-        if on_change != "refuse":
-            what = "is not there yet" if on_change in ("warm", "keep") else "is unknown"
-            said = f'Checkpoint: on_change="{on_change}" {what}'
-            raise PlanError(with_hint(said, 'on_change="refuse"'))
+        if on_change not in get_args(OnChange):
+            said = f'Checkpoint: on_change="{on_change}" is unknown'
+            raise PlanError(with_hint(said, ", ".join(map(repr, get_args(OnChange)))))
         place = Directory(store) if isinstance(store, (str, os.PathLike)) else store
         object.__setattr__(self, "store", place)
         object.__setattr__(self, "every", parse(every, "Checkpoint: every", zero=True).text)

@@ -21,7 +21,7 @@ from muntin.checkpoint.manifest import (
 from muntin.checkpoint.store import Store
 from muntin.errors import SnapshotError, with_hint
 from muntin.moment import Saved
-from muntin.operator import Operator, assembled, snapshot_contents
+from muntin.operator import OnChange, Operator, assembled, snapshot_contents
 
 _log = logging.getLogger("muntin.checkpoint")
 
@@ -45,12 +45,16 @@ class Where:
         inputs: each input's position.
         counts: what it has counted.
         ended: whether all inputs have ended and everything is fired.
+        staged: how many rows are about to be shown, by the place of the sink.
+        also: further places of sinks, and their first.
     """
 
     run: str
     inputs: Mapping[str, Position]
     counts: Counts
     ended: bool
+    staged: Mapping[str, int] = field(default_factory=dict)
+    also: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,8 @@ class Keeper:
             sinks=prepare(),
             counts=where.counts,
             ended=where.ended,
+            staged=dict(where.staged),
+            also=dict(where.also),
         )
         data = manifest.encode()
         try:
@@ -203,6 +209,17 @@ class Keeper:
                     self._store.remove(name)
         except OSError as error:
             _log.warning("old checkpoints in %r cannot be removed: %s", self._store, error)
+
+
+def tell_change(op: Operator, on_change: OnChange) -> None:
+    """Log what became of the state of a checkpoint, if the pipeline has changed."""
+    found = op.restored
+    if found is None or not (found["new"] or found["dropped"]):
+        return
+    new = "warming" if on_change == "warm" else "new, answering from what they see"
+    words = {"restored": "restored", "new": new, "dropped": "dropped with their state"}
+    said = [f"{word}: {', '.join(found[key]) or 'none'}" for key, word in words.items()]
+    _log.warning("the pipeline is another than the checkpoint's; verbs %s", "; ".join(said))
 
 
 def _own_chunks(part: Part, found: Mapping[str, Any]) -> dict[str, Chunk]:

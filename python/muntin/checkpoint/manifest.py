@@ -67,6 +67,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sinks: the state of each sink that has one, by its place in the run.
         counts: what the run had counted.
         ended: whether all inputs had ended and everything was fired.
+        staged: how many rows were about to be shown by each sink that has a state, by its place.
+        also: further places of sinks, and the place that their state is under.
     """
 
     number: int
@@ -77,6 +79,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sinks: dict[str, dict[str, Any]]
     counts: Counts
     ended: bool
+    staged: dict[str, int] = {}
+    also: dict[str, str] = {}
     format: int = FORMAT
 
     def encode(self) -> bytes:

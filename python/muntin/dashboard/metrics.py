@@ -80,6 +80,8 @@ def _operators(moment: Moment) -> Iterator[Metric]:
     }
     yield _counter("operator_rows", "Rows by fate", fates, (*labels, "fate"))
     yield _counter("operator_fired", "Rows fired by windows", each("fired"), labels)
+    warming = "Rows with an answer left open, as the verb had not seen all rows it hangs on"
+    yield _counter("operator_warming", warming, each("warming"), labels)
     yield _gauge("operator_keys", "Keys in state", each("keys"), labels)
     yield _gauge("operator_state_bytes", "Bytes of state", each("bytes"), labels)
 

@@ -91,6 +91,7 @@ class Sqlite:
         with self._transaction(safe=True):
             for target in self._targets.values():
                 target.restore(self._number, state["tables"].get(target.name, 0))
+            self._show_rest(state["tables"])
 
     def stage(self, output: str, rows: Table) -> None:
         """Put the rows into a side table, or without checkpoints keep them for `publish`."""
@@ -128,6 +129,14 @@ class Sqlite:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+    def _show_rest(self, staged: dict[str, int]) -> None:
+        """What was staged for outputs that a changed pipeline has no more is shown, too."""
+        known = {target.name for target in self._targets.values()}
+        for name, rows in staged.items():
+            if name not in known:
+                target = Target(self._connection(), self._path, name, None)
+                target.restore(self._number, rows)
 
     def _begin(self) -> None:
         if not self._began:

@@ -41,14 +41,18 @@ def create_ledger(db: sqlite3.Connection) -> None:
 class Target:
     """The table of an output. Every method runs inside a transaction of the sink."""
 
-    def __init__(self, db: sqlite3.Connection, path: str, name: str, key: tuple[str, ...]) -> None:
-        """Look the table up; one that the sink did not make is refused."""
+    def __init__(
+        self, db: sqlite3.Connection, path: str, name: str, key: tuple[str, ...] | None
+    ) -> None:
+        """Look the table up; one that the sink did not make is refused.
+
+        Without a key the table is to have its own, as it was made.
+        """
         if name.lower().startswith(("sqlite_", "_muntin")):
             raise failed(path, f'"{name}" cannot be the name of a table: it is reserved')
         self.name = name
         self._db = db
         self._path = path
-        self._key = key
         self._table = _quoted(name)
         self._staged = _quoted(f"_muntin_staged_{name}")
         self._undo = _quoted(f"_muntin_undo_{name}")
@@ -56,14 +60,12 @@ class Target:
         if self._columns and self._published() is None:
             hint = "name another by table=, or another file"
             raise failed(path, with_hint(f'another program made its table "{name}"', hint))
+        self._key = self._key_there() if key is None else key
 
     def begin(self, *, keep: bool) -> None:
         """A fresh start: no rows, or with `keep` those of an earlier run."""
         if keep and self._columns:
-            (key,) = self._one("SELECT key FROM _muntin_tables WHERE name = ?", self.name)
-            if tuple(json.loads(key)) != self._key:
-                message = f'table "{self.name}" has the key {key}, not {json.dumps(self._key)}'
-                raise failed(self._path, with_hint(message, "name another by table="))
+            self._check_key()
             self._db.execute(f"DELETE FROM {self._staged}")
             self._db.execute(f"DELETE FROM {self._undo}")
             self._run("UPDATE _muntin_tables SET published = 0 WHERE name = ?", self.name)
@@ -81,6 +83,7 @@ class Target:
             if staged:
                 raise self._gone(number)
             return
+        self._check_key()
         self._run(f"DELETE FROM {self._staged} WHERE _muntin_number <> ?", number)
         if published > number:
             self._take_back(number)
@@ -212,6 +215,16 @@ class Target:
             json.dumps(self._key),
             max(number - 1, 0),
         )
+
+    def _check_key(self) -> None:
+        if (there := self._key_there()) != self._key:
+            keys = json.dumps(there), json.dumps(self._key)
+            message = f'table "{self.name}" has the key {keys[0]}, not {keys[1]}'
+            raise failed(self._path, with_hint(message, "name another by table="))
+
+    def _key_there(self) -> tuple[str, ...]:
+        row = self._one("SELECT key FROM _muntin_tables WHERE name = ?", self.name)
+        return () if row is None else tuple(json.loads(row[0]))
 
     def _on_conflict(self) -> str:
         if not self._key:

@@ -1,0 +1,145 @@
+//! Answers: what the rows of one slot get in one step, each on its arrival or with its peers.
+
+use super::Moments;
+use crate::aggregate::{AnswerColumn, Arranged};
+use crate::fate::{Counters, Reason, Record};
+use crate::operator::keyed::{Mark, Task};
+use crate::operator::running::{AHEAD, Running, SlidingSlot, Tapes};
+use crate::state::RANGES;
+use crate::state::log::NONE;
+use crate::time::Micros;
+
+/// What the slots of one owner give in one step, with scratch space.
+pub(super) struct Answers {
+    pub(super) columns: Vec<AnswerColumn>,
+    pub(super) late: Vec<u32>,
+    pub(super) counters: Counters,
+    pub(super) records: Vec<Record>,
+    pub(super) tapes: Tapes,
+    pub(super) ids: Vec<u32>,
+    pub(super) keyed: Vec<u32>,
+}
+
+impl Answers {
+    pub(super) fn new(running: &Running, rows: usize) -> Answers {
+        Answers {
+            columns: running.columns(rows),
+            late: vec![],
+            counters: Counters::default(),
+            records: vec![],
+            tapes: running.tapes(rows / RANGES),
+            ids: vec![],
+            keyed: vec![],
+        }
+    }
+}
+
+/// The rows of one slot in one step.
+pub(super) struct Given<'a> {
+    pub(super) running: &'a Running,
+    pub(super) rule: &'a Moments,
+    pub(super) task: Task<'a>,
+    pub(super) arranged: &'a Arranged,
+    /// Where the slot's rows begin among all.
+    pub(super) first: usize,
+}
+
+impl Given<'_> {
+    /// Looks up the keys of the rows that have one.
+    fn look_up(&self, slot: &mut SlidingSlot, out: &mut Answers) {
+        let rows = self.task.marks.iter().map(|mark| mark.row);
+        out.keyed.clear();
+        out.keyed.extend(rows.filter(|&row| self.rule.has_key(&self.task, row)));
+        self.running.ids(slot, self.task.keys, &out.keyed, &mut out.ids);
+    }
+
+    /// The key of the row that is `n`th of those that have one.
+    #[inline]
+    fn key(&self, slot: &SlidingSlot, ids: &[u32], n: usize, moment: Micros) -> u32 {
+        if n.is_multiple_of(AHEAD) {
+            self.running.prefetch(slot, &ids[n..ids.len().min(n + AHEAD)], moment);
+        }
+        ids[n]
+    }
+
+    /// Moves a key on and enters a row of it; gives the entry.
+    #[inline]
+    fn enter(&self, slot: &mut SlidingSlot, id: u32, i: usize, tapes: &mut Tapes) -> u64 {
+        let Mark { row, time, .. } = self.task.marks[i];
+        let aside = (self.task.columns, row as usize);
+        self.running.enter(slot, id, time, self.arranged.at(self.first + i), aside, tapes)
+    }
+
+    /// Answers the rows, each on its arrival.
+    pub(super) fn on_arrival(&self, slot: &mut SlidingSlot, out: &mut Answers) {
+        let Given { running, rule, task, .. } = self;
+        self.look_up(slot, out);
+        let mut n = 0;
+        for (i, &Mark { row, time, limit, .. }) in task.marks.iter().enumerate() {
+            let (moment, late_by) = rule.of(time, limit);
+            match late_by {
+                None => out.counters.counted += 1,
+                Some(late_by) => self.late(row, late_by, out),
+            }
+            if !rule.has_key(task, row) {
+                running.answer_nothing(&mut out.tapes, &mut out.columns);
+                continue;
+            }
+            let id = self.key(slot, &out.ids, n, moment);
+            n += 1;
+            running.advance(slot, id, moment, &mut out.tapes);
+            if !rule.include_current {
+                running.answer(slot, id, (moment, NONE), &mut out.tapes, &mut out.columns);
+            }
+            self.enter(slot, id, i, &mut out.tapes);
+            if rule.include_current {
+                running.answer(slot, id, (moment, NONE), &mut out.tapes, &mut out.columns);
+            }
+        }
+        running.play(slot, &mut out.tapes, &mut out.columns);
+    }
+
+    /// Notes that a row came late.
+    fn late(&self, row: u32, late_by: Micros, out: &mut Answers) {
+        out.counters.late += 1;
+        out.late.push(row);
+        if !self.task.block.marks.is_late(row as usize) {
+            let record = self.task.record(Reason::Late, row);
+            out.records.push(Record { late_by: Some(late_by), ..record });
+        }
+    }
+
+    /// Answers the rows, which come in order of time, with their peers of the same time.
+    pub(super) fn with_peers(&self, slot: &mut SlidingSlot, out: &mut Answers) {
+        let Given { running, rule, task, .. } = self;
+        self.look_up(slot, out);
+        let (mut n, mut i) = (0, 0);
+        let mut entered = vec![];
+        for peers in task.marks.chunk_by(|a, b| a.time == b.time) {
+            entered.clear();
+            for &Mark { row, time, .. } in peers {
+                out.counters.counted += 1;
+                if rule.has_key(task, row) {
+                    let id = self.key(slot, &out.ids, n, time);
+                    n += 1;
+                    running.advance(slot, id, time, &mut out.tapes);
+                    let entry = self.enter(slot, id, i, &mut out.tapes);
+                    entered.push(Some((id, time, if rule.include_current { NONE } else { entry })));
+                } else {
+                    entered.push(None);
+                }
+                i += 1;
+            }
+            for each in &entered {
+                match *each {
+                    Some((id, time, skip)) => {
+                        let asked = (time, skip);
+                        running.answer(slot, id, asked, &mut out.tapes, &mut out.columns);
+                    }
+                    None => running.answer_nothing(&mut out.tapes, &mut out.columns),
+                }
+            }
+        }
+        running.play(slot, &mut out.tapes, &mut out.columns);
+    }
+}

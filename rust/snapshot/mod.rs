@@ -1,0 +1,170 @@
+//! Snapshot: a pipeline between two steps, as named chunks and a manifest, and back.
+//!
+//! A chunk's name holds the print of its operator, its range, its part and the epoch in which it
+//! last changed: a chunk of the same name has the same content, also after a restore into a changed
+//! pipeline. Everything is verified before any state is built; nothing is executed.
+
+mod change;
+mod restore;
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use crate::chunk::{Chunk, encode_batch, pack, seal, unpack};
+use crate::error::{Error, Result};
+use crate::operator::Piece;
+use crate::pipeline::Pipeline;
+use crate::plan::{self, Plan};
+use crate::schema::type_word;
+use crate::state::RANGES;
+
+pub use change::OnChange;
+pub use restore::restore;
+
+fn chunks(owner: &str, pieces: Vec<Piece>, all: &mut Vec<Chunk>) -> Result<()> {
+    for piece in pieces {
+        let name = format!("{owner}/{}/{}/{}", piece.range, piece.part, piece.epoch);
+        all.push(Chunk { name, bytes: encode_batch(&piece.saved.batch)? });
+    }
+    Ok(())
+}
+
+/// The engine's state: all of it, or what changed after epoch `since`, with the names of the chunks
+/// among `before`, those of the snapshot of that epoch, which still hold.
+pub fn take(pipeline: &Pipeline, since: u64, before: &[String]) -> Result<Vec<u8>> {
+    let (mut all, owners) = (vec![], Owners::of(&pipeline.plan, &pipeline.prints));
+    let (mut operators, mut rules, mut schemas) = (vec![], vec![], vec![]);
+    if let Some(running) = &pipeline.running {
+        for (owner, operator) in owners.verbs.iter().zip(&running.operators) {
+            chunks(owner, operator.save(since)?, &mut all)?;
+            operators.push(json!({
+                "owner": owner,
+                "counters": operator.counters(),
+                "clock": operator.clock(),
+                "warming": operator.warming(),
+            }));
+        }
+        for (o, (of_output, owners)) in running.rules.iter().zip(&owners.rules).enumerate() {
+            let saved = of_output.save(since)?.into_iter().zip(owners);
+            for (r, ((name, fired, pieces), owner)) in saved.enumerate() {
+                chunks(owner, pieces, &mut all)?;
+                rules.push(json!({"output": o, "rule": r, "name": name, "fired": fired}));
+            }
+        }
+        for schema in &running.schemas {
+            let words: Result<Vec<(String, String)>> = schema
+                .fields()
+                .iter()
+                .map(|field| Ok((field.name().clone(), type_word(field.data_type())?)))
+                .collect();
+            schemas.push(words?);
+        }
+    }
+    let manifest = json!({
+        "muntin": env!("CARGO_PKG_VERSION"),
+        "ranges": RANGES,
+        "seq": pipeline.seq,
+        "epoch": pipeline.epoch,
+        "plan": pipeline.plan,
+        "prints": pipeline.prints,
+        "schemas": schemas,
+        "watermarks": pipeline.watermarks,
+        "undecoded": pipeline.undecoded,
+        "operators": operators,
+        "rules": rules,
+        "kept": before.iter().filter(|name| holds(pipeline, &owners, since, name)).collect::<Vec<_>>(),
+    });
+    Ok(pack(&all, &manifest))
+}
+
+/// The names under which chunks go: they say what the chunks are of, wherever that stands in a plan.
+struct Owners {
+    verbs: Vec<String>,
+    rules: Vec<Vec<String>>,
+}
+
+impl Owners {
+    /// A verb is told by its print, a rule by its output, name, key and cooldown.
+    fn of(plan: &Plan, prints: &[String]) -> Owners {
+        let nth = |i: usize| prints[..i].iter().filter(|&print| *print == prints[i]).count();
+        let rule = |output: &plan::Output, rule: &plan::Rule| {
+            let words = json!([output.name, rule.name, rule.by, rule.cooldown]).to_string();
+            format!("r-{:032x}", xxhash_rust::xxh3::xxh3_128(words.as_bytes()))
+        };
+        let rules = |output: &plan::Output| {
+            output.rules.iter().map(|each| rule(output, each)).collect::<Vec<_>>()
+        };
+        Owners {
+            verbs: (0..prints.len()).map(|i| format!("o{}-{}", nth(i), prints[i])).collect(),
+            rules: plan.outputs.iter().map(rules).collect(),
+        }
+    }
+}
+
+/// True if what a chunk holds has not changed since.
+fn holds(pipeline: &Pipeline, owners: &Owners, since: u64, name: &str) -> bool {
+    let (Some(running), Some(name)) = (&pipeline.running, Name::parse(name)) else { return false };
+    let changed = match owners.verbs.iter().position(|owner| owner == name.owner) {
+        Some(at) => Some(running.operators[at].changed(name.range, name.part)),
+        None => owners.rules.iter().zip(&running.rules).find_map(|(owners, rules)| {
+            let rule = owners.iter().position(|owner| owner == name.owner)?;
+            Some(rules.changed(rule, name.range))
+        }),
+    };
+    changed.is_some_and(|epoch| epoch == name.epoch && epoch <= since)
+}
+
+/// One snapshot out of several: the last of them, with the chunks that it names in those before.
+pub fn assemble(parts: &[&[u8]]) -> Result<Vec<u8>> {
+    let mut unpacked = parts.iter().map(|part| unpack(part)).collect::<Result<Vec<_>>>()?;
+    let Some((mut manifest, own)) = unpacked.pop() else {
+        return Err(Error::Snapshot("there is no snapshot".into()));
+    };
+    let earlier: HashMap<&str, &[u8]> = unpacked
+        .iter()
+        .flat_map(|(_, chunks)| chunks.iter().map(|(name, bytes)| (name.as_str(), *bytes)))
+        .collect();
+    let chunk = |name: &str, bytes: &[u8]| Chunk { name: name.into(), bytes: bytes.to_vec() };
+    let mut all: Vec<Chunk> = own.iter().map(|(name, bytes)| chunk(name, bytes)).collect();
+    for name in read::<Vec<String>>(&manifest, "kept")? {
+        let missing = || Error::Snapshot(format!("chunk \"{name}\" is in none of the snapshots"));
+        all.push(chunk(&name, earlier.get(name.as_str()).ok_or_else(missing)?));
+    }
+    manifest["kept"] = json!([]);
+    Ok(pack(&all, &manifest))
+}
+
+/// What is in a snapshot, verified, as JSON: its seal, its manifest, and for each chunk its name,
+/// place and length in bytes.
+pub fn contents(bytes: &[u8]) -> Result<String> {
+    let (manifest, chunks) = unpack(bytes)?;
+    let start = bytes.as_ptr() as usize;
+    let place = |(name, chunk): &(String, &[u8])| {
+        json!([name, chunk.as_ptr() as usize - start, chunk.len()])
+    };
+    let chunks: Vec<Value> = chunks.iter().map(place).collect();
+    Ok(json!({"seal": seal(bytes)?, "manifest": manifest, "chunks": chunks}).to_string())
+}
+
+fn read<T: serde::de::DeserializeOwned>(manifest: &Value, field: &str) -> Result<T> {
+    serde_json::from_value(manifest[field].clone())
+        .map_err(|error| Error::Snapshot(format!("the manifest's \"{field}\": {error}")))
+}
+
+/// The parts of a chunk's name.
+struct Name<'a> {
+    owner: &'a str,
+    range: usize,
+    part: &'a str,
+    epoch: u64,
+}
+
+impl Name<'_> {
+    fn parse(name: &str) -> Option<Name<'_>> {
+        let parts: Vec<&str> = name.split('/').collect();
+        let [owner, range, part, epoch] = parts.as_slice() else { return None };
+        let range = range.parse().ok().filter(|&range: &usize| range < RANGES)?;
+        Some(Name { owner, range, part, epoch: epoch.parse().ok()? })
+    }
+}

@@ -1,0 +1,207 @@
+//! Restore: the state of a snapshot into a pipeline, the same or one that has changed.
+
+use std::sync::Arc;
+
+use arrow_schema::{Field, Schema, SchemaRef};
+use serde_json::Value;
+
+use super::change::{Change, OnChange, same_pipeline};
+use super::{Name, Owners, read};
+use crate::chunk::{decode_batch, unpack};
+use crate::error::{Error, Result};
+use crate::fate::Counters;
+use crate::operator::{Piece, Warming, reorder};
+use crate::pipeline::{Pipeline, Running};
+use crate::plan::{Node, Plan};
+use crate::schema::{parse_type, type_word};
+use crate::state::{RANGES, Saved};
+use crate::time::{Micros, NEVER, shift};
+use crate::watermark::Watermarks;
+
+/// The columns of an input, as a manifest has them.
+type Columns = Vec<(String, String)>;
+
+/// Puts a snapshot's state into a new pipeline.
+pub fn restore(pipeline: &mut Pipeline, bytes: &[u8], on_change: OnChange) -> Result<()> {
+    let (manifest, chunks) = unpack(bytes)?;
+    if !read::<Vec<String>>(&manifest, "kept")?.is_empty() {
+        return Err(Error::Snapshot("this is one part of a snapshot".into()));
+    }
+    if read::<usize>(&manifest, "ranges")? != RANGES {
+        return Err(Error::Snapshot(format!("the snapshot has not {RANGES} ranges")));
+    }
+    let (before, prints): (Plan, Vec<String>) =
+        (read(&manifest, "plan")?, read(&manifest, "prints")?);
+    if on_change == OnChange::Refuse {
+        same_pipeline(&before, &prints, pipeline)?;
+    }
+    let change = Change::between(&before, &prints, pipeline)?;
+    let watermarks: Vec<Watermarks> = read(&manifest, "watermarks")?;
+    let mut watermarks = change.arranged(&watermarks, "watermarks")?;
+    same_partitions(&watermarks, pipeline)?;
+    for (watermarks, input) in watermarks.iter_mut().zip(&pipeline.plan.inputs) {
+        watermarks.rebound(input.out_of_order);
+    }
+    pipeline.watermarks = watermarks;
+    let schemas: Vec<Columns> = read(&manifest, "schemas")?;
+    if !schemas.is_empty() {
+        let schemas = same_columns(&change.arranged(&schemas, "columns")?, pipeline)?;
+        let saved = State { manifest: &manifest, before: &before, change: &change };
+        pipeline.running = Some(saved.load(pipeline, schemas, &chunks, on_change)?);
+    } else if !chunks.is_empty() {
+        return Err(Error::Snapshot("the snapshot has state but no columns".into()));
+    }
+    pipeline.seq = read(&manifest, "seq")?;
+    pipeline.epoch = read(&manifest, "epoch")?;
+    let undecoded: Vec<u64> = read(&manifest, "undecoded")?;
+    pipeline.undecoded = change.arranged(&undecoded, "counts")?;
+    pipeline.restored = Some(change.told(&before, &pipeline.plan));
+    Ok(())
+}
+
+fn same_partitions(watermarks: &[Watermarks], pipeline: &Pipeline) -> Result<()> {
+    for (saved, declared) in watermarks.iter().zip(&pipeline.watermarks) {
+        for partition in declared.partitions() {
+            saved.find(partition.id).map_err(|_| {
+                Error::Snapshot(format!(
+                    "partition {} was not declared when the snapshot was taken\nhint: restore with \
+                     the partitions of then, and open() the new one",
+                    partition.id
+                ))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The columns of each input, which the pipeline has to have, too.
+fn same_columns(saved: &[Columns], pipeline: &Pipeline) -> Result<Vec<SchemaRef>> {
+    let schema = |columns: &Columns| -> Result<SchemaRef> {
+        let fields: Result<Vec<Field>> = columns
+            .iter()
+            .map(|(name, word)| Ok(Field::new(name, parse_type(word)?, true)))
+            .collect();
+        Ok(Arc::new(Schema::new(fields?)))
+    };
+    let schemas: Vec<SchemaRef> = saved.iter().map(schema).collect::<Result<_>>()?;
+    let Some(running) = &pipeline.running else { return Ok(schemas) };
+    for ((input, saved), now) in pipeline.plan.inputs.iter().zip(&schemas).zip(&running.schemas) {
+        if saved != now {
+            return Err(Error::Snapshot(format!(
+                "the snapshot is of streams with other columns: \"{}\" had {}, and has {}\nhint: \
+                 start without it, or declare the columns of then",
+                input.name,
+                told(saved)?,
+                told(now)?
+            )));
+        }
+    }
+    Ok(schemas)
+}
+
+fn told(schema: &Schema) -> Result<String> {
+    let word =
+        |field: &Arc<Field>| Ok(format!("{} {}", field.name(), type_word(field.data_type())?));
+    Ok(schema.fields().iter().map(word).collect::<Result<Vec<String>>>()?.join(", "))
+}
+
+/// What a snapshot holds, verified.
+struct State<'a> {
+    manifest: &'a Value,
+    before: &'a Plan,
+    change: &'a Change,
+}
+
+impl State<'_> {
+    /// The verbs and rules, with their state where they had any.
+    fn load(
+        &self,
+        pipeline: &Pipeline,
+        schemas: Vec<SchemaRef>,
+        chunks: &[(String, &[u8])],
+        on_change: OnChange,
+    ) -> Result<Running> {
+        let mut running = pipeline.build(schemas)?;
+        let pieces: Vec<(String, Piece)> =
+            chunks.iter().map(|(name, bytes)| self.piece(name, bytes)).collect::<Result<_>>()?;
+        let owners = Owners::of(&pipeline.plan, &pipeline.prints);
+        self.verbs(&mut running, &owners, &pieces)?;
+        if on_change == OnChange::Warm {
+            self.warm(pipeline, &mut running);
+        }
+        self.rules(pipeline, &mut running, &owners, &pieces)?;
+        running.fill_all(&pipeline.plan.outputs);
+        Ok(running)
+    }
+
+    fn verbs(
+        &self,
+        running: &mut Running,
+        owners: &Owners,
+        pieces: &[(String, Piece)],
+    ) -> Result<()> {
+        let saved: Vec<Value> = read(self.manifest, "operators")?;
+        if saved.len() != self.before.nodes.len() {
+            return Err(Error::Snapshot("the manifest has other operators".into()));
+        }
+        for (i, operator) in running.operators.iter_mut().enumerate() {
+            let Some(at) = self.change.verbs[i] else { continue };
+            let counters: Counters = read(&saved[at], "counters")?;
+            let clock: Micros = read(&saved[at], "clock")?;
+            operator.load(&of(&owners.verbs[i], pieces), counters, clock)?;
+            *operator.warming_mut() = read::<Warming>(&saved[at], "warming")?;
+        }
+        Ok(())
+    }
+
+    /// Tells each new verb from when on it sees all rows: behind the newest of those before.
+    fn warm(&self, pipeline: &Pipeline, running: &mut Running) {
+        let mut ahead: Vec<Micros> = vec![];
+        for (i, operator) in running.operators.iter_mut().enumerate() {
+            let inputs = match &pipeline.plan.nodes[i] {
+                Node::Input { input } => shift(pipeline.watermarks[*input].newest(), 1),
+                node => node.from().iter().map(|&from| ahead[from]).max().unwrap_or(NEVER),
+            };
+            if self.change.verbs[i].is_none() && pipeline.plan.nodes[i].has_state() {
+                operator.warming_mut().seen_from = inputs;
+            }
+            ahead.push(operator.ahead(inputs));
+        }
+    }
+
+    /// Cooldowns go on where output, name, key and length are the same.
+    fn rules(
+        &self,
+        pipeline: &Pipeline,
+        running: &mut Running,
+        owners: &Owners,
+        pieces: &[(String, Piece)],
+    ) -> Result<()> {
+        for saved in &read::<Vec<Value>>(self.manifest, "rules")? {
+            let (name, fired): (String, u64) = (read(saved, "name")?, read(saved, "fired")?);
+            let output = self.before.outputs.get(read::<usize>(saved, "output")?);
+            let outputs = &pipeline.plan.outputs;
+            let at = outputs.iter().position(|new| output.is_some_and(|old| old.name == new.name));
+            let Some(at) = at else { continue };
+            let rule = outputs[at].rules.iter().position(|rule| rule.name == name);
+            let Some(rule) = rule else { continue };
+            let clock = running.operators[outputs[at].node].clock();
+            let pieces = of(&owners.rules[at][rule], pieces);
+            running.rules[at].load(&name, fired, &pieces, clock)?;
+        }
+        Ok(())
+    }
+
+    fn piece(&self, name: &str, bytes: &[u8]) -> Result<(String, Piece)> {
+        let bad = || Error::Snapshot(format!("chunk \"{name}\" has a name that means nothing"));
+        let Name { owner, range, part, epoch } = Name::parse(name).ok_or_else(bad)?;
+        let saved = Saved { batch: decode_batch(bytes)? };
+        let saved = reorder::renumber(part, saved, &self.change.places())?;
+        Ok((owner.to_string(), Piece { range, part: part.to_string(), epoch, saved }))
+    }
+}
+
+/// The pieces of an owner.
+fn of(owner: &str, pieces: &[(String, Piece)]) -> Vec<Piece> {
+    pieces.iter().filter(|(name, _)| name == owner).map(|(_, piece)| piece.clone()).collect()
+}
