@@ -18,12 +18,14 @@ use super::heap::{Big, Heap};
 use super::hot::{Cell, CellRef};
 use crate::error::Result;
 
-/// Words of a sum: hi, lo, number of rows, handle of the superaccumulator.
-pub const WORDS: usize = 4;
+/// Words of a sum: hi, lo, number of rows. With a superaccumulator its handle stands in place of hi,
+/// and the uppermost bit of the number is set.
+pub const WORDS: usize = 3;
 const HI: usize = 0;
 const LO: usize = 1;
 const COUNT: usize = 2;
-const HANDLE: usize = 3;
+const HANDLE: usize = HI;
+const BIG: u64 = 1 << 63;
 
 /// Sums of two doubles stay below this, which keeps every step of `two_sum` from overflowing:
 /// either the other operand is below 2^1023, or the difference of both is exact (Sterbenz).
@@ -53,7 +55,7 @@ pub fn add(cell: Cell<'_>, x: f64) {
 /// Takes a value back that was added before.
 #[inline(always)]
 pub fn subtract(cell: Cell<'_>, x: f64) {
-    if cell.words[COUNT] > 1 && step(cell.words, -x) {
+    if rows(cell.words) > 1 && step(cell.words, -x) {
         cell.words[COUNT] -= 1;
     } else {
         subtract_slow(cell, x);
@@ -68,7 +70,7 @@ pub fn subtract(cell: Cell<'_>, x: f64) {
 fn step(words: &mut [u64], x: f64) -> bool {
     let (hi, error) = two_sum(f64::from_bits(words[HI]), x);
     let (lo, rest) = two_sum(f64::from_bits(words[LO]), error);
-    let exact = words[HANDLE] == 0 && rest == 0.0 && hi.abs() < LIMIT;
+    let exact = words[COUNT] & BIG == 0 && rest == 0.0 && hi.abs() < LIMIT;
     if exact {
         words[HI] = hi.to_bits();
         words[LO] = lo.to_bits();
@@ -88,16 +90,16 @@ fn add_slow(cell: Cell<'_>, x: f64) {
 
 #[inline(never)]
 fn subtract_slow(cell: Cell<'_>, x: f64) {
-    if x.is_nan() || cell.words[COUNT] == 0 {
+    if x.is_nan() || rows(cell.words) == 0 {
         return;
     }
     cell.words[COUNT] -= 1;
-    if cell.words[COUNT] == 0 {
+    if rows(cell.words) == 0 {
         return clear(cell);
     }
     if let Some(big) = promote(cell.words, cell.heap) {
         big.subtract(x);
-        if x.is_infinite() || cell.words[COUNT].is_multiple_of(DEMOTE_EVERY) {
+        if x.is_infinite() || rows(cell.words).is_multiple_of(DEMOTE_EVERY) {
             demote(cell);
         }
     }
@@ -105,12 +107,11 @@ fn subtract_slow(cell: Cell<'_>, x: f64) {
 
 /// The superaccumulator of a cell, made from its two doubles if need be.
 fn promote<'a>(words: &mut [u64], heap: &'a mut Heap) -> Option<&'a mut FixedPoint> {
-    if words[HANDLE] == 0 {
+    if words[COUNT] & BIG == 0 {
         let mut big = FixedPoint::new();
         big.add(f64::from_bits(words[HI]));
         big.add(f64::from_bits(words[LO]));
-        (words[HI], words[LO]) = (0, 0);
-        words[HANDLE] = heap.alloc(Big::Exact(Box::new(big))).into();
+        keep(words, heap, big);
     }
     match heap.get_mut(words[HANDLE] as u32)? {
         Big::Exact(big) => Some(big),
@@ -118,15 +119,32 @@ fn promote<'a>(words: &mut [u64], heap: &'a mut Heap) -> Option<&'a mut FixedPoi
     }
 }
 
+/// Puts a superaccumulator in place of the two doubles.
+fn keep(words: &mut [u64], heap: &mut Heap, big: FixedPoint) {
+    (words[HANDLE], words[LO]) = (heap.alloc(Big::Exact(Box::new(big))).into(), 0);
+    words[COUNT] |= BIG;
+}
+
+/// How many values a cell holds.
+#[inline(always)]
+fn rows(words: &[u64]) -> u64 {
+    words[COUNT] & !BIG
+}
+
 /// Back to two doubles where they suffice: an outlier that left costs nothing from then on.
 fn demote(cell: Cell<'_>) {
     if let Some((hi, lo)) = big(cell.peek()).and_then(FixedPoint::pair) {
         cell.heap.free(cell.words[HANDLE] as u32);
-        (cell.words[HI], cell.words[LO], cell.words[HANDLE]) = (hi.to_bits(), lo.to_bits(), 0);
+        (cell.words[HI], cell.words[LO]) = (hi.to_bits(), lo.to_bits());
+        cell.words[COUNT] &= !BIG;
     }
 }
 
+#[inline(always)]
 fn big(cell: CellRef<'_>) -> Option<&FixedPoint> {
+    if cell.words[COUNT] & BIG == 0 {
+        return None;
+    }
     match cell.heap.get(cell.words[HANDLE] as u32)? {
         Big::Exact(big) => Some(big),
         Big::Distinct(_) | Big::Bytes(_) => None,
@@ -135,7 +153,7 @@ fn big(cell: CellRef<'_>) -> Option<&FixedPoint> {
 
 /// Adds all values of another cell.
 pub fn merge(into: Cell<'_>, from: CellRef<'_>) {
-    into.words[COUNT] += from.words[COUNT];
+    into.words[COUNT] += rows(from.words);
     match big(from) {
         Some(other) => {
             if let Some(own) = promote(into.words, into.heap) {
@@ -156,25 +174,27 @@ pub fn merge(into: Cell<'_>, from: CellRef<'_>) {
 
 /// How many values there are.
 pub fn count(cell: CellRef<'_>) -> u64 {
-    cell.words[COUNT]
+    rows(cell.words)
 }
 
 /// The correctly rounded sum (`math.fsum`, with infinities by IEEE 754); `None` of no values.
 pub fn value(cell: CellRef<'_>) -> Option<f64> {
     let pair = || f64::from_bits(cell.words[HI]) + f64::from_bits(cell.words[LO]);
-    (cell.words[COUNT] > 0).then(|| big(cell).map_or_else(pair, FixedPoint::value))
+    (rows(cell.words) > 0).then(|| big(cell).map_or_else(pair, FixedPoint::value))
 }
 
 /// Empties the cell.
 pub fn clear(cell: Cell<'_>) {
-    cell.heap.free(cell.words[HANDLE] as u32);
+    if cell.words[COUNT] & BIG != 0 {
+        cell.heap.free(cell.words[HANDLE] as u32);
+    }
     cell.words.fill(0);
 }
 
 /// Appends the count and the exact sum, as the pair (rounded sum, rest) if two doubles suffice.
 pub fn save(cell: CellRef<'_>, out: &mut Vec<u8>) {
-    put_u64(out, cell.words[COUNT]);
-    if cell.words[COUNT] == 0 {
+    put_u64(out, rows(cell.words));
+    if rows(cell.words) == 0 {
         return;
     }
     let own = || Some(two_sum(f64::from_bits(cell.words[HI]), f64::from_bits(cell.words[LO])));
@@ -211,11 +231,11 @@ pub fn load(cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
         }
         1 => {
             let big = FixedPoint::load(bytes, count)?;
-            cell.words[HANDLE] = cell.heap.alloc(Big::Exact(Box::new(big))).into();
+            keep(cell.words, cell.heap, big);
         }
         _ => return Err(damaged("a kind of float sum")),
     }
-    cell.words[COUNT] = count;
+    cell.words[COUNT] |= count;
     Ok(())
 }
 

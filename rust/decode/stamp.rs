@@ -144,7 +144,7 @@ pub fn stamp(
     let (mut inputs, lengths) = gather(feeds)?;
     let order = order_of(&inputs, &lengths, order);
     let mut stampings: Vec<Stamping> =
-        inputs.iter().map(|rows| Stamping::new(rows, &watermarks[rows.input])).collect();
+        inputs.iter().map(|rows| Stamping::new(rows, &order, &watermarks[rows.input])).collect();
     let first = *seq;
     *seq += lengths.iter().map(|&(_, len)| len as u64).sum::<u64>();
     match &order {
@@ -185,14 +185,16 @@ struct Stamping {
     seq: Vec<u64>,
     judge: Vec<Micros>,
     clock: Clock,
-    taken: Vec<u32>,
+    /// The rows that can be used, unless they are all, as they stand.
+    taken: Option<Vec<u32>>,
     bad: Vec<Option<Reason>>,
     invalid: Vec<(Reason, u64)>,
 }
 
 impl Stamping {
-    fn new(rows: &Rows, watermarks: &Watermarks) -> Stamping {
+    fn new(rows: &Rows, order: &Option<Vec<(u32, u32)>>, watermarks: &Watermarks) -> Stamping {
         let len = rows.time.len();
+        let all = order.is_none() && rows.bad.is_empty();
         let mut bad = vec![];
         if !rows.bad.is_empty() {
             bad = vec![None; len];
@@ -202,7 +204,7 @@ impl Stamping {
             seq: Vec::with_capacity(len),
             judge: Vec::with_capacity(len),
             clock: Clock::of(watermarks),
-            taken: Vec::with_capacity(len),
+            taken: (!all).then(|| Vec::with_capacity(len)),
             bad,
             invalid: vec![],
         }
@@ -221,19 +223,20 @@ impl Stamping {
             }
             self.seq.push(seq);
             self.judge.push(judge);
-            self.taken.push(row as u32);
+            self.taken.iter_mut().for_each(|taken| taken.push(row as u32));
         }
     }
 
     fn done(self, rows: Rows, schema: &SchemaRef, arrivals: &Arc<Arrivals>) -> Result<Stamped> {
         let Stamping { seq, judge, clock, taken, invalid, .. } = self;
-        let in_order = taken.len() == rows.time.len() && taken.is_sorted();
         let source = rows.columns;
-        let (time, columns) = if in_order {
-            (rows.time, source.clone())
-        } else {
-            let time = taken.iter().map(|&row| rows.time[row as usize]).collect();
-            (time, take_columns(&source, &UInt32Array::from(taken))?)
+        let moved = |taken: &Vec<u32>| taken.len() < rows.time.len() || !taken.is_sorted();
+        let (time, columns) = match taken.filter(moved) {
+            None => (rows.time, source.clone()),
+            Some(taken) => {
+                let time = taken.iter().map(|&row| rows.time[row as usize]).collect();
+                (time, take_columns(&source, &UInt32Array::from(taken))?)
+            }
         };
         let origins = Origins::Step(arrivals.clone());
         let marks = Arc::new(Marks { time, seq, judge, origins, ..Marks::default() });

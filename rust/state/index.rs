@@ -4,6 +4,8 @@
 //! and an id. A tag's first slot is given by its leading bits, so the table grows without hashing a
 //! key again, and from its front to its end. Removal shifts back what follows: no tombstones.
 
+use crate::prefetch::prefetch;
+
 /// An empty slot; no id is the greatest.
 const EMPTY: u64 = u64::MAX;
 
@@ -45,6 +47,12 @@ impl Index {
     pub fn first(&self, hash: u64) -> u32 {
         let slot = self.slots.get(self.home(tag(hash))).copied().unwrap_or(EMPTY);
         if slot >> 32 == tag(hash) { id_of(slot) } else { u32::MAX }
+    }
+
+    /// Asks for the first slot of a hash, which will be read soon.
+    #[inline(always)]
+    pub fn prefetch(&self, hash: u64) {
+        prefetch(&self.slots, self.home(tag(hash)));
     }
 
     /// The id of a hash for which `is` holds.

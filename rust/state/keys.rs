@@ -12,6 +12,7 @@ use super::encode::{Encoded, Key, decode, encode, words_as};
 use super::index::Index;
 use crate::aggregate::hot::grow;
 use crate::error::Result;
+use crate::prefetch::prefetch;
 
 /// The keys of a block's rows.
 #[derive(Debug)]
@@ -105,8 +106,16 @@ impl Keys {
         };
         let mut hashes = std::mem::take(&mut self.hashes);
         hashes.clear();
-        hashes.extend(rows.iter().map(|&row| hash_one(&self.hasher, values[row as usize])));
-        ids.extend(hashes.iter().map(|&hash| self.index.first(hash)));
+        hashes.extend(rows.iter().map(|&row| {
+            let hash = hash_one(&self.hasher, values[row as usize]);
+            self.index.prefetch(hash);
+            hash
+        }));
+        ids.extend(hashes.iter().map(|&hash| {
+            let id = self.index.first(hash);
+            prefetch(&self.words, id as usize);
+            id
+        }));
         for (id, &row) in ids.iter_mut().zip(rows) {
             let known = self.words.get(*id as usize).copied();
             *id = if known == Some(values[row as usize]) { *id } else { u32::MAX };

@@ -47,14 +47,13 @@ fn follow(from: u64, way: u32) -> u64 {
     if way == 0 { NONE } else { from.wrapping_add_signed((way as i32).into()) }
 }
 
-/// A run of entries that were appended one after another.
+/// What a run of entries that were appended one after another holds beside their words.
 #[derive(Debug)]
 struct Segment {
-    /// All that a step of a walk reads, and the arguments that lie in words, side by side.
-    words: Vec<u64>,
-    /// The other arguments.
+    /// The arguments that do not lie in words.
     columns: Vec<Column>,
     newest: Micros,
+    freed: bool,
 }
 
 /// One entry.
@@ -85,7 +84,10 @@ pub struct Log {
     arguments: Arguments,
     stride: usize,
     base: u64,
-    segments: VecDeque<Option<Segment>>,
+    /// For each segment what steps of walks read, and the arguments that lie in words, side by side;
+    /// nothing where it was freed. Walks jump about: no more than this is looked at on the way.
+    words: VecDeque<Vec<u64>>,
+    segments: VecDeque<Segment>,
     len: usize,
 }
 
@@ -93,7 +95,8 @@ impl Log {
     /// No entries yet.
     pub fn new(arguments: Arguments) -> Log {
         let stride = HEAD + arguments.words;
-        Log { arguments, stride, base: NONE + 1, segments: VecDeque::new(), len: 0 }
+        let (words, segments) = (VecDeque::new(), VecDeque::new());
+        Log { arguments, stride, base: NONE + 1, words, segments, len: 0 }
     }
 
     /// Appends a row for a key whose newest entry is `tail`, with its arguments and, for those that
@@ -124,10 +127,11 @@ impl Log {
             }
             Some(_) => false,
         };
-        let segments = &mut self.segments;
-        let last = segments.back_mut().and_then(Option::as_mut).expect("the last is never freed");
-        last.words.extend([time as u64, pack(id, arguments.present), links]);
-        arguments.words.iter().for_each(|&word| last.words.push(word));
+        let expected = "the last is never freed";
+        let words = self.words.back_mut().expect(expected);
+        words.extend([time as u64, pack(id, arguments.present), links]);
+        arguments.words.iter().for_each(|&word| words.push(word));
+        let last = self.segments.back_mut().expect(expected);
         last.newest = last.newest.max(time);
         if !last.columns.is_empty() {
             let aside = aside(&self.arguments, columns);
@@ -142,41 +146,38 @@ impl Log {
 
     fn begin(&mut self, columns: &[Column]) {
         assert!(self.len < i32::MAX as usize, "fewer than 2^31 entries in a log");
-        self.segments.push_back(Some(Segment {
-            words: Vec::with_capacity(SEGMENT * self.stride),
-            columns: aside(&self.arguments, columns).map(Column::empty_like).collect(),
-            newest: Micros::MIN,
-        }));
+        self.words.push_back(Vec::with_capacity(SEGMENT * self.stride));
+        let columns = aside(&self.arguments, columns).map(Column::empty_like).collect();
+        self.segments.push_back(Segment { columns, newest: Micros::MIN, freed: false });
     }
 
-    #[inline]
-    fn segment(&self, at: u64) -> Option<(&Segment, usize)> {
-        let i = at.checked_sub(self.base)? as usize;
-        let segment = self.segments.get(i / SEGMENT)?.as_ref()?;
-        Some((segment, i % SEGMENT))
+    /// The segment of an entry and its place there.
+    #[inline(always)]
+    fn place(&self, at: u64) -> (usize, usize) {
+        let i = at.wrapping_sub(self.base) as usize;
+        (i / SEGMENT, i % SEGMENT)
     }
 
     /// The words of an entry, unless it was freed.
-    #[inline]
+    #[inline(always)]
     fn find(&self, at: u64) -> Option<&[u64]> {
-        let (segment, i) = self.segment(at)?;
-        segment.words.get(i * self.stride..(i + 1) * self.stride)
+        let (segment, i) = self.place(at);
+        self.words.get(segment)?.get(i * self.stride..(i + 1) * self.stride)
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_mut(&mut self, at: u64) -> Option<&mut [u64]> {
-        let i = at.checked_sub(self.base)? as usize;
-        let segment = self.segments.get_mut(i / SEGMENT)?.as_mut()?;
-        let i = i % SEGMENT;
-        segment.words.get_mut(i * self.stride..(i + 1) * self.stride)
+        let (segment, i) = self.place(at);
+        self.words.get_mut(segment)?.get_mut(i * self.stride..(i + 1) * self.stride)
     }
 
     /// Asks for an entry that will be read soon.
     #[inline]
     pub fn prefetch(&self, at: u64) {
-        if let Some((segment, i)) = self.segment(at) {
-            prefetch(&segment.words, i * self.stride);
-            prefetch(&segment.words, (i + 1) * self.stride - 1);
+        let (segment, i) = self.place(at);
+        if let Some(words) = self.words.get(segment) {
+            prefetch(words, i * self.stride);
+            prefetch(words, (i + 1) * self.stride - 1);
         }
     }
 
@@ -207,9 +208,9 @@ impl Log {
         if let Some(place) = self.arguments.places[j] {
             return place.read(self.row(at)?);
         }
-        let (segment, i) = self.segment(at)?;
+        let (segment, i) = self.place(at);
         let before = self.arguments.places[..j].iter().filter(|place| place.is_none()).count();
-        segment.columns[before].get(i)
+        self.segments.get(segment)?.columns.get(before)?.get(i)
     }
 
     /// Links an entry into its key's list before its newest entry `tail`, which is of a later time.
@@ -233,15 +234,16 @@ impl Log {
 
     /// Whether there is a segment to free.
     pub fn is_due(&self, until: Micros) -> bool {
-        let full = self.len / SEGMENT;
-        let oldest = self.segments.iter().take(full).flatten().next();
-        oldest.is_some_and(|segment| segment.newest <= until)
+        let full = self.segments.iter().take(self.len / SEGMENT);
+        full.filter(|segment| !segment.freed).map(|segment| segment.newest <= until).next()
+            == Some(true)
     }
 
     /// The segments without an entry newer than `until`, looked for among the oldest.
     fn due(&self, until: Micros) -> Vec<usize> {
         let full = self.segments.iter().take(self.len / SEGMENT).enumerate();
-        let held = full.filter_map(|(s, segment)| Some((s, segment.as_ref()?.newest <= until)));
+        let held = full.filter(|(_, segment)| !segment.freed);
+        let held = held.map(|(s, segment)| (s, segment.newest <= until));
         let near = held.take_while(|&(s, due)| due || s <= LOOK_MAX);
         near.filter(|&(_, due)| due).map(|(s, _)| s).collect()
     }
@@ -251,8 +253,7 @@ impl Log {
         let mut dead = Vec::new();
         for s in self.due(until) {
             let first = self.base + (s * SEGMENT) as u64;
-            let Some(segment) = &self.segments[s] else { continue };
-            dead.extend(segment.words.chunks(self.stride).zip(first..).map(|(words, entry)| {
+            dead.extend(self.words[s].chunks(self.stride).zip(first..).map(|(words, entry)| {
                 Dead { id: low(words[KEY]), entry, newer: follow(entry, high(words[LINKS])) }
             }));
         }
@@ -262,9 +263,12 @@ impl Log {
     /// Frees segments without an entry newer than `until`.
     pub fn reclaim(&mut self, until: Micros) {
         for s in self.due(until) {
-            self.segments[s] = None;
+            self.words[s] = vec![];
+            self.segments[s].columns = vec![];
+            self.segments[s].freed = true;
         }
-        while matches!(self.segments.front(), Some(None)) {
+        while self.segments.front().is_some_and(|segment| segment.freed) {
+            self.words.pop_front();
             self.segments.pop_front();
             self.base += SEGMENT as u64;
             self.len -= SEGMENT;
@@ -273,12 +277,10 @@ impl Log {
 
     /// All entries in order of arrival: position, time and key.
     pub fn iter(&self) -> impl Iterator<Item = (u64, Micros, u32)> {
-        self.segments.iter().enumerate().flat_map(move |(s, segment)| {
+        self.words.iter().enumerate().flat_map(move |(s, words)| {
             let first = self.base + (s * SEGMENT) as u64;
-            segment.iter().flat_map(move |segment| {
-                let rows = segment.words.chunks(self.stride).zip(first..);
-                rows.map(|(words, entry)| (entry, words[TIME] as Micros, low(words[KEY])))
-            })
+            let rows = words.chunks(self.stride).zip(first..);
+            rows.map(|(words, entry)| (entry, words[TIME] as Micros, low(words[KEY])))
         })
     }
 
@@ -289,11 +291,9 @@ impl Log {
 
     /// Memory in bytes, about.
     pub fn bytes(&self) -> usize {
-        let of = |segment: &Segment| {
-            let columns: usize = segment.columns.iter().map(Column::bytes).sum();
-            segment.words.capacity() * size_of::<u64>() + columns
-        };
-        self.segments.iter().flatten().map(of).sum()
+        let columns = self.segments.iter().flat_map(|segment| &segment.columns);
+        let words: usize = self.words.iter().map(|words| words.capacity() * size_of::<u64>()).sum();
+        words + columns.map(Column::bytes).sum::<usize>()
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::keys::{KeyColumns, Keys};
 use crate::aggregate::hot::grow;
 use crate::aggregate::{Hot, Layout};
+use crate::prefetch::prefetch;
 use crate::time::Micros;
 
 /// Start of a pane, and end of the first window that takes its rows.
@@ -164,8 +165,11 @@ impl Panes {
             let is_here = newest.pane == pane && newest.generation == generation;
             if is_here { newest.entry } else { u32::MAX }
         };
+        ids.iter().for_each(|&id| prefetch(&self.heads, id as usize));
         into.clear();
         into.extend(ids.iter().map(known));
+        let hot = &self.slab[pane as usize].hot;
+        into.iter().filter(|&&entry| entry != u32::MAX).for_each(|&entry| hot.prefetch(entry));
         for (i, entry) in into.iter_mut().enumerate().filter(|(_, entry)| **entry == u32::MAX) {
             *entry = self.entry(pane, ids[i], ordinal(i));
         }
