@@ -128,6 +128,7 @@ impl Arranged {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     Enter,
+    EnterAnswer,
     Leave,
     Empty,
     Answer,
@@ -181,10 +182,15 @@ impl Tape {
         self.steps.push(Step { row, present: 0, what: What::Empty });
     }
 
-    /// The answer over those inside is asked for.
+    /// The answer over those inside is asked for; most often by the row that entered just now.
     #[inline]
     pub fn answer(&mut self, row: u32) {
-        self.steps.push(Step { row, present: 0, what: What::Answer });
+        match self.steps.last_mut() {
+            Some(last) if last.row == row && last.what == What::Enter => {
+                last.what = What::EnterAnswer;
+            }
+            _ => self.steps.push(Step { row, present: 0, what: What::Answer }),
+        }
     }
 
     /// The answer over no rows of no key is asked for.
@@ -222,18 +228,21 @@ impl Tape {
                 answers(super::Answer::Null);
                 continue;
             }
-            let cell = hot.cell(step.row, offset, words);
+            let mut cell = hot.cell(step.row, offset, words);
             match step.what {
-                What::Enter | What::Leave => {
+                What::Enter | What::EnterAnswer | What::Leave => {
                     let (arguments, behind) = rest.split_at(self.stride);
                     rest = behind;
-                    if step.present & place.bit == 0 {
+                    let is_present = step.present & place.bit != 0;
+                    if is_present && step.what == What::Leave {
+                        aggregate.retract(cell, value(&arguments[place.at..]), at);
                         continue;
                     }
-                    if step.what == What::Enter {
-                        aggregate.update(cell, value(&arguments[place.at..]), at);
-                    } else {
-                        aggregate.retract(cell, value(&arguments[place.at..]), at);
+                    if is_present {
+                        aggregate.update(cell.reborrow(), value(&arguments[place.at..]), at);
+                    }
+                    if step.what == What::EnterAnswer {
+                        answers(aggregate.evaluate(cell.peek()));
                     }
                 }
                 What::Empty => aggregate.clear(cell),

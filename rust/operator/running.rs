@@ -264,13 +264,15 @@ impl Running {
     }
 
     /// Moves a key's running values to a later moment.
+    #[inline]
     pub fn advance(&self, slot: &mut SlidingSlot, id: u32, moment: Micros, tapes: &mut Tapes) {
         let (tail, reference) = slot.head(id);
         if moment <= reference {
             return;
         }
         slot.set_head(id, tail, moment);
-        for (window, tape) in self.windows.iter().zip(&mut tapes.0) {
+        for (w, tape) in tapes.0.iter_mut().enumerate() {
+            let window = &self.windows[w];
             let floor = window.span.lower(moment);
             let oldest = self.oldest(slot, id, window);
             if oldest.entry == NONE || oldest.time > floor {
@@ -352,6 +354,7 @@ impl Running {
     }
 
     /// Puts a row into its key's list and into the running values that hold its time.
+    #[inline]
     pub fn enter(
         &self,
         slot: &mut SlidingSlot,
@@ -364,7 +367,8 @@ impl Running {
         let (tail, reference) = slot.head(id);
         let (position, tail) = slot.log.append((time, id), tail, arguments, aside);
         slot.set_head(id, tail, reference);
-        for (window, tape) in self.windows.iter().zip(&mut tapes.0) {
+        for (w, tape) in tapes.0.iter_mut().enumerate() {
+            let window = &self.windows[w];
             if time <= window.span.lower(reference) {
                 continue;
             }
@@ -382,6 +386,7 @@ impl Running {
     }
 
     /// Answers one row: its key's windows at `moment`, without the entry `skip`.
+    #[inline]
     pub fn answer(
         &self,
         slot: &mut SlidingSlot,
@@ -391,31 +396,21 @@ impl Running {
         out: &mut [AnswerColumn],
     ) {
         let (tail, reference) = slot.head(id);
-        for (w, window) in self.windows.iter().enumerate() {
-            let span = window.span;
-            let ask = |j| Ask { id, w, tail, reference, span, moment, j, skip };
-            if moment == reference && span.front == 0 && skip == NONE {
+        for w in 0..self.windows.len() {
+            let (window, span) = (&self.windows[w], self.windows[w].span);
+            let stands = moment == reference && span.front == 0 && skip == NONE;
+            if stands {
                 tapes.0[w].answer(id);
-                for &(k, j) in &window.asked {
-                    match self.ends[j] {
-                        Some(end) => out[k].push(self.end(slot, end, ask(j))),
-                        None => {
-                            let cell = self.peek_cell(&slot.hot, id, window, j);
-                            out[k].push(self.kit.layout.items[j].0.evaluate(cell));
-                        }
-                    }
-                }
-                continue;
-            }
-            self.play(slot, tapes, out);
-            for (k, j) in window.columns() {
-                if let Some(end) = self.ends[j] {
-                    out[k].push(self.end(slot, end, ask(j)));
+                if window.asked.is_empty() {
                     continue;
                 }
-                self.correct(slot, ask(j));
-                out[k].push(self.kit.layout.evaluate(&slot.scratch, 0, j));
-                self.kit.layout.clear_one(&mut slot.scratch, 0, j);
+            }
+            let ask = Ask { id, w, tail, reference, span, moment, j: 0, skip };
+            if stands {
+                self.answer_directly(slot, ask, out);
+            } else {
+                self.play(slot, tapes, out);
+                self.answer_corrected(slot, ask, out);
             }
         }
     }

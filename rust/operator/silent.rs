@@ -107,6 +107,16 @@ impl Silence {
         }
     }
 
+    /// The first value that a clock shows in a step; a clock that stood before all that a verb has
+    /// seen, showed it before.
+    fn first_value(&self, clock: &Clock) -> Micros {
+        match clock.start() {
+            NEVER => clock.rises().first().map_or(NEVER, |rise| rise.1),
+            _ if self.floor != NEVER => self.floor,
+            start => start,
+        }
+    }
+
     fn until(&self, last: Micros) -> Micros {
         last.saturating_add(self.after)
     }
@@ -122,14 +132,6 @@ impl Silence {
         out.fired.ids.push(id);
         let (last, touch) = (start, heard.touch);
         out.fired.push(FiredRow { trigger, end, start, last, revision: 0, touch }, 1);
-    }
-}
-
-/// The first value that a clock shows in a step.
-fn first_value(clock: &Clock) -> Micros {
-    match clock.start() {
-        NEVER => clock.rises().first().map_or(NEVER, |rise| rise.1),
-        start => start,
     }
 }
 
@@ -193,7 +195,7 @@ impl Windowed for Silence {
         task: &Task<'_>,
         out: &mut SlotOut,
     ) -> Result<()> {
-        let first = first_value(task.clock);
+        let first = self.first_value(task.clock);
         for &Mark { row, time, before, limit, .. } in task.marks {
             self.found(slot, before.min(first));
             if time.checked_add(self.after).is_none() {

@@ -128,8 +128,14 @@ impl SlidingWindows {
             columns.push(if features.is_empty() {
                 arrow_array::new_empty_array(self.schema.field(columns.len()).data_type())
             } else {
-                let parts: Vec<&dyn Array> = features.iter().map(|part| part[k].as_ref()).collect();
-                take(&concat(&parts)?, &places, None)?
+                match features.as_slice() {
+                    [only] => take(&only[k], &places, None)?,
+                    several => {
+                        let parts: Vec<&dyn Array> =
+                            several.iter().map(|part| part[k].as_ref()).collect();
+                        take(&concat(&parts)?, &places, None)?
+                    }
+                }
             });
         }
         let marks = if late.is_empty() {

@@ -105,6 +105,7 @@ impl Log {
     ///
     /// # Panics
     /// At two billion entries that a window can still reach.
+    #[inline]
     pub fn append(
         &mut self,
         (time, id): (Micros, u32),

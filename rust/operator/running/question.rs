@@ -38,8 +38,41 @@ impl Ask {
 }
 
 impl Running {
+    /// Answers what is not on a tape, where the running value stands for the moment asked for.
+    pub(super) fn answer_directly(&self, slot: &SlidingSlot, ask: Ask, out: &mut [AnswerColumn]) {
+        let window = &self.windows[ask.w];
+        for &(k, j) in &window.asked {
+            out[k].push(match self.ends[j] {
+                Some(end) => self.end(slot, end, Ask { j, ..ask }),
+                None => {
+                    let cell = self.peek_cell(&slot.hot, ask.id, window, j);
+                    self.kit.layout.items[j].0.evaluate(cell)
+                }
+            });
+        }
+    }
+
+    /// Answers all columns of a window, where the running value stands for another moment.
+    pub(super) fn answer_corrected(
+        &self,
+        slot: &mut SlidingSlot,
+        ask: Ask,
+        out: &mut [AnswerColumn],
+    ) {
+        for (k, j) in self.windows[ask.w].columns() {
+            let ask = Ask { j, ..ask };
+            if let Some(end) = self.ends[j] {
+                out[k].push(self.end(slot, end, ask));
+                continue;
+            }
+            self.correct(slot, ask);
+            out[k].push(self.kit.layout.evaluate(&slot.scratch, 0, j));
+            self.kit.layout.clear_one(&mut slot.scratch, 0, j);
+        }
+    }
+
     /// The first or the last value of a window.
-    pub(super) fn end<'a>(&self, slot: &'a SlidingSlot, end: End, ask: Ask) -> Answer<'a> {
+    fn end<'a>(&self, slot: &'a SlidingSlot, end: End, ask: Ask) -> Answer<'a> {
         let found = match end {
             End::First => self.first(slot, ask),
             End::Last => self.last(slot, ask),
@@ -49,7 +82,7 @@ impl Running {
     }
 
     /// An aggregate at an older moment, or without one entry, into the scratch row.
-    pub(super) fn correct(&self, slot: &mut SlidingSlot, ask: Ask) {
+    fn correct(&self, slot: &mut SlidingSlot, ask: Ask) {
         let (aggregate, offset) = &self.kit.layout.items[ask.j];
         let (words, window) = (aggregate.words(), &self.windows[ask.w]);
         let oldest = self.oldest(slot, ask.id, window).entry;
