@@ -195,6 +195,16 @@ def test_silence_is_counted_from_the_newest_row_at_the_least() -> None:
     assert found == [("b", 30, None), ("c", 41, START + dt.timedelta(seconds=31))]
 
 
+def test_a_known_key_is_silent_since_before_a_clock_that_stood_already() -> None:
+    waits = EVENTS.sliding("1s", by="k", emit="watermark").agg(**N)
+    before = begun(waits, 1)
+    before.advance(START + dt.timedelta(seconds=3))
+    # the clock stands at second 3, and no row of "never" came from there on
+    op = on(before, waits.silent("10s", by="k", known=["never"]))
+    found = [(r["k"], r["last_event_time"]) for r in op.finish().rows.to_dicts()]
+    assert found == [("never", None)]
+
+
 def test_peek_says_what_ask_would() -> None:
     op = on(begun(EVENTS, 1), SCORED)
     for second, want in ((5, None), (11, 2)):

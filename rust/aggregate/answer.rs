@@ -96,6 +96,15 @@ impl AnswerColumn {
     /// Appends a row.
     #[inline]
     pub fn push(&mut self, answer: Answer<'_>) {
+        match (&mut self.values, answer) {
+            (Values::I64(all), Answer::I64(v)) => all.push(v),
+            (Values::F64(all), Answer::F64(v)) => all.push(v),
+            (_, answer) => return self.push_any(answer),
+        }
+        self.valid.push(true);
+    }
+
+    fn push_any(&mut self, answer: Answer<'_>) {
         match &mut self.values {
             Values::Unit => {}
             Values::I64(all) => all.push(0),

@@ -44,11 +44,13 @@ impl Aggregate for Count {
         true
     }
 
+    #[inline(always)]
     fn retract(&self, cell: Cell<'_>, _: Value<'_>, _: Moment) -> Retract {
         cell.words[0] = cell.words[0].saturating_sub(1);
         Retract::Done
     }
 
+    #[inline(always)]
     fn evaluate<'a>(&self, cell: CellRef<'a>) -> Answer<'a> {
         i64::try_from(cell.words[0]).map_or(Answer::Overflow, Answer::I64)
     }

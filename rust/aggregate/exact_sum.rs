@@ -173,11 +173,13 @@ pub fn merge(into: Cell<'_>, from: CellRef<'_>) {
 }
 
 /// How many values there are.
+#[inline(always)]
 pub fn count(cell: CellRef<'_>) -> u64 {
     rows(cell.words)
 }
 
 /// The correctly rounded sum (`math.fsum`, with infinities by IEEE 754); `None` of no values.
+#[inline(always)]
 pub fn value(cell: CellRef<'_>) -> Option<f64> {
     let pair = || f64::from_bits(cell.words[HI]) + f64::from_bits(cell.words[LO]);
     (rows(cell.words) > 0).then(|| big(cell).map_or_else(pair, FixedPoint::value))

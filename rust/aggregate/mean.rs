@@ -69,11 +69,13 @@ impl<S: Summation> Aggregate for Mean<S> {
         true
     }
 
+    #[inline(always)]
     fn retract(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
         S::subtract(cell, value);
         Retract::Done
     }
 
+    #[inline(always)]
     fn evaluate<'a>(&self, cell: CellRef<'a>) -> Answer<'a> {
         match S::count(cell) {
             0 => Answer::Null,

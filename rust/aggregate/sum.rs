@@ -197,10 +197,12 @@ impl Summation for Floats {
         exact_sum::merge(into, from);
     }
 
+    #[inline(always)]
     fn count(cell: CellRef<'_>) -> u64 {
         exact_sum::count(cell)
     }
 
+    #[inline(always)]
     fn sum(cell: CellRef<'_>) -> Answer<'static> {
         exact_sum::value(cell).map_or(Answer::Null, Answer::F64)
     }
@@ -258,11 +260,13 @@ impl<S: Summation> Aggregate for Sum<S> {
         true
     }
 
+    #[inline(always)]
     fn retract(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
         S::subtract(cell, value);
         Retract::Done
     }
 
+    #[inline(always)]
     fn evaluate<'a>(&self, cell: CellRef<'a>) -> Answer<'a> {
         if S::count(cell) == 0 { Answer::Null } else { S::sum(cell) }
     }
