@@ -165,7 +165,12 @@ pub trait Aggregate: Send + Sync + Debug {
         out: &mut [AnswerColumn],
         to: &[usize],
     ) {
-        tape.run_class(self, place, hot, offset, out, to);
+        match to {
+            [k] => tape.run_class(self, place, hot, offset, |answer| out[*k].push(answer)),
+            _ => tape.run_class(self, place, hot, offset, |answer| {
+                to.iter().for_each(|&k| out[k].push(answer));
+            }),
+        }
     }
 
     /// `evaluate` for all rows of `hot`, appended to a column; compiled as `update_rows` is.

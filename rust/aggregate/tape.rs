@@ -6,7 +6,7 @@
 
 use super::column::Values;
 use super::value::{Class, Value};
-use super::{Aggregate, AnswerColumn, Column, Hot, Moment};
+use super::{Aggregate, Column, Hot, Moment};
 
 /// Arguments beyond this many are kept in columns: one bit each says whether it is present.
 const PLACES_MAX: usize = 32;
@@ -259,10 +259,8 @@ impl Tape {
         place: Place,
         hot: &mut Hot,
         offset: usize,
-        out: &mut [AnswerColumn],
-        to: &[usize],
+        push: impl FnMut(super::Answer<'_>),
     ) {
-        let push = |answer: super::Answer<'_>| to.iter().for_each(|&k| out[k].push(answer));
         match place.class {
             Class::Unit | Class::Bytes => {
                 self.run(aggregate, place, hot, offset, push, |_| Value::Unit);

@@ -278,7 +278,8 @@ impl Running {
             if oldest.entry == NONE || oldest.time > floor {
                 continue;
             }
-            if slot.log.get(tail).is_none_or(|newest| newest.time <= floor) {
+            // no row of the key is newer than its reference
+            if reference <= floor {
                 self.empty(slot, id, window, tape);
             } else {
                 self.evict(slot, id, window, floor, tape);
