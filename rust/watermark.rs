@@ -331,6 +331,10 @@ impl Watermarks {
     /// The input's clock after a change: the minimum over active partitions; while all are idle, it
     /// moves only with all of them. A finished partition is neither.
     fn settle(&mut self) {
+        if let [only] = self.partitions.as_slice() {
+            self.clock = self.clock.max(only.watermark);
+            return;
+        }
         let unfinished = || self.partitions.iter().filter(|p| p.watermark != FOREVER);
         let active = unfinished().filter(|p| !p.idle).map(|p| p.watermark).min();
         let lowest = active.or_else(|| unfinished().map(|p| p.watermark).min());

@@ -212,18 +212,27 @@ impl Stamping {
 
     /// Takes in rows that arrived one after another, the first of them as `seq`.
     fn rows(&mut self, rows: &Rows, range: Range<usize>, watermarks: &mut Watermarks, seq: u64) {
+        let Stamping { clock, judge, .. } = self;
+        let mut judge = |row: usize, seq: u64| {
+            let (judged, moved) = watermarks.row(rows.place.at(row) as usize, rows.time[row]);
+            if moved {
+                clock.note(seq, watermarks);
+            }
+            judge.push(judged);
+        };
+        let Some(taken) = &mut self.taken else {
+            self.seq.extend(seq..seq + range.len() as u64);
+            range.zip(seq..).for_each(|(row, seq)| judge(row, seq));
+            return;
+        };
         for (row, seq) in range.zip(seq..) {
             if let Some(reason) = self.bad.get(row).copied().flatten() {
                 self.invalid.push((reason, seq));
                 continue;
             }
-            let (judge, moved) = watermarks.row(rows.place.at(row) as usize, rows.time[row]);
-            if moved {
-                self.clock.note(seq, watermarks);
-            }
+            judge(row, seq);
             self.seq.push(seq);
-            self.judge.push(judge);
-            self.taken.iter_mut().for_each(|taken| taken.push(row as u32));
+            taken.push(row as u32);
         }
     }
 

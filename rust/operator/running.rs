@@ -440,7 +440,11 @@ impl Running {
 
     /// Frees what no window can reach any more; it leaves the running values before.
     pub fn reclaim(&self, slot: &mut SlidingSlot, until: Micros, tapes: &mut Tapes) {
-        for dead in slot.log.dead(until).chunks(AHEAD) {
+        let due = slot.log.due(until);
+        if due.is_empty() {
+            return;
+        }
+        for dead in slot.log.dead(&due).chunks(AHEAD) {
             self.prefetch_dead(slot, dead);
             for &Dead { id, entry, .. } in dead {
                 let last = slot.head(id).0 == entry;
@@ -459,7 +463,7 @@ impl Running {
             }
         }
         self.play(slot, tapes, &mut []);
-        slot.log.reclaim(until);
+        slot.log.reclaim(&due);
     }
 
     /// As [`Running::prefetch`], for entries that are to be freed.

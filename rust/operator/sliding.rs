@@ -179,7 +179,8 @@ impl Operator for SlidingWindows {
                 let span = routed.span(range);
                 let (first, marks) = (span.start, &marks[span]);
                 let task = Task { block, keys, columns, clock, node, marks, base: 0 };
-                let given = Given { running, rule, task, arranged: &arranged, first };
+                let rows = routed.of(range);
+                let given = Given { running, rule, task, rows, arranged: &arranged, first };
                 if rule.peers {
                     given.with_peers(slot, out);
                 } else {

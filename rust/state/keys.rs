@@ -49,6 +49,11 @@ impl KeyColumns {
         }
     }
 
+    /// Whether any key has a column that is null.
+    pub fn has_nulls(&self) -> bool {
+        self.null.is_some()
+    }
+
     /// Whether any column of the row's key is null.
     pub fn is_null(&self, row: usize) -> bool {
         self.null.as_ref().is_some_and(|null| null[row])

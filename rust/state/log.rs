@@ -241,7 +241,7 @@ impl Log {
     }
 
     /// The segments without an entry newer than `until`, looked for among the oldest.
-    fn due(&self, until: Micros) -> Vec<usize> {
+    pub fn due(&self, until: Micros) -> Vec<usize> {
         let full = self.segments.iter().take(self.len / SEGMENT).enumerate();
         let held = full.filter(|(_, segment)| !segment.freed);
         let held = held.map(|(s, segment)| (s, segment.newest <= until));
@@ -250,9 +250,9 @@ impl Log {
     }
 
     /// The entries that [`Log::reclaim`] is going to free.
-    pub fn dead(&self, until: Micros) -> Vec<Dead> {
+    pub fn dead(&self, due: &[usize]) -> Vec<Dead> {
         let mut dead = Vec::new();
-        for s in self.due(until) {
+        for &s in due {
             let first = self.base + (s * SEGMENT) as u64;
             dead.extend(self.words[s].chunks(self.stride).zip(first..).map(|(words, entry)| {
                 Dead { id: low(words[KEY]), entry, newer: follow(entry, high(words[LINKS])) }
@@ -262,8 +262,8 @@ impl Log {
     }
 
     /// Frees segments without an entry newer than `until`.
-    pub fn reclaim(&mut self, until: Micros) {
-        for s in self.due(until) {
+    pub fn reclaim(&mut self, due: &[usize]) {
+        for &s in due {
             self.words[s] = vec![];
             self.segments[s].columns = vec![];
             self.segments[s].freed = true;
@@ -379,9 +379,10 @@ mod tests {
             (_, tail) = append(&mut log, time, tail, &columns, 0);
         }
         let free = |log: &mut Log, until: i64| {
-            let dead = log.dead(until);
-            log.reclaim(until);
-            assert!(log.dead(until).is_empty());
+            let due = log.due(until);
+            let dead = log.dead(&due);
+            log.reclaim(&due);
+            assert!(log.due(until).is_empty());
             dead.len()
         };
         assert_eq!(free(&mut log, SEGMENT as i64), SEGMENT);

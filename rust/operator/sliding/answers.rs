@@ -39,6 +39,8 @@ pub(super) struct Given<'a> {
     pub(super) running: &'a Running,
     pub(super) rule: &'a Moments,
     pub(super) task: Task<'a>,
+    /// The rows, as they stand in the block.
+    pub(super) rows: &'a [u32],
     pub(super) arranged: &'a Arranged,
     /// Where the slot's rows begin among all.
     pub(super) first: usize,
@@ -47,10 +49,13 @@ pub(super) struct Given<'a> {
 impl Given<'_> {
     /// Looks up the keys of the rows that have one.
     fn look_up(&self, slot: &mut SlidingSlot, out: &mut Answers) {
-        let rows = self.task.marks.iter().map(|mark| mark.row);
+        let Given { running, rule, task, rows, .. } = self;
+        if rule.null_is_key || !task.keys.has_nulls() {
+            return running.ids(slot, task.keys, rows, &mut out.ids);
+        }
         out.keyed.clear();
-        out.keyed.extend(rows.filter(|&row| self.rule.has_key(&self.task, row)));
-        self.running.ids(slot, self.task.keys, &out.keyed, &mut out.ids);
+        out.keyed.extend(rows.iter().filter(|&&row| rule.has_key(task, row)));
+        running.ids(slot, task.keys, &out.keyed, &mut out.ids);
     }
 
     /// The key of the row that is `n`th of those that have one.
