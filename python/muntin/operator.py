@@ -263,7 +263,8 @@ class Operator:
 
         The names of those that are `restored`, are `new`, or were `dropped` (as they were then).
         """
-        return self.stats["restored"]  # type: ignore[no-any-return]
+        found: dict[str, list[str]] | None = self.stats["restored"]
+        return found
 
     @property
     def schema(self) -> dict[str, str] | None:

@@ -3,7 +3,7 @@
 use arrow_schema::DataType;
 
 use super::codec::damaged;
-use super::{Aggregate, Answer, AnswerColumn, Column, Hot, Moment, Retract, Value};
+use super::{Aggregate, Answer, AnswerColumn, Column, Hot, Moment, Value};
 use crate::error::Result;
 
 /// Aggregates and where the words of each begin.
@@ -69,23 +69,6 @@ impl Layout {
             if let Some(value) = column.get(i) {
                 aggregate.update(hot.cell(row, *offset, aggregate.words()), value, at);
             }
-        }
-    }
-
-    /// Takes row `i` of the argument back from aggregate `j` of one row.
-    pub fn retract(
-        &self,
-        hot: &mut Hot,
-        row: u32,
-        j: usize,
-        column: &Column,
-        i: usize,
-        at: Moment,
-    ) -> Retract {
-        let (aggregate, offset) = &self.items[j];
-        match column.get(i) {
-            Some(value) => aggregate.retract(hot.cell(row, *offset, aggregate.words()), value, at),
-            None => Retract::Done,
         }
     }
 
@@ -168,7 +151,7 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aggregate::build;
+    use crate::aggregate::{Retract, build};
     use arrow_array::{ArrayRef, Float64Array, StringArray};
     use std::sync::Arc;
 
@@ -205,7 +188,9 @@ mod tests {
         layout.merge_within(&mut hot, b, a);
         assert_eq!(answers(&layout, &hot, b), ["I64(3)", "F64(1e40)", "I64(3)"]);
         let at = Moment { time: 0, seq: 0 };
-        assert_eq!(layout.retract(&mut hot, b, 1, &columns[1], 0, at), Retract::Done);
+        let (sum, offset) = &layout.items[1];
+        let (cell, value) = (hot.cell(b, *offset, sum.words()), columns[1].get(0).unwrap());
+        assert_eq!(sum.retract(cell, value, at), Retract::Done);
         assert_eq!(answers(&layout, &hot, b), ["I64(3)", "F64(0.5)", "I64(3)"]);
     }
 
