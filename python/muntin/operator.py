@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import pyarrow as pa
 
@@ -263,8 +263,7 @@ class Operator:
 
         The names of those that are `restored`, are `new`, or were `dropped` (as they were then).
         """
-        found: dict[str, list[str]] | None = self.stats["restored"]
-        return found
+        return cast("dict[str, list[str]] | None", self.stats["restored"])
 
     @property
     def schema(self) -> dict[str, str] | None:
