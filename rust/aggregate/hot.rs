@@ -1,6 +1,7 @@
 //! Rows of accumulators: all that an event changes of its key stands side by side.
 
 use super::heap::Heap;
+use super::lines::Lines;
 use crate::prefetch::prefetch;
 
 /// The state of one aggregate in one row, to change it.
@@ -40,7 +41,7 @@ impl Cell<'_> {
 pub struct Hot {
     stride: usize,
     rows: usize,
-    words: Vec<u64>,
+    words: Lines,
     heap: Heap,
 }
 
@@ -57,8 +58,7 @@ impl Hot {
     pub fn push(&mut self) -> u32 {
         let row = u32::try_from(self.rows).expect("fewer than 2^32 rows");
         self.rows += 1;
-        grow(&mut self.words, self.rows * self.stride);
-        self.words.resize(self.rows * self.stride, 0);
+        self.words.extend_to(self.rows * self.stride);
         row
     }
 
@@ -101,7 +101,7 @@ impl Hot {
 
     /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
-        self.words.capacity() * 8 + self.heap.bytes()
+        self.words.bytes() + self.heap.bytes()
     }
 
     /// Drops all rows and the heap and keeps the memory.

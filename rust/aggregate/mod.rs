@@ -19,6 +19,7 @@ pub mod column;
 pub mod answer;
 pub mod codec;
 pub mod heap;
+mod lines;
 pub mod hot;
 pub mod layout;
 pub mod tape;

@@ -212,17 +212,17 @@ impl Stamping {
 
     /// Takes in rows that arrived one after another, the first of them as `seq`.
     fn rows(&mut self, rows: &Rows, range: Range<usize>, watermarks: &mut Watermarks, seq: u64) {
-        let Stamping { clock, judge, .. } = self;
+        let clock = &mut self.clock;
         let mut judge = |row: usize, seq: u64| {
-            let (judged, moved) = watermarks.row(rows.place.at(row) as usize, rows.time[row]);
+            let (judge, moved) = watermarks.row(rows.place.at(row) as usize, rows.time[row]);
             if moved {
                 clock.note(seq, watermarks);
             }
-            judge.push(judged);
+            judge
         };
         let Some(taken) = &mut self.taken else {
             self.seq.extend(seq..seq + range.len() as u64);
-            range.zip(seq..).for_each(|(row, seq)| judge(row, seq));
+            self.judge.extend(range.zip(seq..).map(|(row, seq)| judge(row, seq)));
             return;
         };
         for (row, seq) in range.zip(seq..) {
@@ -230,7 +230,7 @@ impl Stamping {
                 self.invalid.push((reason, seq));
                 continue;
             }
-            judge(row, seq);
+            self.judge.push(judge(row, seq));
             self.seq.push(seq);
             taken.push(row as u32);
         }

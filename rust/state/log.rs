@@ -130,7 +130,7 @@ impl Log {
         };
         let expected = "the last is never freed";
         let words = self.words.back_mut().expect(expected);
-        words.extend([time as u64, pack(id, arguments.present), links]);
+        words.extend_from_slice(&[time as u64, pack(id, arguments.present), links]);
         arguments.words.iter().for_each(|&word| words.push(word));
         let last = self.segments.back_mut().expect(expected);
         last.newest = last.newest.max(time);

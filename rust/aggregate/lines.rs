@@ -1,0 +1,85 @@
+//! Lines: words of state that begin where a cache line begins.
+//!
+//! Rows of four or of eight words then never straddle two lines, and rows that are asked for in no
+//! order cost one read of memory each instead of two.
+
+use std::ops::{Deref, DerefMut};
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// A growable array of words.
+#[derive(Debug, Default)]
+pub struct Lines {
+    words: Vec<u64>,
+    /// Where they begin: what stands before only fills the line.
+    start: usize,
+}
+
+impl Lines {
+    /// No words, and room for so many.
+    fn with_capacity(len: usize) -> Lines {
+        let mut words: Vec<u64> = Vec::with_capacity(len + LINE / size_of::<u64>() - 1);
+        let start = words.as_ptr().align_offset(LINE);
+        words.resize(start, 0);
+        Lines { words, start }
+    }
+
+    /// Adds zeros until there are `len` words. A vector that doubles is half empty, and state lives
+    /// long: it grows by an eighth.
+    #[inline]
+    pub fn extend_to(&mut self, len: usize) {
+        if self.start + len > self.words.capacity() {
+            let mut more = Lines::with_capacity(len + len / 8 + 4);
+            more.words.extend_from_slice(self);
+            *self = more;
+        }
+        self.words.resize(self.start + len, 0);
+    }
+
+    /// Drops all words and keeps the memory.
+    pub fn clear(&mut self) {
+        self.words.truncate(self.start);
+    }
+
+    /// Memory in bytes.
+    pub fn bytes(&self) -> usize {
+        self.words.capacity() * size_of::<u64>()
+    }
+}
+
+impl Deref for Lines {
+    type Target = [u64];
+
+    #[inline(always)]
+    fn deref(&self) -> &[u64] {
+        &self.words[self.start..]
+    }
+}
+
+impl DerefMut for Lines {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [u64] {
+        &mut self.words[self.start..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_begin_a_line_and_stay_through_growth() {
+        let mut lines = Lines::default();
+        for len in 1..3000 {
+            lines.extend_to(len);
+            lines[len - 1] = len as u64;
+            assert_eq!(lines.as_ptr() as usize % LINE, 0);
+        }
+        assert!(lines.iter().copied().eq(1..3000));
+        assert!(lines.bytes() < 3000 * 8 * 9 / 8 + LINE);
+        lines.clear();
+        lines.extend_to(2);
+        assert_eq!(*lines, [0, 0]);
+    }
+}
