@@ -58,7 +58,7 @@ pub struct Engine {
 /// The blocks and clocks that enter the graph in one step.
 struct Entry {
     blocks: Vec<Option<Block>>,
-    clocks: Vec<Clock>,
+    clocks: Vec<Arc<Clock>>,
     sources: Vec<Option<Vec<ArrayRef>>>,
     records: Vec<Record>,
 }
@@ -158,7 +158,7 @@ impl Engine {
     ) -> Result<Entry> {
         let mut entry = Entry {
             blocks: self.pipeline.plan.inputs.iter().map(|_| None).collect(),
-            clocks: watermarks.iter().map(Clock::of).collect(),
+            clocks: watermarks.iter().map(|input| Arc::new(Clock::of(input))).collect(),
             sources: self.pipeline.plan.inputs.iter().map(|_| None).collect(),
             records: vec![],
         };
@@ -167,7 +167,7 @@ impl Engine {
         };
         for (input, stamped) in decode::stamp(rows, order, &running.schemas, watermarks, seq)? {
             entry.blocks[input] = Some(stamped.block);
-            entry.clocks[input] = stamped.clock;
+            entry.clocks[input] = Arc::new(stamped.clock);
             entry.sources[input] = Some(stamped.source);
             entry.records.extend(stamped.invalid);
         }
@@ -190,7 +190,7 @@ impl Engine {
                 Node::Input { input } => {
                     let block = blocks[*input].take();
                     let block = block.unwrap_or_else(|| Block::empty(&running.schemas[*input]));
-                    vec![(Arc::new(block), Arc::new(clocks[*input].clone()))]
+                    vec![(Arc::new(block), clocks[*input].clone())]
                 }
                 _ => running.from[i].iter().map(|&from| flows[from].clone()).collect(),
             };
@@ -293,7 +293,7 @@ impl Engine {
             let place = || format!("input \"{}\"", self.pipeline.plan.inputs[i].name);
             change(i, input).map_err(|error| error.within(&place()))?;
             clock.note(self.pipeline.seq, input);
-            clocks.push(clock);
+            clocks.push(Arc::new(clock));
         }
         self.poisoned = Some("a step did not come to its end".into());
         self.pipeline.watermarks = watermarks;
@@ -378,7 +378,7 @@ impl Engine {
         for (i, operator) in running.operators.iter().enumerate() {
             let (inputs, clock): (Vec<Flow>, Arc<Clock>) = match &self.pipeline.plan.nodes[i] {
                 Node::Input { input } => {
-                    let clock = Arc::new(entry.clocks[*input].clone());
+                    let clock = entry.clocks[*input].clone();
                     let block = entry.blocks[*input].clone();
                     let block = block.unwrap_or_else(|| Block::empty(&running.schemas[*input]));
                     (vec![(Arc::new(block), clock.clone())], clock)

@@ -21,12 +21,12 @@ pub struct Routed {
 
 impl Routed {
     /// Splits `rows` by the ranges of their keys; without ranges all are in range 0.
-    pub fn new(keys: &KeyColumns, rows: Vec<u32>) -> Routed {
+    pub fn new(keys: &KeyColumns, rows: &[u32]) -> Routed {
         let mut ends = [0u32; RANGES];
         let Some(ranges) = keys.ranges() else {
             ends.fill(rows.len() as u32);
             let places = (0..rows.len() as u32).collect();
-            return Routed { rows, ends, places };
+            return Routed { rows: rows.to_vec(), ends, places };
         };
         rows.iter().for_each(|&row| ends[ranges[row as usize] as usize] += 1);
         let mut next = [0u32; RANGES];
@@ -59,8 +59,8 @@ impl Routed {
     }
 
     /// Where each row stands among all, in the block's order.
-    pub fn places(&self) -> &[u32] {
-        &self.places
+    pub fn into_places(self) -> Vec<u32> {
+        self.places
     }
 
     /// All rows, in the order of the ranges.

@@ -1,5 +1,7 @@
 //! Watermarks: W per declared partition, the clock of an operator, and the one late predicate.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -96,7 +98,7 @@ impl Clock {
     }
 
     /// The same clock, later by `by` microseconds.
-    pub fn shifted(&self, by: Micros) -> Clock {
+    pub fn shifted(self: &Arc<Clock>, by: Micros) -> Arc<Clock> {
         if by == 0 {
             return self.clone();
         }
@@ -104,7 +106,7 @@ impl Clock {
         let (idle, turns) = (self.idle, self.turns.clone());
         let mut clock = Clock { idle, turns, ..Clock::new(shift(self.start, by)) };
         rises.for_each(|(seq, value)| clock.raise(seq, value));
-        clock
+        Arc::new(clock)
     }
 
     /// The minimum of several clocks at each `seq`, from `floor` on, without those that are idle;

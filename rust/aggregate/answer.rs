@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 pub struct AnswerColumn {
     data_type: DataType,
     values: Values,
-    valid: Vec<bool>,
+    /// Which rows are set, once one is not.
+    valid: Option<Vec<bool>>,
     overflows: Vec<usize>,
     misfit: bool,
 }
@@ -23,7 +24,7 @@ pub struct AnswerColumn {
 /// Values by class; bytes stand in an arena, in the order in which they were set.
 #[derive(Clone, Debug)]
 enum Values {
-    Unit,
+    Unit(usize),
     I64(Vec<i64>),
     I128(Vec<i128>),
     F64(Vec<f64>),
@@ -34,7 +35,7 @@ impl AnswerColumn {
     /// `len` nulls of a type.
     pub fn new(data_type: &DataType, len: usize) -> AnswerColumn {
         let values = match Class::of(data_type) {
-            Class::Unit => Values::Unit,
+            Class::Unit => Values::Unit(len),
             Class::I64 => Values::I64(vec![0; len]),
             Class::I128 => Values::I128(vec![0; len]),
             Class::F64 => Values::F64(vec![0.0; len]),
@@ -43,7 +44,7 @@ impl AnswerColumn {
         AnswerColumn {
             data_type: data_type.clone(),
             values,
-            valid: vec![false; len],
+            valid: (len > 0).then(|| vec![false; len]),
             overflows: Vec::new(),
             misfit: false,
         }
@@ -51,12 +52,18 @@ impl AnswerColumn {
 
     /// Number of rows.
     pub fn len(&self) -> usize {
-        self.valid.len()
+        match &self.values {
+            Values::Unit(len) => *len,
+            Values::I64(all) => all.len(),
+            Values::I128(all) => all.len(),
+            Values::F64(all) => all.len(),
+            Values::Bytes { spans, .. } => spans.len(),
+        }
     }
 
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
-        self.valid.is_empty()
+        self.len() == 0
     }
 
     /// Writes the answer of row `i`.
@@ -78,42 +85,46 @@ impl AnswerColumn {
                 return;
             }
         }
-        self.valid[i] = true;
+        if let Some(valid) = &mut self.valid {
+            valid[i] = true;
+        }
     }
 
     /// Makes room for more rows.
     pub fn reserve(&mut self, more: usize) {
         match &mut self.values {
-            Values::Unit => {}
+            Values::Unit(_) => {}
             Values::I64(all) => all.reserve(more),
             Values::I128(all) => all.reserve(more),
             Values::F64(all) => all.reserve(more),
             Values::Bytes { spans, .. } => spans.reserve(more),
         }
-        self.valid.reserve(more);
     }
 
     /// Appends a row.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, answer: Answer<'_>) {
         match (&mut self.values, answer) {
             (Values::I64(all), Answer::I64(v)) => all.push(v),
             (Values::F64(all), Answer::F64(v)) => all.push(v),
             (_, answer) => return self.push_any(answer),
         }
-        self.valid.push(true);
+        if let Some(valid) = &mut self.valid {
+            valid.push(true);
+        }
     }
 
     fn push_any(&mut self, answer: Answer<'_>) {
+        let at = self.len();
+        self.valid.get_or_insert_with(|| vec![true; at]).push(false);
         match &mut self.values {
-            Values::Unit => {}
+            Values::Unit(len) => *len += 1,
             Values::I64(all) => all.push(0),
             Values::I128(all) => all.push(0),
             Values::F64(all) => all.push(0.0),
             Values::Bytes { spans, .. } => spans.push((0, 0)),
         }
-        self.valid.push(false);
-        self.set(self.valid.len() - 1, answer);
+        self.set(at, answer);
     }
 
     /// Rows whose answer did not fit the type, in the order in which they were set.
@@ -126,19 +137,19 @@ impl AnswerColumn {
     /// # Errors
     /// [`Error::Engine`] if an answer is none of this type's values.
     pub fn finish(self) -> Result<ArrayRef> {
+        let len = self.len();
         let AnswerColumn { data_type, values, valid, misfit: misfits, .. } = self;
         if misfits {
             return Err(misfit(&data_type));
         }
-        let len = valid.len();
-        let full = valid.iter().all(|v| *v);
-        let nulls = (!full).then(|| NullBuffer::new(BooleanBuffer::from(valid)));
+        let valid = valid.filter(|valid| valid.contains(&false));
+        let nulls = valid.map(|valid| NullBuffer::new(BooleanBuffer::from(valid)));
         let builder = ArrayData::builder(data_type.clone()).len(len).nulls(nulls);
         let builder = match (values, &data_type) {
             (Values::I64(_), DataType::Null) => {
                 return Ok(std::sync::Arc::new(NullArray::new(len)));
             }
-            (Values::Unit, data_type) => return Ok(arrow_array::new_null_array(data_type, len)),
+            (Values::Unit(_), data_type) => return Ok(arrow_array::new_null_array(data_type, len)),
             (Values::I64(v), _) => builder.add_buffer(integers(v, &data_type)?),
             (Values::I128(v), DataType::UInt64) => {
                 builder.add_buffer(narrow::<u64, _>(&v, &data_type)?)

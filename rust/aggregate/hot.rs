@@ -86,6 +86,20 @@ impl Hot {
         CellRef { words: &self.words[start..start + words], heap: &self.heap }
     }
 
+    /// Two words of a row, from `offset` on.
+    #[inline(always)]
+    pub fn pair(&self, row: u32, offset: usize) -> &[u64; 2] {
+        let behind = &self.words[row as usize * self.stride + offset..];
+        behind.first_chunk().expect("two words inside the row")
+    }
+
+    /// The same, to change them.
+    #[inline(always)]
+    pub fn pair_mut(&mut self, row: u32, offset: usize) -> &mut [u64; 2] {
+        let behind = &mut self.words[row as usize * self.stride + offset..];
+        behind.first_chunk_mut().expect("two words inside the row")
+    }
+
     /// Asks for a row that will be read soon.
     #[inline(always)]
     pub fn prefetch(&self, row: u32) {

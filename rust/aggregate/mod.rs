@@ -167,7 +167,10 @@ pub trait Aggregate: Send + Sync + Debug {
         to: &[usize],
     ) {
         match to {
-            [k] => tape.run_class(self, place, hot, offset, |answer| out[*k].push(answer)),
+            &[k] if k < out.len() => {
+                let column = &mut out[k];
+                tape.run_class(self, place, hot, offset, |answer| column.push(answer));
+            }
             _ => tape.run_class(self, place, hot, offset, |answer| {
                 to.iter().for_each(|&k| out[k].push(answer));
             }),

@@ -49,6 +49,18 @@ pub struct Row<'a> {
     pub words: &'a [u64],
 }
 
+impl Row<'_> {
+    /// Appends the values. There are few, most often one: not worth a call.
+    #[inline(always)]
+    pub fn copy_to(&self, words: &mut Vec<u64>) {
+        match self.words {
+            [] => {}
+            [only] => words.push(*only),
+            several => words.extend_from_slice(several),
+        }
+    }
+}
+
 /// Which arguments lie in words, and where; bytes do not.
 #[derive(Debug, Clone, Default)]
 pub struct Arguments {
@@ -119,7 +131,7 @@ impl Arranged {
     /// The arguments of one row.
     #[inline(always)]
     pub fn at(&self, i: usize) -> Row<'_> {
-        let words = &self.words[i * self.stride..(i + 1) * self.stride];
+        let words = &self.words[i * self.stride..][..self.stride];
         Row { present: self.present[i], words }
     }
 }
@@ -158,11 +170,10 @@ impl Tape {
         Tape { stride, steps, words }
     }
 
-    /// Few words: cheaper one by one than as a call.
     #[inline(always)]
     fn note(&mut self, row: u32, what: What, arguments: Row<'_>) {
         self.steps.push(Step { row, present: arguments.present, what });
-        arguments.words.iter().for_each(|&word| self.words.push(word));
+        arguments.copy_to(&mut self.words);
     }
 
     /// A row's arguments enter.

@@ -10,8 +10,6 @@
 
 mod question;
 
-use question::Ask;
-
 use super::keyed::{Kit, Slot};
 use crate::aggregate::{
     Answer, AnswerColumn, Arguments, Arranged, Cell, CellRef, Class, Column, End, Hot, Moment,
@@ -46,6 +44,8 @@ pub struct Running {
     windows: Vec<Window>,
     ends: Vec<Option<End>>,
     arguments: Arguments,
+    /// Whether no answer needs more than a tape, unless an older moment is asked for.
+    all_taped: bool,
 }
 
 /// One window and what is asked over it.
@@ -54,6 +54,8 @@ struct Window {
     span: Span,
     /// Where its words of a key begin.
     base: usize,
+    /// Where among them the oldest entry is told.
+    oldest: usize,
     /// Aggregates that are noted on a tape, and the columns of their answers.
     taped: Vec<(usize, Place, Vec<usize>)>,
     /// Aggregates that are kept up to date row by row.
@@ -96,15 +98,15 @@ impl SlidingSlot {
     /// A key's newest entry, and the newest moment asked for.
     #[inline(always)]
     fn head(&self, id: u32) -> (u64, Micros) {
-        let words = self.hot.peek(id, 0, HEAD).words;
-        (words[0], (words[1] as Micros) ^ NEVER)
+        let &[tail, reference] = self.hot.pair(id, 0);
+        (tail, since_ever(reference))
     }
+}
 
-    #[inline(always)]
-    fn set_head(&mut self, id: u32, tail: u64, reference: Micros) {
-        let words = self.hot.cell(id, 0, HEAD).words;
-        (words[0], words[1]) = (tail, (reference ^ NEVER) as u64);
-    }
+/// The newest moment asked for, from its word: all zero is the beginning of time.
+#[inline(always)]
+fn since_ever(word: u64) -> Micros {
+    word as Micros ^ NEVER
 }
 
 /// Steps of a block that are noted, one tape a window.
@@ -118,7 +120,9 @@ fn class_of(fold: &Fold) -> Class {
 
 impl Window {
     fn new(w: usize, span: Span, base: usize, running: &Running) -> Window {
-        let mut window = Window { span, base, taped: vec![], direct: vec![], asked: vec![] };
+        let oldest = base + running.kit.layout.stride;
+        let (taped, direct, asked) = (vec![], vec![], vec![]);
+        let mut window = Window { span, base, oldest, taped, direct, asked };
         let asked = running.features.iter().enumerate().filter(|(_, feature)| feature.size == w);
         for (k, &Feature { aggregate: j, .. }) in asked {
             let inverts = running.kit.layout.items[j].0.inverts();
@@ -150,10 +154,13 @@ impl Running {
     pub fn new(spans: Vec<Span>, features: Vec<Feature>, kit: Kit) -> Running {
         let ends = kit.layout.items.iter().map(|(aggregate, _)| aggregate.end()).collect();
         let arguments = Arguments::new(kit.folding.aggregates.iter().map(class_of));
-        let mut running = Running { features, kit, windows: vec![], ends, arguments };
+        let windows = vec![];
+        let mut running = Running { features, kit, windows, ends, arguments, all_taped: false };
         let stride = running.kit.layout.stride + OLDEST;
         let window = |(w, span): (usize, Span)| Window::new(w, span, HEAD + w * stride, &running);
         running.windows = spans.into_iter().enumerate().map(window).collect();
+        let taped = |window: &Window| window.span.front == 0 && window.asked.is_empty();
+        running.all_taped = running.windows.iter().all(taped);
         running
     }
 
@@ -232,14 +239,13 @@ impl Running {
 
     #[inline(always)]
     fn oldest(&self, slot: &SlidingSlot, id: u32, window: &Window) -> Oldest {
-        let words = slot.hot.peek(id, window.base + self.kit.layout.stride, OLDEST).words;
-        Oldest { entry: words[0], time: words[1] as Micros }
+        let &[entry, time] = slot.hot.pair(id, window.oldest);
+        Oldest { entry, time: time as Micros }
     }
 
     #[inline(always)]
     fn set_oldest(&self, slot: &mut SlidingSlot, id: u32, window: &Window, oldest: Oldest) {
-        let words = slot.hot.cell(id, window.base + self.kit.layout.stride, OLDEST).words;
-        (words[0], words[1]) = (oldest.entry, oldest.time as u64);
+        *slot.hot.pair_mut(id, window.oldest) = [oldest.entry, oldest.time as u64];
     }
 
     /// Aggregate `j` of a key over a window, to change it.
@@ -266,11 +272,12 @@ impl Running {
     /// Moves a key's running values to a later moment.
     #[inline]
     pub fn advance(&self, slot: &mut SlidingSlot, id: u32, moment: Micros, tapes: &mut Tapes) {
-        let (tail, reference) = slot.head(id);
+        let [_, word] = slot.hot.pair_mut(id, 0);
+        let reference = since_ever(*word);
         if moment <= reference {
             return;
         }
-        slot.set_head(id, tail, moment);
+        *word = (moment ^ NEVER) as u64;
         for (w, tape) in tapes.0.iter_mut().enumerate() {
             let window = &self.windows[w];
             let floor = window.span.lower(moment);
@@ -365,25 +372,33 @@ impl Running {
         aside: (&[Column], usize),
         tapes: &mut Tapes,
     ) -> u64 {
-        let (tail, reference) = slot.head(id);
-        let (position, tail) = slot.log.append((time, id), tail, arguments, aside);
-        slot.set_head(id, tail, reference);
+        let SlidingSlot { log, hot, .. } = slot;
+        let [tail, reference] = hot.pair_mut(id, 0);
+        let reference = since_ever(*reference);
+        let position = log.append((time, id), tail, arguments, aside);
         for (w, tape) in tapes.0.iter_mut().enumerate() {
             let window = &self.windows[w];
             if time <= window.span.lower(reference) {
                 continue;
             }
             tape.enter(id, arguments);
-            for &j in &window.direct {
-                let SlidingSlot { log, hot, .. } = slot;
-                self.add(log, position, self.cell(hot, id, window, j), j);
+            if !window.direct.is_empty() {
+                self.enter_directly(hot, log, (id, position), window);
             }
-            let oldest = self.oldest(slot, id, window);
-            if oldest.entry == NONE || time < oldest.time {
-                self.set_oldest(slot, id, window, Oldest { entry: position, time });
+            let oldest = hot.pair_mut(id, window.oldest);
+            if oldest[0] == NONE || time < oldest[1] as Micros {
+                *oldest = [position, time as u64];
             }
         }
         position
+    }
+
+    /// Puts an entry into the aggregates that are kept up to date row by row.
+    #[inline(never)]
+    fn enter_directly(&self, hot: &mut Hot, log: &Log, (id, entry): (u32, u64), window: &Window) {
+        for &j in &window.direct {
+            self.add(log, entry, self.cell(hot, id, window, j), j);
+        }
     }
 
     /// Answers one row: its key's windows at `moment`, without the entry `skip`.
@@ -396,24 +411,11 @@ impl Running {
         tapes: &mut Tapes,
         out: &mut [AnswerColumn],
     ) {
-        let (tail, reference) = slot.head(id);
-        for w in 0..self.windows.len() {
-            let (window, span) = (&self.windows[w], self.windows[w].span);
-            let stands = moment == reference && span.front == 0 && skip == NONE;
-            if stands {
-                tapes.0[w].answer(id);
-                if window.asked.is_empty() {
-                    continue;
-                }
-            }
-            let ask = Ask { id, w, tail, reference, span, moment, j: 0, skip };
-            if stands {
-                self.answer_directly(slot, ask, out);
-            } else {
-                self.play(slot, tapes, out);
-                self.answer_corrected(slot, ask, out);
-            }
+        let stands = moment == slot.head(id).1 && skip == NONE;
+        if stands && self.all_taped {
+            return tapes.0.iter_mut().for_each(|tape| tape.answer(id));
         }
+        self.answer_each(slot, id, (moment, skip), tapes, out);
     }
 
     /// Answers a row that has no key.
@@ -457,7 +459,7 @@ impl Running {
                     }
                 }
                 if last {
-                    slot.set_head(id, NONE, NEVER);
+                    *slot.hot.pair_mut(id, 0) = [NONE, 0];
                     slot.keys.remove(id);
                 }
             }

@@ -118,12 +118,12 @@ impl SlidingWindows {
     fn output(
         &self,
         block: &Block,
-        places: &[u32],
+        places: Vec<u32>,
         late: &[u32],
         features: Vec<Vec<ArrayRef>>,
     ) -> Result<Block> {
         let mut columns = block.columns.clone();
-        let places = UInt32Array::from(places.to_vec());
+        let places = UInt32Array::from(places);
         for k in 0..self.running.features.len() {
             columns.push(if features.is_empty() {
                 arrow_array::new_empty_array(self.schema.field(columns.len()).data_type())
@@ -163,7 +163,7 @@ impl Operator for SlidingWindows {
         let (block, clock) = &inputs[0];
         let node = self.node;
         let prepared = self.running.kit.prepare(block, node)?;
-        let routed = Routed::new(&prepared.keys, prepared.rows.clone());
+        let routed = Routed::new(&prepared.keys, &prepared.rows);
         let marks = super::keyed::marks(&routed, block, clock);
         let until = shift(clock.end(), -self.rule.lateness).saturating_sub(self.running.back());
         let (running, rule) = (&self.running, &self.rule);
@@ -214,7 +214,8 @@ impl Operator for SlidingWindows {
                 out.columns.into_iter().map(AnswerColumn::finish).collect();
             features.push(columns?);
         }
-        let (order, late) = (routed.places(), places(&prepared.rows, &late, block.len()));
+        let order = routed.into_places();
+        let late = places(&prepared.rows, &late, block.len());
         let made = if prepared.rows.len() == block.len() {
             self.output(block, order, &late, features)?
         } else {
@@ -251,7 +252,7 @@ impl Operator for SlidingWindows {
             features.into_iter().map(AnswerColumn::finish).collect();
         let order: Vec<u32> = (0..prepared.rows.len() as u32).collect();
         let late = places(&prepared.rows, &late, block.len());
-        let made = self.output(&block.take(&prepared.rows)?, &order, &late, vec![columns?])?;
+        let made = self.output(&block.take(&prepared.rows)?, order, &late, vec![columns?])?;
         Ok(Arc::new(self.leave_open(made, self.clock, |_| self.clock)?.0))
     }
 

@@ -122,7 +122,7 @@ impl<V: Windowed> Operator for Windows<V> {
         let (block, clock) = &inputs[0];
         let (verb, kit, node) = (&self.verb, &self.kit, self.node);
         let prepared = kit.prepare(block, node)?;
-        let routed = Routed::new(&prepared.keys, prepared.rows);
+        let routed = Routed::new(&prepared.keys, &prepared.rows);
         let delay = -verb.delay();
         let base = self.counters.rows_in;
         let marks = super::keyed::marks(&routed, block, clock);
@@ -161,7 +161,7 @@ impl<V: Windowed> Operator for Windows<V> {
             let window = made.marks.firing.as_ref().map(|all| (all[row].start, all[row].end));
             Record { window, ..Record::row(Reason::SumOverflow, node, seq, origin) }
         }));
-        Ok((Arc::new(made), Arc::new(clock.shifted(delay))))
+        Ok((Arc::new(made), clock.shifted(delay)))
     }
 
     fn peek(&self, _inputs: &[Flow]) -> Result<Arc<Block>> {

@@ -180,6 +180,16 @@ impl Keys {
         id
     }
 
+    /// Asks for what forgetting these keys is going to read.
+    pub fn prefetch(&self, ids: &[u32]) {
+        if self.bytes.is_empty() {
+            ids.iter().for_each(|&id| prefetch(&self.words, id as usize));
+            ids.iter().for_each(|&id| {
+                self.index.prefetch(hash_one(&self.hasher, self.words[id as usize]));
+            });
+        }
+    }
+
     /// Forgets a key; an id that no key has at present is left alone.
     pub fn remove(&mut self, id: u32) {
         if !std::mem::take(&mut self.live[id as usize]) {

@@ -52,6 +52,7 @@ fn follow(from: u64, way: u32) -> u64 {
 struct Segment {
     /// The arguments that do not lie in words.
     columns: Vec<Column>,
+    /// The latest time in it, once it is full.
     newest: Micros,
     freed: bool,
 }
@@ -88,6 +89,10 @@ pub struct Log {
     /// nothing where it was freed. Walks jump about: no more than this is looked at on the way.
     words: VecDeque<Vec<u64>>,
     segments: VecDeque<Segment>,
+    /// Of the segment that is not full yet.
+    newest: Micros,
+    /// Whether there are arguments that do not lie in words.
+    has_aside: bool,
     len: usize,
 }
 
@@ -95,13 +100,21 @@ impl Log {
     /// No entries yet.
     pub fn new(arguments: Arguments) -> Log {
         let stride = HEAD + arguments.words;
-        let (words, segments) = (VecDeque::new(), VecDeque::new());
-        Log { arguments, stride, base: NONE + 1, words, segments, len: 0 }
+        let has_aside = arguments.places.iter().any(Option::is_none);
+        Log {
+            arguments,
+            stride,
+            base: NONE + 1,
+            words: VecDeque::new(),
+            segments: VecDeque::new(),
+            newest: Micros::MIN,
+            has_aside,
+            len: 0,
+        }
     }
 
     /// Appends a row for a key whose newest entry is `tail`, with its arguments and, for those that
-    /// do not lie in words, the columns and its row in them; gives its position and the key's newest
-    /// entry.
+    /// do not lie in words, the columns and its row in them; gives its position and moves `tail`.
     ///
     /// # Panics
     /// At two billion entries that a window can still reach.
@@ -109,47 +122,59 @@ impl Log {
     pub fn append(
         &mut self,
         (time, id): (Micros, u32),
-        tail: u64,
+        tail: &mut u64,
         arguments: Row<'_>,
         (columns, row): (&[Column], usize),
-    ) -> (u64, u64) {
+    ) -> u64 {
         if self.len.is_multiple_of(SEGMENT) {
             self.begin(columns);
         }
-        let at = self.base + self.len as u64;
+        let (at, before) = (self.base + self.len as u64, *tail);
         self.len += 1;
         let mut links = 0;
-        let is_newest = match self.find_mut(tail) {
+        let is_newest = match self.head_mut(before) {
             None => true,
-            Some(words) if words[TIME] as Micros <= time => {
-                words[LINKS] = pack(low(words[LINKS]), distance(tail, at));
-                links = pack(distance(at, tail), 0);
+            Some(head) if head[TIME] as Micros <= time => {
+                head[LINKS] = pack(low(head[LINKS]), distance(before, at));
+                links = pack(distance(at, before), 0);
                 true
             }
             Some(_) => false,
         };
-        let expected = "the last is never freed";
-        let words = self.words.back_mut().expect(expected);
+        let words = self.words.back_mut().expect("the last is never freed");
         words.extend_from_slice(&[time as u64, pack(id, arguments.present), links]);
-        arguments.words.iter().for_each(|&word| words.push(word));
-        let last = self.segments.back_mut().expect(expected);
-        last.newest = last.newest.max(time);
-        if !last.columns.is_empty() {
-            let aside = aside(&self.arguments, columns);
-            last.columns.iter_mut().zip(aside).for_each(|(to, from)| to.push(from.get(row)));
+        arguments.copy_to(words);
+        self.newest = self.newest.max(time);
+        if self.has_aside {
+            self.put_aside(columns, row);
+        }
+        if self.len.is_multiple_of(SEGMENT) {
+            self.close();
         }
         if is_newest {
-            return (at, at);
+            *tail = at;
+        } else {
+            self.link(at, time, before);
         }
-        self.link(at, time, tail);
-        (at, tail)
+        at
+    }
+
+    fn put_aside(&mut self, columns: &[Column], row: usize) {
+        let last = self.segments.back_mut().expect("the last is never freed");
+        let aside = aside(&self.arguments, columns);
+        last.columns.iter_mut().zip(aside).for_each(|(to, from)| to.push(from.get(row)));
     }
 
     fn begin(&mut self, columns: &[Column]) {
         assert!(self.len < i32::MAX as usize, "fewer than 2^31 entries in a log");
         self.words.push_back(Vec::with_capacity(SEGMENT * self.stride));
         let columns = aside(&self.arguments, columns).map(Column::empty_like).collect();
-        self.segments.push_back(Segment { columns, newest: Micros::MIN, freed: false });
+        self.segments.push_back(Segment { columns, newest: Micros::MAX, freed: false });
+    }
+
+    fn close(&mut self) {
+        let newest = std::mem::replace(&mut self.newest, Micros::MIN);
+        self.segments.back_mut().expect("the last is never freed").newest = newest;
     }
 
     /// The segment of an entry and its place there.
@@ -159,17 +184,22 @@ impl Log {
         (i / SEGMENT, i % SEGMENT)
     }
 
-    /// The words of an entry, unless it was freed.
+    /// The words of an entry and what lies behind it, unless it was freed.
     #[inline(always)]
     fn find(&self, at: u64) -> Option<&[u64]> {
         let (segment, i) = self.place(at);
-        self.words.get(segment)?.get(i * self.stride..(i + 1) * self.stride)
+        self.words.get(segment)?.get(i * self.stride..)
     }
 
     #[inline(always)]
-    fn find_mut(&mut self, at: u64) -> Option<&mut [u64]> {
+    fn head(&self, at: u64) -> Option<&[u64; HEAD]> {
+        self.find(at)?.first_chunk()
+    }
+
+    #[inline(always)]
+    fn head_mut(&mut self, at: u64) -> Option<&mut [u64; HEAD]> {
         let (segment, i) = self.place(at);
-        self.words.get_mut(segment)?.get_mut(i * self.stride..(i + 1) * self.stride)
+        self.words.get_mut(segment)?.get_mut(i * self.stride..)?.first_chunk_mut()
     }
 
     /// Asks for an entry that will be read soon.
@@ -185,9 +215,9 @@ impl Log {
     /// An entry, unless it was freed.
     #[inline]
     pub fn get(&self, at: u64) -> Option<Entry> {
-        let words = self.find(at)?;
-        let (older, newer) = (low(words[LINKS]), high(words[LINKS]));
-        let time = words[TIME] as Micros;
+        let head = self.head(at)?;
+        let (older, newer) = (low(head[LINKS]), high(head[LINKS]));
+        let time = head[TIME] as Micros;
         Some(Entry { time, older: follow(at, older), newer: follow(at, newer) })
     }
 
@@ -199,9 +229,10 @@ impl Log {
     /// What a walk from old to new needs of an entry: its time, the entry behind it, its arguments.
     #[inline]
     pub fn step(&self, at: u64) -> Option<(Micros, u64, Row<'_>)> {
-        let words = self.find(at)?;
-        let row = Row { present: high(words[KEY]), words: &words[HEAD..] };
-        Some((words[TIME] as Micros, follow(at, high(words[LINKS])), row))
+        let (head, behind) = self.find(at)?.split_first_chunk::<HEAD>()?;
+        let words = behind.get(..self.stride - HEAD)?;
+        let row = Row { present: high(head[KEY]), words };
+        Some((head[TIME] as Micros, follow(at, high(head[LINKS])), row))
     }
 
     /// The argument of aggregate `j` of an entry, if it is present.
@@ -221,15 +252,15 @@ impl Log {
             newer = older;
             older = entry.older;
         }
-        match self.find_mut(older) {
-            Some(words) => words[LINKS] = pack(low(words[LINKS]), distance(older, at)),
+        match self.head_mut(older) {
+            Some(head) => head[LINKS] = pack(low(head[LINKS]), distance(older, at)),
             None => older = NONE,
         }
-        if let Some(words) = self.find_mut(newer) {
-            words[LINKS] = pack(distance(newer, at), high(words[LINKS]));
+        if let Some(head) = self.head_mut(newer) {
+            head[LINKS] = pack(distance(newer, at), high(head[LINKS]));
         }
-        if let Some(words) = self.find_mut(at) {
-            words[LINKS] = pack(distance(at, older), distance(at, newer));
+        if let Some(head) = self.head_mut(at) {
+            head[LINKS] = pack(distance(at, older), distance(at, newer));
         }
     }
 
@@ -326,7 +357,9 @@ mod tests {
         row: usize,
     ) -> (u64, u64) {
         let arranged = log.arguments.arrange(columns, &[row as u32]);
-        log.append((time, 7), tail, arranged.at(0), (columns, row))
+        let mut newest = tail;
+        let at = log.append((time, 7), &mut newest, arranged.at(0), (columns, row));
+        (at, newest)
     }
 
     fn columns(len: usize) -> [Column; 3] {

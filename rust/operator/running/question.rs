@@ -1,7 +1,7 @@
 //! Questions that a running value does not answer as it stands: the first and last value of a
 //! window, an older moment, a window without one of its rows, a row that is not entered.
 
-use super::{Running, SlidingSlot};
+use super::{Running, SlidingSlot, Tapes};
 use crate::aggregate::{Answer, AnswerColumn, Column, End, Hot, Moment, Retract};
 use crate::assign::Span;
 use crate::state::Log;
@@ -38,8 +38,33 @@ impl Ask {
 }
 
 impl Running {
+    /// Answers one row window by window: what a tape does not answer at all, or not at this moment.
+    pub(super) fn answer_each(
+        &self,
+        slot: &mut SlidingSlot,
+        id: u32,
+        (moment, skip): (Micros, u64),
+        tapes: &mut Tapes,
+        out: &mut [AnswerColumn],
+    ) {
+        let (tail, reference) = slot.head(id);
+        let stands = moment == reference && skip == NONE;
+        for (w, window) in self.windows.iter().enumerate() {
+            let ask = || Ask { id, w, tail, reference, span: window.span, moment, j: 0, skip };
+            if stands && window.span.front == 0 {
+                tapes.0[w].answer(id);
+                if !window.asked.is_empty() {
+                    self.answer_directly(slot, ask(), out);
+                }
+            } else {
+                self.play(slot, tapes, out);
+                self.answer_corrected(slot, ask(), out);
+            }
+        }
+    }
+
     /// Answers what is not on a tape, where the running value stands for the moment asked for.
-    pub(super) fn answer_directly(&self, slot: &SlidingSlot, ask: Ask, out: &mut [AnswerColumn]) {
+    fn answer_directly(&self, slot: &SlidingSlot, ask: Ask, out: &mut [AnswerColumn]) {
         let window = &self.windows[ask.w];
         for &(k, j) in &window.asked {
             out[k].push(match self.ends[j] {
@@ -53,12 +78,7 @@ impl Running {
     }
 
     /// Answers all columns of a window, where the running value stands for another moment.
-    pub(super) fn answer_corrected(
-        &self,
-        slot: &mut SlidingSlot,
-        ask: Ask,
-        out: &mut [AnswerColumn],
-    ) {
+    fn answer_corrected(&self, slot: &mut SlidingSlot, ask: Ask, out: &mut [AnswerColumn]) {
         for (k, j) in self.windows[ask.w].columns() {
             let ask = Ask { j, ..ask };
             if let Some(end) = self.ends[j] {
