@@ -15,6 +15,9 @@ Duration: TypeAlias = timedelta | str
 I64_MAX = 2**63 - 1
 MICROSECOND = timedelta(microseconds=1)
 
+EPOCH_UNITS = ("s", "ms", "us", "ns")
+"""Units in which an integer counts the time since 1970."""
+
 _US = {
     "w": 604_800_000_000,
     "d": 86_400_000_000,

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from muntin.errors import ColumnError, ExpressionError, unknown, with_hint
-from muntin.literals import Json, Value, text
-from muntin.tree import ATOM, Column, Expr, Literal, Unfinished, call, checked, literal
+from muntin.literals import Value, text
+from muntin.sql import parse
+from muntin.tree import Case, Column, Expr, Literal, Unfinished, call, checked, literal
 
 __all__ = [
     "Case",
@@ -20,6 +21,7 @@ __all__ = [
     "Expr",
     "IntoExpr",
     "Literal",
+    "Then",
     "When",
     "call",
     "check_columns",
@@ -34,15 +36,8 @@ IntoExpr: TypeAlias = Expr | Value
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Case(Expr):
-    """The value of the first condition that is true, else the other value, else null."""
-
-    branches: tuple[tuple[Expr, Expr], ...]
-    other: Expr | None = None
-
-    @property
-    def depth(self) -> int:
-        return 1 + max(child.depth for child in self.children())
+class Then(Case):
+    """A choice that more can be added to."""
 
     def when(self, condition: Expr | str) -> When:
         """Add a condition that is asked where the ones before are not true."""
@@ -52,23 +47,11 @@ class Case(Expr):
     def otherwise(self, value: IntoExpr) -> Expr:
         """Give the value where no condition is true; without it that is null."""
         self._open("otherwise()")
-        return checked(Case(self.branches, _expr(value)))
+        return checked(Then(self.branches, _expr(value)))
 
     def _open(self, verb: str) -> None:
         if self.other is not None:
             raise ExpressionError(f"{verb} stands after otherwise() in {self!r}")
-
-    def children(self) -> tuple[Expr, ...]:
-        flat = tuple(e for branch in self.branches for e in branch)
-        return flat if self.other is None else (*flat, self.other)
-
-    def to_json(self) -> Json:
-        other = None if self.other is None else self.other.to_json()
-        return {"case": [[c.to_json(), v.to_json()] for c, v in self.branches], "else": other}
-
-    def render(self) -> tuple[str, int]:
-        said = ".".join(f"when({c!r}).then({v!r})" for c, v in self.branches)
-        return said if self.other is None else f"{said}.otherwise({self.other!r})", ATOM
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,9 +62,9 @@ class When(Unfinished):
     branches: tuple[tuple[Expr, Expr], ...]
     condition: Expr
 
-    def then(self, value: IntoExpr) -> Case:
+    def then(self, value: IntoExpr) -> Then:
         """Give the value where the condition is true; text is a column or SQL, see `when`."""
-        return checked(Case((*self.branches, (self.condition, _expr(value)))))
+        return checked(Then((*self.branches, (self.condition, _expr(value)))))
 
 
 def col(name: str) -> Expr:
@@ -127,18 +110,11 @@ def resolve(value: IntoExpr, columns: Collection[str] | None, place: str) -> Exp
     """
     if isinstance(value, str):
         known = _is_name(value) or (columns is not None and value in columns)
-        value = Column(value) if known else _parse(value, place)
+        value = Column(value) if known else parse(value, place)
     expr = value if isinstance(value, Expr) else literal(value, place)
     if columns is not None:
         check_columns(expr, columns, place)
     return expr
-
-
-def _parse(code: str, place: str) -> Expr:
-    # The reader stands on this module, so it is loaded when there is text to read.
-    from muntin.sql import parse
-
-    return parse(code, place)
 
 
 def check_columns(expr: Expr, columns: Collection[str], place: str) -> None:

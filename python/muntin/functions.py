@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from muntin.durations import EPOCH_UNITS
 from muntin.errors import ExpressionError, with_hint
 from muntin.expressions import Expr, call, resolve
-
-EPOCH_UNITS = ("s", "ms", "us", "ns")
 
 
 def is_late() -> Expr:

@@ -12,10 +12,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from muntin.arrow import type_word
+from muntin.durations import EPOCH_UNITS
 from muntin.durations import parse as parse_duration
 from muntin.errors import ExpressionError, MuntinError, did_you_mean, with_hint
-from muntin.expressions import Case, Column, Expr, Literal, call, lit
-from muntin.functions import EPOCH_UNITS
+from muntin.literals import Value
+from muntin.tree import Case, Column, Expr, Literal, call, literal
 
 if TYPE_CHECKING:
     from sqlglot.expressions import Expression
@@ -190,8 +191,8 @@ def _readers() -> dict[type[Node], _Reader]:
     found |= {
         exp.Column: reader(_column, "this", "table", "db", "catalog"),
         exp.Literal: reader(_literal, "this", "is_string"),
-        exp.Boolean: reader(lambda n: lit(bool(n.this)), "this"),
-        exp.Null: reader(lambda n: lit(None)),
+        exp.Boolean: reader(lambda n: _lit(bool(n.this)), "this"),
+        exp.Null: reader(lambda n: _lit(None)),
         exp.Paren: reader(lambda n: _read(n.this), "this"),
         exp.Not: reader(_not, "this"),
         exp.Neg: reader(_negative, "this"),
@@ -240,7 +241,7 @@ def _column(node: Any) -> Expr:
 
 
 def _literal(node: Any) -> Expr:
-    return lit(node.this) if node.is_string else lit(_number(node.this))
+    return _lit(node.this) if node.is_string else _lit(_number(node.this))
 
 
 def _number(code: str) -> int | float:
@@ -269,7 +270,7 @@ def _negative(node: Any) -> Expr:
     from sqlglot import exp
 
     if isinstance(node.this, exp.Literal) and not node.this.is_string:
-        return lit(-_number(node.this.this))
+        return _lit(-_number(node.this.this))
     return -_read(node.this)
 
 
@@ -294,6 +295,10 @@ def _in(node: Any) -> Expr:
     return call("in", _read(node.this), *values)
 
 
+def _lit(value: Value) -> Literal:
+    return literal(value, "sql()")
+
+
 def _between(node: Any) -> Expr:
     return _read(node.this).between(_read(node.args["low"]), _read(node.args["high"]))
 
@@ -307,7 +312,7 @@ def _like(node: Any) -> Expr:
         raise _Refused(f"the pattern '{pattern}'", hint)
     head, tail = pattern.endswith("%"), len(pattern) > 1 and pattern.startswith("%")
     fn = "contains" if head and tail else "starts_with" if head else "ends_with" if tail else "eq"
-    found = call(fn, _read(node.this), lit(core))
+    found = call(fn, _read(node.this), _lit(core))
     return ~found if node.args.get("negate") else found
 
 
@@ -334,7 +339,7 @@ def _cast(node: Any) -> Expr:
     word = _cast_word(node.to)
     inner = node.this
     if getattr(inner, "is_string", False) and word.startswith(("timestamp", "date")):
-        return lit(_moment(inner.this, word))
+        return _lit(_moment(inner.this, word))
     return _read(inner).cast(word)
 
 
@@ -384,7 +389,7 @@ def _interval(node: Any) -> Expr:
     if not isinstance(count, str):
         raise _Refused("an interval without a number", "write interval '10 minutes'")
     span = parse_duration(f"{count}{unit}", "interval", zero=True, negative=True)
-    return lit(timedelta(microseconds=span.us))
+    return _lit(timedelta(microseconds=span.us))
 
 
 _UNITS = {

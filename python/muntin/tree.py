@@ -318,6 +318,30 @@ class Cast(Expr):
         return f'{_operand(self.arg, ATOM, bare=False)}.cast("{self.word}")', ATOM
 
 
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Case(Expr):
+    """The value of the first condition that is true, else the other value, else null."""
+
+    branches: tuple[tuple[Expr, Expr], ...]
+    other: Expr | None = None
+
+    @property
+    def depth(self) -> int:
+        return 1 + max(child.depth for child in self.children())
+
+    def children(self) -> tuple[Expr, ...]:
+        flat = tuple(e for branch in self.branches for e in branch)
+        return flat if self.other is None else (*flat, self.other)
+
+    def to_json(self) -> Json:
+        other = None if self.other is None else self.other.to_json()
+        return {"case": [[c.to_json(), v.to_json()] for c, v in self.branches], "else": other}
+
+    def render(self) -> tuple[str, int]:
+        said = ".".join(f"when({c!r}).then({v!r})" for c, v in self.branches)
+        return said if self.other is None else f"{said}.otherwise({self.other!r})", ATOM
+
+
 class Unfinished:
     """The beginning of an expression; where one is wanted, the error says what is missing."""
 

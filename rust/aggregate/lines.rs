@@ -8,6 +8,9 @@ use std::ops::{Deref, DerefMut};
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
+/// Words that may be needed to reach the next line.
+const PAD: usize = LINE / size_of::<u64>() - 1;
+
 /// A growable array of words.
 #[derive(Debug, Default)]
 pub struct Lines {
@@ -19,8 +22,8 @@ pub struct Lines {
 impl Lines {
     /// No words, and room for so many.
     fn with_capacity(len: usize) -> Lines {
-        let mut words: Vec<u64> = Vec::with_capacity(len + LINE / size_of::<u64>() - 1);
-        let start = words.as_ptr().align_offset(LINE);
+        let mut words: Vec<u64> = Vec::with_capacity(len + PAD);
+        let start = words.as_ptr().align_offset(LINE).min(PAD);
         words.resize(start, 0);
         Lines { words, start }
     }
@@ -29,7 +32,8 @@ impl Lines {
     /// long: it grows by an eighth.
     #[inline]
     pub fn extend_to(&mut self, len: usize) {
-        if self.start + len > self.words.capacity() {
+        // when it grows does not depend on where memory happens to lie
+        if len + PAD > self.words.capacity() {
             let mut more = Lines::with_capacity(len + len / 8 + 4);
             more.words.extend_from_slice(self);
             *self = more;

@@ -47,11 +47,13 @@ use std::fmt::Debug;
 
 use arrow_schema::DataType;
 
+pub use answer::AnswerColumn;
+pub use column::Column;
 pub use heap::{Big, Heap};
 pub use hot::{Cell, CellRef, Hot};
 pub use layout::Layout;
 pub use tape::{Arguments, Arranged, Place, Row, Tape};
-pub use value::{Answer, AnswerColumn, Class, Column, Moment, Value};
+pub use value::{Answer, Class, Moment, Value};
 
 use crate::error::{Error, Result};
 use crate::schema::named;

@@ -2,9 +2,6 @@
 
 use arrow_schema::DataType;
 
-pub use super::answer::AnswerColumn;
-pub use super::column::Column;
-
 /// One argument of one row. A missing argument is an `Option<Value>` that is `None`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {

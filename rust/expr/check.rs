@@ -32,6 +32,11 @@ pub(super) enum Node {
 }
 
 impl Typed {
+    /// Its type, as a message says it.
+    pub(super) fn word(&self) -> String {
+        named(&self.data_type)
+    }
+
     /// The type of its values.
     pub fn data_type(&self) -> &DataType {
         &self.data_type

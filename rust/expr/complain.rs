@@ -2,16 +2,9 @@
 
 use arrow_schema::DataType;
 
-use super::check::Typed;
 use super::tree::Expr;
 use crate::error::Error;
 use crate::schema::named;
-
-impl Typed {
-    pub(super) fn word(&self) -> String {
-        named(&self.data_type)
-    }
-}
 
 /// `said in: expression`, and a hint if there is one.
 pub(super) fn wrong(expr: &Expr, said: String, hint: &str) -> Error {
