@@ -10,6 +10,7 @@ pub const NEVER: Micros = i64::MIN;
 pub const FOREVER: Micros = i64::MAX;
 
 /// Moves a watermark by `by` microseconds; `NEVER` and `FOREVER` stay what they are.
+#[inline]
 pub fn shift(watermark: Micros, by: Micros) -> Micros {
     match watermark {
         NEVER | FOREVER => watermark,

@@ -11,6 +11,7 @@ use crate::time::{FOREVER, Micros, NEVER, shift};
 /// already fired, whichever is later.
 ///
 /// Judged by the row's own partition, final windows do not depend on how partitions interleave.
+#[inline]
 pub fn bound(judge: Micros, before: Micros) -> Micros {
     judge.max(before)
 }
@@ -254,8 +255,7 @@ impl Watermarks {
     /// whether anything changed that a clock notes.
     #[inline]
     pub fn row(&mut self, at: usize, time: Micros) -> (Micros, bool) {
-        let time = time.clamp(NEVER + 1, FOREVER - 1);
-        let own = time.saturating_sub(self.out_of_order).max(NEVER + 1);
+        let own = shift(time.clamp(NEVER + 1, FOREVER - 1), -self.out_of_order);
         let partition = &mut self.partitions[at];
         let held_back = own > partition.watermark && partition.watermark <= self.clock;
         let woke = std::mem::take(&mut partition.idle);
@@ -333,15 +333,11 @@ impl Watermarks {
 
     /// The input's clock after a change: the minimum over active partitions; while all are idle, it
     /// moves only with all of them. A finished partition is neither.
-    #[inline]
     fn settle(&mut self) {
-        match self.partitions.as_slice() {
-            [only] => self.clock = self.clock.max(only.watermark),
-            _ => self.settle_all(),
+        if let [only] = self.partitions.as_slice() {
+            self.clock = self.clock.max(only.watermark);
+            return;
         }
-    }
-
-    fn settle_all(&mut self) {
         let unfinished = || self.partitions.iter().filter(|p| p.watermark != FOREVER);
         let active = unfinished().filter(|p| !p.idle).map(|p| p.watermark).min();
         let lowest = active.or_else(|| unfinished().map(|p| p.watermark).min());

@@ -68,13 +68,18 @@ def rust_module(path: Path) -> str:
     return path.relative_to(ROOT / "rust").parts[0].removesuffix(".rs")
 
 
-def rust_imports(path: Path) -> set[str]:
+def rust_names(path: Path, root: str) -> set[str]:
+    """What stands behind `root`, a pattern, in a file's code."""
     text = without_tests(without_comments(path.read_text()))
+    at = re.finditer(rf"(?<![\w:])(?:{root})", text)
+    return {name for found in at for name in first_names(text[found.end() :])}
+
+
+def rust_imports(path: Path) -> set[str]:
     parts = path.relative_to(ROOT / "rust").parts
     ups = len(parts) - (parts[-1] == "mod.rs")
-    root = rf"(?<![\w:])(?:\$?crate::|(?:super::){{{ups}}}(?!super))"
     known = set(map(rust_module, RUST))
-    names = {name for at in re.finditer(root, text) for name in first_names(text[at.end() :])}
+    names = rust_names(path, rf"\$?crate::|(?:super::){{{ups}}}(?!super)")
     return names & known - {rust_module(path)}
 
 
@@ -82,7 +87,8 @@ def python_module(path: Path) -> str:
     return path.relative_to(ROOT / "python" / "muntin").parts[0].removesuffix(".py")
 
 
-def python_imports(path: Path) -> set[str]:
+def python_names(path: Path) -> list[list[str]]:
+    """What a file imports, wherever in it: the parts of each full name."""
     package = ["muntin", *path.relative_to(ROOT / "python" / "muntin").parts[:-1]]
     names: list[list[str]] = []
     for node in ast.walk(ast.parse(path.read_text())):
@@ -92,7 +98,11 @@ def python_imports(path: Path) -> set[str]:
             base = package[: len(package) + 1 - node.level] if node.level else []
             base = base + (node.module.split(".") if node.module else [])
             names += [[*base, alias.name] for alias in node.names]
-    return {name[1] for name in names if name[0] == "muntin" and len(name) > 1}
+    return names
+
+
+def python_imports(path: Path) -> set[str]:
+    return {name[1] for name in python_names(path) if name[0] == "muntin" and len(name) > 1}
 
 
 def arrows_against(order: list[str], imports: dict[str, set[str]]) -> list[str]:
@@ -110,22 +120,14 @@ def siblings(path: Path) -> set[str]:
     """The files beside a Rust file that it imports from, without the folder's `mod.rs`: that lists
     them all, and what they share stands there."""
     beside = {other.stem for other in path.parent.glob("*.rs")} - {"mod", path.stem}
-    text = without_tests(without_comments(path.read_text()))
     folder = "::".join(path.relative_to(ROOT / "rust").parts[:-1])
-    at = re.finditer(rf"(?<![\w:])(?:super::(?!super)|crate::{folder}::)", text)
-    return {name for found in at for name in first_names(text[found.end() :])} & beside
+    return rust_names(path, rf"super::(?!super)|crate::{folder}::") & beside
 
 
 def files_of(path: Path) -> set[str]:
     """The files of the package that a Python file imports from."""
-    names = {
-        node.module if isinstance(node, ast.ImportFrom) else alias.name
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
-    known = {dotted(other) for other in PYTHON}
-    return names & known - {dotted(path)}
+    names = {".".join(name[:n]) for name in python_names(path) for n in range(1, len(name) + 1)}
+    return names & set(map(dotted, PYTHON)) - {dotted(path)}
 
 
 def dotted(path: Path) -> str:

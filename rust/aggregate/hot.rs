@@ -126,14 +126,6 @@ impl Hot {
     }
 }
 
-/// Makes room for `len` items: a vector that doubles is half empty, and state lives long.
-#[inline]
-pub fn grow<T>(all: &mut Vec<T>, len: usize) {
-    if all.capacity() < len {
-        all.reserve_exact(len + len / 8 + 4 - all.len());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,4 @@
-//! Lines: words of state that begin where a cache line begins.
+//! Lines: words of state that begin where a cache line begins, and how state grows.
 //!
 //! Rows of four or of eight words then never straddle two lines, and rows that are asked for in no
 //! order cost one read of memory each instead of two.
@@ -10,6 +10,19 @@ const LINE: usize = 64;
 
 /// Words that may be needed to reach the next line.
 const PAD: usize = LINE / size_of::<u64>() - 1;
+
+/// The room that state of `len` items gets: a vector that doubles is half empty, and state lives long.
+fn roomy(len: usize) -> usize {
+    len + len / 8 + 4
+}
+
+/// Makes room for `len` items of state.
+#[inline]
+pub fn grow<T>(all: &mut Vec<T>, len: usize) {
+    if all.capacity() < len {
+        all.reserve_exact(roomy(len) - all.len());
+    }
+}
 
 /// A growable array of words.
 #[derive(Debug, Default)]
@@ -28,13 +41,12 @@ impl Lines {
         Lines { words, start }
     }
 
-    /// Adds zeros until there are `len` words. A vector that doubles is half empty, and state lives
-    /// long: it grows by an eighth.
+    /// Adds zeros until there are `len` words.
     #[inline]
     pub fn extend_to(&mut self, len: usize) {
         // when it grows does not depend on where memory happens to lie
         if len + PAD > self.words.capacity() {
-            let mut more = Lines::with_capacity(len + len / 8 + 4);
+            let mut more = Lines::with_capacity(roomy(len));
             more.words.extend_from_slice(self);
             *self = more;
         }

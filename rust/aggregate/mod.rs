@@ -19,7 +19,7 @@ pub mod column;
 pub mod answer;
 pub mod codec;
 pub mod heap;
-mod lines;
+pub mod lines;
 pub mod hot;
 pub mod layout;
 pub mod tape;
@@ -169,6 +169,7 @@ pub trait Aggregate: Send + Sync + Debug {
         to: &[usize],
     ) {
         match to {
+            // there are no columns where rows are freed: nobody asks then
             &[k] if k < out.len() => {
                 let column = &mut out[k];
                 tape.run_class(self, place, hot, offset, |answer| column.push(answer));

@@ -9,6 +9,9 @@
 //! [`Tape`] and done at the end of a block, or before one of them is asked for an older moment.
 
 mod question;
+mod reclaim;
+
+use question::Ask;
 
 use super::keyed::{Kit, Slot};
 use crate::aggregate::{
@@ -18,7 +21,7 @@ use crate::aggregate::{
 use crate::assign::Span;
 use crate::graph::Fold;
 use crate::plan::Feature;
-use crate::state::log::{Dead, NONE};
+use crate::state::log::NONE;
 use crate::state::{KeyColumns, Keys, Log};
 use crate::time::{Micros, NEVER};
 
@@ -69,6 +72,18 @@ struct Window {
 struct Oldest {
     entry: u64,
     time: Micros,
+}
+
+impl Oldest {
+    #[inline(always)]
+    fn of(&[entry, time]: &[u64; OLDEST]) -> Oldest {
+        Oldest { entry, time: time as Micros }
+    }
+
+    #[inline(always)]
+    fn words(self) -> [u64; OLDEST] {
+        [self.entry, self.time as u64]
+    }
 }
 
 /// The keys of one range.
@@ -239,13 +254,12 @@ impl Running {
 
     #[inline(always)]
     fn oldest(&self, slot: &SlidingSlot, id: u32, window: &Window) -> Oldest {
-        let &[entry, time] = slot.hot.pair(id, window.oldest);
-        Oldest { entry, time: time as Micros }
+        Oldest::of(slot.hot.pair(id, window.oldest))
     }
 
     #[inline(always)]
     fn set_oldest(&self, slot: &mut SlidingSlot, id: u32, window: &Window, oldest: Oldest) {
-        *slot.hot.pair_mut(id, window.oldest) = [oldest.entry, oldest.time as u64];
+        *slot.hot.pair_mut(id, window.oldest) = oldest.words();
     }
 
     /// Aggregate `j` of a key over a window, to change it.
@@ -385,9 +399,10 @@ impl Running {
             if !window.direct.is_empty() {
                 self.enter_directly(hot, log, (id, position), window);
             }
-            let oldest = hot.pair_mut(id, window.oldest);
-            if oldest[0] == NONE || time < oldest[1] as Micros {
-                *oldest = [position, time as u64];
+            let words = hot.pair_mut(id, window.oldest);
+            let oldest = Oldest::of(words);
+            if oldest.entry == NONE || time < oldest.time {
+                *words = Oldest { entry: position, time }.words();
             }
         }
         position
@@ -411,11 +426,14 @@ impl Running {
         tapes: &mut Tapes,
         out: &mut [AnswerColumn],
     ) {
-        let stands = moment == slot.head(id).1 && skip == NONE;
-        if stands && self.all_taped {
+        let (tail, reference) = slot.head(id);
+        if self.all_taped && moment == reference && skip == NONE {
             return tapes.0.iter_mut().for_each(|tape| tape.answer(id));
         }
-        self.answer_each(slot, id, (moment, skip), tapes, out);
+        for (w, window) in self.windows.iter().enumerate() {
+            let ask = Ask { id, w, tail, reference, span: window.span, moment, j: 0, skip };
+            self.answer_window(slot, ask, tapes, out);
+        }
     }
 
     /// Answers a row that has no key.
@@ -438,42 +456,6 @@ impl Running {
             }
             tape.clear();
         }
-    }
-
-    /// Frees what no window can reach any more; it leaves the running values before.
-    pub fn reclaim(&self, slot: &mut SlidingSlot, until: Micros, tapes: &mut Tapes) {
-        let due = slot.log.due(until);
-        if due.is_empty() {
-            return;
-        }
-        for dead in slot.log.dead(&due).chunks(AHEAD) {
-            self.prefetch_dead(slot, dead);
-            for &Dead { id, entry, .. } in dead {
-                let last = slot.head(id).0 == entry;
-                for (window, tape) in self.windows.iter().zip(&mut tapes.0) {
-                    let oldest = self.oldest(slot, id, window);
-                    if last {
-                        self.empty(slot, id, window, tape);
-                    } else if oldest.entry != NONE && oldest.time <= until {
-                        self.evict(slot, id, window, until, tape);
-                    }
-                }
-                if last {
-                    *slot.hot.pair_mut(id, 0) = [NONE, 0];
-                    slot.keys.remove(id);
-                }
-            }
-        }
-        self.play(slot, tapes, &mut []);
-        slot.log.reclaim(&due);
-    }
-
-    /// As [`Running::prefetch`], for entries that are to be freed.
-    fn prefetch_dead(&self, slot: &SlidingSlot, dead: &[Dead]) {
-        dead.iter().for_each(|&Dead { id, newer, .. }| {
-            slot.hot.prefetch(id);
-            slot.log.prefetch(newer);
-        });
     }
 
     /// A window.

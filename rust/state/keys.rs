@@ -10,7 +10,7 @@ use arrow_schema::DataType;
 
 use super::encode::{Encoded, Key, decode, encode, words_as};
 use super::index::Index;
-use crate::aggregate::hot::grow;
+use crate::aggregate::lines::grow;
 use crate::error::Result;
 use crate::prefetch::prefetch;
 
@@ -178,16 +178,6 @@ impl Keys {
             }
         }
         id
-    }
-
-    /// Asks for what forgetting these keys is going to read.
-    pub fn prefetch(&self, ids: &[u32]) {
-        if self.bytes.is_empty() {
-            ids.iter().for_each(|&id| prefetch(&self.words, id as usize));
-            ids.iter().for_each(|&id| {
-                self.index.prefetch(hash_one(&self.hasher, self.words[id as usize]));
-            });
-        }
     }
 
     /// Forgets a key; an id that no key has at present is left alone.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::keys::{KeyColumns, Keys};
-use crate::aggregate::hot::grow;
+use crate::aggregate::lines::grow;
 use crate::aggregate::{Hot, Layout};
 use crate::prefetch::prefetch;
 use crate::time::Micros;

@@ -30,6 +30,11 @@ pub(super) struct Ask {
 }
 
 impl Ask {
+    /// Whether the running value is the answer as it stands.
+    fn stands(&self) -> bool {
+        self.moment == self.reference && self.span.front == 0 && self.skip == NONE
+    }
+
     fn holds(&self, entry: u64, time: Micros) -> bool {
         time > self.span.lower(self.moment)
             && time <= self.span.upper(self.moment)
@@ -38,28 +43,20 @@ impl Ask {
 }
 
 impl Running {
-    /// Answers one row window by window: what a tape does not answer at all, or not at this moment.
-    pub(super) fn answer_each(
+    /// Answers all columns of a window.
+    pub(super) fn answer_window(
         &self,
         slot: &mut SlidingSlot,
-        id: u32,
-        (moment, skip): (Micros, u64),
+        ask: Ask,
         tapes: &mut Tapes,
         out: &mut [AnswerColumn],
     ) {
-        let (tail, reference) = slot.head(id);
-        let stands = moment == reference && skip == NONE;
-        for (w, window) in self.windows.iter().enumerate() {
-            let ask = || Ask { id, w, tail, reference, span: window.span, moment, j: 0, skip };
-            if stands && window.span.front == 0 {
-                tapes.0[w].answer(id);
-                if !window.asked.is_empty() {
-                    self.answer_directly(slot, ask(), out);
-                }
-            } else {
-                self.play(slot, tapes, out);
-                self.answer_corrected(slot, ask(), out);
-            }
+        if ask.stands() {
+            tapes.0[ask.w].answer(ask.id);
+            self.answer_directly(slot, ask, out);
+        } else {
+            self.play(slot, tapes, out);
+            self.answer_corrected(slot, ask, out);
         }
     }
 

@@ -1,0 +1,43 @@
+//! Reclaim: rows that no window can reach any more leave the running values and the log.
+
+use super::{AHEAD, Running, SlidingSlot, Tapes};
+use crate::state::log::{Dead, NONE};
+use crate::time::Micros;
+
+impl Running {
+    /// Frees what no window can reach any more; it leaves the running values before.
+    pub fn reclaim(&self, slot: &mut SlidingSlot, until: Micros, tapes: &mut Tapes) {
+        let due = slot.log.due(until);
+        if due.is_empty() {
+            return;
+        }
+        for dead in slot.log.dead(&due).chunks(AHEAD) {
+            self.prefetch_dead(slot, dead);
+            for &Dead { id, entry, .. } in dead {
+                let last = slot.head(id).0 == entry;
+                for (window, tape) in self.windows.iter().zip(&mut tapes.0) {
+                    let oldest = self.oldest(slot, id, window);
+                    if last {
+                        self.empty(slot, id, window, tape);
+                    } else if oldest.entry != NONE && oldest.time <= until {
+                        self.evict(slot, id, window, until, tape);
+                    }
+                }
+                if last {
+                    *slot.hot.pair_mut(id, 0) = [NONE, 0];
+                    slot.keys.remove(id);
+                }
+            }
+        }
+        self.play(slot, tapes, &mut []);
+        slot.log.reclaim(&due);
+    }
+
+    /// As [`Running::prefetch`], for entries that are to be freed.
+    fn prefetch_dead(&self, slot: &SlidingSlot, dead: &[Dead]) {
+        dead.iter().for_each(|&Dead { id, newer, .. }| {
+            slot.hot.prefetch(id);
+            slot.log.prefetch(newer);
+        });
+    }
+}
