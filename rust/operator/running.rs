@@ -93,8 +93,10 @@ pub struct SlidingSlot {
     pub keys: Keys,
     /// One row a key.
     hot: Hot,
-    /// All rows that a window can still reach.
+    /// All rows that a window can still reach, and some that none can reach any more.
     pub log: Log,
+    /// No window reaches rows at or before this time. Their keys may be gone already.
+    pub unreachable: Micros,
     /// One row to correct a running value in.
     scratch: Hot,
 }
@@ -195,7 +197,8 @@ impl Running {
         scratch.push();
         let words = HEAD + self.windows.len() * (self.kit.layout.stride + OLDEST);
         let log = Log::new(self.arguments.clone());
-        SlidingSlot { keys: Keys::default(), hot: Hot::new(words), log, scratch }
+        let (keys, hot) = (Keys::default(), Hot::new(words));
+        SlidingSlot { keys, hot, log, unreachable: NEVER, scratch }
     }
 
     /// Tapes on which nothing is noted, with room for so many rows.

@@ -150,6 +150,28 @@ impl SlidingWindows {
     }
 }
 
+impl SlidingWindows {
+    /// Appends a record for each row with a sum that does not fit its column; `rows` are the rows
+    /// of the block that the answers belong to.
+    fn record_overflows(
+        &self,
+        block: &Block,
+        rows: &[u32],
+        answers: &[AnswerColumn],
+        records: &mut Vec<Record>,
+    ) {
+        let mut overflowed: Vec<usize> =
+            answers.iter().flat_map(|column| column.overflows().to_vec()).collect();
+        overflowed.sort_unstable();
+        overflowed.dedup();
+        records.extend(overflowed.into_iter().map(|i| {
+            let row = rows[i] as usize;
+            let (seq, origin) = (block.marks.seq[row], block.marks.origin(row));
+            Record::row(Reason::SumOverflow, self.node, seq, origin)
+        }));
+    }
+}
+
 /// The rows of `late` by their place among the rows that are left.
 fn places(rows: &[u32], late: &[u32], len: usize) -> Vec<u32> {
     if rows.len() == len {
@@ -201,15 +223,7 @@ impl Operator for SlidingWindows {
             rest = behind;
             context.book(&mut self.counters, out.counters, out.records);
             late.extend(out.late);
-            let mut overflowed: Vec<usize> =
-                out.columns.iter().flat_map(|column| column.overflows().to_vec()).collect();
-            overflowed.sort_unstable();
-            overflowed.dedup();
-            context.records.extend(overflowed.into_iter().map(|i| {
-                let row = rows[i] as usize;
-                let (seq, origin) = (block.marks.seq[row], block.marks.origin(row));
-                Record::row(Reason::SumOverflow, node, seq, origin)
-            }));
+            self.record_overflows(block, rows, &out.columns, &mut context.records);
             let columns: Result<Vec<ArrayRef>> =
                 out.columns.into_iter().map(AnswerColumn::finish).collect();
             features.push(columns?);
@@ -226,7 +240,7 @@ impl Operator for SlidingWindows {
         Ok((Arc::new(made), clock.clone()))
     }
 
-    fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>> {
+    fn peek(&self, inputs: &[Flow], records: &mut Vec<Record>) -> Result<Arc<Block>> {
         let block = &inputs[0].0;
         let prepared = self.running.kit.prepare(block, self.node)?;
         let mut features = self.running.columns(1);
@@ -248,6 +262,7 @@ impl Operator for SlidingWindows {
             let current = self.rule.include_current.then_some((time, prepared.columns.as_slice()));
             self.running.peek(slot, moment, current, &mut features);
         }
+        self.record_overflows(block, &prepared.rows, &features, records);
         let columns: Result<Vec<ArrayRef>> =
             features.into_iter().map(AnswerColumn::finish).collect();
         let order: Vec<u32> = (0..prepared.rows.len() as u32).collect();
@@ -336,11 +351,13 @@ impl SlidingWindows {
         Ok((made, rows.len() as u64))
     }
 
-    /// The log in order of arrival; links and running values are made anew from it.
+    /// The rows that a window can reach, in order of arrival; links and running values are made
+    /// anew from them.
     fn save_slot(&self, slot: &SlidingSlot) -> Result<Vec<Part>> {
         let (mut ids, mut times) = (vec![], vec![]);
         let mut columns = self.running.arguments();
-        for (position, time, id) in slot.log.iter() {
+        let reachable = slot.log.iter().filter(|&(_, time, _)| time > slot.unreachable);
+        for (position, time, id) in reachable {
             ids.push(id);
             times.push(time);
             let arguments = columns.iter_mut().enumerate();

@@ -6,11 +6,15 @@ use crate::time::Micros;
 
 impl Running {
     /// Frees what no window can reach any more; it leaves the running values before.
+    ///
+    /// A key is removed with its newest entry. Older entries of it may lie in later segments, which
+    /// are kept: from then on their key's id means nothing, or another key.
     pub fn reclaim(&self, slot: &mut SlidingSlot, until: Micros, tapes: &mut Tapes) {
         let due = slot.log.due(until);
         if due.is_empty() {
             return;
         }
+        slot.unreachable = until;
         for dead in slot.log.dead(&due).chunks(AHEAD) {
             self.prefetch_dead(slot, dead);
             for &Dead { id, entry, .. } in dead {
