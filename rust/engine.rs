@@ -374,6 +374,7 @@ impl Engine {
         let (mut watermarks, mut seq) = (self.pipeline.watermarks.clone(), self.pipeline.seq);
         let entry = self.enter(rows, Order::Given, &mut watermarks, &mut seq)?;
         let Some(running) = &self.pipeline.running else { return Ok(self.nothing()) };
+        let mut records = entry.records;
         let mut flows: Vec<Flow> = vec![];
         for (i, operator) in running.operators.iter().enumerate() {
             let (inputs, clock): (Vec<Flow>, Arc<Clock>) = match &self.pipeline.plan.nodes[i] {
@@ -389,10 +390,9 @@ impl Engine {
                     (inputs.clone(), inputs[0].1.clone())
                 }
             };
-            flows.push((operator.peek(&inputs)?, clock));
+            flows.push((operator.peek(&inputs, &mut records)?, clock));
         }
         let mut alerts = vec![];
-        let mut records = entry.records;
         for (output, rules) in self.pipeline.plan.outputs.iter().zip(&running.rules) {
             let block = &flows[output.node].0;
             alerts.extend(rules.peek(block, &self.masks)?);

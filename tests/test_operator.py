@@ -208,6 +208,27 @@ def test_an_invalid_row_is_an_error_and_counted() -> None:
     assert op.stats["operators"][0]["invalid"] == 1
 
 
+def test_a_sum_that_does_not_fit_is_null_and_noted() -> None:
+    pipeline = EVENTS.sliding("1m", by="k").agg(n=mt.count(), total=mt.sum("v"))
+    op = mt.operator(pipeline)
+    op.ask(row(0, v=2**62))
+    expected = op.peek(row(1, v=2**62))
+    answer = op.ask(row(1, v=2**62))
+    assert answer == expected
+    assert answer.row is not None
+    assert (answer.row["n"], answer.row["total"]) == (2, None)
+    assert answer.notes == ("sum_overflow in sliding#1",)
+    assert op.ask(row(60.5, v=-1)).row == row(60.5, v=-1) | {"n": 2, "total": 2**62 - 1}
+
+
+def test_a_row_whose_expression_overflows_is_invalid_to_ask_and_to_peek() -> None:
+    op = mt.operator(SCORED.with_columns(big=f"v + {2**63 - 1}"))
+    for call in (op.peek, op.ask):
+        with pytest.raises(mt.DataError, match="the row is invalid: overflow in with_columns#2"):
+            call(row(0, v=1))
+    assert op.stats["operators"][2]["invalid"] == 1
+
+
 @pytest.mark.parametrize(
     ("pipeline", "reason"),
     [

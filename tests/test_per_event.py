@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 import muntin as mt
-import pytest
 from oracle import key_range
 
 KINDS = [

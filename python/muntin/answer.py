@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from muntin.errors import DataError, with_hint
-from muntin.result import Answer, Table
+from muntin.result import Answer, Table, table_of
 
+# reasons that concern one feature of a row and leave the row itself as it is
+_OF_A_FEATURE = {"sum_overflow"}
 _ROW_BY_ROW = {"filter", "with_columns", "select"}
 
 
@@ -51,13 +53,17 @@ def _rows_out(nodes: list[dict[str, Any]], index: int, input: int) -> tuple[int,
 def answer(step: Any, input: int) -> Answer:
     """Read the answer to a row off the step that took it.
 
+    A feature that cannot be had, such as a sum that does not fit its column, is null and noted:
+    the row itself counts, and its other features are known.
+
     Raises:
-        DataError: the row is invalid.
+        DataError: the row itself is invalid.
     """
-    if step.invalid[input].num_rows:
-        record = Table([step.invalid[input]]).to_dicts()[0]
-        message = f"the row is invalid: {record['reason']}"
-        raise DataError(with_hint(message, "stats and the invalid rows count it"))
+    notes = _records(step.invalid[input])
+    for reason, operator in notes:
+        if reason not in _OF_A_FEATURE:
+            message = f"the row is invalid: {reason} in {operator}"
+            raise DataError(with_hint(message, "stats and the invalid rows count it"))
     rows = Table([step.outputs[0]]).to_dicts()
     alerts = tuple(Table([step.alerts]).to_dicts()) if step.alerts.num_rows else ()
     live = [alert for alert in alerts if not alert["shadow"]]
@@ -67,4 +73,13 @@ def answer(step: Any, input: int) -> Answer:
         score=sum(alert["score"] for alert in live),
         alerts=alerts,
         late=step.late[input].num_rows > 0,
+        notes=tuple(f"{reason} in {operator}" for reason, operator in notes),
     )
+
+
+def _records(invalid: Any) -> list[tuple[str, str]]:
+    if not invalid.num_rows:
+        return []
+    # the row's own columns are left alone: they may hold anything
+    records = table_of(invalid).select(["reason", "operator"]).to_pylist()
+    return [(record["reason"], record["operator"]) for record in records]

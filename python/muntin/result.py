@@ -294,6 +294,7 @@ class Answer:
         score: the sum of their scores.
         alerts: the alert rows, shadow ones included.
         late: true if the row came behind its partition's watermark by more than is allowed.
+        notes: why a feature is null although its rows are known, as `"sum_overflow in sliding#1"`.
     """
 
     row: dict[str, Any] | None
@@ -301,6 +302,7 @@ class Answer:
     score: int
     alerts: tuple[dict[str, Any], ...]
     late: bool
+    notes: tuple[str, ...] = ()
 
 
 def is_arrow(value: object) -> bool:

@@ -31,7 +31,7 @@ pub use windowed::Windowed;
 
 use crate::block::Block;
 use crate::error::Result;
-use crate::fate::Counters;
+use crate::fate::{Counters, Record};
 use crate::graph::{TypedNode, Verb};
 use crate::plan::Answering;
 use crate::time::Micros;
@@ -50,7 +50,8 @@ pub trait Operator: Send + Sync + Debug {
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow>;
 
     /// What [`Operator::run`] would give for a row, without counting it; windows give nothing.
-    fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>>;
+    /// Appends the records that it would set aside.
+    fn peek(&self, inputs: &[Flow], records: &mut Vec<Record>) -> Result<Arc<Block>>;
 
     /// What became of its rows.
     fn counters(&self) -> &Counters;

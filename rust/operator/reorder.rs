@@ -154,7 +154,7 @@ impl Operator for Reorder {
         Ok(out)
     }
 
-    fn peek(&self, _inputs: &[Flow]) -> Result<Arc<Block>> {
+    fn peek(&self, _inputs: &[Flow], _records: &mut Vec<Record>) -> Result<Arc<Block>> {
         Ok(Arc::new(Block::empty(self.inner.schema())))
     }
 

@@ -36,11 +36,16 @@ impl Plain {
     /// Books the rows whose expression overflows.
     fn set_aside(&mut self, block: &Block, rows: &[usize], context: &mut Context) {
         self.counters.invalid += rows.len() as u64;
+        self.record(block, rows, &mut context.records);
+    }
+
+    /// Appends a record for each row whose expression overflows.
+    fn record(&self, block: &Block, rows: &[usize], records: &mut Vec<Record>) {
         let marks = &block.marks;
         let record = |&row: &usize| {
             Record::row(Reason::Overflow, self.node, marks.seq[row], marks.origin(row))
         };
-        context.records.extend(rows.iter().map(record));
+        records.extend(rows.iter().map(record));
     }
 }
 
@@ -96,7 +101,7 @@ impl Operator for Passing {
         Ok((block.clone(), clock.clone()))
     }
 
-    fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>> {
+    fn peek(&self, inputs: &[Flow], _records: &mut Vec<Record>) -> Result<Arc<Block>> {
         Ok(inputs[0].0.clone())
     }
 
@@ -148,8 +153,11 @@ impl Operator for Filter {
         Ok((Arc::new(block.filter(&keep)?), clock.clone()))
     }
 
-    fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>> {
-        Ok(Arc::new(inputs[0].0.filter(&self.test(&inputs[0].0)?.0)?))
+    fn peek(&self, inputs: &[Flow], records: &mut Vec<Record>) -> Result<Arc<Block>> {
+        let block = &inputs[0].0;
+        let (keep, bad, _) = self.test(block)?;
+        self.plain.record(block, &bad, records);
+        Ok(Arc::new(block.filter(&keep)?))
     }
 
     fn fill(&mut self, inputs: &[&Full]) -> Full {
@@ -211,8 +219,11 @@ impl Operator for Project {
         Ok((Arc::new(made), clock.clone()))
     }
 
-    fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>> {
-        Ok(Arc::new(self.project(&inputs[0].0)?.0))
+    fn peek(&self, inputs: &[Flow], records: &mut Vec<Record>) -> Result<Arc<Block>> {
+        let block = &inputs[0].0;
+        let (made, bad) = self.project(block)?;
+        self.plain.record(block, &bad, records);
+        Ok(Arc::new(made))
     }
 
     fn fill(&mut self, inputs: &[&Full]) -> Full {
@@ -323,7 +334,7 @@ impl Operator for Union {
         Ok((Arc::new(merged), Arc::new(clock)))
     }
 
-    fn peek(&self, inputs: &[Flow]) -> Result<Arc<Block>> {
+    fn peek(&self, inputs: &[Flow], _records: &mut Vec<Record>) -> Result<Arc<Block>> {
         Ok(Arc::new(self.merge(inputs)?))
     }
 

@@ -164,7 +164,7 @@ impl<V: Windowed> Operator for Windows<V> {
         Ok((Arc::new(made), clock.shifted(delay)))
     }
 
-    fn peek(&self, _inputs: &[Flow]) -> Result<Arc<Block>> {
+    fn peek(&self, _inputs: &[Flow], _records: &mut Vec<Record>) -> Result<Arc<Block>> {
         Ok(Arc::new(Block::empty(&self.shape.schema)))
     }
 
