@@ -190,7 +190,11 @@ def test_a_foreign_or_missing_part_is_named(
     (tmp_path / "a" / part).write_bytes((tmp_path / "b" / "state-00000007.muntin").read_bytes())
     assert recovered(tmp_path / "a").manifest.number == 5
     assert f'"{part}" is not the file that' in caplog.text
+    # the newest two share no file: one that is missing takes one of them
     os.remove(tmp_path / "b" / "state-00000001.muntin")
+    assert recovered(tmp_path / "b").manifest.number == 6
+    assert '"state-00000001.muntin" is missing' in caplog.text
+    os.remove(tmp_path / "b" / "state-00000002.muntin")
     with pytest.raises(mt.SnapshotError, match=r'"state-00000001\.muntin" is missing') as raised:
         recovered(tmp_path / "b")
     assert "hint: to start from the beginning" in str(raised.value)

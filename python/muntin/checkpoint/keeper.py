@@ -1,10 +1,14 @@
-"""Keeper: takes checkpoints of a run, finds the newest good one, and clears away the old ones."""
+"""Keeper: takes checkpoints of a run, finds the newest good one, and clears away the old ones.
+
+Two checkpoints are kept, and they share no file: each builds on the one before the last. A change
+is thus written twice, and any one file may be lost or damaged without loss of both.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -87,7 +91,7 @@ class Keeper:
     def __init__(self, store: Store) -> None:
         """Nothing is read before `recover`."""
         self._store = store
-        self._base = _Base()
+        self._bases = [_Base(), _Base()]  # of the newest checkpoint, and of the one before
         self._last = 0
         self._good: list[Manifest] = []
 
@@ -120,23 +124,31 @@ class Keeper:
     def commit(self, op: Operator, where: Where, prepare: Prepare) -> Saved:
         """Take a checkpoint between two steps.
 
-        The state is written first, and the sinks are asked to prepare once it is safe: if writing
-        it fails, nothing has happened and the run may go on.
+        The state is written first, and the sinks prepare once it is safe. A checkpoint that fails
+        before its manifest is written is as if it had never begun: sinks may be asked to prepare
+        again.
 
         Raises:
-            OSError: the state could not be written; there is no new checkpoint, the run may go on.
-            SnapshotError: the manifest could not be written; the run must end.
+            OSError: the state could not be written, or a sink could not prepare; there is no new
+                checkpoint, the run may go on.
+            SnapshotError: the manifest could not be written, and nobody knows whether a restart
+                would find it; the run must end.
         """
         start = time.perf_counter()
         self._last += 1
         part, base = self._write_part(op)
+        try:
+            sinks = prepare()
+        except BaseException:
+            self._remove([part.file])
+            raise
         manifest = Manifest(
             number=self._last,
             at=time.time(),
             run=where.run,
             parts=base.parts,
             inputs=dict(where.inputs),
-            sinks=prepare(),
+            sinks=sinks,
             counts=where.counts,
             ended=where.ended,
             staged=dict(where.staged),
@@ -146,10 +158,10 @@ class Keeper:
         try:
             self._store.commit(manifest_name(manifest.number), data)
         except OSError as error:
-            raise SnapshotError(
-                f"checkpoint {manifest.number} in {self._store!r} cannot be written: {error}"
-            ) from error
-        self._base = base
+            hint = "make room or mend the directory, then start again: nothing is lost"
+            said = f"checkpoint {manifest.number} in {self._store!r} cannot be written: {error}"
+            raise SnapshotError(with_hint(said, hint)) from error
+        self._bases = [base, self._bases[0]]
         self._good = [manifest, *self._good][:KEPT]
         self._tidy()
         seconds = time.perf_counter() - start
@@ -158,18 +170,41 @@ class Keeper:
         return Saved(manifest.number, manifest.at, seconds, total, part.bytes + len(data))
 
     def _write_part(self, op: Operator) -> tuple[Part, _Base]:
-        base = _Base() if self._base.full else self._base
+        base = self._next_base()
         data = op.changes(base.epoch, list(base.chunks))
         found = snapshot_contents(data)
         part = Part(part_name(self._last), len(data), found["seal"])
         self._store.write(part.file, data)
-        return part, _next_base(base.chunks, base.parts, part, found)
+        return part, _base_after(base.chunks, base.parts, part, found)
+
+    def _next_base(self) -> _Base:
+        """What the next checkpoint builds on: nothing, if a file of it is gone."""
+        base = self._bases[-1]
+        try:
+            there = self._sizes()
+        except FileNotFoundError:
+            _log.warning("%r is gone, and is made again", self._store)
+            self._store.close()
+            self._store.open()
+            there = {}
+        for part in base.parts:
+            size = there.get(part.file)
+            if size != part.bytes:
+                what = "is missing" if size is None else f"has {size:,} of {part.bytes:,} bytes"
+                said = 'in %r "%s" %s: the whole state is written again'
+                _log.warning(said, self._store, part.file, what)
+                return _Base()
+        return _Base() if base.full else base
+
+    def _sizes(self) -> dict[str, int]:
+        if hasattr(self._store, "sizes"):
+            return self._store.sizes()
+        known = {part.file: part.bytes for part in self._bases[-1].parts}
+        return {name: known.get(name, 0) for name in self._store.names()}
 
     def _load(self, number: int) -> Restored:
         name = manifest_name(number)
         manifest = decode(name, self._read(name))
-        if manifest.number != number:
-            raise SnapshotError(f'"{name}" is the manifest of checkpoint {manifest.number}')
         known: dict[str, Chunk] = {}
         base, parts = _Base(), []
         for part in manifest.parts:
@@ -182,10 +217,10 @@ class Keeper:
                 raise SnapshotError(f'"{part.file}" is not the file that "{name}" speaks of')
             parts.append(data)
             if part is manifest.parts[-1]:
-                base = _next_base(known, manifest.parts[:-1], part, found)
+                base = _base_after(known, manifest.parts[:-1], part, found)
             known |= _own_chunks(part, found)
         snapshot = assembled(parts)
-        self._base = base
+        self._bases = [base, _Base()]
         return Restored(manifest, snapshot)
 
     def _read(self, name: str) -> bytes:
@@ -201,12 +236,17 @@ class Keeper:
         wanted = {manifest_name(manifest.number) for manifest in self._good}
         wanted |= {part.file for manifest in self._good for part in manifest.parts}
         try:
-            names = self._store.names()
-            manifests, parts = numbers(names)
-            ours = [*map(manifest_name, manifests), *map(part_name, parts)]
-            for name in ours:
-                if name not in wanted:
-                    self._store.remove(name)
+            manifests, parts = numbers(self._store.names())
+        except OSError as error:
+            _log.warning("old checkpoints in %r cannot be removed: %s", self._store, error)
+            return
+        ours = [*map(manifest_name, manifests), *map(part_name, parts)]
+        self._remove(name for name in ours if name not in wanted)
+
+    def _remove(self, names: Iterable[str]) -> None:
+        try:
+            for name in names:
+                self._store.remove(name)
         except OSError as error:
             _log.warning("old checkpoints in %r cannot be removed: %s", self._store, error)
 
@@ -226,7 +266,7 @@ def _own_chunks(part: Part, found: Mapping[str, Any]) -> dict[str, Chunk]:
     return {name: (part.file, length) for name, _, length in found["chunks"]}
 
 
-def _next_base(
+def _base_after(
     known: Mapping[str, Chunk], parts: Sequence[Part], part: Part, found: Mapping[str, Any]
 ) -> _Base:
     """What stands after a part: the chunks it keeps of those known, its own, and their files."""

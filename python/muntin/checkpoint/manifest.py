@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
 from muntin.errors import SnapshotError
 
 FORMAT = 1
-_NAME = re.compile(r"checkpoint-(\d{8})\.json")
-_PART = re.compile(r"state-(\d{8})\.muntin")
+_AT_MAX = 253_402_300_799.0
+_NAME = re.compile(r"checkpoint-([0-9]{8,18})\.json")
+_PART = re.compile(r"state-([0-9]{8,18})\.muntin")
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A number of things; what is below zero or does not fit 64 bits is refused."""
+Partition: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""The number of a partition."""
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,7 +36,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     file: str
-    bytes: int
+    bytes: Count
     seal: str
 
 
@@ -42,16 +49,16 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     identity: list[str]
-    next: dict[int, int]
+    next: dict[Partition, Count]
 
 
 class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the run had counted: rows read, rows given, late and invalid records."""
 
-    read: dict[str, int] = {}
-    gave: dict[str, int] = {}
-    late: int = 0
-    invalid: int = 0
+    read: dict[str, Count] = {}
+    gave: dict[str, Count] = {}
+    late: Count = 0
+    invalid: Count = 0
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +78,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         also: further places of sinks, and the place that their state is under.
     """
 
-    number: int
+    number: Count
     at: float
     run: str
     parts: list[Part]
@@ -79,7 +86,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sinks: dict[str, dict[str, Any]]
     counts: Counts
     ended: bool
-    staged: dict[str, int] = {}
+    staged: dict[str, Count] = {}
     also: dict[str, str] = {}
     format: int = FORMAT
 
@@ -101,14 +108,33 @@ def decode(name: str, data: bytes) -> Manifest:
     try:
         version = msgspec.json.decode(line)["format"]
         if version == FORMAT:
-            return msgspec.json.decode(line, type=Manifest)
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise SnapshotError(f'"{name}" is no manifest: {error}') from error
+            manifest = msgspec.json.decode(line, type=Manifest)
+            _check(name, manifest)
+            return manifest
+    except (msgspec.DecodeError, KeyError, TypeError, RecursionError) as error:
+        raise SnapshotError(f'"{name}" is not a manifest: {error}') from error
     raise SnapshotError(f'"{name}" has format {version!r}, known is {FORMAT}')
 
 
+def _check(name: str, manifest: Manifest) -> None:
+    """Refuse what the types cannot: names of files elsewhere, times that are no dates."""
+    if manifest_name(manifest.number) != name:
+        raise SnapshotError(f'"{name}" is the manifest of checkpoint {manifest.number}')
+    for part in manifest.parts:
+        if not numbers([part.file])[1]:
+            raise SnapshotError(f'"{name}" names the file {part.file!r}, which is not a state file')
+    if not manifest.parts:
+        raise SnapshotError(f'"{name}" names no state file')
+    if not 0 <= manifest.at <= _AT_MAX:
+        raise SnapshotError(f'"{name}" was made at {manifest.at} seconds since 1970')
+
+
 def manifest_name(number: int) -> str:
-    """The name of a manifest's file."""
+    """The name of a manifest's file; it has eight digits, and more from 100,000,000 on.
+
+    >>> manifest_name(7), manifest_name(123_456_789)
+    ('checkpoint-00000007.json', 'checkpoint-123456789.json')
+    """
     return f"checkpoint-{number:08}.json"
 
 
@@ -117,8 +143,17 @@ def part_name(number: int) -> str:
     return f"state-{number:08}.muntin"
 
 
-def numbers(names: list[str]) -> tuple[list[int], list[int]]:
-    """The numbers of the manifests and of the parts among some names, newest first."""
-    found = [sorted((int(m[1]) for m in map(p.fullmatch, names) if m), reverse=True)
-             for p in (_NAME, _PART)]  # fmt: skip
-    return found[0], found[1]
+def numbers(names: Iterable[str]) -> tuple[list[int], list[int]]:
+    """The numbers of the manifests and of the parts among some names, newest first.
+
+    >>> numbers(["checkpoint-00000007.json", "checkpoint-123456789.json", "checkpoint-7.json"])
+    ([123456789, 7], [])
+    """
+    every = list(names)
+    return _numbered(every, _NAME, manifest_name), _numbered(every, _PART, part_name)
+
+
+def _numbered(names: list[str], form: re.Pattern[str], name_of: Callable[[int], str]) -> list[int]:
+    found = [int(match[1]) for match in map(form.fullmatch, names) if match]
+    # a name with zeros too many is not one of ours
+    return sorted({number for number in found if name_of(number) in names}, reverse=True)

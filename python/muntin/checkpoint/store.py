@@ -35,6 +35,12 @@ class Store(Protocol):
     def names(self) -> list[str]:
         """What is there."""
 
+    def sizes(self) -> dict[str, int]:
+        """What is there, and the length of each piece in bytes; asked before each checkpoint.
+
+        A store without this method is only asked for names.
+        """
+
     def read(self, name: str) -> bytes:
         """All of a piece."""
 
@@ -81,6 +87,7 @@ class Directory:
             said = f'checkpoint "{self.path}" is in use by another run'
             raise SnapshotError(with_hint(said, hint)) from error
         self._lock = lock
+        self._remove_unfinished()
 
     def close(self) -> None:
         """Let others in."""
@@ -90,11 +97,16 @@ class Directory:
 
     def names(self) -> list[str]:
         """The files, sorted, without those that are no pieces."""
-        return sorted(
-            name
-            for name in os.listdir(self.path)
-            if name != _LOCK and not name.endswith(_TEMPORARY)
-        )
+        return sorted(self.sizes())
+
+    def sizes(self) -> dict[str, int]:
+        """The files and their lengths."""
+        with os.scandir(self.path) as entries:
+            return {
+                entry.name: entry.stat().st_size
+                for entry in entries
+                if entry.name != _LOCK and not entry.name.endswith(_TEMPORARY)
+            }
 
     def read(self, name: str) -> bytes:
         """The bytes of a file."""
@@ -139,6 +151,15 @@ class Directory:
     def sync(self) -> None:
         """Sync the directory, where a system can."""
         sync_directory(self.path)
+
+    def _remove_unfinished(self) -> None:
+        """What a run left that ended in the middle of a commit; nobody else is here now."""
+        try:
+            for name in os.listdir(self.path):
+                if name.endswith(_TEMPORARY):
+                    os.remove(self._place(name))
+        except OSError as error:
+            raise SnapshotError(f'checkpoint "{self.path}" cannot be used: {error}') from error
 
     def _place(self, name: str) -> str:
         return os.path.join(self.path, name)

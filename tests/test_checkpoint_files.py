@@ -1,0 +1,168 @@
+"""The files of checkpoints: their names, which may be lost, in what order they are made."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import muntin as mt
+from muntin.checkpoint import Directory, Keeper, Where
+from muntin.checkpoint.manifest import Counts
+from runs import EVENTS, MINUTES, Cut, CutShort, rows_at
+from test_checkpoint import Kept, filled, no_sinks, recovered
+
+WHERE = Where("test", {}, Counts(), False)
+TABLE = rows_at(*range(0, 600, 7))
+
+
+def committed(keeper: Keeper, op: mt.Operator, second: int) -> int:
+    op.push(rows_at(second))
+    return keeper.commit(op, WHERE, no_sinks).number
+
+
+def test_names_go_on_behind_eight_digits(tmp_path: Path) -> None:
+    (tmp_path / "state-99999997.muntin").write_bytes(b"left by a checkpoint that failed")
+    visible: list[Any] = []
+    checkpoint = mt.Checkpoint(tmp_path, every="0s")
+    with pytest.raises(Cut):
+        mt.run(CutShort(TABLE, 9), MINUTES, sinks=[Kept(visible)], checkpoint=checkpoint)
+    assert max(map(len, os.listdir(tmp_path))) == len("checkpoint-100000000.json")
+    restored = recovered(tmp_path)
+    assert restored.manifest.number > 100_000_000
+    mt.run(CutShort(TABLE, 99), MINUTES, sinks=[Kept(visible)], checkpoint=checkpoint)
+    whole = mt.collect(MINUTES, TABLE).rows
+    assert sum(row["n"] for row in visible) == sum(row["n"] for row in whole.to_dicts())
+    kept = [name for name in os.listdir(tmp_path) if name.startswith("checkpoint-")]
+    assert len(kept) == 2
+    # a name that only looks like one is not one
+    (tmp_path / "checkpoint-0000000000000009.json").write_bytes(b"{}")
+    assert recovered(tmp_path).manifest.ended
+
+
+@pytest.mark.parametrize("steps", [2, 3, 9])
+def test_any_one_file_may_be_lost_or_damaged(steps: int, tmp_path: Path) -> None:
+    """The newest two checkpoints share no file: one of them is always whole."""
+    filled(tmp_path / "whole", steps)
+    files = sorted(each for each in os.listdir(tmp_path / "whole") if each != "in-use")
+    for i, name in enumerate(files):
+        for damage in ("lost", "damaged"):
+            place = tmp_path / f"{i} {damage}"
+            shutil.copytree(tmp_path / "whole", place)
+            file = place / name
+            if damage == "lost":
+                file.unlink()
+            else:
+                data = bytearray(file.read_bytes())
+                data[len(data) // 2] ^= 1
+                file.write_bytes(data)
+            assert recovered(place).manifest.number >= steps - 1, (name, damage)
+
+
+@pytest.mark.parametrize("how", ["removed", "cut", "folder removed"])
+def test_what_vanishes_under_a_run_is_written_again(
+    how: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "state"
+    store, op = Directory(place), mt.operator(EVENTS.sliding("1h", by="k").agg(n=mt.count()))
+    store.open()
+    keeper = Keeper(store)
+    keeper.recover()
+    for second in range(5):
+        committed(keeper, op, second)
+    if how == "folder removed":
+        shutil.rmtree(place)
+    for file in place.glob("state-*"):
+        if how == "removed":
+            file.unlink()
+        else:
+            os.truncate(file, 10)
+    last = [committed(keeper, op, second) for second in range(5, 9)][-1]
+    assert "is gone" in caplog.text if "folder" in how else "the whole state" in caplog.text
+    store.close()
+    restored = recovered(place)
+    assert restored.manifest.number == last
+    again = mt.operator(EVENTS.sliding("1h", by="k").agg(n=mt.count()), snapshot=restored.snapshot)
+    assert again.push(rows_at(9)).rows.to_dicts() == op.push(rows_at(9)).rows.to_dicts()
+
+
+def test_files_are_synced_before_their_names_appear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a power cut may take was never named, and what is named was synced before."""
+    events: list[tuple[str, str]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(file: int) -> None:
+        events.append(("sync", os.path.basename(os.readlink(f"/proc/self/fd/{file}"))))
+        fsync(file)
+
+    def renamed(before: str, after: str) -> None:
+        events.append(("rename", os.path.basename(after)))
+        replace(before, after)
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs /proc to tell which file is synced")
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    store, op = Directory(tmp_path), mt.operator(MINUTES)
+    store.open()
+    keeper = Keeper(store)
+    keeper.recover()
+    for number in (1, 2):
+        events.clear()
+        committed(keeper, op, number)
+        manifest = f"checkpoint-{number:08}.json"
+        assert events == [
+            ("sync", f"state-{number:08}.muntin"),
+            ("sync", tmp_path.name),
+            ("sync", f"{manifest}.tmp"),
+            ("rename", manifest),
+            ("sync", tmp_path.name),
+        ]
+    store.close()
+
+
+def test_what_an_unfinished_commit_left_is_removed(tmp_path: Path) -> None:
+    filled(tmp_path)
+    (tmp_path / "checkpoint-00000007.json.tmp").write_bytes(b"{")
+    store = Directory(tmp_path)
+    store.open()
+    store.close()
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_store_of_ones_own_needs_no_sizes(tmp_path: Path) -> None:
+    class Plain:
+        def __init__(self) -> None:
+            self.pieces: dict[str, bytes] = {}
+
+        def open(self) -> None: ...
+        def close(self) -> None: ...
+
+        def names(self) -> list[str]:
+            return list(self.pieces)
+
+        def read(self, name: str) -> bytes:
+            if name not in self.pieces:
+                raise FileNotFoundError(errno.ENOENT, "no such piece", name)
+            return self.pieces[name]
+
+        def write(self, name: str, data: bytes) -> None:
+            self.pieces[name] = data
+
+        commit = write
+
+        def remove(self, name: str) -> None:
+            self.pieces.pop(name, None)
+
+    store: Any = Plain()
+    visible: list[Any] = []
+    checkpoint = mt.Checkpoint(store, every="0s")
+    mt.run(CutShort(TABLE, 99), MINUTES, sinks=[Kept(visible)], checkpoint=checkpoint)
+    assert len(visible) == len(mt.collect(MINUTES, TABLE).rows)
+    assert Keeper(store).recover().manifest.ended  # type: ignore[union-attr]
