@@ -1,4 +1,7 @@
-"""Who may see the page: method, host, origin and token, looked at before any route.
+"""Who may see the page: host, origin, token and method, checked before any route.
+
+All checks read the raw ASGI scope. A URL that a framework builds of it contains the `Host` header,
+which anybody can forge.
 
 A name in `Host` that is not known to be ours may be a foreign name that was pointed at this
 address (DNS rebinding), so only addresses, `localhost`, this machine's name and the names in
@@ -9,14 +12,14 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 COOKIE = "muntin"
@@ -45,16 +48,22 @@ HEADERS = {
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
+_HOST = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
+_POLICY_VIOLATION = 1008
+
 
 class Guard:
     """An ASGI application around another: refuses, or passes on and adds the headers above."""
 
     def __init__(self, app: App, token: str | None, hosts: Iterable[str]) -> None:
         self._app = app
-        self._token = token
+        self._token = None if token is None else token.encode()
         self._hosts = {"localhost", socket.gethostname().lower(), *map(str.lower, hosts)}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            return
         if scope["type"] != "http":
             return
 
@@ -63,68 +72,105 @@ class Guard:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        refusal = self._refusal(Request(scope))
+        refusal = self._refusal(_Head(scope))
         await (refusal or self._app)(scope, receive, guarded)
 
-    def _refusal(self, request: Request) -> Response | None:
-        if not self._is_ours(request.headers.get("host", "")):
+    def _refusal(self, head: _Head) -> Response | None:
+        hosts = head.all(b"host")
+        if len(hosts) != 1 or not self._is_ours(hosts[0]):
             return _text(421, "this page is not served under that name")
-        if not _same_origin(request):
+        if not _same_origin(head, hosts[0]):
             return _text(403, "another site asked for this page")
-        refusal = self._without_token(request)
-        if refusal is None and request.method not in ("GET", "HEAD"):
+        refusal = self._without_token(head)
+        if refusal is None and head.method not in ("GET", "HEAD"):
             return _text(405, "only GET", {"Allow": "GET, HEAD"})
+        if refusal is None and not head.path.startswith("/"):
+            return _text(400, "that is not a path")
         return refusal
 
-    def _without_token(self, request: Request) -> Response | None:
-        if self._token is None or request.url.path in OPEN_PATHS:
+    def _without_token(self, head: _Head) -> Response | None:
+        if self._token is None or head.path in OPEN_PATHS:
             return None
-        given = request.query_params.get("token")
-        if given is not None and _equal(given, self._token):
-            if request.url.path != "/":
+        if _any_equal(head.query("token"), self._token):
+            if head.path != "/":
                 return None
             answer = RedirectResponse("/", 303, {"Cache-Control": "no-store"})
             secret = _cookie(self._token)
             answer.set_cookie(COOKIE, secret, httponly=True, samesite="strict", path="/")
             return answer
-        if _equal(request.cookies.get(COOKIE, ""), _cookie(self._token)):
+        if _any_equal(head.cookies(COOKIE.encode()), _cookie(self._token).encode()):
             return None
-        kind, _, bearer = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and _equal(bearer.strip(), self._token):
+        if _any_equal(head.bearers(), self._token):
             return None
         return _text(401, "open the address with ?token=...", {"WWW-Authenticate": "Bearer"})
 
-    def _is_ours(self, header: str) -> bool:
-        host = _host(header)
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            return host in self._hosts
-        return True
+    def _is_ours(self, header: bytes) -> bool:
+        found = _HOST.fullmatch(header.decode("latin-1").lower())
+        if found is None:
+            return False
+        if found["six"] is not None:
+            return _is_address(found["six"], 6)
+        return found["name"] in self._hosts or _is_address(found["name"], 4)
 
 
-def _host(header: str) -> str:
+class _Head:
+    """The head of a request, as it came."""
+
+    def __init__(self, scope: Mapping[str, Any]) -> None:
+        self._headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+        # latin-1 keeps each byte, so that what comes of it can be compared byte by byte
+        query = scope.get("query_string", b"").decode("latin-1")
+        self._query = parse_qsl(query, encoding="latin-1")
+        self.method: str = scope["method"]
+        # what the routes go by; decoded once
+        self.path: str = scope["path"]
+
+    def all(self, name: bytes) -> list[bytes]:
+        return [value for key, value in self._headers if key.lower() == name]
+
+    def query(self, name: str) -> list[bytes]:
+        return [value.encode("latin-1") for key, value in self._query if key == name]
+
+    def cookies(self, name: bytes) -> list[bytes]:
+        pairs = (pair.partition(b"=") for line in self.all(b"cookie") for pair in line.split(b";"))
+        return [value.strip() for key, _, value in pairs if key.strip() == name]
+
+    def bearers(self) -> list[bytes]:
+        pairs = (value.strip().partition(b" ") for value in self.all(b"authorization"))
+        return [value.strip() for kind, _, value in pairs if kind.lower() == b"bearer"]
+
+
+def _is_address(text: str, version: int) -> bool:
     try:
-        return urlsplit(f"//{header}").hostname or ""
+        return ipaddress.ip_address(text).version == version
     except ValueError:
-        return ""
+        return False
 
 
-def _same_origin(request: Request) -> bool:
-    origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+def _same_origin(head: _Head, host: bytes) -> bool:
+    """False if a browser says that a page of another site has sent the request.
+
+    A link on another site may lead here: that is a navigation.
+    """
+    ours = {b"http://" + host.lower(), b"https://" + host.lower()}
+    if any(origin.lower() not in ours for origin in head.all(b"origin")):
+        return False
+    foreign = any(site in (b"cross-site", b"same-site") for site in head.all(b"sec-fetch-site"))
+    return not foreign or head.all(b"sec-fetch-mode") == [b"navigate"]
 
 
-def _equal(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode(), wanted.encode())
+def _any_equal(given: Iterable[bytes], wanted: bytes) -> bool:
+    """Whether one is as wanted, in a time that does not tell how much of it agrees."""
+    found = [hmac.compare_digest(each, wanted) for each in given]
+    return any(found)
 
 
-def _cookie(token: str) -> str:
+def _cookie(token: bytes) -> str:
     # cookies are shared by all ports of a host, so the token itself does not go into one
-    return sha256(b"muntin page " + token.encode()).hexdigest()
+    return sha256(b"muntin page " + token).hexdigest()
 
 
 def _text(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    return PlainTextResponse(
-        message + "\n", status, headers={"Cache-Control": "no-store", **(headers or {})}
-    )
+    # a refused visitor does not keep the connection
+    always = {"Cache-Control": "no-store", "Connection": "close"}
+    return PlainTextResponse(message + "\n", status, headers={**always, **(headers or {})})

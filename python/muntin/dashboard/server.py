@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
 import threading
 from collections.abc import AsyncIterator
 from importlib import resources
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -19,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from muntin.dashboard.door import WAIT_S, Door
 from muntin.dashboard.guard import Guard
 from muntin.dashboard.metrics import text
 from muntin.dashboard.options import Dashboard
@@ -27,11 +27,17 @@ from muntin.dashboard.visitor import Visitor, keys_of
 from muntin.errors import SinkError, with_hint
 
 _log = logging.getLogger("muntin.dashboard")
+_wire_log = logging.getLogger("muntin.dashboard.wire")
+_wire_log.setLevel(logging.ERROR)
 
 TICK = 0.1
 """Seconds between two looks at what the loop left."""
 
-_STREAMS_MAX = 32
+STREAMS_MAX = 32
+"""How many streams of events there may be, about one for each open tab."""
+
+_HEAD_MAX = 16_384
+_QUEUE = 1024
 _HEARTBEAT = 10.0
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -41,6 +47,7 @@ _TYPES = {
     "": "text/plain; charset=utf-8",
 }
 _NO_STORE = {"Cache-Control": "no-store"}
+_EVENTS = "text/event-stream"
 
 
 class Server:
@@ -59,12 +66,15 @@ class Server:
         port = self._socket.getsockname()[1]
         self.url = f"http://{options.reachable}:{port}/"
         self._closing = False
-        app = Guard(self._app(), options.token, options.hosts)
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", server_header=False, ws="none",
-            timeout_graceful_shutdown=2,
+        guard = Guard(self._app(), options.token, options.hosts)
+        self._door = Door(self._socket, self._protocol, guard)
+        # what a proxy says of its client is not believed: the door goes by the connection
+        self._config = uvicorn.Config(
+            self._door, http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
+            server_header=False, proxy_headers=False, timeout_keep_alive=int(WAIT_S),
+            h11_max_incomplete_event_size=_HEAD_MAX, timeout_graceful_shutdown=2,
         )  # fmt: skip
-        self._uvicorn = uvicorn.Server(config)
+        self._uvicorn = uvicorn.Server(self._config)
         self._thread = threading.Thread(target=self._serve, name="muntin-dashboard", daemon=True)
         self._thread.start()
 
@@ -75,21 +85,30 @@ class Server:
     def close(self) -> None:
         """Stop; when this returns, the thread is gone and the address is free."""
         self._closing = True
+        self._door.shut()
         self._uvicorn.should_exit = True
         self._thread.join()
         self._socket.close()
 
     def _serve(self) -> None:
         async def both() -> None:
-            ticks = asyncio.create_task(self._tick())
+            beside = [asyncio.create_task(each) for each in (self._tick(), self._door.serve())]
             try:
-                await self._uvicorn.serve(sockets=[self._socket])
+                # it gets its connections from the door, so it listens on nothing itself
+                await self._uvicorn.serve(sockets=[])
             finally:
-                ticks.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await ticks
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
 
         asyncio.run(both())
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Any = self._config.http_protocol_class
+        protocol = make(config=self._config, server_state=self._uvicorn.server_state, app_state={})
+        # a warning for each request that is not HTTP would let a visitor fill the log
+        protocol.logger = _wire_log
+        return cast("asyncio.Protocol", protocol)
 
     async def _tick(self) -> None:
         while True:
@@ -118,11 +137,26 @@ class Server:
         return Response(found[0], headers={"Content-Type": found[1], "Cache-Control": "no-cache"})
 
     async def _events(self, request: Request) -> Response:
-        if self._streams >= _STREAMS_MAX:
-            return PlainTextResponse("too many browsers look at this page\n", 503)
-        return StreamingResponse(
-            self._stream(request), media_type="text/event-stream", headers=_NO_STORE
-        )
+        if request.method == "HEAD":
+            return Response(media_type=_EVENTS, headers=_NO_STORE)
+        return _Events(self, request)
+
+    async def answer_events(self, request: Request, scope: Any, receive: Any, send: Any) -> None:
+        """Answer with a stream of events, unless there are too many already."""
+        if self._streams >= STREAMS_MAX:
+            said = "too many browsers look at this page\n"
+            refusal = PlainTextResponse(said, 503, {**_NO_STORE, "Retry-After": "10"})
+            await refusal(scope, receive, send)
+            return
+        # counted from here, not from its first event: many may ask at the same time
+        self._streams += 1
+        try:
+            events = self._stream(request)
+            await StreamingResponse(events, media_type=_EVENTS, headers=_NO_STORE)(
+                scope, receive, send
+            )
+        finally:
+            self._streams -= 1
 
     async def _stream(self, request: Request) -> AsyncIterator[bytes]:
         """Events for one browser.
@@ -130,26 +164,22 @@ class Server:
         The next one is made when the browser has taken the last, and holds all that is new since
         then: a slow browser gets fewer of them, and nothing is queued for it.
         """
-        self._streams += 1
-        try:
-            view = self._view
-            visitor = Visitor(view, request.query_params)
-            yield b"retry: 1000\n\n" + _event("scene", visitor.scene())
-            quiet = 0.0
-            while not self._closing and self._view is view:
-                news = visitor.news()
-                if news is not None:
-                    quiet = 0.0
-                    yield _event("tick", news)
-                elif quiet >= _HEARTBEAT:
-                    quiet = 0.0
-                    yield b": still here\n\n"
-                quiet += TICK
-                await asyncio.sleep(TICK)
-            if not self._closing:
-                yield _event("again", b"{}")
-        finally:
-            self._streams -= 1
+        view = self._view
+        visitor = Visitor(view, request.query_params)
+        yield b"retry: 1000\n\n" + _event("scene", visitor.scene())
+        quiet = 0.0
+        while not self._closing and self._view is view:
+            news = visitor.news()
+            if news is not None:
+                quiet = 0.0
+                yield _event("tick", news)
+            elif quiet >= _HEARTBEAT:
+                quiet = 0.0
+                yield b": still here\n\n"
+            quiet += TICK
+            await asyncio.sleep(TICK)
+        if not self._closing:
+            yield _event("again", b"{}")
 
     async def _keys(self, request: Request) -> Response:
         return JSONResponse(keys_of(self._view, request.query_params), headers=_NO_STORE)
@@ -162,7 +192,19 @@ class Server:
     async def _health(self, _request: Request) -> Response:
         state, _ = self._view.state
         code = 503 if state == "failed" else 200
-        return JSONResponse({"state": state}, code, headers=_NO_STORE)
+        return JSONResponse({"state": state}, code, {**_NO_STORE, "Connection": "close"})
+
+
+class _Events(Response):
+    """A stream of events as an answer."""
+
+    def __init__(self, server: Server, request: Request) -> None:
+        super().__init__()
+        self._server = server
+        self._request = request
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._server.answer_events(self._request, scope, receive, send)
 
 
 def _event(kind: str, data: bytes) -> bytes:
@@ -178,7 +220,7 @@ def _listening(options: Dashboard) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen(64)
+            listener.listen(_QUEUE)
         except OSError:
             listener.close()
             raise

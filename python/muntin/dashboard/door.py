@@ -1,0 +1,235 @@
+"""Lets connections in, and out again: no number of visitors may take what the run needs.
+
+A connection counts as waiting while no request is being answered on it: it is idle, or still sends
+the head of a request. Waiting ones can be closed without harm, a browser opens another, so they are
+what is closed when there are too many. Whoever wants to be answered has only to send a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+try:
+    import resource
+except ModuleNotFoundError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
+_log = logging.getLogger("muntin.dashboard")
+
+CONNECTIONS_MAX = 128
+"""How many connections there may be in all."""
+
+WAITING_PER_PEER = 32
+"""How many of one address may wait."""
+
+WAIT_S = 10.0
+"""How long a connection may wait: for a whole request, or for the next one."""
+
+STALL_S = 30.0
+"""How long a visitor may leave an answer unread."""
+
+RESERVE = 64
+"""File handles that the page never takes, or a quarter of all if there are few."""
+
+_SWEEP_S = 0.5
+_PAUSE_S = 0.002
+_NO_HANDLE_S = 0.5
+_SAY_AGAIN_S = 60.0
+_NO_HANDLE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+Client = tuple[str, int]
+
+
+class Door:
+    """Accepts connections one by one and closes those that wait or stall for too long."""
+
+    def __init__(
+        self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol], app: Any
+    ) -> None:
+        """Nothing is accepted before `serve`.
+
+        Args:
+            listener: a listening socket.
+            protocol: makes the protocol of one connection.
+            app: the ASGI application; requests come to it through this door.
+        """
+        listener.setblocking(False)
+        self._listener = listener
+        self._protocol = protocol
+        self._app = app
+        self._wires: dict[Client, _Wire] = {}
+        self._is_shut = False
+        self._refused = 0
+        self._said = -_SAY_AGAIN_S
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on; its connection does not wait meanwhile."""
+        wire = self._wires.get(tuple(scope.get("client") or ()))
+        if wire is None:
+            await self._app(scope, receive, send)
+            return
+        wire.requests += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            wire.requests -= 1
+            wire.since = time.monotonic()
+
+    def shut(self) -> None:
+        """Let nobody in from now on. From any thread."""
+        self._is_shut = True
+
+    async def serve(self) -> None:
+        """Accept until it is cancelled."""
+        sweeps = asyncio.create_task(self._sweep())
+        try:
+            while True:
+                before = len(self._wires)
+                try:
+                    await self._accept()
+                except Exception:
+                    _log.exception("dashboard: a connection could not be taken")
+                if len(self._wires) <= before:
+                    # one came and one had to go: a flood must not take the processor either
+                    await asyncio.sleep(_PAUSE_S)
+        finally:
+            sweeps.cancel()
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            accepted, address = await loop.sock_accept(self._listener)
+        except OSError as error:
+            if error.errno in _NO_HANDLE:
+                self._say("there is no file handle left")
+                await asyncio.sleep(_NO_HANDLE_S)
+            return
+        peer = _peer(str(address[0]))
+        if self._is_shut:
+            accepted.close()
+            return
+        refusal = _no_handle_to_spare(accepted) or self._no_room(peer)
+        if refusal is not None:
+            accepted.close()
+            self._say(refusal)
+            return
+        client = (str(address[0]), int(address[1]))
+        wire = _Wire(self._protocol(), peer, lambda: self._gone(client, wire))
+        self._wires[client] = wire
+        try:
+            await loop.connect_accepted_socket(lambda: wire, accepted)
+        except OSError:
+            self._gone(client, wire)
+            accepted.close()
+
+    def _no_room(self, peer: str) -> str | None:
+        """Make room for one more of that peer; if there is none, why."""
+        waiting = [client for client, wire in self._wires.items() if wire.is_waiting]
+        waiting.sort(key=lambda client: self._wires[client].since)
+        own = [client for client in waiting if self._wires[client].peer == peer]
+        if len(own) >= WAITING_PER_PEER:
+            self._close(own[0])
+        elif len(self._wires) >= CONNECTIONS_MAX:
+            if not waiting:
+                return f"all {CONNECTIONS_MAX} connections are in use"
+            self._close(waiting[0])
+        return None
+
+    def _close(self, client: Client) -> None:
+        self._wires.pop(client).abort()
+
+    def _gone(self, client: Client, wire: _Wire) -> None:
+        if self._wires.get(client) is wire:
+            del self._wires[client]
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            now = time.monotonic()
+            for client in [c for c, wire in self._wires.items() if wire.is_overdue(now)]:
+                self._close(client)
+
+    def _say(self, why: str) -> None:
+        self._refused += 1
+        now = time.monotonic()
+        if now - self._said >= _SAY_AGAIN_S:
+            self._said = now
+            _log.warning("dashboard: %s; connections refused so far: %d", why, self._refused)
+
+
+class _Wire(asyncio.Protocol):
+    """One connection: passes all on to its protocol, and keeps since when it waits or stalls."""
+
+    def __init__(self, inner: asyncio.Protocol, peer: str, lost: Callable[[], None]) -> None:
+        self._inner = inner
+        self.peer = peer
+        self._lost = lost
+        self._transport: Any = None
+        self._stalled: float | None = None
+        self.requests = 0
+        self.since = time.monotonic()
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.requests == 0
+
+    def is_overdue(self, now: float) -> bool:
+        if self._stalled is not None and now - self._stalled > STALL_S:
+            return True
+        return self.is_waiting and now - self.since > WAIT_S
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._stalled = time.monotonic()
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stalled = None
+        self._inner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost()
+        self._inner.connection_lost(exc)
+
+
+def _no_handle_to_spare(accepted: socket.socket) -> str | None:
+    """Why this connection may not keep its file handle; None if it may.
+
+    A new handle has the lowest free number, so as many are in use as its number says.
+    """
+    if resource is None:
+        return None
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY or accepted.fileno() < most - min(RESERVE, most // 4):
+        return None
+    return f"of {most} file handles the last are kept for the run"
+
+
+def _peer(host: str) -> str:
+    """Whose address it is: with IPv6 a single visitor has a whole network, the first 64 bits."""
+    with suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+            return str(int(address) >> 64)
+    return host
