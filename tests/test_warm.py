@@ -205,6 +205,23 @@ def test_a_known_key_is_silent_since_before_a_clock_that_stood_already() -> None
     assert found == [("never", None)]
 
 
+@pytest.mark.parametrize("restored", [False, True])
+def test_known_keys_are_sure_only_behind_the_clocks_first_value(restored: bool) -> None:
+    """The key x was heard before the change, which the new verb cannot know: to it, x is as silent
+    since the clock's first value as "never"."""
+    silent = EVENTS.silent("10s", by="k", known=["x", "never"])
+    pipeline = silent.tumbling("10s").agg(**N)
+    before = mt.operator(EVENTS, partitions=(0, 1))
+    before.push([row(1, "x")])  # partition 1 holds the clock back
+    op = on(before, pipeline, partitions=(0, 1))
+    found: list[Any] = []
+    for at in (20, 60):
+        found += op.advance(START + dt.timedelta(seconds=at)).rows.to_dicts()
+        if restored:
+            op = mt.operator(pipeline, snapshot=op.snapshot(), partitions=(0, 1))
+    assert [each["n"] for each in found] == [None], "one of the two fell silent at second 30"
+
+
 def test_peek_says_what_ask_would() -> None:
     op = on(begun(EVENTS, 1), SCORED)
     for second, want in ((5, None), (11, 2)):

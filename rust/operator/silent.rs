@@ -267,6 +267,14 @@ impl Windowed for Silence {
         self.floor = shift(from, -1);
     }
 
+    /// A known key that was not heard may have been, before this verb began: then it is not heard
+    /// at the clock's first value, as the others are.
+    fn sure_from(&self, clock: &Clock) -> Option<Micros> {
+        let first = clock.rises().first().map(|rise| rise.1).filter(|&first| first != FOREVER);
+        let unsure = self.known.is_some() && self.floor != NEVER && clock.start() == NEVER;
+        first.filter(|_| unsure).map(|first| shift(first, 1))
+    }
+
     fn save(&self, kit: &Kit, slot: &SilentSlot) -> Result<Vec<Part>> {
         let armed = |&id: &u32| slot.heard[id as usize].armed;
         let ids: Vec<u32> = (0..slot.heard.len() as u32).filter(armed).collect();

@@ -59,6 +59,10 @@ impl Full {
 pub struct Warming {
     /// The verb has seen all rows from this event time on; [`NEVER`]: all there ever were.
     pub seen_from: Micros,
+    /// Windows that start before this event time may lack what rows that were not seen would have
+    /// said, although they hold no such row; [`NEVER`]: there are none.
+    #[serde(default = "never")]
+    pub sure_from: Micros,
     /// Behind this event time no row was given with an answer left open.
     pub open_until: Micros,
     /// How many rows were given with an answer left open, or left out for want of one.
@@ -67,8 +71,13 @@ pub struct Warming {
 
 impl Default for Warming {
     fn default() -> Warming {
-        Warming { seen_from: NEVER, open_until: NEVER, rows: 0 }
+        Warming { seen_from: NEVER, sure_from: NEVER, open_until: NEVER, rows: 0 }
     }
+}
+
+/// What a snapshot without `sure_from` means.
+fn never() -> Micros {
+    NEVER
 }
 
 impl Warming {

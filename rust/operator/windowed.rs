@@ -14,6 +14,7 @@ use crate::fire::{Fired, Shape, assemble};
 use crate::graph::Folding;
 use crate::state::Saved;
 use crate::time::{Micros, NEVER, shift};
+use crate::watermark::Clock;
 
 /// What one slot gives in one step.
 #[derive(Debug)]
@@ -68,6 +69,12 @@ pub trait Windowed: Send + Sync + Debug {
 
     /// Tells it that it has seen all rows from `from` on, and maybe none before.
     fn begin(&mut self, _from: Micros) {}
+
+    /// The event time from which on windows are sure, where this step's clock tells it to a verb
+    /// that has not seen all rows.
+    fn sure_from(&self, _clock: &Clock) -> Option<Micros> {
+        None
+    }
 
     /// Makes slots that are to be there before any row.
     fn ensure(&self, _slots: &mut Slots<Self::Slot>, _kit: &Kit) {}
@@ -125,6 +132,12 @@ impl<V: Windowed> Operator for Windows<V> {
         let routed = Routed::new(&prepared.keys, &prepared.rows);
         let delay = -verb.delay();
         let base = self.counters.rows_in;
+        if let Some(from) = verb.sure_from(clock) {
+            self.warming.sure_from = from;
+            let least = verb.start_from(from);
+            let open = self.starts.iter_mut().filter(|start| **start != NEVER);
+            open.for_each(|start| *start = (*start).max(least));
+        }
         let marks = super::keyed::marks(&routed, block, clock);
         verb.ensure(&mut self.slots, kit);
         let outs = self.slots.run(
@@ -195,6 +208,8 @@ impl<V: Windowed> Operator for Windows<V> {
     fn fill(&mut self, inputs: &[&Full]) -> Full {
         let (rows, answers) = self.warming.since(&self.kit.folding, inputs[0]);
         self.verb.begin(rows);
+        let sure = self.warming.sure_from;
+        let (rows, answers) = (rows.max(sure), answers.into_iter().map(|from| from.max(sure)));
         let (verb, fires) = (&self.verb, self.verb.fires_from(rows));
         let keys =
             self.kit.folding.by.iter().map(|&at| (NEVER, verb.full_from(inputs[0].of(&[at]))));
@@ -202,7 +217,7 @@ impl<V: Windowed> Operator for Windows<V> {
         let columns: Vec<(Micros, Micros)> = keys
             .chain([(NEVER, NEVER); 2])
             .chain(self.shape.last.then(|| answer(rows)))
-            .chain(answers.into_iter().map(answer))
+            .chain(answers.map(answer))
             .chain(self.shape.revision.then(|| answer(fires)))
             .collect();
         self.starts = columns.iter().map(|column| column.0).collect();
@@ -235,6 +250,6 @@ impl<V: Windowed> Operator for Windows<V> {
 }
 
 /// The seq at which a clock passes `value`: above it, not at it.
-pub fn passed(clock: &crate::watermark::Clock, value: Micros) -> Option<u64> {
+pub fn passed(clock: &Clock, value: Micros) -> Option<u64> {
     clock.reached(shift(value, 1))
 }
