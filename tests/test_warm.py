@@ -215,8 +215,9 @@ def test_known_keys_are_sure_only_behind_the_clocks_first_value(restored: bool) 
     before.push([row(1, "x")])  # partition 1 holds the clock back
     op = on(before, pipeline, partitions=(0, 1))
     found: list[Any] = []
-    for at in (20, 60):
-        found += op.advance(START + dt.timedelta(seconds=at)).rows.to_dicts()
+    for at, partition in ((20, 0), (20, 1), (60, 0), (60, 1)):
+        clock = START + dt.timedelta(seconds=at)
+        found += op.advance(clock, partition=partition).rows.to_dicts()
         if restored:
             op = mt.operator(pipeline, snapshot=op.snapshot(), partitions=(0, 1))
     assert [each["n"] for each in found] == [None], "one of the two fell silent at second 30"
