@@ -5,10 +5,8 @@
 //! keys. What comes out does not depend on the number of threads.
 
 use crate::error::{Error, Result};
+use crate::limits::INLINE_ROWS_MAX;
 use crate::state::{KeyColumns, RANGES};
-
-/// Below so many rows a step runs on the caller's thread.
-const INLINE_ROWS_MAX: usize = 4096;
 
 /// The rows of a block by range, each range's in order.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use arrow_select::interleave::interleave;
 use crate::aggregate::AnswerColumn;
 use crate::block::{Block, Firing, Marks};
 use crate::error::Result;
+use crate::limits::RUN_ROWS_MIN;
 use crate::origin::Origins;
 use crate::time::Micros;
 
@@ -160,13 +161,10 @@ fn overflowed(slots: &[(usize, Fired)], runs: &[Run]) -> Vec<usize> {
     places.enumerate().filter(|(_, place)| over.contains(place)).map(|(row, _)| row).collect()
 }
 
-/// Runs of at least so many rows on average are copied as a whole.
-const LONG: usize = 8;
-
 /// Values of one column out of each slot's part of it.
 fn gather(parts: Vec<&dyn Array>, runs: &[Run]) -> Result<ArrayRef> {
     let rows: usize = runs.iter().map(|run| run.places.len()).sum();
-    if runs.len() * LONG <= rows {
+    if runs.len() * RUN_ROWS_MIN <= rows {
         let slice = |run: &Run| parts[run.slot].slice(run.places.start, run.places.len());
         let slices: Vec<ArrayRef> = runs.iter().map(slice).collect();
         return Ok(concat(&slices.iter().map(AsRef::as_ref).collect::<Vec<_>>())?);

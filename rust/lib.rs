@@ -13,6 +13,7 @@
 //! - Only `engine` knows the order of the stages; only `py` knows Python.
 //! - Predicates on times decide; what happens to be in memory does not.
 
+pub mod limits;
 pub mod time;
 pub mod error;
 pub mod prefetch;

@@ -289,7 +289,7 @@ def result_of(rows: int) -> Result:
 
 
 def test_a_full_inbox_keeps_the_newest_and_counts_the_rest() -> None:
-    inbox = Inbox(rows_max=10)
+    inbox = Inbox(rows_max=10, steps_max=100)
     for _ in range(5):
         inbox.put(result_of(4), ())
     assert (len(inbox.take()), inbox.unseen) == (2, 12)

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import muntin as mt
-from muntin.sources import Csv, Delivery, Undecodable, records
+from muntin import limits
+from muntin.sources import Csv, Delivery, Undecodable
 
 WORDS = {"at": "timestamp[us, UTC]", "n": "i64", "s": "str"}
 
@@ -87,7 +88,7 @@ def test_without_a_schema_the_first_records_decide(tmp_path: Path) -> None:
 def test_a_record_that_does_not_fit_costs_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr(records, "BLOCK_BYTES", block)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", block)
     path = file(
         tmp_path,
         b'n,s\r\n1,a\r\n\r\n2\r\nx,b\r\n3,"c\r\nd"\r\n4,e,f\r\n5,\xff\r\n99999999999999999999,g\r\n6,h',
@@ -176,7 +177,7 @@ def test_any_text_comes_back(
     csv.writer(written, quoting=csv.QUOTE_ALL).writerows([("x", "y"), *rows])
     path = file(tmp_path_factory.mktemp("any"), written.getvalue())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "BLOCK_BYTES", block)
+        patch.setattr(limits, "BLOCK_BYTES", block)
         source = Csv(path, schema={"x": "str", "y": "str"}, null_values=[])
         found, bad = read(source)
     assert [(row["x"], row["y"]) for row in found] == rows

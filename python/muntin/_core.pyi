@@ -1,14 +1,15 @@
-"""The compiled module. Only `plan.py` and `operator.py` use it."""
+"""The compiled module. Only `limits.py`, `plan.py` and `operator.py` use it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
-__all__ = ["Batches", "Engine", "Step", "assemble", "check", "contents", "schema_words"]
+__all__ = ["Batches", "Engine", "Step", "assemble", "check", "contents", "limits", "schema_words"]
 
 def check(plan_json: str) -> str: ...
 def schema_words(schema: Any) -> list[tuple[str, str]]: ...
 def assemble(parts: Sequence[bytes]) -> bytes: ...
 def contents(snapshot: bytes) -> str: ...
+def limits() -> dict[str, int]: ...
 
 @final
 class Batches:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from muntin import limits
 from muntin.errors import PlanError, unknown, with_hint
-from muntin.merge import SLICE_ROWS, common_cuts, sorted_by_time
+from muntin.merge import common_cuts, sorted_by_time
 from muntin.operator import Feed, Operator, Pipelines, Rows, event_times, operator
 from muntin.result import Result, joined
 from muntin.rules import Rule
@@ -76,8 +77,8 @@ def _given_steps(tables: Mapping[str, Any]) -> Iterator[list[Feed]]:
     for name, table in tables.items():
         # One without rows still tells its columns.
         steps = max(len(table), 1) if table.num_columns else 0
-        for start in range(0, steps, SLICE_ROWS):
-            yield [Feed(name, table.slice(start, SLICE_ROWS))]
+        for start in range(0, steps, limits.SLICE_ROWS):
+            yield [Feed(name, table.slice(start, limits.SLICE_ROWS))]
 
 
 def _sorted_steps(op: Operator, tables: Mapping[str, Any]) -> Iterator[list[Feed]]:
@@ -86,7 +87,7 @@ def _sorted_steps(op: Operator, tables: Mapping[str, Any]) -> Iterator[list[Feed
         yield empty  # without rows, but with columns
     names = [name for name, table in tables.items() if len(table)]
     ordered = [sorted_by_time(tables[n], event_times(op, n, tables[n])) for n in names]
-    for cuts in common_cuts([times for _, times, _ in ordered]):
+    for cuts in common_cuts([times for _, times, _ in ordered], limits.SLICE_ROWS):
         feeds = []
         for name, (table, _, order), (start, stop) in zip(names, ordered, cuts, strict=True):
             if start < stop:

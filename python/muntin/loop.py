@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from muntin import limits
 from muntin.checkpoint import Keeper, Restored, Where
 from muntin.checkpoint.manifest import Counts, Position
 from muntin.errors import MuntinError, SnapshotError, SourceError, with_hint
@@ -30,7 +31,6 @@ from muntin.stop import Stop
 
 _log = logging.getLogger("muntin.run")
 
-_WAITING_MAX = 1_000_000
 _FAILURES_MAX = 3
 _TELL_S = 0.1
 _SETTLE_S = 10.0
@@ -203,7 +203,7 @@ class Loop:
             watcher.gave(result, taken.undecodable)
 
     def _is_due(self, every: float, now: float) -> bool:
-        return now - self._checked >= every or self._routes.waiting > _WAITING_MAX
+        return now - self._checked >= every or self._routes.waiting > limits.STAGED_ROWS_MAX
 
     def _save(self, *, ended: bool) -> None:
         """Take a checkpoint, and show what it holds."""

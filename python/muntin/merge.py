@@ -15,9 +15,6 @@ import pyarrow.compute as pc
 
 from muntin.errors import ColumnError, SchemaError, unknown, with_hint
 
-SLICE_ROWS = 65_536
-"""Rows of one input in a step of a finished table."""
-
 FIRST = -(2**63)
 LAST = 2**63 - 1
 _UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 1}
@@ -86,7 +83,7 @@ def sorted_by_time(table: Any, times: Any) -> tuple[Any, Any, Any | None]:
     return table.take(order), times.take(order), order.cast(pa.int64())
 
 
-def common_cuts(times: Sequence[Any], rows: int = SLICE_ROWS) -> Iterator[list[tuple[int, int]]]:
+def common_cuts(times: Sequence[Any], rows: int) -> Iterator[list[tuple[int, int]]]:
     """Cut sorted inputs at common times: for each step, (start, stop) of every input.
 
     No time appears in two steps, so steps sorted by time are sorted as a whole.

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use super::codec::{put_bytes, put_u64, take_bytes, take_u64};
 use super::value::Value;
 use crate::error::Result;
+use crate::limits::DISTINCT_LIST_MAX;
 
 /// Different values with the number of rows of each, by class; floats as canonical bits.
 #[derive(Clone, Debug)]
@@ -41,14 +42,11 @@ impl Distinct {
 /// The hash is seeded at random, against flooding; nothing that can be seen depends on it.
 #[derive(Clone, Debug)]
 pub enum Set<T> {
-    /// Up to `SMALL` values.
+    /// Up to `DISTINCT_LIST_MAX` values.
     Small(Vec<(T, u64)>),
     /// More.
     Large(HashMap<T, u64, RandomState>),
 }
-
-/// Values up to which a sorted list is faster than a hash table.
-const SMALL: usize = 16;
 
 impl<T: Ord + Hash + Clone> Set<T> {
     /// How many different values.
@@ -76,7 +74,9 @@ impl<T: Ord + Hash + Clone> Set<T> {
         match self {
             Set::Small(list) => match list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
                 Ok(at) => list[at].1 += rows,
-                Err(at) if list.len() < SMALL => list.insert(at, (value.to_owned().into(), rows)),
+                Err(at) if list.len() < DISTINCT_LIST_MAX => {
+                    list.insert(at, (value.to_owned().into(), rows))
+                }
                 Err(_) => {
                     let mut map: HashMap<T, u64, RandomState> = list.drain(..).collect();
                     map.insert(value.to_owned().into(), rows);
@@ -139,7 +139,7 @@ impl<T: Ord + Hash + Clone> Set<T> {
     /// The set of an ordered list without doubles.
     pub fn from_sorted(list: Vec<(T, u64)>) -> Set<T> {
         match list.len() {
-            0..=SMALL => Set::Small(list),
+            0..=DISTINCT_LIST_MAX => Set::Small(list),
             _ => Set::Large(list.into_iter().collect()),
         }
     }

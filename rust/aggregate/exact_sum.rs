@@ -17,6 +17,7 @@ use super::fixed_point::FixedPoint;
 use super::heap::{Big, Heap};
 use super::hot::{Cell, CellRef};
 use crate::error::Result;
+use crate::limits::DEMOTE_EVERY;
 
 /// Words of a sum: hi, lo, number of rows. With a superaccumulator its handle stands in place of hi,
 /// and the uppermost bit of the number is set.
@@ -30,9 +31,6 @@ const BIG: u64 = 1 << 63;
 /// Sums of two doubles stay below this, which keeps every step of `two_sum` from overflowing:
 /// either the other operand is below 2^1023, or the difference of both is exact (Sterbenz).
 const LIMIT: f64 = f64::from_bits((1022 + 1023) << 52);
-
-/// A retraction from a superaccumulator tries to demote it once in so many.
-const DEMOTE_EVERY: u64 = 32;
 
 /// The rounded sum and its exact error (Knuth).
 #[inline(always)]
@@ -99,7 +97,7 @@ fn subtract_slow(cell: Cell<'_>, x: f64) {
     }
     if let Some(big) = promote(cell.words, cell.heap) {
         big.subtract(x);
-        if x.is_infinite() || rows(cell.words).is_multiple_of(DEMOTE_EVERY) {
+        if x.is_infinite() || rows(cell.words).is_multiple_of(DEMOTE_EVERY as u64) {
             demote(cell);
         }
     }

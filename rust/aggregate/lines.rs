@@ -5,6 +5,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use crate::limits::ROOM_MIN;
+
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
@@ -13,7 +15,7 @@ const PAD: usize = LINE / size_of::<u64>() - 1;
 
 /// The room that state of `len` items gets: a vector that doubles is half empty, and state lives long.
 fn roomy(len: usize) -> usize {
-    len + len / 8 + 4
+    len + len / 8 + ROOM_MIN
 }
 
 /// Makes room for `len` items of state.

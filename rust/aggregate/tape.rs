@@ -7,9 +7,7 @@
 use super::column::Values;
 use super::value::{Class, Value};
 use super::{Aggregate, Column, Hot, Moment};
-
-/// Arguments beyond this many are kept in columns: one bit each says whether it is present.
-const PLACES_MAX: usize = 32;
+use crate::limits::TAPE_PLACES_MAX;
 
 /// Where an argument lies among the words of a row.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +74,7 @@ impl Arguments {
         let mut words = 0;
         let place = |(j, class): (usize, Class)| {
             let width = match class {
-                _ if j >= PLACES_MAX => return None,
+                _ if j >= TAPE_PLACES_MAX => return None,
                 Class::Unit => 0,
                 Class::I64 | Class::F64 => 1,
                 Class::I128 => 2,

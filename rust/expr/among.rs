@@ -10,9 +10,7 @@ use arrow_schema::DataType;
 use hashbrown::HashSet;
 
 use super::cast::ticks;
-
-/// Up to so many constants are compared one after another; hashing costs more.
-const FEW_MAX: usize = 8;
+use crate::limits::AMONG_LIST_MAX;
 
 /// Constants of one type, those that are null aside.
 #[derive(Debug, Clone)]
@@ -35,7 +33,7 @@ enum Few<T> {
 
 impl<T: Hash + Eq> Few<T> {
     fn new(members: Vec<T>) -> Few<T> {
-        if members.len() <= FEW_MAX {
+        if members.len() <= AMONG_LIST_MAX {
             return Few::Listed(members);
         }
         Few::Hashed(members.into_iter().collect())

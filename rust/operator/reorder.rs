@@ -15,6 +15,7 @@ use super::{Full, Operator, Warming};
 use crate::block::{Block, Firing, Marks};
 use crate::error::{Error, Result};
 use crate::fate::{Counters, Reason, Record};
+use crate::limits::WAITING_BLOCKS_MAX;
 use crate::origin::{Origin, Origins};
 use crate::state::Saved;
 use crate::state::saved::Saving;
@@ -22,9 +23,6 @@ use crate::time::Micros;
 use crate::watermark::bound;
 
 const WAITING: &str = "waiting";
-
-/// More waiting blocks than this are put together.
-const WAITING_MAX: usize = 64;
 
 /// Rows in order of event time, then per-event windows over them.
 #[derive(Debug)]
@@ -92,7 +90,7 @@ impl Reorder {
             *block = block.take(&stay)?;
         }
         self.waiting.retain(|block| !block.is_empty());
-        if self.waiting.len() > WAITING_MAX {
+        if self.waiting.len() > WAITING_BLOCKS_MAX {
             self.waiting = vec![together(&self.waiting)?];
         }
         if ready.is_empty() {

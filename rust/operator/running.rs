@@ -20,16 +20,11 @@ use crate::aggregate::{
 };
 use crate::assign::Span;
 use crate::graph::Fold;
+use crate::limits::{AHEAD_ROUNDS, AHEAD_ROWS};
 use crate::plan::Feature;
 use crate::state::log::NONE;
 use crate::state::{KeyColumns, Keys, Log};
 use crate::time::{Micros, NEVER};
-
-/// How many rows ahead of the work what it needs is read.
-pub const AHEAD: usize = 64;
-
-/// How many entries that leave one key's window at once are asked for.
-const ROUNDS: usize = 4;
 
 /// Words of a key: its newest entry, and the newest moment asked for, from the beginning of time.
 const HEAD: usize = 2;
@@ -231,7 +226,7 @@ impl Running {
         ids.iter().for_each(|&id| slot.log.prefetch(slot.head(id).0));
         for window in &self.windows {
             let floor = window.span.lower(moment);
-            let (mut leaving, mut len) = ([NONE; AHEAD], 0);
+            let (mut leaving, mut len) = ([NONE; AHEAD_ROWS], 0);
             for &id in ids {
                 let oldest = self.oldest(slot, id, window);
                 if oldest.time <= floor && oldest.entry != NONE {
@@ -240,7 +235,7 @@ impl Running {
                     len += 1;
                 }
             }
-            for _ in 0..ROUNDS {
+            for _ in 0..AHEAD_ROUNDS {
                 let (asked, mut next) = (len, 0);
                 for k in 0..asked {
                     let step = slot.log.step(leaving[k]);

@@ -12,10 +12,12 @@ mod error;
 mod feed;
 mod mask;
 
+use std::collections::HashMap;
+
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-/// The compiled core of muntin. Only `muntin.plan` and `muntin.operator` use it.
+/// The compiled core of muntin. Only `muntin.limits`, `muntin.plan` and `muntin.operator` use it.
 #[pymodule(gil_used = false)]
 mod _core {
     use pyo3::exceptions::PyRuntimeWarning;
@@ -26,7 +28,7 @@ mod _core {
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]
-    use super::{assemble, check, contents, schema_words};
+    use super::{assemble, check, contents, limits, schema_words};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -59,6 +61,13 @@ fn assemble<'py>(py: Python<'py>, parts: Vec<Vec<u8>>) -> PyResult<Bound<'py, Py
         crate::snapshot::assemble(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
     })?;
     Ok(PyBytes::new(py, &whole))
+}
+
+/// The sizes at which this build changes what it does, by name; `SMALL` is 1 where they are tiny.
+#[pyfunction]
+fn limits() -> HashMap<&'static str, usize> {
+    let small = ("SMALL", usize::from(crate::limits::SMALL));
+    crate::limits::ALL.iter().copied().chain([small]).collect()
 }
 
 /// What is in a snapshot, as JSON: its manifest, and each chunk's name, place and length.

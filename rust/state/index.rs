@@ -4,13 +4,11 @@
 //! and an id. A tag's first slot is given by its leading bits, so the table grows without hashing a
 //! key again, and from its front to its end. Removal shifts back what follows: no tombstones.
 
+use crate::limits::INDEX_SLOTS_MIN;
 use crate::prefetch::prefetch;
 
 /// An empty slot; no id is the greatest.
 const EMPTY: u64 = u64::MAX;
-
-/// Slots of the smallest table.
-const SLOTS_MIN: usize = 16;
 
 /// Ids by hash. Whoever asks compares the keys.
 #[derive(Debug, Default)]
@@ -89,7 +87,7 @@ impl Index {
     }
 
     fn grow(&mut self) {
-        let slots = (self.slots.len() * 2).max(SLOTS_MIN);
+        let slots = (self.slots.len() * 2).max(INDEX_SLOTS_MIN);
         let old = std::mem::replace(&mut self.slots, vec![EMPTY; slots]);
         self.shift = 32 - slots.ilog2();
         old.into_iter().filter(|&slot| slot != EMPTY).for_each(|slot| self.put(slot));

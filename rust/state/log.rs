@@ -6,14 +6,9 @@
 use std::collections::VecDeque;
 
 use crate::aggregate::{Arguments, Column, Row, Value};
+use crate::limits::{LOG_LOOK_MAX, LOG_SEGMENT as SEGMENT};
 use crate::prefetch::prefetch;
 use crate::time::Micros;
-
-/// Entries a segment.
-const SEGMENT: usize = 1024;
-
-/// How many segments are looked at for one to free although an older one is still needed.
-const LOOK_MAX: usize = 64;
 
 /// No entry; positions begin at 1.
 pub const NONE: u64 = 0;
@@ -276,7 +271,7 @@ impl Log {
         let full = self.segments.iter().take(self.len / SEGMENT).enumerate();
         let held = full.filter(|(_, segment)| !segment.freed);
         let held = held.map(|(s, segment)| (s, segment.newest <= until));
-        let near = held.take_while(|&(s, due)| due || s <= LOOK_MAX);
+        let near = held.take_while(|&(s, due)| due || s <= LOG_LOOK_MAX);
         near.filter(|&(_, due)| due).map(|(s, _)| s).collect()
     }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::keys::{KeyColumns, Keys};
 use crate::aggregate::lines::grow;
 use crate::aggregate::{Hot, Layout};
+use crate::limits::IDLE_KEYS_MAX;
 use crate::prefetch::prefetch;
 use crate::time::Micros;
 
@@ -25,9 +26,6 @@ pub struct Link {
 }
 
 const NOWHERE: Link = Link { pane: u32::MAX, generation: 0, entry: 0 };
-
-/// How many idle keys may wait before they are swept.
-const IDLE_MAX: usize = 1024;
 
 /// A key: its entry in the newest of its panes, and how many panes it is in.
 #[derive(Debug, Clone, Copy)]
@@ -249,7 +247,7 @@ impl Panes {
             *pane = Pane::new(pane.at, pane.generation.wrapping_add(1), self.stride);
             self.free.push(at);
         }
-        if self.idle > IDLE_MAX && self.idle * 2 > self.keys.len() {
+        if self.idle > IDLE_KEYS_MAX && self.idle * 2 > self.keys.len() {
             self.sweep();
         }
     }

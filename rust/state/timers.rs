@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::limits::TIMER_BUCKETS;
 use crate::time::Micros;
 
 /// Ids by the time at which to look at them, in buckets a fraction of the duration wide. An id is
@@ -16,7 +17,7 @@ pub struct Timers {
 impl Timers {
     /// Timers for things that last about `duration` microseconds.
     pub fn new(duration: Micros) -> Timers {
-        Timers { width: (duration / 16).max(1), buckets: BTreeMap::new() }
+        Timers { width: (duration / TIMER_BUCKETS as Micros).max(1), buckets: BTreeMap::new() }
     }
 
     /// Reminds of an id once the watermark has passed `due`.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from muntin import limits
 from muntin.checkpoint.manifest import (
     Counts,
     Manifest,
@@ -30,8 +31,6 @@ from muntin.operator import OnChange, Operator, assembled, snapshot_contents
 _log = logging.getLogger("muntin.checkpoint")
 
 KEPT = 2
-_PARTS_MAX = 16
-_WASTE_MIN = 4 << 20
 
 Chunk: TypeAlias = tuple[str, int]
 """The file that a chunk of the engine's state is in, and its length in bytes."""
@@ -82,7 +81,8 @@ class _Base:
         """True if it is time to write everything anew: much of the files is of no use."""
         live = sum(length for _, length in self.chunks.values())
         held = sum(part.bytes for part in self.parts)
-        return len(self.parts) >= _PARTS_MAX or held > 2 * live + _WASTE_MIN
+        wasteful = held > 2 * live + limits.SNAPSHOT_WASTE_MIN
+        return wasteful or len(self.parts) >= limits.SNAPSHOT_PARTS_MAX
 
 
 class Keeper:

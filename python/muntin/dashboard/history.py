@@ -13,9 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from muntin import limits
 from muntin.result import Table
-
-_LOOSE_MAX = 256
 
 
 @dataclass(slots=True)
@@ -57,7 +56,7 @@ class History:
         while self._blocks[0].stop <= self.came - self._limit:
             self._blocks.popleft()
         self._loose = min(self._loose, len(self._blocks))
-        if self._loose >= _LOOSE_MAX:
+        if self._loose >= limits.LOOSE_TABLES_MAX:
             self._tie()
 
     def since(self, number: int) -> Any:

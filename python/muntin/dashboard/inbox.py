@@ -14,16 +14,13 @@ from muntin.moment import Moment
 from muntin.result import Result
 from muntin.sources import Undecodable
 
-ROWS_MAX = 500_000
-STEPS_MAX = 5_000
-
 Given = tuple[int, Result, Sequence[tuple[str, Undecodable]]]
 
 
 class Inbox:
     """Results since the last look, and the newest moment."""
 
-    def __init__(self, rows_max: int = ROWS_MAX, steps_max: int = STEPS_MAX) -> None:
+    def __init__(self, rows_max: int, steps_max: int) -> None:
         self._rows_max = rows_max
         self._steps_max = steps_max
         self._steps: deque[Given] = deque()

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from muntin import limits
 from muntin.dashboard.inbox import Inbox
 from muntin.dashboard.options import Dashboard
 from muntin.dashboard.server import Server
@@ -30,7 +31,7 @@ class Page:
             SinkError: the address cannot be listened on.
         """
         self._options = options
-        self._inbox = Inbox()
+        self._inbox = Inbox(limits.PAGE_ROWS_MAX, limits.PAGE_STEPS_MAX)
         self._view = View(self._inbox, options)
         self._server = Server(self._view, options)
         _log.info("dashboard at %s", self.url)
@@ -44,7 +45,7 @@ class Page:
     def begin(self, scene: Scene) -> None:
         if self._view.scene is not None:
             # another run on the same page: browsers connect anew and see nothing of the last
-            self._inbox = Inbox()
+            self._inbox = Inbox(limits.PAGE_ROWS_MAX, limits.PAGE_STEPS_MAX)
             self._view = View(self._inbox, self._options)
             self._server.show(self._view)
         self._view.scene = scene

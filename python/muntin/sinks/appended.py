@@ -8,12 +8,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import IO, Any
 
+from muntin import limits
 from muntin.errors import SinkError, with_hint
 from muntin.result import Table
 from muntin.sinks.base import When
 from muntin.sinks.disk import failed, staged_name, staged_numbers, sync_directory
-
-_BLOCK = 1 << 20
 
 
 class AppendedFile(ABC):
@@ -145,7 +144,7 @@ class AppendedFile(ABC):
             file.truncate(self._length)
             with open(side, "rb") as staged:
                 left = self._staged_length
-                while left and (block := staged.read(min(_BLOCK, left))):
+                while left and (block := staged.read(min(limits.COPY_BYTES, left))):
                     _write(file, block)
                     left -= len(block)
             there = end - left

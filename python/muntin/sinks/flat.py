@@ -7,15 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from muntin import limits
 from muntin.errors import SinkError, with_hint
 from muntin.result import Table
-
-_PIECE_ROWS = 8192
 
 
 def pieces(rows: Table) -> Iterator[Table]:
     """The rows in short tables, so that their Python values never stand in memory all at once."""
-    for batch in rows.to_arrow().to_batches(max_chunksize=_PIECE_ROWS):
+    for batch in rows.to_arrow().to_batches(max_chunksize=limits.PIECE_ROWS):
         yield Table([pa.Table.from_batches([batch])])
 
 

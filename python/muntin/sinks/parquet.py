@@ -12,6 +12,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from muntin import limits
 from muntin.errors import SinkError, with_hint
 from muntin.result import Table
 from muntin.sinks.base import When
@@ -19,8 +20,6 @@ from muntin.sinks.disk import failed, only_output, sync_directory
 
 _PART = re.compile(r"part-(\d{7,})\.parquet")
 _STAGED = re.compile(r"\.part-(\d{7,})\.parquet\.staged")
-_GROUP_ROWS = 1 << 17
-_GROUP_BYTES = 1 << 26
 _MARK = b"muntin.sink"
 
 
@@ -253,7 +252,8 @@ class _Part:
         self.rows += table.num_rows
         self._gathered.append(table)
         rows = sum(each.num_rows for each in self._gathered)
-        if rows >= _GROUP_ROWS or sum(each.nbytes for each in self._gathered) >= _GROUP_BYTES:
+        held = sum(each.nbytes for each in self._gathered)
+        if rows >= limits.GROUP_ROWS or held >= limits.GROUP_BYTES:
             self._flush()
 
     def finish(self) -> int:

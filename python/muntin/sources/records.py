@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from threading import Event, Lock
 from typing import BinaryIO, NamedTuple, TypeAlias
 
+from muntin import limits
 from muntin.errors import SourceError, with_hint
 
-BLOCK_BYTES = 4 << 20
 RECORD_MAX = 16 << 20
 """A record of several lines that has not ended after so many bytes is taken as broken."""
 
@@ -126,7 +126,7 @@ class Blocks:
         """More bytes, none at the end of the file, None where they may still come."""
         assert self._file is not None
         start = self._file.tell()
-        data = self._file.read(BLOCK_BYTES)
+        data = self._file.read(limits.BLOCK_BYTES)
         if start == 0:
             data = data.removeprefix(_BOM)
         if data or not self._follow or self._names or self._replaced:
@@ -143,7 +143,7 @@ class Blocks:
         if (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino):
             return None
         self._replaced = True
-        return self._file.read(BLOCK_BYTES)
+        return self._file.read(limits.BLOCK_BYTES)
 
     def _block(self, data: bytes) -> Block | None:
         self._rest += data

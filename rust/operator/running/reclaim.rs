@@ -1,6 +1,7 @@
 //! Reclaim: rows that no window can reach any more leave the running values and the log.
 
-use super::{AHEAD, Running, SlidingSlot, Tapes};
+use super::{Running, SlidingSlot, Tapes};
+use crate::limits::AHEAD_ROWS;
 use crate::state::log::{Dead, NONE};
 use crate::time::Micros;
 
@@ -15,7 +16,7 @@ impl Running {
             return;
         }
         slot.unreachable = until;
-        for dead in slot.log.dead(&due).chunks(AHEAD) {
+        for dead in slot.log.dead(&due).chunks(AHEAD_ROWS) {
             self.prefetch_dead(slot, dead);
             for &Dead { id, entry, .. } in dead {
                 let last = slot.head(id).0 == entry;

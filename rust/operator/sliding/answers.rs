@@ -3,8 +3,9 @@
 use super::Moments;
 use crate::aggregate::{AnswerColumn, Arranged};
 use crate::fate::{Counters, Reason, Record};
+use crate::limits::AHEAD_ROWS;
 use crate::operator::keyed::{Mark, Task};
-use crate::operator::running::{AHEAD, Running, SlidingSlot, Tapes};
+use crate::operator::running::{Running, SlidingSlot, Tapes};
 use crate::state::RANGES;
 use crate::state::log::NONE;
 use crate::time::Micros;
@@ -61,8 +62,8 @@ impl Given<'_> {
     /// The key of the row that is `n`th of those that have one.
     #[inline]
     fn key(&self, slot: &SlidingSlot, ids: &[u32], n: usize, moment: Micros) -> u32 {
-        if n.is_multiple_of(AHEAD) {
-            self.running.prefetch(slot, &ids[n..ids.len().min(n + AHEAD)], moment);
+        if n.is_multiple_of(AHEAD_ROWS) {
+            self.running.prefetch(slot, &ids[n..ids.len().min(n + AHEAD_ROWS)], moment);
         }
         ids[n]
     }
