@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from muntin import values
 from muntin.errors import MuntinError
 from muntin.plan import Output, compile, outputs_of
 from muntin.stream import Stream
@@ -147,8 +148,8 @@ def inspect(
         inside = look_into(path)
         rows = None if chunk is None else inside.chunk(chunk)
     if as_json:
-        told = inside.to_json() if rows is None else rows.to_dicts()
-        print(json.dumps(told, default=str))
+        told = inside.to_json() if rows is None else values.rows(rows.to_arrow(), values.to_json)
+        print(json.dumps(told))
     elif rows is not None:
         print(rows)
     else:

@@ -44,6 +44,14 @@ class DataError(MuntinError, ValueError):
     """A batch cannot be taken as it is; nothing of it was counted."""
 
 
+class RowError(MuntinError, IndexError):
+    """A table has no row of that number."""
+
+
+class MissingName(MuntinError, AttributeError):
+    """An object has no method or attribute of that name; the hint says what to write."""
+
+
 class PartitionError(MuntinError, ValueError):
     """A partition was not declared, or its data contradict what was declared."""
 

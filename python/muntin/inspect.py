@@ -14,6 +14,7 @@ from muntin.checkpoint import Directory, Keeper, Manifest
 from muntin.errors import SnapshotError, unknown, with_hint
 from muntin.operator import snapshot_contents
 from muntin.result import Table
+from muntin.times import timestamp_text
 
 _FATES = ("rows_in", "counted", "late", "invalid", "filtered", "in_gap", "fired")
 _NEVER, _FOREVER = -(2**63), 2**63 - 1
@@ -159,8 +160,4 @@ def _moment(us: int) -> str:
         return "before any row"
     if us == _FOREVER:
         return "ended"
-    try:
-        moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=us)
-    except OverflowError:
-        return f"{us} us"
-    return moment.isoformat().replace("+00:00", "Z")
+    return timestamp_text(us, 10**6, zoned=True)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-import math
 from typing import Any
 
-from muntin.result import Table
+from muntin.values import json_text, to_json
 
 Cell = str | int | float | bool | None
 
@@ -15,33 +12,27 @@ _SAFE = 2**53
 
 
 def cell(value: Any) -> Cell:
-    """One value.
+    """One value of `muntin.values.to_json`.
 
-    >>> cell(2**60), cell(float("nan")), cell(1.5), cell(None)
-    ('1152921504606846976', 'NaN', 1.5, None)
-    >>> cell(dt.datetime(2024, 5, 1, 10, tzinfo=dt.UTC))
-    '2024-05-01 10:00:00+00:00'
+    >>> cell(2**60), cell("NaN"), cell(1.5), cell(None), cell([1, 2])
+    ('1152921504606846976', 'NaN', 1.5, None, '[1,2]')
     """
     match value:
-        case None | bool() | str():
+        case None | bool() | str() | float():
             return value
         case int():
             return value if -_SAFE < value < _SAFE else str(value)
-        case float():
-            if math.isfinite(value):
-                return value
-            return "NaN" if math.isnan(value) else ("∞" if value > 0 else "-∞")
-        case bytes():
-            return f"{len(value)} bytes"
-        case dt.datetime():
-            return value.isoformat(" ")
-        case list() | dict():
-            return json.dumps(value, default=str, ensure_ascii=False)
         case _:
-            return str(value)
+            return json_text(value)
 
 
 def columns(table: Any) -> dict[str, list[Cell]]:
-    """A small `pyarrow.Table` by columns."""
-    rows = Table([table]).to_dicts()
-    return {name: [cell(row[name]) for row in rows] for name in table.column_names}
+    """A small `pyarrow.Table` by columns.
+
+    >>> columns(pa.table({"at": pa.array([2**40], pa.timestamp("s"))}))
+    {'at': ['+36812-02-20T00:36:16']}
+    """
+    return {
+        name: [cell(value) for value in to_json(column)]
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from muntin import limits
 from muntin.result import Table
+from muntin.values import to_text
 
 
 @dataclass(slots=True)
@@ -103,26 +104,16 @@ class Shape:
     columns: tuple[str, ...]
 
 
-def texts(column: Any) -> Any:
-    """A column as text, for keys; lists and structs have none."""
-    kind = column.type
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return column.cast(pa.string(), safe=False)
-    return column.cast(pa.string())
-
-
 def seconds(column: Any) -> Any:
-    """A column of times as seconds since 1970."""
-    zone = getattr(column.type, "tz", None)
-    micros = column.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64())
-    return pc.divide(micros.cast(pa.float64(), safe=False), 1e6)
+    """A column of times as seconds since 1970, as floats: no time is too far for them."""
+    per = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
+    return pc.divide(column.cast(pa.int64()).cast(pa.float64(), safe=False), float(per))
 
 
 def numbers(column: Any) -> Any:
     """A measure as float64; durations in seconds."""
     if pa.types.is_duration(column.type):
-        micros = column.cast(pa.duration("us"), safe=False).cast(pa.int64())
-        return pc.divide(micros.cast(pa.float64(), safe=False), 1e6)
+        return seconds(column)
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     return column.cast(pa.float64(), safe=False)
@@ -144,14 +135,9 @@ def of_keys(table: Any, by: tuple[str, ...], keys: list[tuple[str | None, ...]])
     """The rows of some keys, by a filter on each key column; other mixtures of them may be among
     the rows."""
     for i, name in enumerate(by):
-        wanted = pa.array(
-            sorted({part for key in keys if (part := key[i]) is not None}), pa.string()
-        )
-        column = table[name]
-        try:
-            mask = pc.is_in(column, value_set=wanted.cast(column.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-            mask = pc.is_in(texts(column), value_set=wanted)
+        wanted = {part for key in keys if (part := key[i]) is not None}
+        column = to_text(table[name])
+        mask = pc.is_in(column, value_set=pa.array(sorted(wanted), pa.string()))
         if any(key[i] is None for key in keys):
             mask = pc.or_(mask, column.is_null())
         table = table.filter(mask)

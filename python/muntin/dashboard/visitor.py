@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from starlette.datastructures import QueryParams
 
 from muntin.dashboard import cells
-from muntin.dashboard.history import Shape, by_key, numbers, of_keys, recent, seconds, texts
+from muntin.dashboard.history import Shape, by_key, numbers, of_keys, recent, seconds
 from muntin.dashboard.view import View
+from muntin.values import to_text
 
 POINTS_MAX = 600
 KEYS_MAX = 24
@@ -132,7 +133,7 @@ class Visitor:
             return {"k": [], "x": [], "y": []}
         index = {key: i for i, key in enumerate(self._keys or [])}
         if shape.by:
-            keys = zip(*(texts(table[name]).to_pylist() for name in shape.by), strict=True)
+            keys = zip(*(to_text(table[name]).to_pylist() for name in shape.by), strict=True)
             which = pa.array([index.get(key) for key in keys], pa.int32())
         else:
             which = pa.array([0] * table.num_rows, pa.int32())
@@ -201,7 +202,7 @@ def keys_of(view: View, query: QueryParams) -> dict[str, Any]:
         found = pa.array([False] * table.num_rows)
         for i, column in enumerate(shape.by):
             if not view.mask.hides(column):
-                part = pc.match_substring(texts(table[f"key{i}"]), search, ignore_case=True)
+                part = pc.match_substring(to_text(table[f"key{i}"]), search, ignore_case=True)
                 found = pc.or_(found, pc.fill_null(part, False))
         table = table.filter(found)
     head = table.slice(0, _LISTED)
@@ -221,7 +222,7 @@ def chosen(shape: Shape, measure: str | None) -> str | None:
 
 def keys_in(table: Any, width: int) -> list[Key]:
     """The keys of the rows of `by_key`, as texts."""
-    return list(zip(*(texts(table[f"key{i}"]).to_pylist() for i in range(width)), strict=True))
+    return list(zip(*(to_text(table[f"key{i}"]).to_pylist() for i in range(width)), strict=True))
 
 
 def shown(view: View, shape: Shape, key: Key) -> list[str | None]:

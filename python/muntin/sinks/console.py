@@ -8,6 +8,7 @@ from typing import TextIO
 
 from muntin.result import Table
 from muntin.sinks.base import When
+from muntin.values import printable, to_text
 
 _ALERT_COLUMNS = {"time", "severity", "rule", "message"}
 
@@ -63,10 +64,12 @@ class Console:
         if self._limit is not None:
             if before >= self._limit:
                 return []
-            rows = Table([rows.to_arrow().slice(0, self._limit - before)])
+            rows = rows.head(self._limit - before)
         if set(rows.columns) >= _ALERT_COLUMNS:
+            names = ("time", "severity", "rule", "message")
+            texts = (to_text(rows[name]).to_pylist() for name in names)
             return [
-                f"{row['time']:%Y-%m-%d %H:%M:%S} {row['severity']} {row['rule']}: {row['message']}"
-                for row in rows.to_dicts()
+                printable(f"{time} {severity} {rule}: {message}")
+                for time, severity, rule, message in zip(*texts, strict=True)
             ]
         return f"{output}: {rows!r}".splitlines()

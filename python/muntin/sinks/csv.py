@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import os
@@ -10,24 +9,27 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
+import pyarrow.compute as pc
 
 from muntin.errors import with_hint
 from muntin.result import Table
 from muntin.sinks.appended import AppendedFile
 from muntin.sinks.base import When
 from muntin.sinks.disk import failed, only_output
-from muntin.sinks.flat import flat, is_nested
+from muntin.sinks.flat import pieces
+from muntin.values import is_binary, is_string, plain_type, to_text
 
-_OPTIONS = pyarrow.csv.WriteOptions(include_header=False)
+# a few thousand rows may have more text than 32-bit offsets reach
+_TEXT = pa.large_string()
 
 
 class Csv(AppendedFile):
     """A sink that writes CSV; with checkpoints each row is there exactly once.
 
     The first line has the column names. Text is quoted, so that `""` is an empty text and nothing
-    is null. Times are ISO 8601 with a space, zoned ones in UTC; durations are microseconds,
-    binary is base64. A file has the rows of one output.
+    is null. Times and durations are ISO 8601, zoned times in UTC; binary is base64, lists and
+    structs are JSON: `docs/values.md` has all forms. The source `Csv` reads back what has a type
+    in its `schema=`. A file has the rows of one output.
 
     Args:
         path: the file.
@@ -36,8 +38,8 @@ class Csv(AppendedFile):
         when: which alerts to take, if it stands in `alerts=`.
 
     Raises:
-        SinkError: the file cannot be written, or the rows do not fit: a nested column, other
-            columns than those in the header, a second output.
+        SinkError: the file cannot be written, or the rows do not fit: other columns than
+            those in the header, a second output.
 
     >>> sink = Csv("orders.csv")
     """
@@ -60,13 +62,7 @@ class Csv(AppendedFile):
         super().open(output, key)
 
     def _encode(self, output: str, rows: Table, *, first: bool) -> bytes:
-        table = flat(rows, self._path)
-        names = table.column_names
-        for field in table.schema:
-            if is_nested(field.type):
-                hint = "leave it out by select, or write JsonLines or Parquet"
-                message = f'column "{field.name}" of type {field.type} has no place in a cell'
-                raise failed(self._path, with_hint(message, hint))
+        names = rows.columns
         if first:
             self._header = names
         elif self._header is None:
@@ -79,10 +75,8 @@ class Csv(AppendedFile):
             header = io.StringIO()
             csv.writer(header, lineterminator="\n").writerow(names)
             data.write(header.getvalue().encode())
-        try:
-            pyarrow.csv.write_csv(_as_cells(table), data, _OPTIONS)
-        except pa.ArrowException as error:
-            raise failed(self._path, error) from error
+        for piece in pieces(rows):
+            data.write(_lines(piece))
         return data.getvalue()
 
     def _read_header(self) -> list[str]:
@@ -90,22 +84,29 @@ class Csv(AppendedFile):
             return next(csv.reader(file), [])
 
 
-def _as_cells(table: Any) -> Any:
-    columns = [_text_of_binary(column) for column in table.columns]
-    if len(columns) == 1:
+def _lines(table: Any) -> memoryview:
+    """The rows as lines of text, made by Arrow a column at a time."""
+    cells = [_cells(column) for column in table.columns]
+    if len(cells) == 1:
         # a line without anything is no row to most readers
-        columns = [columns[0].cast(pa.string()).fill_null("")]
-    return pa.Table.from_arrays(columns, names=table.column_names)
+        cells = [cells[0].fill_null(_text('""'))]
+    joined = pc.binary_join_element_wise(
+        *cells, _text(","), null_handling="replace", null_replacement=""
+    )
+    ended = pc.binary_join_element_wise(joined, _text(""), _text("\n"))
+    offsets = pa.Array.from_buffers(pa.int64(), len(ended) + 1, [None, ended.buffers()[1]])
+    first, last = offsets[ended.offset].as_py(), offsets[len(ended)].as_py()
+    return memoryview(ended.buffers()[2])[first:last]
 
 
-def _text_of_binary(column: Any) -> Any:
-    kind = column.type
-    if not (
-        pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_fixed_size_binary(kind)
-    ):
-        return column
-    values = column.to_pylist()
-    texts = [None if value is None else base64.b64encode(value).decode() for value in values]
-    return pa.chunked_array([pa.array(texts, pa.string())])
+def _cells(column: Any) -> Any:
+    """The texts of a column; those that may hold anything, or nothing, in quotes."""
+    texts, kind, types = to_text(column).cast(_TEXT), plain_type(column.type), pa.types
+    if is_string(kind) or is_binary(kind) or types.is_nested(kind):
+        doubled = pc.replace_substring(texts, '"', '""')
+        return pc.binary_join_element_wise(_text('"'), doubled, _text('"'), _text(""))
+    return texts
+
+
+def _text(text: str) -> Any:
+    return pa.scalar(text, _TEXT)

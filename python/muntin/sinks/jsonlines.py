@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from muntin.errors import with_hint
 from muntin.result import Table
 from muntin.sinks.appended import AppendedFile
-from muntin.sinks.disk import failed
-from muntin.sinks.flat import pieces
+from muntin.sinks.flat import json_rows
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -16,9 +14,10 @@ _ENCODER = msgspec.json.Encoder()
 class JsonLines(AppendedFile):
     """A sink that writes JSON lines; with checkpoints each row is there exactly once.
 
-    Times are ISO 8601 text, durations ISO 8601 durations, decimals text, binary base64; NaN and
-    infinities become null, since JSON has no word for them. Rows of several outputs may share a
-    file. With checkpoints, what is staged waits in a hidden file beside it.
+    Times and durations are ISO 8601 text, decimals text, binary base64, NaN and infinities the
+    texts "NaN", "Infinity" and "-Infinity": `docs/values.md` has all forms. The source `JsonLines`
+    reads them back. Rows of several outputs may share a file. With checkpoints, what is staged
+    waits in a hidden file beside it.
 
     Args:
         path: the file.
@@ -33,8 +32,4 @@ class JsonLines(AppendedFile):
     """
 
     def _encode(self, output: str, rows: Table, *, first: bool) -> bytes:
-        try:
-            return b"".join(_ENCODER.encode_lines(piece.to_dicts()) for piece in pieces(rows))
-        except (TypeError, ValueError) as error:
-            hint = "cast the column, or leave it out by select"
-            raise failed(self._path, with_hint(f"{output}: {error}", hint)) from error
+        return b"".join(_ENCODER.encode_lines(plain) for plain in json_rows(rows))

@@ -26,7 +26,7 @@ from muntin.durations import Duration, parse
 from muntin.errors import SinkError, with_hint
 from muntin.result import Table
 from muntin.sinks.base import When
-from muntin.sinks.flat import pieces
+from muntin.sinks.flat import json_rows
 
 _log = logging.getLogger("muntin.sinks")
 
@@ -262,12 +262,8 @@ class OutboxSink(ABC):
     def stage(self, output: str, rows: Table) -> None:
         """Encode the rows."""
         key = self._keys.get(output, ())
-        try:
-            for piece in pieces(rows):
-                self._staged += [_item(output, key, row) for row in piece.to_dicts()]
-        except (TypeError, ValueError) as error:
-            hint = "cast the column, or leave it out by select"
-            raise SinkError(with_hint(f"{self._place}: {output}: {error}", hint)) from error
+        for plain in json_rows(rows):
+            self._staged += [_item(output, key, row) for row in plain]
 
     def prepare(self) -> dict[str, Any]:
         """The rows that wait and those that are staged."""

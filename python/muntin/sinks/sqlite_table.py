@@ -12,13 +12,14 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 
 from muntin.errors import SinkError, with_hint
 from muntin.result import Table
 from muntin.sinks.disk import failed
-from muntin.sinks.flat import flat, is_nested, pieces
+from muntin.sinks.flat import pieces
+from muntin.times import sortable_text
+from muntin.values import floats, is_binary, plain_type, to_python, to_text
 
 _KEPT = 2
 
@@ -94,17 +95,16 @@ class Target:
 
     def stage(self, number: int, rows: Table) -> None:
         """Put rows into the side table."""
-        self._fit(flat(Table([rows.to_arrow().slice(0, 0)]), self._path).schema, number)
+        self._fit(rows.to_arrow().schema, number)
         names = rows.columns
         places = ", ".join("?" * (len(names) + 1))
         insert = f"INSERT INTO {self._staged} (_muntin_number, {_list(names)}) VALUES ({places})"
         for piece in pieces(rows):
-            table = flat(piece, self._path)
             columns = [
                 _values(column, name in self._key)
-                for name, column in zip(names, table.columns, strict=True)
+                for name, column in zip(names, piece.columns, strict=True)
             ]
-            rows_of = zip([number] * table.num_rows, *columns, strict=True)
+            rows_of = zip([number] * len(piece), *columns, strict=True)
             self._db.executemany(insert, rows_of)
 
     def prepare(self, number: int) -> int:
@@ -187,7 +187,7 @@ class Target:
             if name.lower().startswith("_muntin") or name.lower() == "_rowid_":
                 raise failed(self._path, f'"{name}" cannot be a column: the name is reserved')
             known[name.lower()] = name
-            new.append((name, f"{_quoted(name)} {_affinity(field, self._path)}"))
+            new.append((name, f"{_quoted(name)} {_affinity(plain_type(field.type))}"))
         if not new:
             return
         if self._columns:
@@ -268,38 +268,31 @@ def _key_terms(key: tuple[str, ...], of: str = "") -> list[str]:
     return [term for each in columns for term in (f"({each} IS NULL)", f"ifnull({each}, 0)")]
 
 
-def _affinity(field: Any, path: str) -> str:
-    kind, types = field.type, pa.types
+def _affinity(kind: Any) -> str:
+    types = pa.types
     if types.is_null(kind):
         return ""
-    if types.is_uint64(kind):
-        return "TEXT"
-    if types.is_boolean(kind) or types.is_integer(kind):
+    if types.is_boolean(kind) or (types.is_integer(kind) and not types.is_uint64(kind)):
+        return "INTEGER"
+    if types.is_duration(kind) and kind.unit == "us":
         return "INTEGER"
     if types.is_floating(kind):
         return "REAL"
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
-        return "BLOB"
-    if is_nested(kind) or types.is_string(kind) or types.is_large_string(kind):
-        return "TEXT"
-    if types.is_decimal(kind) or types.is_timestamp(kind) or types.is_date(kind):
-        return "TEXT"
-    if types.is_time(kind):
-        return "TEXT"
-    message = f'column "{field.name}" of type {kind} has no place in SQLite'
-    raise failed(path, with_hint(message, "cast it, or leave it out by select"))
+    return "BLOB" if is_binary(kind) else "TEXT"
 
 
 def _values(column: Any, in_key: bool) -> list[Any]:
-    kind, types = column.type, pa.types
-    if types.is_boolean(kind):
-        column = column.cast(pa.int8())
-    elif is_nested(kind):
-        plain = (row["c"] for row in Table([pa.table({"c": column})]).to_dicts())
-        return [None if v is None else msgspec.json.encode(v).decode() for v in plain]
-    elif types.is_uint64(kind) or types.is_decimal(kind) or types.is_temporal(kind):
-        column = column.cast(pa.string())
-    values: list[Any] = column.to_pylist()
-    if in_key and types.is_floating(kind):
-        values = ["NaN" if value != value else value for value in values]
-    return values
+    kind = plain_type(column.type)
+    affinity = _affinity(kind)
+    if affinity == "REAL":
+        # SQLite has no NaN and takes it for a null
+        return ["NaN" if in_key and v is not None and v != v else v for v in floats(column)]
+    if pa.types.is_duration(kind) and affinity == "INTEGER":
+        return list(column.cast(pa.int64()).to_pylist())
+    if pa.types.is_boolean(kind):
+        return list(column.cast(pa.int8()).to_pylist())
+    if pa.types.is_timestamp(kind):
+        return [text for chunk in column.chunks for text in sortable_text(chunk).to_pylist()]
+    if affinity == "TEXT":
+        return list(to_text(column).to_pylist())
+    return to_python(column)

@@ -90,7 +90,7 @@ export class Alerts {
       "button", { type: "button", class: "alert", "aria-expanded": "false" },
       el("span", { class: `severity ${level}` }, icon, row.severity),
       el("span", { class: "message" }, row.message || row.rule),
-      el("time", { class: "number quiet", datetime: row.time }, String(row.time ?? "").slice(11, 19)),
+      el("time", { class: "number quiet", datetime: row.time }, timeOfDay(row.time)),
     );
     const item = el("li", {}, button);
     button.addEventListener("click", () => {
@@ -124,8 +124,13 @@ export class Alerts {
   }
 }
 
+function timeOfDay(time) {
+  const [day, clock] = String(time ?? "").split("T");
+  return /^\d/.test(day) ? (clock ?? "").slice(0, 8) : `${day} ${clock ?? ""}`.trim();
+}
+
 function details(row) {
-  const pairs = [["rule", `${row.rule}, version ${row.version}`], ["output", row.output], ["time", String(row.time).replace(/\+00:00$/, "")], ["score", row.score]];
+  const pairs = [["rule", `${row.rule}, version ${row.version}`], ["output", row.output], ["time", String(row.time).replace("T", " ")], ["score", row.score]];
   if (row.shadow) pairs.push(["shadow", "yes"]);
   for (const [name, value] of Object.entries(parsed(row.values))) pairs.push([name, value]);
   return el("dl", {}, ...pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value === null ? "null" : String(typeof value === "object" ? JSON.stringify(value) : value)))));

@@ -35,12 +35,19 @@ export function span(seconds) {
 
 export const percent = (part) => (part > 0 && part < 0.001 ? `<0.1${SPACE}%` : `${(part * 100).toFixed(part < 0.1 ? 1 : 0)}${SPACE}%`);
 
+/** ISO 8601 text of a moment in seconds since 1970; browsers know none beyond 271,821 years. */
+function iso(seconds) {
+  const at = new Date(seconds * 1e3);
+  if (!Number.isNaN(at.getTime())) return at.toISOString().replace(/^([+-])0*(?=\d{4})/, "$1");
+  return `${seconds < 0 ? "-" : "+"}${Math.abs(Math.floor(1970 + seconds / 31556952))}-??-??T??:??:??.???Z`;
+}
+
 /** A moment in seconds since 1970, with the parts asked for: `date`, `time`. */
 export function moment(seconds, { date = false } = {}) {
   if (seconds === null || seconds === undefined) return "–";
-  const text = new Date(seconds * 1e3).toISOString();
-  const time = text.slice(11, 19);
-  return date ? `${text.slice(0, 10)} ${time}` : time;
+  const [day, time] = iso(seconds).split("T");
+  // a time of day alone says too little of a year that nobody expects
+  return date || !/^\d/.test(day) ? `${day} ${time.slice(0, 8)}` : time.slice(0, 8);
 }
 
 /** The marks of an axis of times: no finer than they differ. */
@@ -48,10 +55,9 @@ export function times(splits) {
   const step = splits.length > 1 ? splits[1] - splits[0] : 1;
   let day = "";
   return splits.map((at) => {
-    const text = new Date(at * 1e3).toISOString();
-    const date = text.slice(0, 10);
+    const [date, clock] = iso(at).split("T");
     if (step >= 86400) return date;
-    const time = step < 1 ? text.slice(14, 23) : step < 60 ? text.slice(11, 19) : text.slice(11, 16);
+    const time = step < 1 ? clock.slice(3, 12) : step < 60 ? clock.slice(0, 8) : clock.slice(0, 5);
     const shown = date === day ? time : `${time}\n${date}`;
     day = date;
     return shown;
