@@ -167,8 +167,8 @@ def test_the_console_prints_rows_up_to_its_limit_and_alerts_as_lines() -> None:
     assert sum(line.startswith("rows: ") for line in printed) == 2
     assert sum(line.startswith(("a ", "b ")) for line in printed) == 3
     assert alerts.getvalue().splitlines() == [
-        "2024-05-01 10:01:59 critical high: a: 3",
-        "2024-05-01 10:03:59 critical high: b: 5",
+        "2024-05-01T10:01:59.999999Z critical high: a: 3",
+        "2024-05-01T10:03:59.999999Z critical high: b: 5",
     ]
 
 

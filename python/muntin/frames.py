@@ -6,6 +6,7 @@ Polars, its Python values in pandas.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
@@ -51,8 +52,7 @@ def to_pandas(table: Any) -> Any:
     except ImportError as error:
         raise MissingExtra(_missing("pandas")) from error
     except (pa.ArrowException, ArithmeticError, LookupError, ValueError, NotImplementedError):
-        import pandas
-
+        pandas = import_module("pandas")
         columns = [_for_pandas(pandas, column) for column in table.columns]
         return pandas.concat(columns, axis=1).set_axis(table.column_names, axis=1)
 

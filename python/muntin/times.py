@@ -74,7 +74,7 @@ def to_text(array: Any) -> Any:
 
 
 def sortable_text(array: Any) -> Any:
-    """Text of timestamps as SQLite's own functions write it: it sorts as they do in years 0 to 9999.
+    """Text of timestamps as SQLite's own functions write it; in years 0 to 9999 it sorts.
 
     >>> sortable_text(pa.array([0, 1], pa.timestamp("ms", "UTC"))).to_pylist()
     ['1970-01-01 00:00:00.000Z', '1970-01-01 00:00:00.001Z']

@@ -204,7 +204,18 @@ def _text(array: Any) -> Any:
         return _valid(array).cast(pa.string())
     if times.is_timed(kind):
         return times.to_text(array)
+    if types.is_float32(kind) or types.is_float64(kind):
+        size = pc.abs(array)
+        if pc.all(pc.or_(pc.equal(size, 0), _between(size, 1e-4, 1e9))).as_py() is not False:
+            # where neither writes an exponent, Arrow writes what Python does, but 1.0 as 1
+            texts = array.cast(pa.string())
+            whole = pc.binary_join_element_wise(texts, ".0", "")
+            return pc.if_else(pc.equal(pc.floor(array), array), whole, texts)
     return pa.array(_inside(array, _texts), pa.string())
+
+
+def _between(array: Any, least: float, most: float) -> Any:
+    return pc.and_(pc.greater_equal(array, least), pc.less(array, most))
 
 
 def _texts(array: Any) -> list[str | None]:

@@ -29,6 +29,7 @@ def cell(value: Any) -> Cell:
 def columns(table: Any) -> dict[str, list[Cell]]:
     """A small `pyarrow.Table` by columns.
 
+    >>> import pyarrow as pa
     >>> columns(pa.table({"at": pa.array([2**40], pa.timestamp("s"))}))
     {'at': ['+36812-02-20T00:36:16']}
     """

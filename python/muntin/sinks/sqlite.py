@@ -24,8 +24,9 @@ class Sqlite:
     rows are appended. Integers, floats, text and binary are what they are; `bool` is 0 or 1;
     times are text as SQLite's own functions read and write it (`2024-05-01 10:00:00.000000Z`,
     zoned ones in UTC, so that they sort); durations are microseconds; decimals and `u64` are
-    text, so that no digit is lost; lists, structs and maps are JSON. NaN is null, as SQLite has none,
-    but the text `NaN` in a key column. The tables whose names begin with `_muntin` are its own.
+    text, so that no digit is lost; lists, structs and maps are JSON. NaN is null, as SQLite has
+    none, but the text `NaN` in a key column. The tables whose names begin with `_muntin` are its
+    own.
 
     Args:
         path: the database file; it is made if it is not there.
