@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import pyarrow as pa
 
-from muntin import frames, values
+from muntin import frames, limits, values
 from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
 from muntin.errors import (
     ColumnError,
@@ -27,7 +27,6 @@ from muntin.missing import ROWS, missing
 _NO_COLUMNS = pa.Table.from_arrays([], names=[])
 _SHOWN_ROWS = 10
 _SHOWN_WIDTH = 32
-_PIECE_ROWS = 8192
 
 
 class Table:
@@ -145,8 +144,8 @@ class Table:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The rows as dicts, as `to_dicts`, a few thousand at a time."""
-        for start in range(0, len(self), _PIECE_ROWS):
-            yield from values.rows(self._arrow.slice(start, _PIECE_ROWS))
+        for start in range(0, len(self), limits.PIECE_ROWS):
+            yield from values.rows(self._arrow.slice(start, limits.PIECE_ROWS))
 
     @overload
     def __getitem__(self, at: str) -> Any: ...
