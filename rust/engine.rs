@@ -8,7 +8,7 @@ use arrow_schema::{Schema, SchemaRef};
 
 use crate::block::Block;
 use crate::decode::{self, Feed, Order, Rows};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, caught};
 use crate::fate::Record;
 use crate::operator::alert::{self, Alert};
 use crate::operator::{Context, Flow, Mask};
@@ -85,8 +85,8 @@ impl Engine {
         match &self.poisoned {
             None => Ok(()),
             Some(why) => Err(Error::Engine(format!(
-                "the engine failed before and takes nothing more: {why}\nhint: restore it from its \
-                 last snapshot"
+                "a step failed before, so the engine takes nothing more; it failed with: {why}\n\
+                 hint: restore it from its last snapshot"
             ))),
         }
     }
@@ -95,26 +95,24 @@ impl Engine {
     pub fn step(&mut self, feeds: Vec<Feed>, order: Order) -> Result<Step> {
         self.alive()?;
         let rows = self.decode(&feeds)?;
-        self.poisoned = Some("a step did not come to its end".into());
-        let mut watermarks = std::mem::take(&mut self.pipeline.watermarks);
-        let mut seq = self.pipeline.seq;
-        let entry = self.enter(rows, order, &mut watermarks, &mut seq);
-        self.pipeline.watermarks = watermarks;
-        self.pipeline.seq = seq;
-        self.finish_step(entry)
+        self.change(|engine| {
+            let mut watermarks = std::mem::take(&mut engine.pipeline.watermarks);
+            let mut seq = engine.pipeline.seq;
+            let entry = engine.enter(rows, order, &mut watermarks, &mut seq);
+            engine.pipeline.watermarks = watermarks;
+            engine.pipeline.seq = seq;
+            engine.run(entry?)
+        })
     }
 
-    fn finish_step(&mut self, entry: Result<Entry>) -> Result<Step> {
-        match entry.and_then(|entry| self.run(entry)) {
-            Ok(step) => {
-                self.poisoned = None;
-                Ok(step)
-            }
-            Err(error) => {
-                self.poisoned = Some(error.message().to_string());
-                Err(Error::Engine(error.message().to_string()))
-            }
-        }
+    /// Does what changes the state. If it fails or panics, the state is half changed: from then on
+    /// nothing is taken, and every call says why.
+    fn change(&mut self, work: impl FnOnce(&mut Engine) -> Result<Step>) -> Result<Step> {
+        caught(|| work(self)).map_err(|error| {
+            let why = error.message().split("\nhint: ").next().unwrap_or_default();
+            self.poisoned = Some(why.to_string());
+            Error::Engine(error.message().to_string())
+        })
     }
 
     /// Checks and reads feeds; learns the columns of the input from its first.
@@ -295,9 +293,6 @@ impl Engine {
             clock.note(self.pipeline.seq, input);
             clocks.push(Arc::new(clock));
         }
-        self.poisoned = Some("a step did not come to its end".into());
-        self.pipeline.watermarks = watermarks;
-        self.pipeline.seq += 1;
         let none = || self.pipeline.plan.inputs.iter().map(|_| None).collect();
         let entry = Entry {
             blocks: self.pipeline.plan.inputs.iter().map(|_| None).collect(),
@@ -305,7 +300,11 @@ impl Engine {
             sources: none(),
             records: vec![],
         };
-        self.finish_step(Ok(entry))
+        self.change(|engine| {
+            engine.pipeline.watermarks = watermarks;
+            engine.pipeline.seq += 1;
+            engine.run(entry)
+        })
     }
 
     fn known(&self, input: usize) -> Result<()> {
@@ -408,9 +407,11 @@ impl Engine {
 
     /// The engine's state as bytes: all of it, or, with `since` the epoch of an earlier snapshot and
     /// `before` the names of its chunks, what changed after that.
-    pub fn snapshot(&mut self, since: u64, before: &[String]) -> Result<Vec<u8>> {
+    ///
+    /// It only reads: if it fails or panics, the engine is as it was.
+    pub fn snapshot(&self, since: u64, before: &[String]) -> Result<Vec<u8>> {
         self.alive()?;
-        snapshot::take(&self.pipeline, since, before)
+        caught(|| snapshot::take(&self.pipeline, since, before))
     }
 
     /// The state, to look at.
@@ -418,3 +419,6 @@ impl Engine {
         &self.pipeline
     }
 }
+
+#[cfg(test)]
+mod tests;

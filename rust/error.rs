@@ -1,6 +1,8 @@
 //! One variant per way in which a caller can be wrong; a message names the value, the place, a hint.
 
+use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What went wrong, by the class of error that a user sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +66,21 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Runs `work`; a panic in it becomes an error that keeps its text.
+///
+/// What `work` can change must be dropped, or refused from then on, if it fails: see the engine.
+pub fn caught<R>(work: impl FnOnce() -> Result<R>) -> Result<R> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = text_of(panic.as_ref());
+        Err(Error::Engine(format!("the engine failed: {text}\nhint: this is a bug in muntin")))
+    })
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
+}
 
 impl From<arrow_schema::ArrowError> for Error {
     fn from(error: arrow_schema::ArrowError) -> Error {

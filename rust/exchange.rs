@@ -4,7 +4,10 @@
 //! slot has one owner, and the barrier at the end is the exchange between operators with different
 //! keys. What comes out does not depend on the number of threads.
 
-use crate::error::{Error, Result};
+use std::panic::resume_unwind;
+use std::thread::ScopedJoinHandle;
+
+use crate::error::Result;
 use crate::limits::INLINE_ROWS_MAX;
 use crate::state::{KeyColumns, RANGES};
 
@@ -110,7 +113,9 @@ pub fn run<S: Send, T: Send>(
     std::thread::scope(|scope| {
         let owners: Vec<_> =
             slots.chunks_mut(share).map(|part| scope.spawn(move || own(part))).collect();
-        let dead = |_| Err(Error::Engine("a thread of the engine panicked".into()));
-        owners.into_iter().map(|owner| owner.join().unwrap_or_else(dead)).collect()
+        // a panic goes on in this thread, so that its text is not lost
+        let joined =
+            |owner: ScopedJoinHandle<'_, _>| owner.join().unwrap_or_else(|p| resume_unwind(p));
+        owners.into_iter().map(joined).collect()
     })
 }

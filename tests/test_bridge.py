@@ -217,10 +217,11 @@ def test_a_capsule_is_read_once() -> None:
             through(data)
 
 
-def test_what_cannot_be_one_array_is_a_stream() -> None:
+@pytest.mark.parametrize("refusal", [ValueError, NotImplementedError, pa.ArrowNotImplementedError])
+def test_what_cannot_be_one_array_is_a_stream(refusal: type[Exception]) -> None:
     class Chunked:
         def __arrow_c_array__(self, requested_schema: object = None) -> object:
-            raise ValueError("several chunks")
+            raise refusal("several chunks")
 
         def __arrow_c_stream__(self, requested_schema: object = None) -> object:
             return TABLE.__arrow_c_stream__()
@@ -248,6 +249,25 @@ def test_what_an_export_raises_is_passed_on() -> None:
 
     with pytest.raises(KeyError, match="mine"):
         through(Closed())
+
+
+@pytest.mark.parametrize(
+    "raised", [KeyboardInterrupt, SystemExit, MemoryError, RuntimeError, OSError, KeyError]
+)
+def test_an_export_that_fails_is_not_asked_in_another_way(raised: type[BaseException]) -> None:
+    """Only "this is not one array" leads to the stream."""
+
+    class Failing:
+        def __arrow_c_array__(self, requested_schema: object = None) -> object:
+            raise raised
+
+        def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+            return TABLE.__arrow_c_stream__()
+
+    target = engine()
+    with pytest.raises(raised):
+        step(target, Failing())
+    assert step(target, TABLE).outputs[0].num_rows == 3
 
 
 def test_trusted_data_are_not_looked_at() -> None:
@@ -364,6 +384,31 @@ def test_an_interrupt_in_a_rule_stays_one() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         step(engine(mask), TABLE)
+
+
+def test_a_push_after_a_failed_step_is_refused() -> None:
+    """Trusted data that are no text fail where an answer is written: after state has changed."""
+    raw = pa.array([b"\xff", b"ok", b"x"], pa.binary())
+    text = pa.Array.from_buffers(pa.utf8(), 3, raw.buffers())
+    greatest = json.loads(plan())
+    aggregate = {"name": "s", "kind": "max", "args": [{"col": "s"}], "where": None}
+    node = {"op": "sliding", "from": 0, "by": ["n"], "sizes": [1_000_000], "closed": "right"}
+    node |= {"allowed_lateness": 0, "include_current": True, "null_key": "null"}
+    node |= {"emit": "arrival", "aggregates": [aggregate]}
+    node |= {"columns": [{"name": "top", "aggregate": 0, "size": 0}]}
+    greatest["nodes"].append(node)
+    greatest["outputs"][0]["node"] = 1
+    target = _core.Engine(json.dumps(greatest), [[0]], 1, [], None, "refuse", validate=False)
+    with pytest.raises(EngineError, match=r"[Ii]nvalid (UTF|utf)-?8"):
+        step(target, timed(n=[1, 2, 3], s=text))
+    good = timed(n=[1, 2, 3], s=["a", "b", "c"])
+    for call in (
+        lambda: step(target, good),
+        lambda: target.finish(None, None),
+        lambda: target.snapshot(),
+    ):
+        with pytest.raises(EngineError, match=r"a step failed before(.|\n)*failed with"):
+            call()
 
 
 def test_a_rule_may_not_call_its_own_engine() -> None:

@@ -20,6 +20,7 @@ use arrow_array::{
 };
 use arrow_data::ArrayData;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use pyo3::exceptions::{PyNotImplementedError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
@@ -60,7 +61,7 @@ pub fn take(object: &Bound<'_, PyAny>) -> PyResult<Handed> {
     if let Some(array) = object.getattr_opt(intern!(py, "__arrow_c_array__"))? {
         match array.call0() {
             Ok(pair) => return single_of(pair),
-            Err(error) if stream.is_none() => return Err(error),
+            Err(error) if stream.is_none() || !refuses(py, &error) => return Err(error),
             Err(_) => {}
         }
     }
@@ -68,6 +69,12 @@ pub fn take(object: &Bound<'_, PyAny>) -> PyResult<Handed> {
         return Err(no_capsule(object)?.into());
     };
     Ok(Handed::Stream(content(stream.call0()?, STREAM, FFI_ArrowArrayStream::from_raw)?))
+}
+
+/// Whether an export says that what it has is not one array; anything else is a failure, or a user
+/// who wants to stop.
+fn refuses(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyNotImplementedError>(py) || error.is_instance_of::<PyValueError>(py)
 }
 
 fn single_of(pair: Bound<'_, PyAny>) -> PyResult<Handed> {

@@ -1,32 +1,16 @@
 //! The one door into the core: the GIL is released, panics are caught, errors become exceptions.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, caught};
 
 /// Runs `work` without the GIL.
 pub fn enter<R: Send>(py: Python<'_>, work: impl FnOnce() -> Result<R> + Send) -> PyResult<R> {
     py.detach(|| caught(work)).map_err(PyErr::from)
-}
-
-/// Runs `work`; a panic in it is an error.
-pub fn caught<R>(work: impl FnOnce() -> Result<R>) -> Result<R> {
-    // What `work` leaves half done is either dropped or stays behind a poisoned lock.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = text_of(panic.as_ref());
-        Err(Error::Engine(format!("the engine failed: {text}\nhint: this is a bug in muntin")))
-    })
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
 }
 
 /// The exception that a Python callable raised inside the core, until it can be shown as a cause.
@@ -63,8 +47,8 @@ impl<T: Send> Shared<T> {
         if *lock(&self.inside) == own {
             return Err(Error::Engine("a rule called the operator that it belongs to".into()));
         }
-        let failed = |_| Error::Engine("the engine failed before and takes no more calls".into());
-        let mut value = self.value.lock().map_err(failed)?;
+        // after a panic the value itself knows whether it may be used: see `engine::Engine`
+        let mut value = lock(&self.value);
         *lock(&self.inside) = own;
         let _left = Leaving(&self.inside);
         work(&mut value)

@@ -1,0 +1,167 @@
+//! What a failure leaves behind: a failed step an engine that refuses all more, a failed read an
+//! engine that goes on.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
+
+use super::*;
+use crate::fate::Counters;
+use crate::operator::{Full, Operator, Piece, Warming};
+use crate::origin::Series;
+
+const PLAN: &str = r#"{"version": 1,
+    "inputs": [{"name": "in", "time": {"col": "at"}, "out_of_order": 0, "idle_after": null,
+                "max_future_skew": null, "schema": [["at", "timestamp[us]"]]}],
+    "nodes": [{"op": "input", "input": 0}],
+    "outputs": [{"name": "out", "node": 0, "rules": []}]}"#;
+
+/// How an operator fails, in a step and in a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fails {
+    WithError,
+    WithPanic,
+}
+
+impl Fails {
+    fn fail<R>(self, what: &str) -> Result<R> {
+        match self {
+            Fails::WithError => Err(Error::Engine(format!("{what} broke"))),
+            Fails::WithPanic => panic!("{what} broke"),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Failing(Fails, Counters, Warming);
+
+impl Operator for Failing {
+    fn run(&mut self, _: &[Flow], _: &mut Context) -> Result<Flow> {
+        self.0.fail("a step")
+    }
+
+    fn peek(&self, _: &[Flow]) -> Result<Arc<Block>> {
+        self.0.fail("a look")
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.1
+    }
+
+    fn clock(&self) -> Micros {
+        0
+    }
+
+    fn warming(&self) -> &Warming {
+        &self.2
+    }
+
+    fn warming_mut(&mut self) -> &mut Warming {
+        &mut self.2
+    }
+
+    fn fill(&mut self, _: &[&Full]) -> Full {
+        Full::always()
+    }
+
+    fn save(&self, _: u64) -> Result<Vec<Piece>> {
+        self.0.fail("a snapshot")
+    }
+
+    fn load(&mut self, _: &[Piece], _: Counters, _: Micros) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn engine() -> Engine {
+    Engine::new(PLAN, vec![vec![0]], 1, vec![], None, "refuse").unwrap()
+}
+
+/// Puts another operator in the place of the only one; gives that one.
+fn replace(engine: &mut Engine, by: Box<dyn Operator>) -> Box<dyn Operator> {
+    let running = engine.pipeline.running.as_mut().unwrap();
+    std::mem::replace(&mut running.operators[0], by)
+}
+
+fn failing(fails: Fails) -> Box<dyn Operator> {
+    Box::new(Failing(fails, Counters::default(), Warming::default()))
+}
+
+fn feed(partition: i64) -> Vec<Feed> {
+    let at: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1, 2]));
+    let batch = RecordBatch::try_from_iter_with_nullable([("at", at, true)]).unwrap();
+    let schema = batch.schema();
+    let partition = Series::Same(partition);
+    vec![Feed { input: 0, schema, batches: vec![batch], partition, position: None, arrival: None }]
+}
+
+fn push(engine: &mut Engine) -> Result<usize> {
+    let step = engine.step(feed(0), Order::Given)?;
+    Ok(step.outputs[0].batches.iter().map(RecordBatch::num_rows).sum())
+}
+
+fn message<R>(result: Result<R>) -> String {
+    match result {
+        Err(Error::Engine(message)) => message,
+        Err(other) => panic!("another error: {other}"),
+        Ok(_) => panic!("it did not fail"),
+    }
+}
+
+#[test]
+fn a_push_after_a_failed_step_is_refused_with_its_cause() {
+    for fails in [Fails::WithError, Fails::WithPanic] {
+        let mut engine = engine();
+        assert_eq!(push(&mut engine), Ok(2));
+        let good = replace(&mut engine, failing(fails));
+        assert!(message(push(&mut engine)).contains("a step broke"));
+        replace(&mut engine, good);
+        let refused = [
+            message(push(&mut engine)),
+            message(engine.advance(0, None, 9)),
+            message(engine.idle(0, None)),
+            message(engine.finish(None, None)),
+            message(engine.open(0, 1)),
+            message(engine.peek(feed(0).remove(0))),
+            message(engine.snapshot(0, &[])),
+        ];
+        for refusal in refused {
+            assert!(refusal.starts_with("a step failed before"), "{refusal}");
+            assert!(refusal.contains("a step broke"), "{refusal}");
+            assert_eq!(refusal.matches("hint: ").count(), 1, "{refusal}");
+            assert!(refusal.ends_with("hint: restore it from its last snapshot"), "{refusal}");
+        }
+        assert_eq!(engine.pipeline().clocks(), [[(0, 2)]]);
+    }
+}
+
+#[test]
+fn a_clock_event_that_fails_poisons_too() {
+    let mut engine = engine();
+    let good = replace(&mut engine, failing(Fails::WithPanic));
+    message(engine.advance(0, None, 9));
+    replace(&mut engine, good);
+    assert!(message(push(&mut engine)).contains("a step broke"));
+}
+
+#[test]
+fn a_failed_snapshot_leaves_the_engine_as_it_was() {
+    for fails in [Fails::WithError, Fails::WithPanic] {
+        let mut engine = engine();
+        assert_eq!(push(&mut engine), Ok(2));
+        let before = engine.snapshot(0, &[]).unwrap();
+        let good = replace(&mut engine, failing(fails));
+        assert!(message(engine.snapshot(0, &[])).contains("a snapshot broke"));
+        replace(&mut engine, good);
+        assert_eq!(engine.snapshot(0, &[]), Ok(before));
+        assert_eq!(push(&mut engine), Ok(2));
+    }
+}
+
+#[test]
+fn what_is_refused_before_a_step_changes_nothing() {
+    let mut engine = engine();
+    assert!(matches!(engine.step(feed(7), Order::Given), Err(Error::Partition(_))));
+    assert!(engine.advance(3, None, 9).is_err() && engine.open(0, 0).is_err());
+    assert_eq!(push(&mut engine), Ok(2));
+}
