@@ -35,7 +35,7 @@ limits! {
     /// Blocks that wait for the watermark before they are put together into one.
     WAITING_BLOCKS_MAX = 64, small 2;
 
-    /// Buckets that timers have for one duration. A key is looked at up to one bucket late.
+    /// Buckets that timers have for one duration; each is looked through as a whole.
     TIMER_BUCKETS = 16, small 2;
 
     /// Slots of the smallest index of keys; a power of two.

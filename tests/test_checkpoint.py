@@ -16,6 +16,7 @@ import pytest
 import muntin as mt
 from muntin.checkpoint import Directory, Keeper, Where
 from muntin.checkpoint.manifest import Counts
+from muntin.operator import assembled, snapshot_contents
 from runs import EVENTS, MINUTES, Cut, CutShort, rows_at
 
 WHERE = Where("test", {}, Counts(), False)
@@ -154,6 +155,46 @@ def test_a_checkpoint_holds_only_what_changed_and_two_are_kept(tmp_path: Path) -
     assert restored.manifest.number == 6
     again = mt.operator(EVENTS.sliding("1h", by="k").agg(n=mt.count()), snapshot=restored.snapshot)
     assert again.stats["operators"] == op.stats["operators"]
+
+
+KEYS = 20_000
+MANY = {
+    "tumbling": EVENTS.tumbling("1d", by="k").agg(n=mt.count()),
+    "tumbling, revised": EVENTS.tumbling("1d", by="k", allowed_lateness="1h").agg(n=mt.count()),
+    "hopping": EVENTS.hopping("1d", every="6h", by="k").agg(n=mt.count()),
+    "hopping, changed": EVENTS.hopping("1d", every="6h", by="k", emit="changed").agg(n=mt.count()),
+    "each": EVENTS.tumbling("1d", by="k", emit="each").agg(n=mt.count()),
+    "session": EVENTS.session("1d", by="k").agg(n=mt.count()),
+    "sliding": EVENTS.sliding("1d", by="k").agg(n=mt.count()),
+    "silent": EVENTS.silent("1d", by="k"),
+}
+
+
+@pytest.mark.parametrize("verb", MANY)
+def test_after_one_more_row_a_part_is_small(verb: str) -> None:
+    """One key of many has changed: its range is written again, not all of them."""
+
+    def rows(seconds: list[int], keys: list[str]) -> pa.Table:
+        return pa.table({"at": rows_at(*seconds)["at"], "k": keys, "v": [1] * len(keys)})
+
+    pipeline = MANY[verb]
+    op, twin = mt.operator(pipeline), mt.operator(pipeline)
+    first = rows([n // 100 for n in range(KEYS)], [f"k{n}" for n in range(KEYS)])
+    for each in (op, twin):
+        each.push(first)
+    whole = op.snapshot()
+    seen = snapshot_contents(whole)
+    names = [name for name, _, _ in seen["chunks"]]
+    more = rows([KEYS // 100 + 1], ["k7"])
+    for each in (op, twin):
+        each.push(more)
+    part = op.changes(seen["manifest"]["epoch"], names)
+    assert len(part) * 10 < len(whole)
+    again = mt.operator(pipeline, snapshot=assembled([whole, part]))
+    later = rows([90_000, 200_000, 200_001], ["k7", "k7", "other"])
+    for twins in ([each.push(later) for each in (again, twin)], [again.finish(), twin.finish()]):
+        restored, untouched = (pa.table(result.rows) for result in twins)
+        assert restored.equals(untouched)
 
 
 def damage_bit(data: bytes) -> bytes:

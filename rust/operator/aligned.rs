@@ -38,6 +38,8 @@ pub struct AlignedWindows {
 pub struct PaneSlot {
     panes: Panes,
     place_of: Vec<u32>,
+    /// The clock from which on there is something to do without rows.
+    due: Option<Micros>,
 }
 
 impl Slot for PaneSlot {
@@ -166,33 +168,61 @@ impl AlignedWindows {
         if upto <= slot.panes.closed {
             return;
         }
-        let open_from = match slot.panes.closed {
-            NEVER => None,
-            closed => closed.saturating_sub(self.wait).checked_add(1),
-        };
-        let mut next = match open_from {
-            None => slot.panes.next_from(Micros::MIN).and_then(|at| self.first_end(at.0)),
-            Some(time) => self.windows.end_at_or_after(time),
-        };
-        while let Some(end) = next {
-            let Some((start, _)) = slot.panes.next_from(end.saturating_sub(self.windows.size))
-            else {
-                break;
-            };
-            if start >= end {
-                next = self.first_end(start).filter(|&later| later > end);
-                continue;
-            }
-            if end.saturating_add(self.wait) > upto {
-                break;
-            }
+        let mut next = self.first_open(&slot.panes);
+        while let Some(end) = next.filter(|end| end.saturating_add(self.wait) <= upto) {
             if self.emit != Emit::Each {
                 let trigger = clock.reached(end.saturating_add(self.wait)).unwrap_or(0);
                 self.fire(kit, slot, end, trigger, out);
             }
             next = end.checked_add(self.windows.every);
+            next = next.and_then(|end| self.with_panes(&slot.panes, end));
         }
         slot.panes.closed = upto;
+    }
+
+    /// The end of the first window with rows that has not been closed.
+    fn first_open(&self, panes: &Panes) -> Option<Micros> {
+        let open_from = match panes.closed {
+            NEVER => None,
+            closed => closed.saturating_sub(self.wait).checked_add(1),
+        };
+        let end = match open_from {
+            None => panes.next_from(Micros::MIN).and_then(|at| self.first_end(at.0)),
+            Some(time) => self.windows.end_at_or_after(time),
+        };
+        self.with_panes(panes, end?)
+    }
+
+    /// The end of the first window that ends at or behind `end` and has rows.
+    fn with_panes(&self, panes: &Panes, mut end: Micros) -> Option<Micros> {
+        loop {
+            let (start, _) = panes.next_from(end.saturating_sub(self.windows.size))?;
+            if start < end {
+                return Some(end);
+            }
+            end = self.first_end(start).filter(|&later| later > end)?;
+        }
+    }
+
+    /// Up to which clock a pane is needed.
+    fn needed_until(&self, start: Micros) -> Micros {
+        match self.windows.place(start) {
+            Place::Pane(reach) => {
+                reach.last_end.saturating_add(self.before()).saturating_add(self.lateness)
+            }
+            Place::Gap | Place::OutOfRange => NEVER,
+        }
+    }
+
+    /// The clock from which on a slot has something to do without rows: a window closes, or a pane
+    /// or a count of firings is not needed any more.
+    fn next_due(&self, panes: &Panes) -> Option<Micros> {
+        let closes = self.first_open(panes).filter(|_| self.emit != Emit::Each);
+        let closes = closes.map(|end| end.saturating_add(self.wait));
+        let freed = panes.next_from(Micros::MIN).map(|at| self.needed_until(at.0));
+        let forgotten = panes.revisions.first_key_value();
+        let forgotten = forgotten.map(|(end, _)| end.saturating_add(self.lateness));
+        [closes, freed, forgotten].into_iter().flatten().min()
     }
 
     fn first_end(&self, time: Micros) -> Option<Micros> {
@@ -235,7 +265,7 @@ impl AlignedWindows {
 
     /// Puts the panes of a window together: one row a key, in order of first touch pane by pane.
     fn merge(&self, kit: &Kit, slot: &mut PaneSlot, end: Micros) -> (Hot, Vec<u32>) {
-        let PaneSlot { panes, place_of } = slot;
+        let PaneSlot { panes, place_of, .. } = slot;
         place_of.resize(panes.keys.capacity(), 0);
         let mut merged = kit.layout.hot();
         let mut ids: Vec<u32> = Vec::new();
@@ -323,11 +353,11 @@ impl Windowed for AlignedWindows {
     type Slot = PaneSlot;
 
     fn slot(&self, kit: &Kit) -> PaneSlot {
-        PaneSlot { panes: Panes::new(&kit.layout), place_of: vec![] }
+        PaneSlot { panes: Panes::new(&kit.layout), place_of: vec![], due: None }
     }
 
     fn due(&self, slot: &PaneSlot, clock: Micros) -> bool {
-        clock > slot.panes.closed && !slot.panes.is_empty()
+        slot.due.is_some_and(|due| clock >= due)
     }
 
     fn apply(
@@ -363,12 +393,14 @@ impl Windowed for AlignedWindows {
         let now = task.clock.end();
         self.close(kit, slot, task.clock, now, out);
         out.fired.keys = slot.panes.keys.columns(&out.fired.ids, &kit.folding.key_types)?;
-        let dead = |end: Micros| end.saturating_add(self.lateness) <= now;
-        slot.panes.reclaim(|start| match self.windows.place(start) {
-            Place::Pane(reach) => dead(reach.last_end.saturating_add(self.before())),
-            Place::Gap | Place::OutOfRange => true,
-        });
-        slot.panes.revisions.retain(|&end, _| !dead(end));
+        slot.panes.reclaim(|start| self.needed_until(start) <= now);
+        while let Some(entry) = slot.panes.revisions.first_entry() {
+            if entry.key().saturating_add(self.lateness) > now {
+                break;
+            }
+            entry.remove();
+        }
+        slot.due = self.next_due(&slot.panes);
         Ok(())
     }
 
@@ -457,6 +489,7 @@ impl Windowed for AlignedWindows {
             }
             other => return Err(Error::Snapshot(format!("a window has no part \"{other}\""))),
         }
+        slot.due = self.next_due(&slot.panes);
         Ok(())
     }
 }

@@ -11,7 +11,14 @@ use crate::time::Micros;
 #[derive(Debug)]
 pub struct Timers {
     width: Micros,
-    buckets: BTreeMap<Micros, Vec<u32>>,
+    buckets: BTreeMap<Micros, Bucket>,
+}
+
+/// Ids of one stretch of time, each with its own moment.
+#[derive(Debug)]
+struct Bucket {
+    least: Micros,
+    ids: Vec<(Micros, u32)>,
 }
 
 impl Timers {
@@ -20,33 +27,48 @@ impl Timers {
         Timers { width: (duration / TIMER_BUCKETS as Micros).max(1), buckets: BTreeMap::new() }
     }
 
-    /// Reminds of an id once the watermark has passed `due`.
+    /// Reminds of an id once the watermark has come to `due`.
     pub fn arm(&mut self, due: Micros, id: u32) {
-        self.buckets.entry(due.div_euclid(self.width)).or_default().push(id);
+        let new = || Bucket { least: due, ids: vec![] };
+        let bucket = self.buckets.entry(due.div_euclid(self.width)).or_insert_with(new);
+        bucket.least = bucket.least.min(due);
+        bucket.ids.push((due, id));
     }
 
     /// Whether a watermark calls for a look.
     pub fn is_due(&self, watermark: Micros) -> bool {
-        let now = watermark.div_euclid(self.width);
-        self.buckets.first_key_value().is_some_and(|(&bucket, _)| bucket <= now)
+        self.buckets.first_key_value().is_some_and(|(_, bucket)| bucket.least <= watermark)
     }
 
-    /// Takes out the ids to look at.
+    /// Takes out the ids to look at, and no others.
     pub fn take_due(&mut self, watermark: Micros) -> Vec<u32> {
-        let now = watermark.div_euclid(self.width);
-        let mut ids = Vec::new();
-        while let Some(entry) = self.buckets.first_entry() {
-            if *entry.key() > now {
+        let mut taken = Vec::new();
+        while let Some(mut entry) = self.buckets.first_entry() {
+            let bucket = entry.get_mut();
+            if bucket.least > watermark {
                 break;
             }
-            ids.extend(entry.remove());
+            bucket.least = Micros::MAX;
+            bucket.ids.retain(|&(due, id)| {
+                if due <= watermark {
+                    taken.push(id);
+                } else {
+                    bucket.least = bucket.least.min(due);
+                }
+                due > watermark
+            });
+            if !bucket.ids.is_empty() {
+                break;
+            }
+            entry.remove();
         }
-        ids
+        taken
     }
 
     /// Memory in bytes, about.
     pub fn bytes(&self) -> usize {
-        self.buckets.values().map(|ids| ids.capacity() * 4 + 48).sum()
+        let of = |bucket: &Bucket| bucket.ids.capacity() * size_of::<(Micros, u32)>() + 56;
+        self.buckets.values().map(of).sum()
     }
 }
 
@@ -59,9 +81,21 @@ mod tests {
         let mut timers = Timers::new(160);
         timers.arm(-5, 1);
         timers.arm(25, 2);
-        assert!(!timers.is_due(-20) && timers.is_due(-5));
+        assert!(!timers.is_due(-6) && timers.is_due(-5));
         assert_eq!(timers.take_due(0), [1]);
         assert_eq!(timers.take_due(i64::MAX), [2]);
         assert!(!timers.is_due(i64::MAX));
+    }
+
+    #[test]
+    fn an_id_of_a_bucket_that_is_half_passed_waits() {
+        let mut timers = Timers::new(160);
+        (0..10).for_each(|due| timers.arm(due, due as u32));
+        assert_eq!(timers.take_due(3), [0, 1, 2, 3]);
+        assert!(!timers.is_due(3) && timers.is_due(4));
+        timers.arm(2, 7);
+        assert_eq!(timers.take_due(4), [4, 7]);
+        assert_eq!(timers.take_due(9).len(), 5);
+        assert!(timers.buckets.is_empty());
     }
 }
