@@ -60,9 +60,14 @@ impl Series {
             (Series::From(_), Series::From(b)) => self.at(len) == *b,
             _ => false,
         };
-        if !goes_on {
-            let all = (0..len).map(|row| self.at(row));
-            *self = Series::Each(all.chain((0..more_len).map(|row| more.at(row))).collect());
+        if goes_on {
+            return;
+        }
+        if !matches!(self, Series::Each(_)) {
+            *self = Series::Each((0..len).map(|row| self.at(row)).collect());
+        }
+        if let Series::Each(all) = self {
+            all.extend((0..more_len).map(|row| more.at(row)));
         }
     }
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import muntin as mt
 from muntin.merge import common_cuts
 
+QUICK_S = 5  # what is timed takes a tenth of it; quadratic time takes many times as long
 START = dt.datetime(2024, 5, 1, 10, tzinfo=dt.UTC)
 WORDS = {"at": "timestamp[us, UTC]", "k": "str", "v": "i64"}
 EVENTS = mt.stream("events", time="at", out_of_order="0s", schema=WORDS)
@@ -98,6 +100,36 @@ def test_feeds_are_merged_as_told() -> None:
     assert order("given") == [1, 2, 3, 4]
     assert order("arrival") == [3, 4, 1, 2]
     assert order("time") == [3, 1, 4, 2]
+
+
+def test_null_times_come_first_and_cost_no_more_than_others() -> None:
+    n = 30_000
+    union = mt.union(EVENTS, OTHERS, tag="of").select("of", "v")
+    times = pa.array([None] * n + list(range(n)), pa.timestamp("us", "UTC"))
+    batch = pa.table({"at": times, "k": ["a"] * 2 * n, "v": range(2 * n)})
+    op = mt.operator(union)
+    start = time.perf_counter()
+    result = op.step([mt.Feed("events", batch), mt.Feed("others", batch)], "time")
+    assert time.perf_counter() - start < QUICK_S
+    assert pa.table(result.invalid["events"])["position"].to_pylist() == list(range(n))
+    rows = pa.table(result.rows)
+    assert rows["v"].to_pylist() == [v for v in range(n, 2 * n) for _ in range(2)]
+    assert rows["of"].to_pylist() == ["events", "others"] * n
+
+
+@pytest.mark.parametrize("order", ["given", "time"])
+def test_many_feeds_of_one_row_cost_as_one_of_many(order: Any) -> None:
+    n = 20_000
+    whole = table(*(row(second / 1000, str(second % 7), second) for second in range(n)))
+    feeds = [
+        mt.Feed(("events", "others")[i % 2], whole.slice(i, 1), position=3 * i) for i in range(n)
+    ]
+    op = mt.operator(mt.union(EVENTS, OTHERS).select("k", "v"))
+    start = time.perf_counter()
+    rows = pa.table(op.step(feeds, order).rows)
+    assert time.perf_counter() - start < QUICK_S
+    assert rows["v"].to_pylist() == list(range(n))
+    assert rows["k"].to_pylist() == whole["k"].to_pylist()
 
 
 def test_feeds_carry_partitions_and_positions() -> None:

@@ -1,5 +1,6 @@
 //! Stamping: rows get their place in the order of arrival, their judge and their input's clock.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use arrow_select::concat::concat;
 
 use super::{Order, Rows};
 use crate::block::{Block, Marks, take_columns};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fate::{Reason, Record};
 use crate::origin::{Arrivals, Origins, Series, Told};
 use crate::time::{Micros, NEVER};
@@ -43,31 +44,33 @@ pub fn order_of(
         }
         all
     };
-    let key = |of: fn(&Rows, usize) -> Micros, &(input, row): &(u32, u32)| {
-        let rows = &inputs[input as usize];
-        let at = row as usize;
-        let position = rows.position.as_ref().map_or(i64::from(row), |all| all.at(at));
-        (of(rows, at), rows.input, rows.place.at(at), position)
+    let key = |at: Micros, &(input, row): &(u32, u32)| {
+        let (rows, row) = (&inputs[input as usize], row as usize);
+        let position = rows.position.as_ref().map_or(row as i64, |all| all.at(row));
+        (at, rows.input, rows.place.at(row), position)
+    };
+    let by = |at: &dyn Fn(usize, usize) -> Micros| {
+        let mut all = all();
+        all.sort_by_key(|place| key(at(place.0 as usize, place.1 as usize), place));
+        Some(all)
     };
     match order {
         Order::Given if inputs.len() == 1 => None,
         Order::Given => Some(all()),
-        Order::Arrival => {
-            let mut all = all();
-            all.sort_by_key(|place| key(|rows, at| rows.arrival.at(at), place));
-            Some(all)
-        }
+        Order::Arrival => by(&|input, row| inputs[input].arrival.at(row)),
         Order::Time => {
-            let time = |rows: &Rows, at: usize| {
-                let null =
-                    |&(row, reason): &(u32, Reason)| row == at as u32 && reason == Reason::NullTime;
-                if rows.bad.iter().any(null) { NEVER } else { rows.time[at] }
-            };
-            let mut all = all();
-            all.sort_by_key(|place| key(time, place));
-            Some(all)
+            let times: Vec<Vec<Micros>> = inputs.iter().map(times_of).collect();
+            by(&|input, row| times[input][row])
         }
     }
+}
+
+/// The event time of each row; a null one comes first.
+fn times_of(rows: &Rows) -> Vec<Micros> {
+    let mut times = rows.time.clone();
+    let null = rows.bad.iter().filter(|(_, reason)| *reason == Reason::NullTime);
+    null.for_each(|&(row, _)| times[row as usize] = NEVER);
+    times
 }
 
 /// For each feed: its place among the inputs, and how many rows it has.
@@ -75,29 +78,43 @@ type Lengths = Vec<(usize, usize)>;
 
 /// Puts the feeds of each input together; gives with them the lengths of the feeds in order.
 fn gather(feeds: Vec<Rows>) -> Result<(Vec<Rows>, Lengths)> {
-    let mut inputs: Vec<Rows> = vec![];
+    let mut of_input: Vec<Vec<Rows>> = vec![];
+    let mut places: HashMap<usize, usize> = HashMap::new();
     let mut lengths = Vec::with_capacity(feeds.len());
     for feed in feeds {
-        let len = feed.time.len();
-        match inputs.iter().position(|rows| rows.input == feed.input) {
-            None => {
-                lengths.push((inputs.len(), len));
-                inputs.push(feed);
-            }
-            Some(at) => {
-                lengths.push((at, len));
-                append(&mut inputs[at], feed)?;
-            }
+        let at = *places.entry(feed.input).or_insert(of_input.len());
+        lengths.push((at, feed.time.len()));
+        match of_input.get_mut(at) {
+            Some(all) => all.push(feed),
+            None => of_input.push(vec![feed]),
         }
     }
-    Ok((inputs, lengths))
+    Ok((of_input.into_iter().map(joined).collect::<Result<_>>()?, lengths))
 }
 
-fn append(rows: &mut Rows, more: Rows) -> Result<()> {
-    let len = rows.time.len() as u32;
-    for (column, other) in rows.columns.iter_mut().zip(&more.columns) {
-        *column = concat(&[column.as_ref() as &dyn Array, other.as_ref()])?;
+/// Several feeds of one input as one; each column is copied once, however many there are.
+fn joined(feeds: Vec<Rows>) -> Result<Rows> {
+    let mut feeds = feeds;
+    if feeds.len() > 1 {
+        let column = |at: usize| {
+            let parts: Vec<&dyn Array> = feeds.iter().map(|f| f.columns[at].as_ref()).collect();
+            Ok(concat(&parts)?)
+        };
+        let columns = (0..feeds[0].columns.len()).map(column).collect::<Result<_>>()?;
+        feeds[0].columns = columns;
     }
+    let mut feeds = feeds.into_iter();
+    let first = feeds.next().ok_or_else(|| Error::Engine("an input without feeds".into()))?;
+    Ok(feeds.fold(first, |mut rows, more| {
+        append(&mut rows, more);
+        rows
+    }))
+}
+
+/// Puts what is said of the rows of another feed behind what is said of these; their columns are
+/// together already.
+fn append(rows: &mut Rows, more: Rows) {
+    let len = rows.time.len() as u32;
     let (own, others) = (len as usize, more.time.len());
     rows.bad.extend(more.bad.into_iter().map(|(row, reason)| (row + len, reason)));
     rows.time.extend(more.time);
@@ -107,7 +124,6 @@ fn append(rows: &mut Rows, more: Rows) -> Result<()> {
     if let (Some(all), Some(more)) = (&mut rows.position, &more.position) {
         all.append(own, more, others);
     }
-    Ok(())
 }
 
 /// Numbers the rows of a feed on from their partitions' last, where the source does not.
