@@ -5,6 +5,8 @@
 //! whose window has fired already (allowed lateness with revisions, or `emit="each"`) is applied
 //! alone, after all that was due before it.
 
+mod due;
+
 use std::collections::HashSet;
 
 use super::keyed::{Kit, Mark, Part, Slot, Task};
@@ -178,58 +180,6 @@ impl AlignedWindows {
             next = next.and_then(|end| self.with_panes(&slot.panes, end));
         }
         slot.panes.closed = upto;
-    }
-
-    /// The end of the first window with rows that has not been closed.
-    fn first_open(&self, panes: &Panes) -> Option<Micros> {
-        let open_from = match panes.closed {
-            NEVER => None,
-            closed => closed.saturating_sub(self.wait).checked_add(1),
-        };
-        let end = match open_from {
-            None => panes.next_from(Micros::MIN).and_then(|at| self.first_end(at.0)),
-            Some(time) => self.windows.end_at_or_after(time),
-        };
-        self.with_panes(panes, end?)
-    }
-
-    /// The end of the first window that ends at or behind `end` and has rows.
-    fn with_panes(&self, panes: &Panes, mut end: Micros) -> Option<Micros> {
-        loop {
-            let (start, _) = panes.next_from(end.saturating_sub(self.windows.size))?;
-            if start < end {
-                return Some(end);
-            }
-            end = self.first_end(start).filter(|&later| later > end)?;
-        }
-    }
-
-    /// Up to which clock a pane is needed.
-    fn needed_until(&self, start: Micros) -> Micros {
-        match self.windows.place(start) {
-            Place::Pane(reach) => {
-                reach.last_end.saturating_add(self.before()).saturating_add(self.lateness)
-            }
-            Place::Gap | Place::OutOfRange => NEVER,
-        }
-    }
-
-    /// The clock from which on a slot has something to do without rows: a window closes, or a pane
-    /// or a count of firings is not needed any more.
-    fn next_due(&self, panes: &Panes) -> Option<Micros> {
-        let closes = self.first_open(panes).filter(|_| self.emit != Emit::Each);
-        let closes = closes.map(|end| end.saturating_add(self.wait));
-        let freed = panes.next_from(Micros::MIN).map(|at| self.needed_until(at.0));
-        let forgotten = panes.revisions.first_key_value();
-        let forgotten = forgotten.map(|(end, _)| end.saturating_add(self.lateness));
-        [closes, freed, forgotten].into_iter().flatten().min()
-    }
-
-    fn first_end(&self, time: Micros) -> Option<Micros> {
-        match self.windows.place(time) {
-            Place::Pane(reach) => Some(reach.first_end),
-            Place::Gap | Place::OutOfRange => None,
-        }
     }
 
     /// Fires the window that ends at `end`, for all keys.

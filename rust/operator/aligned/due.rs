@@ -1,0 +1,61 @@
+//! Due: when a slot of windows has something to do although no rows came.
+
+use super::AlignedWindows;
+use crate::assign::Place;
+use crate::plan::Emit;
+use crate::state::Panes;
+use crate::time::{Micros, NEVER};
+
+impl AlignedWindows {
+    /// The end of the first window with rows that has not been closed.
+    pub(super) fn first_open(&self, panes: &Panes) -> Option<Micros> {
+        let open_from = match panes.closed {
+            NEVER => None,
+            closed => closed.saturating_sub(self.wait).checked_add(1),
+        };
+        let end = match open_from {
+            None => panes.next_from(Micros::MIN).and_then(|at| self.first_end(at.0)),
+            Some(time) => self.windows.end_at_or_after(time),
+        };
+        self.with_panes(panes, end?)
+    }
+
+    /// The end of the first window that ends at or behind `end` and has rows.
+    pub(super) fn with_panes(&self, panes: &Panes, mut end: Micros) -> Option<Micros> {
+        loop {
+            let (start, _) = panes.next_from(end.saturating_sub(self.windows.size))?;
+            if start < end {
+                return Some(end);
+            }
+            end = self.first_end(start).filter(|&later| later > end)?;
+        }
+    }
+
+    /// Up to which clock a pane is needed.
+    pub(super) fn needed_until(&self, start: Micros) -> Micros {
+        match self.windows.place(start) {
+            Place::Pane(reach) => {
+                reach.last_end.saturating_add(self.before()).saturating_add(self.lateness)
+            }
+            Place::Gap | Place::OutOfRange => NEVER,
+        }
+    }
+
+    /// The clock from which on a slot has something to do without rows: a window closes, or a pane
+    /// or a count of firings is not needed any more.
+    pub(super) fn next_due(&self, panes: &Panes) -> Option<Micros> {
+        let closes = self.first_open(panes).filter(|_| self.emit != Emit::Each);
+        let closes = closes.map(|end| end.saturating_add(self.wait));
+        let freed = panes.next_from(Micros::MIN).map(|at| self.needed_until(at.0));
+        let forgotten = panes.revisions.first_key_value();
+        let forgotten = forgotten.map(|(end, _)| end.saturating_add(self.lateness));
+        [closes, freed, forgotten].into_iter().flatten().min()
+    }
+
+    pub(super) fn first_end(&self, time: Micros) -> Option<Micros> {
+        match self.windows.place(time) {
+            Place::Pane(reach) => Some(reach.first_end),
+            Place::Gap | Place::OutOfRange => None,
+        }
+    }
+}
