@@ -255,7 +255,7 @@ def test_cuts_never_part_equal_times() -> None:
     left, right = pa.array([1, 1, 1, 2]), pa.array([1, 1, 3])
     steps = list(common_cuts([left, right], rows=2))
     assert steps == [[(0, 3), (0, 2)], [(3, 4), (2, 3)]]
-    assert list(common_cuts([pa.array([], pa.int64())])) == []
+    assert list(common_cuts([pa.array([], pa.int64())], rows=1)) == []
 
 
 def test_runs_merge_by_key_then_input() -> None:

@@ -38,6 +38,7 @@ class Taken:
         ended: inputs that have no more rows.
         waited: whether there was nothing to read for the time being.
         resume: for each input and partition in it, the position after its last row.
+        marks: for inputs whose source gives marks, the newest.
     """
 
     feeds: list[Feed] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Taken:
     ended: list[str] = field(default_factory=list)
     waited: bool = False
     resume: list[tuple[str, int, int]] = field(default_factory=list)
+    marks: list[tuple[str, object]] = field(default_factory=list)
 
     def rows(self) -> Counter[str]:
         """How many rows there are of each input."""
@@ -73,7 +75,9 @@ def as_they_come(readers: Mapping[str, Reader]) -> Iterator[Taken]:
                     bad = [(name, record) for record in delivery.undecodable]
                     feed = _feed(name, delivery)
                     resume = [(name, part, at) for part, at in delivery.resume.items()]
-                    yield Taken([feed] if feed else [], undecodable=bad, resume=resume)
+                    marks = [] if delivery.mark is None else [(name, delivery.mark)]
+                    feeds = [feed] if feed else []
+                    yield Taken(feeds, undecodable=bad, resume=resume, marks=marks)
 
 
 def merged(readers: Mapping[str, Reader], times: Times) -> Iterator[Taken]:
@@ -112,6 +116,7 @@ class _Part:
     arrival: Any
     bad: tuple[Undecodable, ...]
     resume: Mapping[int, int]
+    mark: object | None = None
 
     def cut(self, at: int) -> tuple[_Part, _Part]:
         """The first rows and the rest; what is no row goes with the rows behind which it stood."""
@@ -123,7 +128,7 @@ class _Part:
         )
         first, rest = split(whole, at)
         return (
-            replace(self._slice(0, at), bad=first.undecodable, resume=first.resume),
+            replace(self._slice(0, at), bad=first.undecodable, resume=first.resume, mark=None),
             replace(self._slice(at, len(self.table)), bad=rest.undecodable, resume=rest.resume),
         )
 
@@ -209,27 +214,30 @@ class _Queue:
             arrival,
             delivery.undecodable,
             delivery.resume,
+            delivery.mark,
         )
 
 
 def _step(named: Sequence[tuple[str, _Part]]) -> Taken:
     bad = [(name, record) for name, part in named for record in part.bad]
     resume = [(name, *at) for name, part in named for at in part.resume.items()]
+    marks = [(name, part.mark) for name, part in named if part.mark is not None]
+    more: dict[str, Any] = {"undecodable": bad, "resume": resume, "marks": marks}
     filled = [(name, part) for name, part in named if len(part.table)]
     if len(filled) < 2:
         feeds = [part.feed(name) for name, part in filled]
-        return Taken(feeds, undecodable=bad, resume=resume)
+        return Taken(feeds, **more)
     if all(part.arrival is None and is_sorted(part.times) for _, part in filled):
         feeds = [part.feed(name) for name, part in filled]
-        return Taken(feeds, "time", undecodable=bad, resume=resume)
+        return Taken(feeds, "time", **more)
     if all(part.arrives_in_order for _, part in filled):
         feeds = [part.feed(name) for name, part in filled]
-        return Taken(feeds, "arrival", undecodable=bad, resume=resume)
+        return Taken(feeds, "arrival", **more)
     feeds = [
         filled[i][1].feed(filled[i][0], start, stop)
         for i, start, stop in runs([part.keys for _, part in filled])
     ]
-    return Taken(feeds, undecodable=bad, resume=resume)
+    return Taken(feeds, **more)
 
 
 def _glued(parts: list[_Part]) -> _Part:
@@ -243,9 +251,10 @@ def _glued(parts: list[_Part]) -> _Part:
 
     bad = tuple(record for part in parts for record in part.bad)
     resume = {partition: at for part in parts for partition, at in part.resume.items()}
+    mark = next((part.mark for part in reversed(parts) if part.mark is not None), None)
     table = pa.concat_tables([part.table for part in filled])
     columns = {name: column(name) for name in _ROWS if name != "table"}
-    return replace(filled[0], table=table, bad=bad, resume=resume, **columns)
+    return replace(filled[0], table=table, bad=bad, resume=resume, mark=mark, **columns)
 
 
 def _feed(name: str, delivery: Delivery) -> Feed | None:

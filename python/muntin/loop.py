@@ -27,6 +27,7 @@ from muntin.report import Report
 from muntin.result import Result
 from muntin.routes import Routes
 from muntin.sources import Reader, Source
+from muntin.sources.base import opened
 from muntin.stop import Stop
 
 _log = logging.getLogger("muntin.run")
@@ -101,6 +102,7 @@ class Loop:
         self._tally = _Tally.of(manifest.counts if manifest else Counts(), sources, op.outputs)
         self._identities = {name: list(each.identity()) for name, each in sources.items()}
         self._next = {name: dict(_position(manifest, name)) for name in sources}
+        self._marks = {name: _mark(manifest, name) for name in sources}
         self._quiet = QuietPartitions(op, clock)
         self._stages: dict[str, float] = dict.fromkeys(_STAGES, 0.0)
         self._saved: Saved | None = None
@@ -180,6 +182,7 @@ class Loop:
         self._tally.read.update(taken.rows())
         for name, partition, at in taken.resume:
             self._next[name][partition] = at
+        self._marks.update(taken.marks)
         if len(self._sources) > len(taken.ended):
             for name in taken.ended:
                 with self._in_stage("engine"):
@@ -210,7 +213,7 @@ class Loop:
         if self._saving is None:
             return
         inputs = {
-            name: Position(identity, self._next[name])
+            name: Position(identity, self._next[name], self._marks[name])
             for name, identity in self._identities.items()
         }
         self._unshown = staged = self._routes.staged()
@@ -254,7 +257,7 @@ class Loop:
     def _opened(self, name: str) -> Reader:
         words = self._op.input_plan(name)["schema"]
         declared = None if words is None else [(column, word) for column, word in words]
-        return self._sources[name].open(declared, self._next[name])
+        return opened(self._sources[name], declared, self._next[name], self._marks[name])
 
     def _check_identities(self, restored: Restored | None) -> None:
         if restored is None:
@@ -352,3 +355,8 @@ class Loop:
 def _position(manifest: Any, name: str) -> Mapping[int, int]:
     position = None if manifest is None else manifest.inputs.get(name)
     return {} if position is None else position.next
+
+
+def _mark(manifest: Any, name: str) -> Any:
+    position = None if manifest is None else manifest.inputs.get(name)
+    return None if position is None else position.mark

@@ -46,10 +46,12 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         identity: what its positions count in.
         next: for each partition, the position of the next row.
+        mark: what else the source needs to go on there, if anything.
     """
 
     identity: list[str]
     next: dict[Partition, Count]
+    mark: Any = None
 
 
 class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
 
@@ -50,6 +50,9 @@ class Delivery:
         position: the position of the first row, the rest count on, or an Arrow `int64` array.
         arrival: an Arrow timestamp or `int64` array of recorded arrival times; None if unknown.
         undecodable: what could not be made into rows, between and after them.
+        mark: what is needed to go on behind these rows beside `resume`, something that msgspec can
+            write as JSON. A checkpoint keeps the newest; `open` gets it as plain values. None if
+            that of the delivery before still holds.
     """
 
     batch: ArrowStreamExportable
@@ -58,6 +61,7 @@ class Delivery:
     position: int | ArrowArrayExportable | None = None
     arrival: ArrowArrayExportable | None = None
     undecodable: tuple[Undecodable, ...] = ()
+    mark: object | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,30 @@ class Source(Protocol):
         Raises:
             SourceError: it cannot be read.
         """
+
+
+class MarkedSource(Source, Protocol):
+    """A source whose deliveries have marks, and which takes the last one to go on."""
+
+    def open(
+        self,
+        schema: Words | None,
+        positions: Mapping[int, int],
+        mark: Mapping[str, Any] | None = None,
+    ) -> Reader:
+        """Start reading; the mark is of the rows before the positions, or of some before those."""
+
+
+def opened(
+    source: Source,
+    schema: Words | None,
+    positions: Mapping[int, int],
+    mark: Mapping[str, Any] | None,
+) -> Reader:
+    """Open a source where an earlier run was; one that gave a mark gets it back."""
+    if mark is None:
+        return source.open(schema, positions)
+    return cast(MarkedSource, source).open(schema, positions, mark)
 
 
 def column_array(batch: Any, name: str | None) -> Any | None:

@@ -13,8 +13,20 @@ import pyarrow.csv as pc
 from muntin.errors import SourceError, unknown, with_hint
 from muntin.sources.files import Paths
 from muntin.sources.pace import Speed
-from muntin.sources.records import Block, Cut, line_ends
-from muntin.sources.text import Bad, Decoded, Decoder, Roles, TextSource
+from muntin.sources.records import LINE_BYTES_MAX, Block, Cut
+from muntin.sources.text import (
+    Bad,
+    Decoded,
+    Decoder,
+    Limits,
+    Lost,
+    Roles,
+    TextSource,
+    kept_schema,
+    known_schema,
+    no_rows,
+    one_bad,
+)
 from muntin.sources.texts import converted, inferred
 
 
@@ -29,13 +41,16 @@ class Csv(TextSource):
     counts to the first partition. Headers and empty lines are no records.
 
     Timestamps are ISO 8601 text, UTC where it has no zone. Lines end in `\n`, `\r\n` or `\r`.
-    A quoted value may have several lines; if its quote is not closed within 16 MiB, or by the end
-    of the file, the line that opens it is undecodable, and the next one is a record again.
+    A quoted value may have several lines; if its quote is not closed within `line_bytes_max`, or by
+    the end of the file, the line that opens it is undecodable, and the next is a record again.
 
     With `follow=True` the last file has no end: what is appended to it is read as it comes, a
-    record when its newline is there. When another file takes the name, the rest of the old one is
-    read, then the new one; a run that goes on later reads the new one alone, so let it stop where
-    a log is rotated, or keep its parts in the list. A file that becomes shorter is an error.
+    record when its newline is there. A log may be rotated meanwhile, and while no run is going on:
+    the file that was read is found again by its inode or its content, beside the log under another
+    name (`log.1`, `log-20240501.gz`), and is read to its end; then those in between are, then the
+    one that has the name. What cannot be found is an error, or a warning with `lost="skip"`. A log
+    that is copied and cut (copytruncate) goes on in its copy; what was written between the copy and
+    the cut is in neither, as the log says. A file that is cut otherwise is an error.
 
     Args:
         paths: a path, a pattern, or a list of paths; a pattern's files are sorted by name.
@@ -50,6 +65,9 @@ class Csv(TextSource):
         partitions: the values it can have. Without them the files are read once more, before
             the run, to find them.
         follow: wait for more at the end of the last file.
+        lost: whether lines of a followed file that are lost are an "error", or "skip": a warning.
+        line_bytes_max: a longer record is an invalid record, of which the start is kept. It bounds
+            the memory that a record can take; 16 MiB is far above what events have.
         speed: hand rows over as time goes by, so many times faster; see `mt.sources.Pace`.
         batch_rows: rows in a step, at most.
 
@@ -72,12 +90,15 @@ class Csv(TextSource):
         partition: str | None = None,
         partitions: Sequence[int] | None = None,
         follow: bool = False,
+        lost: Lost = "error",
+        line_bytes_max: int = LINE_BYTES_MAX,
         speed: Speed = None,
         batch_rows: int = 65_536,
     ) -> None:
         """Remember where the records are; nothing is read before it has to be."""
         roles = Roles(arrival, partition)
-        super().__init__(paths, schema, roles, partitions, follow, speed, batch_rows)
+        limits = Limits(follow, lost, line_bytes_max, batch_rows)
+        super().__init__(paths, schema, roles, partitions, limits, speed)
         if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
             said = f"Csv: delimiter must be one ASCII character, got {delimiter!r}"
             raise SourceError(with_hint(said, 'such as "," or ";" or "\\t"'))
@@ -93,7 +114,10 @@ class Csv(TextSource):
         _refuse_lists(known)
         names = known.names if not self._header and known is not None else None
         table = _Table(self._grammar, self._null_values)
-        return self._grammar.whole_records, _Records(table, schema, roles, self._header, names)
+        return self._grammar, _Records(table, schema, roles, self._header, names)
+
+
+_BOM = "\ufeff".encode()
 
 
 class _Grammar:
@@ -108,13 +132,24 @@ class _Grammar:
         self._many = re.compile(rb"(?>%s)*+" % record)
         self._one = re.compile(record + rb"|.+\Z", re.DOTALL)
 
-    def whole_records(self, text: bytes) -> int:
-        """The `Cut` of CSV files."""
+    def whole(self, text: bytes) -> int:
+        """How many bytes are whole records."""
         end = text.rfind(b"\n") + 1
         if end and b'"' not in text:
             return end
         found = self._many.match(text)
         return 0 if found is None else found.end()
+
+    def line_end(self, text: bytes) -> tuple[int, int] | None:
+        """Where the first line ends; its line end then stands for an empty line."""
+        feed = text.find(b"\n")
+        back = text.find(b"\r", 0, len(text) if feed < 0 else feed)
+        end = feed if back < 0 else back
+        return None if end < 0 else (end, end)
+
+    def line_ends(self, text: bytes) -> int:
+        """How many lines end, be it with a line feed, a carriage return, or both."""
+        return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
 
     def records(self, text: bytes) -> Iterator[bytes]:
         """The records of a text one by one, empty lines included."""
@@ -167,6 +202,8 @@ class _Table:
         if not text.strip(b"\r\n"):
             empty = names if wanted is None else wanted
             return pa.schema([(name, pa.string()) for name in empty]).empty_table()
+        # Arrow takes a byte order mark away, which within a file belongs to a value
+        text = _BOM + text if text.startswith(_BOM) else text
         # one thread: only then does Arrow know which record is the wrong one
         read = pc.ReadOptions(column_names=list(names), use_threads=False, block_size=len(text) + 1)
         return pc.read_csv(io.BytesIO(text), read, self._parsing(wrong), convert)
@@ -201,15 +238,20 @@ class _Records:
         self._names = names
         self._awaits_header = False
 
+    def memory(self) -> dict[str, Any]:
+        return {"names": self._names, **kept_schema(self._schema)}
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        self._schema = known_schema(memory, self._schema)
+        self._names = memory.get("names")
+
     def __call__(self, block: Block) -> Decoded:
-        if block.line == 1:
+        if block.begins:
             self._awaits_header = self._header
-        if block.broken:
+        if block.fault:
             if self._awaits_header:
-                said = f'"{block.file}" has no header: a quote is opened and never closed'
-                raise SourceError(said)
-            bad = Bad(0, block.line, block.text, "a quote is opened and never closed")
-            return Decoded(_no_rows(self._schema), pa.array([], pa.int64()), [bad], 1)
+                raise SourceError(f'"{block.file}" has no header: {block.fault}')
+            return one_bad(block, self._schema)
         if self._awaits_header:
             block = self._without_header(block)
         return self._rows(block)
@@ -222,8 +264,8 @@ class _Records:
                 self._names = self._header_names(block.file, record)
                 self._awaits_header = False
                 break
-        line = block.line + line_ends(block.text[:end])
-        return Block(block.file, line, block.text[end:])
+        line = block.line + self._table.grammar.line_ends(block.text[:end])
+        return block._replace(line=line, text=block.text[end:])
 
     def _header_names(self, file: str, record: bytes) -> list[str]:
         try:
@@ -312,7 +354,7 @@ class _Records:
                     if values[row].as_py() is None:
                         misfits[row] = f'it has no partition in "{field.name}"'
         if not len(schema):
-            return _no_rows(None), {}
+            return no_rows(None), {}
         return pa.RecordBatch.from_arrays(arrays, schema=schema), misfits
 
     def _full(self, text: bytes) -> Iterator[bytes]:
@@ -328,7 +370,7 @@ class _Records:
                 if ordinal in details:
                     bad.append(Bad(ordinal, line, record, details[ordinal]))
                 ordinal += 1
-            line += line_ends(record)
+            line += self._table.grammar.line_ends(record)
         return bad
 
 
@@ -341,7 +383,3 @@ def _refuse_lists(schema: Any | None) -> None:
 
 def _others(count: int, taken: Mapping[int, str]) -> Sequence[int]:
     return [i for i in range(count) if i not in taken] if taken else range(count)
-
-
-def _no_rows(schema: Any | None) -> Any:
-    return pa.RecordBatch.from_pylist([], schema if schema is not None else pa.schema([]))

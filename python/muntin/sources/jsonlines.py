@@ -12,8 +12,19 @@ from muntin.errors import DataError, SourceError, unknown
 from muntin.ingest import batch_of_rows, column_of, inferred_schema
 from muntin.sources.files import Paths
 from muntin.sources.pace import Speed
-from muntin.sources.records import Block, Cut, whole_lines
-from muntin.sources.text import Bad, Decoded, Decoder, Roles, TextSource
+from muntin.sources.records import LINE_BYTES_MAX, Block, Cut, Lines
+from muntin.sources.text import (
+    Bad,
+    Decoded,
+    Decoder,
+    Limits,
+    Lost,
+    Roles,
+    TextSource,
+    kept_schema,
+    known_schema,
+    one_bad,
+)
 
 
 class JsonLines(TextSource):
@@ -26,9 +37,12 @@ class JsonLines(TextSource):
     rows before it, where what is undecodable counts to the first partition.
 
     With `follow=True` the last file has no end: what is appended to it is read as it comes, a
-    line when its newline is there. When another file takes the name, the rest of the old one is
-    read, then the new one; a run that goes on later reads the new one alone, so let it stop
-    where a log is rotated, or keep its parts in the list. A file that becomes shorter is an error.
+    line when its newline is there. A log may be rotated meanwhile, and while no run is going on:
+    the file that was read is found again by its inode or its content, beside the log under another
+    name (`log.1`, `log-20240501.gz`), and is read to its end; then those in between are, then the
+    one that has the name. What cannot be found is an error, or a warning with `lost="skip"`. A log
+    that is copied and cut (copytruncate) goes on in its copy; what was written between the copy and
+    the cut is in neither, as the log says. A file that is cut otherwise is an error.
 
     Args:
         paths: a path, a pattern, or a list of paths; a pattern's files are sorted by name.
@@ -39,6 +53,9 @@ class JsonLines(TextSource):
         partitions: the values it can have. Without them the files are read once more, before
             the run, to find them.
         follow: wait for more at the end of the last file.
+        lost: whether lines of a followed file that are lost are an "error", or "skip": a warning.
+        line_bytes_max: a longer line is an invalid record, of which the start is kept. It bounds
+            the memory that a line can take; 16 MiB is far above what events have.
         speed: hand rows over as time goes by, so many times faster; see `mt.sources.Pace`.
         batch_rows: rows in a step, at most.
 
@@ -58,15 +75,18 @@ class JsonLines(TextSource):
         partition: str | None = None,
         partitions: Sequence[int] | None = None,
         follow: bool = False,
+        lost: Lost = "error",
+        line_bytes_max: int = LINE_BYTES_MAX,
         speed: Speed = None,
         batch_rows: int = 16_384,
     ) -> None:
         """Remember where the lines are; nothing is read before it has to be."""
         roles = Roles(arrival, partition)
-        super().__init__(paths, schema, roles, partitions, follow, speed, batch_rows)
+        limits = Limits(follow, lost, line_bytes_max, batch_rows)
+        super().__init__(paths, schema, roles, partitions, limits, speed)
 
     def _format(self, schema: Any | None, roles: Roles) -> tuple[Cut, Decoder]:
-        return whole_lines, _Objects(schema, roles)
+        return Lines(), _Objects(schema, roles)
 
 
 class _Objects:
@@ -76,7 +96,15 @@ class _Objects:
         self._schema = None if schema is None else roles.added(schema)
         self._roles = roles
 
+    def memory(self) -> dict[str, Any]:
+        return kept_schema(self._schema)
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        self._schema = known_schema(memory, self._schema)
+
     def __call__(self, block: Block) -> Decoded:
+        if block.fault:
+            return one_bad(block, self._schema)
         texts = block.text.removesuffix(b"\n").split(b"\n")
         lines = [Bad(i, block.line + i, text, "") for i, text in enumerate(texts)]
         rows, places, bad = _objects(lines)

@@ -21,14 +21,18 @@ class Places:
     (2, False)
     """
 
-    def __init__(self, resume: Mapping[int, int]) -> None:
-        """Count from 0; `resume` says for each partition where to go on."""
+    def __init__(self, resume: Mapping[int, int], passed: Mapping[int, int] | None = None) -> None:
+        """Count from 0, or from what is `passed`; `resume` says where each partition goes on."""
         self._resume = dict(resume)
-        self._next: dict[int, int] = {}
+        self._next: dict[int, int] = dict(passed or {})
 
     def next(self, partition: int) -> int:
         """The position of the next record."""
         return self._next.get(partition, 0)
+
+    def next_of_all(self) -> dict[int, int]:
+        """The position of the next record, of each partition that has had one."""
+        return dict(self._next)
 
     def resume(self, partition: int) -> int:
         """The position of the first record to hand over."""

@@ -1,29 +1,51 @@
 """Text files as blocks of complete records, the last file followed as it grows if asked for.
 
-A block never cuts a record in two, so whatever decodes it needs no memory of the one before.
+A block never cuts a record in two, so whatever decodes it needs no memory of the one before. Of a
+record that is longer than the limit only the start is kept, so memory is bounded whatever comes.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-from collections import deque
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Event, Lock
-from typing import BinaryIO, NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol
+
+import msgspec
 
 from muntin import limits
 from muntin.errors import SourceError, with_hint
+from muntin.sources.files import Listed
+from muntin.sources.marks import Mark, Seen, digest
+from muntin.sources.opened import STDIN, Opened, StandardInput
+from muntin.sources.rotation import at_mark, behind, find
 
-RECORD_MAX = 16 << 20
-"""A record of several lines that has not ended after so many bytes is taken as broken."""
+_log = logging.getLogger("muntin.sources")
+
+LINE_BYTES_MAX = 16 << 20
+"""A longer record is taken as broken: it would have to be in memory as a whole, several times."""
+
+SHOWN_BYTES = 1024
+"""How much is kept of a record that is too long."""
 
 WAIT_SECONDS = 0.05
 """How long a reader that has caught up waits before it looks again."""
 
-Cut: TypeAlias = Callable[[bytes], int]
-"""How many of the first bytes are complete records."""
-
 _BOM = b"\xef\xbb\xbf"
+
+
+class Cut(Protocol):
+    """Where records end."""
+
+    def whole(self, text: bytes) -> int:
+        """How many of the first bytes are complete records."""
+
+    def line_end(self, text: bytes) -> tuple[int, int] | None:
+        """Where the first line ends, and where what is left begins; None if it does not end."""
+
+    def line_ends(self, text: bytes) -> int:
+        """How many lines end in the text."""
 
 
 class Block(NamedTuple):
@@ -31,33 +53,57 @@ class Block(NamedTuple):
 
     Attributes:
         file: the file.
-        line: the line its first byte is in, from 1: 1 means that a file begins.
+        line: the line its first byte is in, from 1.
         text: whole records.
-        broken: true for one line that opens a record without an end.
+        begins: whether it is the first of its file.
+        fault: why its text, which is one record or the start of one, cannot be decoded.
     """
 
     file: str
     line: int
     text: bytes
-    broken: bool = False
+    begins: bool = False
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files are read.
+
+    Attributes:
+        follow: the last file has no end.
+        line_bytes_max: what is longer is not a record.
+        skip_lost: go on with a warning where lines are lost, since a file is not there any more.
+    """
+
+    follow: bool = False
+    line_bytes_max: int = LINE_BYTES_MAX
+    skip_lost: bool = False
 
 
 class Blocks:
     """The blocks of files, one after another, in bounded memory.
 
     With `follow` the last file has no end. When another file takes its name, the rest of the old
-    one is read, its last line as it is, and then the new one from its start.
+    one is read, its last line as it is, then those it was rotated to in between, then the new one
+    from its start.
     """
 
-    def __init__(self, files: Sequence[str], cut: Cut, *, follow: bool = False) -> None:
-        """Read `files`, cut into records by `cut`."""
-        self._names = deque(files)
+    def __init__(self, files: Listed, cut: Cut, reading: Reading, mark: Mark | None = None) -> None:
+        """Read `files`, cut into records by `cut`; go on at `mark`."""
+        self._files = files
         self._cut = cut
-        self._follow = follow
-        self._file: BinaryIO | None = None
+        self._how = reading
+        self._file: Opened | StandardInput | None = None
         self._name = ""
+        self._pending = _Pending()
+        self._tried = 0
+        self._mark = mark
         self._line = 1
-        self._rest = b""
+        self._passed = Seen()
+        self._begins = True
+        self._long: _Long | None = None
+        self._unended = False
         self._replaced = False
         # `close` may come from another thread, in the middle of a read or of a wait
         self._lock = Lock()
@@ -65,22 +111,24 @@ class Blocks:
         self.ended = False
 
     def next(self) -> Block | None:
-        """The next block; None at the end, when `ended` is true, or where a file may yet grow.
+        """The next block; None at the end, when `ended` is true, or where more may yet come.
 
         Raises:
             SourceError: a file cannot be read, or has become shorter than what was read of it.
         """
         with self._lock:
-            try:
-                return self._next()
-            except OSError as error:
-                if isinstance(error, SourceError):
-                    raise
-                raise SourceError(f'"{self._name}" cannot be read: {error}') from error
+            return self._next()
 
     def wait(self) -> None:
         """Give a followed file a moment to grow; `close` ends the wait."""
         self._closed.wait(WAIT_SECONDS)
+
+    def mark(self) -> Mark:
+        """The place behind the last block, without the positions there."""
+        assert self._file is not None
+        here = mark_at(self._name, self._file, self._passed)
+        more = {"line": self._line, "unended": self._unended, "read": self._files.read}
+        return msgspec.structs.replace(here, **more)
 
     @property
     def at(self) -> str:
@@ -101,91 +149,289 @@ class Blocks:
 
     def _next(self) -> Block | None:
         while not self.ended:
-            if self._file is None and not self._enter():
-                self.ended = True
+            if self._file is None:
+                if not self._enter():
+                    self.ended = self._files.ended
+                    return None
+            elif (block := self._pending_block(caught_up=False)) is not None:
+                return block
             elif (data := self._read()) is None:
-                return None
-            elif block := self._block(data):
+                return self._pending_block(caught_up=True)
+            elif (block := self._block(data)) is not None:
                 return block
         return None
 
+    # ── from one file to the next ───────────────────────────────────────────────────────────────
+
     def _enter(self) -> bool:
-        if not self._names:
+        if self._mark is not None:
+            mark, self._mark = self._mark, None
+            self._go_on(mark)
+            return True
+        name = self._files.next()
+        if name is None:
             return False
-        self._name = self._names.popleft()
-        self._file = open(self._name, "rb")  # noqa: SIM115
-        self._line, self._rest, self._replaced = 1, b"", False
+        self._name = name
+        file = StandardInput(WAIT_SECONDS) if name == STDIN else Opened(name)
+        if self._followed and file.compression:
+            file.close()
+            hint = "read it without follow=, or follow the file before it is compressed"
+            said = f'"{file.name}" is compressed with {file.compression} and cannot be followed'
+            raise SourceError(with_hint(said, hint))
+        self._begin(file)
         return True
+
+    def _begin(self, file: Opened | StandardInput) -> None:
+        self._file = file
+        self._pending, self._tried = _Pending(), 0
+        self._passed, self._line, self._begins = Seen(), 1, True
+        self._long, self._unended, self._replaced = None, False, False
+
+    @property
+    def _followed(self) -> bool:
+        return self._how.follow and self._files.last
+
+    def _go_on(self, mark: Mark) -> None:
+        """Go on at the mark of an earlier run."""
+        self._files.go_to(mark)
+        self._name = mark.file
+        file = find(mark) if self._followed else at_mark(mark.file, mark)
+        if file is None:
+            self._lost(mark)
+            return
+        self._file = file
+        self._passed, self._line, self._begins = file.seen.copy(), mark.line, False
+        if mark.unended and not self._followed:
+            self._check_unended(file)
+
+    def _check_unended(self, file: Opened) -> None:
+        """A last line without a line end was read as it was: it must not have grown."""
+        more = file.read(1)
+        if more and more != b"\n" and not self._passed.tail.endswith(b"\r"):
+            hint = "let it end in a line end before it is read; once=True leaves such a line"
+            said = f'"{file.name}": its last line, which had no line end, has grown since it was'
+            raise SourceError(with_hint(f"{said} read, at byte {self._passed.at:,}", hint))
+        if more == b"\n":
+            self._passed.take(more)
+        elif more:
+            self._pending.add(more)
+
+    def _lost(self, mark: Mark) -> None:
+        """The file of a mark is not there."""
+        what = "is not there any more" if not os.path.exists(mark.file) else "is another file now"
+        said = f'"{mark.file}" {what}: it had been read up to byte {mark.at:,}, line {mark.line:,}'
+        if not self._followed:
+            hint = "files that are read are not to be changed; put it back, or start with an empty "
+            raise SourceError(with_hint(said, f"{hint}checkpoint and empty outputs"))
+        said += ", and no file beside it has what was read"
+        if not self._how.skip_lost:
+            hint = 'put the rotated file back, or go on without its last lines: lost="skip"'
+            raise SourceError(with_hint(said, hint))
+        _log.warning("%s; what it had behind that is not read", said)
+        self._begin(Opened(mark.file))
 
     def _leave(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
+    def _end_of_file(self) -> None:
+        file = self._file
+        assert file is not None
+        if self._replaced and isinstance(file, Opened):
+            path, doubt = self._behind(file)
+            if path is None:
+                self._replaced = False
+                return
+            if doubt:
+                _log.warning("%s", doubt)
+            self._leave()
+            self._begin(Opened(path))
+            return
+        if (before := file.shorter_than()) is not None:
+            hint = "files that are read are not to be changed"
+            said = f'"{file.name}" was cut while it was read: it had {before:,} bytes, and has less'
+            raise SourceError(with_hint(said, hint))
+        if isinstance(file, Opened):
+            self._files.was_read(self._name)
+        self._leave()
+
+    # ── from bytes to records ───────────────────────────────────────────────────────────────────
+
     def _read(self) -> bytes | None:
         """More bytes, none at the end of the file, None where they may still come."""
-        assert self._file is not None
-        start = self._file.tell()
-        data = self._file.read(limits.BLOCK_BYTES)
-        if start == 0:
-            data = data.removeprefix(_BOM)
-        if data or not self._follow or self._names or self._replaced:
+        file = self._file
+        assert file is not None
+        if not self._followed or not isinstance(file, Opened):
+            return file.read(limits.BLOCK_BYTES)
+        if not file.compression and file.was_rewritten():
+            self._file = file = self._copied(file)
+        data = file.read(limits.BLOCK_BYTES)
+        if data or self._replaced:
             return data
-        mine = os.fstat(self._file.fileno())
-        if mine.st_size < start:
-            hint = "what was cut off cannot be told from what came after: start a new run"
-            said = f'"{self._name}" was cut to {mine.st_size} bytes after {start} had been read'
-            raise SourceError(with_hint(said, hint))
-        try:
-            named = os.stat(self._name)
-        except FileNotFoundError:
+        if self._behind(file)[0] is None:
             return None
-        if (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino):
-            return None
+        # its writer may have added to it until just now
         self._replaced = True
-        return self._file.read(limits.BLOCK_BYTES)
+        return file.read(limits.BLOCK_BYTES)
+
+    def _behind(self, file: Opened) -> tuple[str | None, str]:
+        return behind(file, self._name, self._mark_read(file), lost_ok=self._how.skip_lost)
+
+    def _mark_read(self, file: Opened) -> Mark:
+        """The place behind all that was read of the file."""
+        return mark_at(self._name, file, file.seen)
+
+    def _copied(self, file: Opened) -> Opened:
+        """The copy that was made of a file before it was cut."""
+        mark = self._mark_read(file)
+        copy = find(mark)
+        if copy is None:
+            size = file.size()
+            hint = "what was cut off cannot be told from what came after: start a new run"
+            said = f'"{file.name}" was cut to {size} bytes after {mark.at} had been read'
+            if size >= mark.at:
+                said = f'"{file.name}" was written anew after {mark.at} bytes had been read'
+            raise SourceError(with_hint(said, hint))
+        said = "was copied and cut: lines written between the copy and the cut are in neither"
+        _log.warning('"%s" %s', file.name, said)
+        file.close()
+        return copy
 
     def _block(self, data: bytes) -> Block | None:
-        self._rest += data
-        if end := self._cut(self._rest):
-            return self._taken(end)
-        if data and len(self._rest) <= RECORD_MAX:
-            return None
-        if not self._rest:
-            self._end_of_file()
-            return None
-        if not data and not self._rest.endswith(b"\n"):
-            self._rest += b"\n"
-            if end := self._cut(self._rest):
-                return self._taken(end)
-        line = self._rest.find(b"\n") + 1
-        return self._taken(line, broken=True) if line else None
+        if self._long is not None:
+            return self._past(data)
+        self._pending.add(data)
+        if (block := self._pending_block(caught_up=len(data) < limits.BLOCK_BYTES)) is not None:
+            return block
+        if not data and self._long is None:
+            return self._last_block()
+        return None
 
-    def _taken(self, end: int, *, broken: bool = False) -> Block:
-        block = Block(self._name, self._line, self._rest[:end], broken)
-        self._rest = self._rest[end:]
-        self._line += line_ends(block.text)
+    def _pending_block(self, *, caught_up: bool) -> Block | None:
+        """Whole records of what has been read, or the start of one that is too long."""
+        pending, enough = self._pending, self._how.line_bytes_max + 2
+        full = len(pending) >= enough
+        # what holds no whole record is looked at again when there is twice as much, or no more
+        if not len(pending) or not (full or caught_up or len(pending) >= 2 * self._tried):
+            return None
+        text = pending.first(enough)
+        if end := self._cut.whole(text):
+            self._tried = 0
+            return self._taken(pending.take(end))
+        self._tried = len(pending)
+        if not full:
+            return None
+        self._tried = 0
+        if (line := self._cut.line_end(text)) is not None:
+            return self._taken(pending.take(line[1] or 1), fault=_OPEN_QUOTE)
+        self._long = _Long(text[:SHOWN_BYTES])
+        return self._past(pending.take(len(pending)))
+
+    def _past(self, data: bytes) -> Block | None:
+        """Pass over a line that is too long."""
+        long = self._long
+        assert long is not None and self._file is not None
+        line = self._cut.line_end(data)
+        if line is None and data:
+            long.size += len(data)
+            self._passed.take(data)
+            return None
+        end, after = line or (0, 0)
+        limit = self._how.line_bytes_max
+        said = f"it has {long.size + end:,} bytes, more than line_bytes_max={limit:,}"
+        block = Block(self._file.name, self._line, long.shown, self._begins, said)
+        self._passed.take(data[:after])
+        self._line += self._cut.line_ends(data[:after])
+        self._begins, self._unended, self._long = False, line is None, None
+        self._pending.add(data[after:])
         return block
 
-    def _end_of_file(self) -> None:
-        self._leave()
-        if self._replaced:
-            self._names.append(self._name)
+    def _last_block(self) -> Block | None:
+        """What is left at the end of a file, its last line as it is."""
+        text = self._pending.first(len(self._pending))
+        if not text:
+            self._end_of_file()
+            return None
+        added = b"" if text.endswith(b"\n") else b"\n"
+        end = self._cut.whole(text + added)
+        if end > len(text):
+            return self._taken(self._pending.take(len(text)), added=added)
+        if end:
+            return self._taken(self._pending.take(end))
+        line = self._cut.line_end(text)
+        end = len(text) if line is None else line[1] or 1
+        return self._taken(self._pending.take(end), fault=_OPEN_QUOTE)
+
+    def _taken(self, text: bytes, *, fault: str = "", added: bytes = b"") -> Block:
+        assert self._file is not None
+        self._passed.take(text)
+        self._unended = bool(added)
+        if self._begins:
+            text = text.removeprefix(_BOM)
+        block = Block(self._file.name, self._line, text + added, self._begins, fault)
+        self._begins = False
+        self._line += self._cut.line_ends(block.text)
+        return block
 
 
-def line_ends(text: bytes) -> int:
-    r"""How many lines end in the text, be it with `\n`, `\r\n` or `\r`.
-
-    >>> line_ends(b"a\r\nb\nc\rd")
-    3
-    """
-    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
+_OPEN_QUOTE = "a quote is opened and never closed"
 
 
-def whole_lines(text: bytes) -> int:
+@dataclass(slots=True)
+class _Long:
+    """A line that is too long: its start, and how much of it has been passed over."""
+
+    shown: bytes
+    size: int = 0
+
+
+class _Pending:
+    """What has been read and is not in a block yet."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def add(self, data: bytes) -> None:
+        self._data += data
+
+    def first(self, size: int) -> bytes:
+        """The first so many bytes, or all there are."""
+        with memoryview(self._data) as view:
+            return bytes(view[:size])
+
+    def take(self, size: int) -> bytes:
+        """The first so many bytes, which are then gone."""
+        taken = self.first(size)
+        del self._data[:size]
+        return taken
+
+
+def mark_at(name: str, file: Opened | StandardInput, seen: Seen) -> Mark:
+    """The place in a file behind what was seen of it."""
+    head, tail = digest(seen.head), digest(seen.tail)
+    return Mark(name, {}, file.device, file.inode, seen.at, head=head, tail=tail)
+
+
+class Lines:
     r"""The `Cut` of files in which each line is a record.
 
-    >>> whole_lines(b"1\n2\n3")
+    >>> Lines().whole(b"1\n2\n3")
     4
     """
-    return text.rfind(b"\n") + 1
+
+    def whole(self, text: bytes) -> int:
+        """How many bytes are whole lines."""
+        return text.rfind(b"\n") + 1
+
+    def line_end(self, text: bytes) -> tuple[int, int] | None:
+        """Where the first line ends, and the next begins."""
+        end = text.find(b"\n")
+        return None if end < 0 else (end, end + 1)
+
+    def line_ends(self, text: bytes) -> int:
+        """How many lines end."""
+        return text.count(b"\n")

@@ -21,7 +21,7 @@ def split(delivery: Delivery, rows: int) -> tuple[Delivery, Delivery]:
     """The first rows and the rest, which may not be empty.
 
     What could not be decoded goes with the part that has the row before it. Without positions
-    only the rest says where to go on.
+    only the rest says where to go on. The mark goes with the rest: it stands behind all rows.
 
     >>> first, rest = split(Delivery(pa.table({"n": [1, 2, 3]}), {0: 3}, position=0), 2)
     >>> len(first.batch), dict(first.resume), rest.position
@@ -48,7 +48,9 @@ def split(delivery: Delivery, rows: int) -> tuple[Delivery, Delivery]:
     resume = {p: at for p, at in ends.items() if at >= 0 and p in touched}
     return (
         Delivery(left, resume, partition[0], position[0], arrival[0], early),
-        Delivery(right, delivery.resume, partition[1], position[1], arrival[1], later),
+        Delivery(
+            right, delivery.resume, partition[1], position[1], arrival[1], later, delivery.mark
+        ),
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import os
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,10 +18,12 @@ from muntin.errors import SourceError, with_hint
 from muntin.ingest import arrow_schema
 from muntin.sources.base import Delivery, Quiet, Reader, Undecodable, Words, column_array
 from muntin.sources.columns import distinct_partitions
-from muntin.sources.files import Paths, files_of
+from muntin.sources.files import Listed, Paths, files_of
+from muntin.sources.marks import Mark, mark_of
 from muntin.sources.pace import Speed, pace_of
 from muntin.sources.places import Places
-from muntin.sources.records import Block, Blocks, Cut
+from muntin.sources.records import LINE_BYTES_MAX, Block, Blocks, Cut, Reading
+from muntin.sources.rotation import rotated
 from muntin.sources.split import rows_of, split
 
 
@@ -45,6 +50,39 @@ class Decoder(Protocol):
 
     def __call__(self, block: Block) -> Decoded:
         """The rows of a block, all in the same types."""
+
+    def memory(self) -> dict[str, Any]:
+        """What it has learnt so far, as plain values."""
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Know what another has learnt."""
+
+
+Lost: TypeAlias = Literal["error", "skip"]
+"""What to do where lines of a followed file are lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How a source reads its files and how much of them at a time."""
+
+    follow: bool = False
+    lost: Lost = "error"
+    line_bytes_max: int = LINE_BYTES_MAX
+    batch_rows: int = 65_536
+
+    def check(self, name: str) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            SourceError: a limit is below 1, or a word is unknown.
+        """
+        for word in ("batch_rows", "line_bytes_max"):
+            if getattr(self, word) < 1:
+                raise SourceError(f"{name}: {word} must be at least 1, got {getattr(self, word)}")
+        if self.lost not in ("error", "skip"):
+            said = f'{name}: lost="{self.lost}" is unknown'
+            raise SourceError(with_hint(said, "'error' or 'skip'"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +112,13 @@ class TextSource(ABC):
         schema: Mapping[str, str] | None,
         roles: Roles,
         partitions: Sequence[int] | None,
-        follow: bool,
+        limits: Limits,
         speed: Speed,
-        batch_rows: int,
     ) -> None:
         """Remember where the records are; nothing is read before it has to be."""
         name = type(self).__name__
-        if batch_rows < 1:
-            raise SourceError(f"{name}: batch_rows must be at least 1, got {batch_rows}")
-        if follow and roles.partition is not None and partitions is None:
+        limits.check(name)
+        if limits.follow and roles.partition is not None and partitions is None:
             hint = "they must be known before the first row: partitions=[0, 1]"
             raise SourceError(with_hint(f"{name}: follow= and partition= need partitions=", hint))
         if partitions is not None and (roles.partition is None or not partitions):
@@ -92,14 +128,13 @@ class TextSource(ABC):
         self._schema = None if schema is None else arrow_schema(schema.items())
         self._roles = roles
         self._partitions = None if partitions is None else tuple(partitions)
-        self._follow = follow
+        self._limits = limits
         self._pace = pace_of(speed, roles.arrival, name)
-        self._batch_rows = batch_rows
 
     @property
     def bounded(self) -> bool:
         """False if the last file is followed."""
-        return not self._follow
+        return not self._limits.follow
 
     def partitions(self) -> Sequence[int]:
         """The partitions that were named, else those in the files, which are read for it."""
@@ -115,14 +150,32 @@ class TextSource(ABC):
 
     def identity(self) -> Sequence[str]:
         """The files, in order."""
-        return files_of(self._paths)
+        return self._files()
 
-    def open(self, schema: Words | None, positions: Mapping[int, int]) -> Reader:
+    def _files(self) -> list[str]:
+        try:
+            return files_of(self._paths)
+        except SourceError:
+            # between a log's rotation and its first line there is none of its name
+            alone = isinstance(self._paths, (str, os.PathLike))
+            path = os.fspath(self._paths) if alone else ""  # type: ignore[arg-type]
+            if self._limits.follow and path and not os.path.lexists(path) and rotated(path):
+                return [path]
+            raise
+
+    def open(
+        self,
+        schema: Words | None,
+        positions: Mapping[int, int],
+        mark: Mapping[str, Any] | None = None,
+    ) -> Reader:
         """Start reading after the records that an earlier run has had."""
         declared = self._schema
         if declared is None and schema is not None:
             declared = arrow_schema(schema)
-        reader = self._reader(declared, self._roles, Places(positions), self.partitions())
+        start = None if mark is None else mark_of(mark)
+        places = Places(positions, {} if start is None else start.next)
+        reader = self._reader(declared, self._roles, places, self.partitions(), start)
         return reader if self._pace is None else self._pace.paced(reader)
 
     @abstractmethod
@@ -130,14 +183,23 @@ class TextSource(ABC):
         """How blocks are cut and decoded."""
 
     def _reader(
-        self, schema: Any | None, roles: Roles, places: Places, partitions: Sequence[int]
+        self,
+        schema: Any | None,
+        roles: Roles,
+        places: Places,
+        partitions: Sequence[int],
+        mark: Mark | None = None,
     ) -> TextReader:
         cut, decoder = self._format(schema, roles)
-        blocks = Blocks(files_of(self._paths), cut, follow=self._follow)
+        if mark is not None:
+            decoder.recall(mark.memory)
+        limits = self._limits
+        reading = Reading(limits.follow, limits.line_bytes_max, limits.lost == "skip")
+        blocks = Blocks(Listed(self._files()), cut, reading, mark)
         # columns read for the source itself alone are not in the stream
         hidden = set() if schema is None else set(roles.added(schema).names) - set(schema.names)
         placed = _Placed(places, roles, partitions, hidden)
-        return TextReader(blocks, decoder, placed, self._batch_rows)
+        return TextReader(blocks, decoder, placed, limits.batch_rows)
 
 
 class TextReader:
@@ -177,11 +239,15 @@ class TextReader:
 
     def _decode(self, block: Block) -> None:
         left = self._placed(block.file, self._decoder(block))
-        while left is not None and rows_of(left) > self._rows:
+        if left is None:
+            return
+        places, memory = self._placed.places.next_of_all(), self._decoder.memory()
+        mark = msgspec.structs.replace(self._blocks.mark(), next=places, memory=memory)
+        left = replace(left, mark=mark)
+        while rows_of(left) > self._rows:
             first, left = split(left, self._rows)
             self._ready.append(first)
-        if left is not None:
-            self._ready.append(left)
+        self._ready.append(left)
 
 
 class _Placed:
@@ -240,3 +306,37 @@ class _Placed:
 
 def _shown(text: bytes) -> str:
     return text.decode("utf-8", "replace").rstrip("\r\n")
+
+
+def no_rows(schema: Any | None) -> Any:
+    """A batch without rows."""
+    return pa.RecordBatch.from_pylist([], schema if schema is not None else pa.schema([]))
+
+
+def one_bad(block: Block, schema: Any | None) -> Decoded:
+    """A block that is one record which cannot be decoded."""
+    bad = Bad(0, block.line, block.text, block.fault)
+    return Decoded(no_rows(schema), pa.array([], pa.int64()), [bad], 1)
+
+
+def kept_schema(schema: Any | None) -> dict[str, Any]:
+    """A schema as plain values."""
+    if schema is None:
+        return {}
+    return {"schema": base64.b64encode(schema.serialize().to_pybytes()).decode()}
+
+
+def known_schema(memory: Mapping[str, Any], declared: Any | None) -> Any | None:
+    """The declared schema, else the one that was kept.
+
+    Raises:
+        SourceError: what was kept is not a schema.
+    """
+    if declared is not None or "schema" not in memory:
+        return declared
+    try:
+        return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(memory["schema"])))
+    except (ValueError, TypeError, OSError, pa.ArrowException) as error:
+        hint = "start with an empty checkpoint and empty outputs"
+        said = f"the checkpoint's columns of the source cannot be read: {error}"
+        raise SourceError(with_hint(said, hint)) from error

@@ -8,11 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+import msgspec
 import pyarrow as pa
 
 from muntin.result import table_of
 from muntin.sources import Delivery, Quiet, Reader, Source, Undecodable
-from muntin.sources.base import Words
+from muntin.sources.base import Words, opened
 
 Records = dict[int, list[tuple[int, object]]]
 """For each partition its records in order: a position and a row, or what could not be decoded."""
@@ -29,9 +30,9 @@ def check_source(
 
     Checked are the members of the protocol; that positions rise in each partition and say where
     to go on; that a run which goes on after any poll gets what is left, all of it and nothing
-    twice; that quiet is said of partitions there are; that an end stays an end; that a reader can
-    be closed at any time. The source is opened once for each of its polls, so give it few rows,
-    in more than one batch.
+    twice, with the source's mark, if it gives marks, and without; that quiet is said of partitions
+    there are; that an end stays an end; that a reader can be closed at any time. The source is
+    opened once or twice for each of its polls, so give it few rows, in more than one batch.
 
     Args:
         make: makes the source, over the same rows each time.
@@ -74,9 +75,11 @@ def check_source(
     whole = checker.read({})
     if source.bounded and source.total is not None:
         _require(whole.rows == source.total, f"total is {source.total}, got {whole.rows} rows")
-    for after, positions in enumerate(whole.resumes):
-        rest = _Checker(make(), schema, polls, quiets).read(positions)
-        _same(after, positions, _after(whole.records, positions), rest.records)
+    for after, (positions, mark) in enumerate(whole.resumes):
+        expected = _after(whole.records, positions)
+        for known in [None] if mark is None else [None, mark]:
+            rest = _Checker(make(), schema, polls, quiets).read(positions, known)
+            _same(after, positions, expected, rest.records)
     for after in (0, 1):
         reader = make().open(schema, {})
         for _ in range(after):
@@ -91,7 +94,7 @@ class _Reading:
 
     records: Records = field(default_factory=lambda: defaultdict(list))
     positions: dict[int, int] = field(default_factory=dict)
-    resumes: list[Mapping[int, int]] = field(default_factory=list)
+    resumes: list[tuple[Mapping[int, int], Any]] = field(default_factory=list)
     rows: int = 0
 
 
@@ -103,10 +106,10 @@ class _Checker:
         self._polls = polls
         self._quiets = quiets
 
-    def read(self, positions: Mapping[int, int]) -> _Reading:
+    def read(self, positions: Mapping[int, int], mark: Any = None) -> _Reading:
         """Everything from the positions on."""
-        reading = _Reading(positions=dict(positions), resumes=[dict(positions)])
-        reader = self._source.open(self._schema, positions)
+        reading = _Reading(positions=dict(positions), resumes=[(dict(positions), mark)])
+        reader = opened(self._source, self._schema, positions, mark)
         _require(isinstance(reader, Reader), f"open() gives a Reader, got {reader!r}")
         quiet = 0
         with closing(reader):
@@ -156,7 +159,10 @@ class _Checker:
             _require(position < (end or 0), f"resume is {end} with {place} handed over")
             reading.records[partition].append((position, record))
         reading.positions.update(delivery.resume)
-        reading.resumes.append(dict(reading.positions))
+        mark = reading.resumes[-1][1]
+        if delivery.mark is not None:
+            mark = msgspec.json.decode(msgspec.json.encode(delivery.mark))
+        reading.resumes.append((dict(reading.positions), mark))
         reading.rows += rows
 
     def _check_known(self, partitions: Any, what: str) -> None:
