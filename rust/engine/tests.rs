@@ -40,7 +40,7 @@ impl Operator for Failing {
         self.0.fail("a step")
     }
 
-    fn peek(&self, _: &[Flow]) -> Result<Arc<Block>> {
+    fn peek(&self, _: &[Flow], _: &mut Vec<Record>) -> Result<Arc<Block>> {
         self.0.fail("a look")
     }
 
