@@ -25,11 +25,11 @@ PYTHON_FILES_MIN = 30
 RUST_ORDER = re.findall(r"^(?:pub )?mod (\w+);", (ROOT / "rust" / "lib.rs").read_text(), re.M)
 
 PYTHON_ORDER = """
-    limits errors missing durations arrow literals times values
+    limits errors missing locks durations arrow literals times values
     tree sql expressions functions aggregates rules plan windows explain inputs stream
     frames table result ingest answer merge operator
     sources sinks moment dashboard
-    checkpoint collect stop progress report intake quiet routes loop running run
+    checkpoint collect stop progress report intake quiet routes claims loop running run
     testing inspect logs demo cli
 """.split()
 

@@ -142,9 +142,9 @@ def test_json_lines_hold_rows_as_plain_values(tmp_path: Path) -> None:
     first, *rest = [json.loads(line) for line in path.read_text().splitlines()]
     assert first["window_start"] == "2024-05-01T10:00:00Z"
     assert (first["n"], len(rest)) == (1, 3)
-    mt.run(Arrow(ROWS), MINUTES, sinks=[mt.sinks.JsonLines(path, append=True)])
+    mt.run(Arrow(ROWS), MINUTES, sinks=[mt.sinks.JsonLines(path, mode="append")])
     assert len(path.read_text().splitlines()) == 8
-    mt.run(Arrow(ROWS), MINUTES, sinks=[mt.sinks.JsonLines(path)])
+    mt.run(Arrow(ROWS), MINUTES, sinks=[mt.sinks.JsonLines(path, mode="overwrite")])
     assert len(path.read_text().splitlines()) == 4
 
 

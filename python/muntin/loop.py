@@ -128,7 +128,10 @@ class Loop:
         restored = self._saving.restored if self._saving else None
         self._check_identities(restored)
         self._routes.open()
-        if self._saving:
+        self._routes.describe(self._op.schemas)
+        if self._saving is None:
+            self._routes.begin()
+        else:
             manifest = restored.manifest if restored else None
             if manifest is None:
                 self._routes.restore(None, {}, {})
@@ -144,6 +147,7 @@ class Loop:
         ended = self._turns(readers)
         if ended:
             self._take_out(self._finished(), Taken())
+        self._finish_sinks()
         self._save(ended=ended)
         self._settle(ended=ended)
         self._tell(self._clock())
@@ -204,6 +208,12 @@ class Loop:
                 self._routes.publish()
         for watcher in self._watchers:
             watcher.gave(result, taken.undecodable)
+
+    def _finish_sinks(self) -> None:
+        with self._in_stage("sink"):
+            self._routes.finish(self._op.schemas)
+            if self._saving is None:
+                self._routes.publish()
 
     def _is_due(self, every: float, now: float) -> bool:
         return now - self._checked >= every or self._routes.waiting > limits.STAGED_ROWS_MAX

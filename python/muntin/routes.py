@@ -13,9 +13,12 @@ import pyarrow as pa
 
 from muntin.errors import SinkError, with_hint
 from muntin.expressions import resolve
+from muntin.ingest import arrow_schema
 from muntin.operator import operator
 from muntin.result import Result, Table
 from muntin.sinks import Durable, Sink
+from muntin.sinks.base import Placed
+from muntin.sinks.records import RECORD_SCHEMA, SAID
 from muntin.sources import Undecodable
 from muntin.stream import stream
 
@@ -39,6 +42,11 @@ ALERT_SCHEMA = {
     "position": "i64",
 }
 """The columns of an alert."""
+
+
+_NO_RECORDS = pa.table(
+    {field.name: pa.array([], field.type) for field in RECORD_SCHEMA if field.name in SAID}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,7 @@ class Routes:
                 self._also[place] = first
         self._alert_filters = [_AlertFilter(sink) for sink in destinations.alerts]
         self._waiting: Counter[int] = Counter()
+        self._record_columns: dict[str, Table] = {}
 
     def open(self) -> None:
         """Open every sink for everything it is given."""
@@ -100,6 +109,34 @@ class Routes:
         for word in ("late", "invalid"):
             for sink in getattr(self._to, word):
                 sink.open(word, ())
+
+    def describe(self, schemas: Mapping[str, Mapping[str, str] | None]) -> None:
+        """Tell sinks the columns of the outputs whose schema is known, and of alerts.
+
+        Raises:
+            SinkError: one has no place for a name or a type.
+        """
+        for name, words in schemas.items():
+            if words is not None:
+                self._describe(self._to.rows[name], name, _without_rows(words))
+        self._describe(self._to.alerts, "alerts", _without_rows(ALERT_SCHEMA))
+
+    def begin(self) -> None:
+        """A fresh start without checkpoints; called once, after `open`.
+
+        Raises:
+            SinkError: a file or table is there already, and its sink does not say what then.
+        """
+        for sink in self._placed():
+            sink.begin()
+
+    def finish(self, schemas: Mapping[str, Mapping[str, str] | None]) -> None:
+        """The run ends in order: what gave no rows leaves its columns alone."""
+        self.describe(schemas)
+        for word, sinks in (("late", self._to.late), ("invalid", self._to.invalid)):
+            self._describe(sinks, word, self._record_columns.get(word) or Table([_NO_RECORDS]))
+        for sink in self._placed():
+            sink.finish()
 
     def restore(
         self,
@@ -153,10 +190,14 @@ class Routes:
         for alerts in self._alert_filters:
             if taken := alerts.of(result.alerts):
                 self._stage([alerts.sink], "alerts", taken)
-        for rows in result.late.values():
-            self._stage(self._to.late, "late", rows)
-        for rows in result.invalid.values():
-            self._stage(self._to.invalid, "invalid", rows)
+        for word, sinks, tables in (
+            ("late", self._to.late, result.late),
+            ("invalid", self._to.invalid, result.invalid),
+        ):
+            for rows in tables.values():
+                if word not in self._record_columns:
+                    self._record_columns[word] = Table([rows.to_arrow().slice(0, 0)])
+                self._stage(sinks, word, rows)
         if records := list(undecodable):
             self._stage(self._to.invalid, "invalid", undecodable_table(records))
 
@@ -205,6 +246,14 @@ class Routes:
         with ExitStack() as stack:
             for sink in self._places.values():
                 stack.callback(sink.close)
+
+    def _placed(self) -> list[Placed]:
+        return [sink for sink in self._places.values() if isinstance(sink, Placed)]
+
+    def _describe(self, sinks: Sequence[Sink], name: str, rows: Table) -> None:
+        for sink in sinks:
+            if isinstance(sink, Placed):
+                sink.columns(name, rows)
 
     def _stage(self, sinks: Sequence[Sink], name: str, rows: Table) -> None:
         if len(rows):
@@ -256,6 +305,10 @@ def upsert_key(plan: dict[str, Any], index: int) -> tuple[str, ...]:
             return () if set(key) & {name for name, _ in node["columns"]} else key
         case _:
             return ()
+
+
+def _without_rows(words: Mapping[str, str]) -> Table:
+    return Table([arrow_schema(words.items()).empty_table()])
 
 
 def undecodable_table(records: Sequence[tuple[str, Undecodable]]) -> Table:

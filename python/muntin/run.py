@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, overload
 
 from muntin.checkpoint import Checkpoint, Keeper, tell_change
+from muntin.claims import claimed
 from muntin.dashboard import Dashboard, serve
 from muntin.errors import PlanError, SourceError, unknown, with_hint
 from muntin.explain import said_of
@@ -114,7 +115,8 @@ def run(
     Raises:
         PlanError: the pipeline cannot run as it is, or has inputs without a source.
         SourceError: a source cannot be read, or is another than the checkpoint's.
-        SinkError: a sink cannot be written, or the page's address is taken.
+        SinkError: a sink cannot be written, its file or table is there already, something else
+            writes there, or the page's address is taken.
         MissingExtra: what the page needs is not installed.
         SnapshotError: the checkpoint is of another pipeline, in use, damaged, or cannot be written.
         DataError, SchemaError, PartitionError: rows cannot be taken.
@@ -170,6 +172,8 @@ class _Setting:
             progress = Progress()
             stack.callback(progress.close)
             shown = [progress, *watchers, *self._pages(stack)]
+            store = self.checkpoint.store if self.checkpoint else None
+            stack.enter_context(claimed(self.name, self.sources, self.destinations, store))
             saving = self._saving(stack)
             restored = saving.restored if saving else None
             op = operator(

@@ -105,21 +105,24 @@ class Keeper:
         """
         manifests, parts = numbers(self._store.names())
         self._last = max([0, *manifests, *parts])
+        found: Restored | None = None
         problems: list[str] = []
         for number in manifests:
             try:
-                restored = self._load(number)
+                if found is not None:
+                    # only to build on: nothing of it is needed now, and it may be damaged
+                    self._bases[1] = self._load(number)[1]
+                    break
+                found, self._bases[0] = self._load(number)
+                self._good = [found.manifest]
             except SnapshotError as error:
                 _log.warning("checkpoint %d cannot be used: %s", number, error)
                 problems.append(str(error).partition("\n")[0])
-            else:
-                self._good = [restored.manifest]
-                return restored
-        if problems:
+        if problems and found is None:
             hint = "to start from the beginning, give an empty directory and empty sinks"
             said = f"no checkpoint in {self._store!r} can be used: {'; '.join(problems)}"
             raise SnapshotError(with_hint(said, hint))
-        return None
+        return found
 
     def commit(self, op: Operator, where: Where, prepare: Prepare) -> Saved:
         """Take a checkpoint between two steps.
@@ -202,7 +205,7 @@ class Keeper:
         known = {part.file: part.bytes for part in self._bases[-1].parts}
         return {name: known.get(name, 0) for name in self._store.names()}
 
-    def _load(self, number: int) -> Restored:
+    def _load(self, number: int) -> tuple[Restored, _Base]:
         name = manifest_name(number)
         manifest = decode(name, self._read(name))
         known: dict[str, Chunk] = {}
@@ -219,9 +222,7 @@ class Keeper:
             if part is manifest.parts[-1]:
                 base = _base_after(known, manifest.parts[:-1], part, found)
             known |= _own_chunks(part, found)
-        snapshot = assembled(parts)
-        self._bases = [base, _Base()]
-        return Restored(manifest, snapshot)
+        return Restored(manifest, assembled(parts)), base
 
     def _read(self, name: str) -> bytes:
         try:

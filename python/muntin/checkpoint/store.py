@@ -8,10 +8,10 @@ File Systems Are Not Created Equal", OSDI 2014).
 from __future__ import annotations
 
 import os
-import sys
-from typing import IO, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from muntin.errors import SnapshotError, with_hint
+from muntin.locks import Held, Lock
 from muntin.sinks.disk import sync_directory
 
 _LOCK = "in-use"
@@ -66,7 +66,7 @@ class Directory:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Remember the path; `open` makes the directory."""
         self.path = os.fspath(path)
-        self._lock: IO[bytes] | None = None
+        self._lock: Lock | None = None
 
     def __repr__(self) -> str:
         """Its path."""
@@ -76,23 +76,19 @@ class Directory:
         """Make the directory and lock it."""
         try:
             os.makedirs(self.path, exist_ok=True)
-            lock = open(os.path.join(self.path, _LOCK), "ab")  # noqa: SIM115
-        except OSError as error:
-            raise SnapshotError(f'checkpoint "{self.path}" cannot be used: {error}') from error
-        try:
-            _exclusive(lock)
-        except OSError as error:
-            lock.close()
+            self._lock = Lock.take(self._place(_LOCK))
+        except Held as error:
             hint = "stop it, or give this run a directory of its own"
-            said = f'checkpoint "{self.path}" is in use by another run'
+            said = f'checkpoint "{self.path}" is in use by another run: {error}'
             raise SnapshotError(with_hint(said, hint)) from error
-        self._lock = lock
+        except (OSError, ValueError) as error:
+            raise SnapshotError(f'checkpoint "{self.path}" cannot be used: {error}') from error
         self._remove_unfinished()
 
     def close(self) -> None:
         """Let others in."""
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
             self._lock = None
 
     def names(self) -> list[str]:
@@ -163,14 +159,3 @@ class Directory:
 
     def _place(self, name: str) -> str:
         return os.path.join(self.path, name)
-
-
-def _exclusive(file: IO[bytes]) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import muntin as mt
-from muntin.sinks.base import When
+from muntin.demo.pipeline import OUTPUTS
+from muntin.errors import with_hint
+from muntin.sinks.base import Mode, When
 
 ALERTS = "alerts.jsonl"
 
@@ -59,6 +62,31 @@ class Kept:
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
+
+
+def alerts_in(folder: Path, mode: Mode) -> mt.Sink:
+    """A sink for the demo's alerts, in a file that nobody else has alerts in.
+
+    Raises:
+        SinkError: the file is there, and has something else than alerts of the demo.
+    """
+    path = folder / ALERTS
+    if not _is_ours(path):
+        hint = "name a folder for what the demo writes: muntin demo --out DIR"
+        said = f'"{path}" is there already, and was not written by the demo'
+        raise mt.SinkError(with_hint(said, hint))
+    return mt.sinks.JsonLines(path, mode=mode)
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8") as file:
+            first = file.readline()
+        return not first or json.loads(first)["output"] in OUTPUTS
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 @contextmanager

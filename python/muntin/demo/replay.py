@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import muntin as mt
-from muntin.demo.keep import ALERTS
+from muntin.demo.keep import alerts_in
 from muntin.demo.live import paced
 from muntin.demo.pipeline import OUTPUTS
 
@@ -70,7 +70,7 @@ def replay(
     ticker = Ticker()
     minutes = [mt.sinks.Callback(ticker.take)]
     alerts: list[mt.Sink] = [mt.sinks.Console()]
-    alerts.append(mt.sinks.JsonLines((out or Path()) / ALERTS, append=True))
+    alerts.append(alerts_in(out or Path(), "append"))
     alerts += [] if url is None else [mt.sinks.Webhook(url)]
     outputs = [
         mt.output(name, each, rules=rules, sinks=minutes if name == "per_minute" else [])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import muntin as mt
 from muntin.demo.check import Batch, Check, duckdb_or_error
 from muntin.demo.data import load
-from muntin.demo.keep import ALERTS, Kept, folders
+from muntin.demo.keep import Kept, alerts_in, folders
 from muntin.demo.pipeline import OUTPUTS
 from muntin.demo.plant import Planted
 from muntin.demo.simulate import Events, one_day, simulate
@@ -111,7 +111,7 @@ def play(
         kept = Kept(folder)
         alerts: list[mt.Table] = []
         sinks: list[mt.Sink] = [mt.sinks.Callback(alerts.append)]
-        sinks.append(mt.sinks.JsonLines((out or Path()) / ALERTS))
+        sinks.append(alerts_in(out or Path(), "overwrite"))
         sinks += [] if url is None else [mt.sinks.Webhook(url)]
         sinks += [] if quiet else [mt.sinks.Console(when="severity = 'critical'")]
         report = _run(events, kept, sinks, page)

@@ -14,13 +14,17 @@ published, or was about to publish, when the process died.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from muntin.expressions import Expr
 from muntin.result import Table
 
 When: TypeAlias = str | Expr | None
 """Which alerts a sink takes: SQL text or an expression over alert rows; None for all."""
+
+Mode: TypeAlias = Literal["error", "append", "overwrite"]
+"""What a fresh start does with a file or table that has something in it already."""
 
 
 @runtime_checkable
@@ -73,9 +77,10 @@ class Durable(Sink, Protocol):
     """A sink that goes on exactly where the last checkpoint was, however the process ended.
 
     In a run with checkpoints the calls are: `open` for each output, `restore` once, then `stage`
-    any number of times, `prepare`, `publish`, and so on; no rows are staged between `prepare` and
-    `publish`. In a run without, there is no `restore` and no `prepare`, and `publish` follows
-    every step.
+    any number of times, `prepare`, `publish`, and so on. A checkpoint may fail after `prepare`,
+    because another sink or the disk failed, any number of times: then `stage` and `prepare` come
+    again without a `publish` between. In a run without checkpoints there is no `restore` and no
+    `prepare`, and `publish` follows every step.
     """
 
     def restore(self, state: dict[str, Any] | None) -> None:
@@ -93,9 +98,63 @@ class Durable(Sink, Protocol):
     def prepare(self) -> dict[str, Any]:
         """Make what is staged safe from a crash, and say what `publish` will make visible.
 
-        The state must stay valid for two more checkpoints: if the newest cannot be read, a run
-        goes back to the one before. It is kept as JSON.
+        That is everything staged since the last `publish`, also what an earlier `prepare` gave
+        for a checkpoint that failed. The states of earlier checkpoints must stay valid, that of
+        the failed one too: a run may go back to any of the last two that were committed. The
+        state is kept as JSON.
 
         Raises:
-            SinkError: it cannot be written.
+            OSError: it cannot be written now; the checkpoint fails, the run may go on and calls
+                `prepare` again later.
+            SinkError: it cannot be written; the run ends.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """A place that a sink writes to, so that no two write to the same.
+
+    Attributes:
+        path: a file, or a folder with all that is in it.
+        folder: whether it is a folder.
+        tables: the tables of a database that it writes; none for all of the file.
+        shared: others may append to the file at the same time, since each line is written at once.
+    """
+
+    path: str
+    folder: bool = False
+    tables: tuple[str, ...] = ()
+    shared: bool = False
+
+
+@runtime_checkable
+class Writing(Sink, Protocol):
+    """A sink that knows its places."""
+
+    def writes(self, outputs: Sequence[str]) -> Sequence[Writes]:
+        """What it writes to if it is given these outputs; nothing for a pipe or a terminal."""
+
+
+@runtime_checkable
+class Placed(Writing, Protocol):
+    """A sink of files that knows what its rows look like before there are any."""
+
+    def begin(self) -> None:
+        """A fresh start without checkpoints; called once, when every sink is open.
+
+        Raises:
+            SinkError: there is something already that it is not to go on after or replace.
+        """
+
+    def columns(self, output: str, rows: Table) -> None:
+        """The columns of an output, as a table without rows, as soon as they are known.
+
+        Raises:
+            SinkError: a name or a type has no place there.
+        """
+
+    def finish(self) -> None:
+        """The run ends in good order; called once, before the last `prepare` or `publish`.
+
+        An output that gave no rows leaves what says so: a header, an empty table, a schema.
         """

@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from muntin.errors import with_hint
 from muntin.result import Table
 from muntin.sinks.appended import AppendedFile
-from muntin.sinks.base import When
+from muntin.sinks.base import Mode, When
 from muntin.sinks.disk import failed, only_output
 from muntin.sinks.flat import pieces
+from muntin.sinks.records import RECORD_OUTPUTS, as_records
 from muntin.values import is_binary, is_string, plain_type, to_text
 
 # a few thousand rows may have more text than 32-bit offsets reach
@@ -29,28 +30,31 @@ class Csv(AppendedFile):
     The first line has the column names. Text is quoted, so that `""` is an empty text and nothing
     is null. Times and durations are ISO 8601, zoned times in UTC; binary is base64, lists and
     structs are JSON: `docs/values.md` has all forms. The source `Csv` reads back what has a type
-    in its `schema=`. A file has the rows of one output.
+    in its `schema=`. A file has the rows of one output. Records of late and invalid rows, of
+    whatever inputs, have one form: what is said of them, and the row as JSON in the last column.
 
     Args:
         path: the file.
-        append: go on after what is there, which must have the same columns; by default the file
-            starts empty. A run that goes on from a checkpoint always goes on after its own rows.
+        mode: what to do with a file that has something in it: "error" refuses it, "append" goes on
+            after it, which must have the same columns, "overwrite" replaces it. A run that goes on
+            from a checkpoint always goes on after its own rows.
         when: which alerts to take, if it stands in `alerts=`.
 
     Raises:
-        SinkError: the file cannot be written, or the rows do not fit: other columns than
-            those in the header, a second output.
+        SinkError: the file cannot be written or has something in it, or the rows do not fit: other
+            columns than those in the header, a second output.
 
     >>> sink = Csv("orders.csv")
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, append: bool = False, when: When = None
+        self, path: str | os.PathLike[str], *, mode: Mode = "error", when: When = None
     ) -> None:
         """Remember the file; it is opened when the run starts."""
-        super().__init__(path, append=append, when=when)
+        super().__init__(path, mode=mode, when=when)
         self._output: str | None = None
         self._header: list[str] | None = None
+        self._known: list[str] | None = None
 
     def open(self, output: str, key: Sequence[str]) -> None:
         """Open the file.
@@ -58,10 +62,20 @@ class Csv(AppendedFile):
         Raises:
             SinkError: it cannot be written, or is open for another output.
         """
+        if output in RECORD_OUTPUTS and self._output in RECORD_OUTPUTS:
+            return
         self._output = only_output(self._path, self._output, output, "a file")
         super().open(output, key)
 
+    def columns(self, output: str, rows: Table) -> None:
+        """Remember the columns for the header, and see that they can be written."""
+        rows = _in_one_form(output, rows)
+        for piece in pieces(rows):
+            _lines(piece)
+        self._known = rows.columns
+
     def _encode(self, output: str, rows: Table, *, first: bool) -> bytes:
+        rows = _in_one_form(output, rows)
         names = rows.columns
         if first:
             self._header = names
@@ -72,16 +86,27 @@ class Csv(AppendedFile):
             raise failed(self._path, with_hint(message, "write another file"))
         data = io.BytesIO()
         if first:
-            header = io.StringIO()
-            csv.writer(header, lineterminator="\n").writerow(names)
-            data.write(header.getvalue().encode())
+            data.write(_header_line(names))
         for piece in pieces(rows):
             data.write(_lines(piece))
         return data.getvalue()
 
+    def _head(self) -> bytes:
+        return b"" if self._known is None else _header_line(self._known)
+
     def _read_header(self) -> list[str]:
         with open(self._path, newline="", encoding="utf-8") as file:
             return next(csv.reader(file), [])
+
+
+def _in_one_form(output: str, rows: Table) -> Table:
+    return as_records(rows) if output in RECORD_OUTPUTS else rows
+
+
+def _header_line(names: Sequence[str]) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(names)
+    return line.getvalue().encode()
 
 
 def _lines(table: Any) -> memoryview:

@@ -21,8 +21,9 @@ class JsonLines(AppendedFile):
 
     Args:
         path: the file.
-        append: go on after what is there; by default the file starts empty. A run that goes on
-            from a checkpoint always goes on after its own rows.
+        mode: what to do with a file that has something in it: "error" refuses it, "append" goes on
+            after it, "overwrite" replaces it. A run that goes on from a checkpoint always goes on
+            after its own rows.
         when: which alerts to take, if it stands in `alerts=`.
 
     Raises:
@@ -30,6 +31,10 @@ class JsonLines(AppendedFile):
 
     >>> sink = JsonLines("alerts.jsonl", when="severity = 'critical'")
     """
+
+    def columns(self, output: str, rows: Table) -> None:
+        """See that rows with these columns can be written; a file without rows is empty."""
+        self._encode(output, rows, first=True)
 
     def _encode(self, output: str, rows: Table, *, first: bool) -> bytes:
         return b"".join(_ENCODER.encode_lines(plain) for plain in json_rows(rows))

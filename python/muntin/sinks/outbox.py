@@ -25,7 +25,8 @@ import msgspec
 from muntin.durations import Duration, parse
 from muntin.errors import SinkError, with_hint
 from muntin.result import Table
-from muntin.sinks.base import When
+from muntin.sinks.base import When, Writes
+from muntin.sinks.disk import path_of
 from muntin.sinks.flat import json_rows
 
 _log = logging.getLogger("muntin.sinks")
@@ -225,7 +226,7 @@ class OutboxSink(ABC):
         self.when = when
         self._place = place
         self._drain = parse(drain, "drain", zero=True).us / 1e6
-        self._dead_letter = None if dead_letter is None else os.fspath(dead_letter)
+        self._dead_letter = None if dead_letter is None else path_of(dead_letter, place)
         self._writing = threading.Lock()
         self._outbox = Outbox(self._send, self._give_up, limit=outbox, attempts=attempts)
         self._keys: dict[str, tuple[str, ...]] = {}
@@ -242,6 +243,10 @@ class OutboxSink(ABC):
     def dropped(self) -> int:
         """How many rows were given up: they are in the dead letter, or in the log."""
         return self._dropped
+
+    def writes(self, outputs: Sequence[str]) -> Sequence[Writes]:
+        """The dead letter, which several may share: each line is written at once."""
+        return () if self._dead_letter is None else (Writes(self._dead_letter, shared=True),)
 
     def open(self, output: str, key: Sequence[str]) -> None:
         """Remember the key; nothing is connected before there is a row."""

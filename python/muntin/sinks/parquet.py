@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
-import io
 import os
-import re
 import secrets
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import Any
 
+import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from muntin import limits
 from muntin.errors import SinkError, with_hint
 from muntin.result import Table
-from muntin.sinks.base import When
-from muntin.sinks.disk import failed, only_output, sync_directory
+from muntin.sinks.base import Mode, When, Writes
+from muntin.sinks.disk import (
+    ANEW,
+    Count,
+    Sum,
+    failed,
+    goes_on,
+    mode_of,
+    naming,
+    only_output,
+    path_of,
+    state_of,
+    sync_directory,
+)
+from muntin.sinks.parquet_part import Part, Written, check_schema, mark_of
+from muntin.sinks.parquet_parts import (
+    Published,
+    clear,
+    of_others,
+    part_numbers,
+    part_path,
+    staged_numbers,
+    staged_path,
+)
 
-_PART = re.compile(r"part-(\d{7,})\.parquet")
-_STAGED = re.compile(r"\.part-(\d{7,})\.parquet\.staged")
-_MARK = b"muntin.sink"
+
+class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a checkpoint keeps of the directory.
+
+    Attributes:
+        mark: of the sink that makes the parts.
+        parts: the number of the next part to be seen.
+        staged: the hidden parts that `publish` shows; of checkpoints of 0.1.0 only their sizes.
+        first: the number of the first part.
+        quick: the checksum of the lengths and times of the parts that can be seen.
+        sum: the checksum of their bytes.
+    """
+
+    mark: str
+    parts: Count
+    staged: list[Count | Written]
+    first: Count = 0
+    quick: Sum | None = None
+    sum: Sum | None = None
 
 
 class Parquet:
@@ -32,14 +67,17 @@ class Parquet:
     begins.
 
     Args:
-        directory: where the parts go; it is made if it is not there. A fresh start needs one
-            without Parquet files. Only files that this sink made are ever removed.
+        directory: where the parts go; it is made if it is not there.
         rows_per_file: where a part ends.
         compression: `zstd`, `snappy`, `gzip`, `lz4`, `brotli` or `none`.
+        mode: what to do with a directory that has Parquet files: "error" refuses it, "append" goes
+            on behind the last part, "overwrite" removes the parts; only files that this kind of
+            sink made are ever removed. A run that goes on from a checkpoint always goes on after
+            its own parts.
         when: which alerts to take, if it stands in `alerts=`.
 
     Raises:
-        SinkError: a value makes no sense, the directory cannot be written or has files of others,
+        SinkError: a value makes no sense, the directory cannot be written or has files already,
             or rows of a second output.
 
     >>> sink = Parquet("scored/", rows_per_file=100_000)
@@ -51,6 +89,7 @@ class Parquet:
         *,
         rows_per_file: int = 1_000_000,
         compression: str = "zstd",
+        mode: Mode = "error",
         when: When = None,
     ) -> None:
         """Check the values; the directory is made when the run starts."""
@@ -59,17 +98,27 @@ class Parquet:
         if compression.lower() != "none" and not pa.Codec.is_available(compression):
             hint = "say zstd, snappy, gzip, lz4, brotli or none"
             raise SinkError(with_hint(f'compression: unknown codec "{compression}"', hint))
-        self._directory = os.fspath(directory)
+        self._directory = path_of(directory, "Parquet")
         self._rows_per_file = rows_per_file
         self._compression = compression
+        self._mode = mode_of(mode, "Parquet")
         self.when = when
         self._output: str | None = None
-        self._durable = self._began = False
+        self._schema: Any = None
+        self._durable = self._began = self._replaces = False
         self._mark = secrets.token_hex(8)
-        self._published = 0
-        self._sizes: list[int] = []
-        self._part: _Part | None = None
+        self._published = Published(self._directory)
+        self._staged: list[Count | Written] = []
+        self._part: Part | None = None
         self._waiting: list[Table] = []
+
+    def __repr__(self) -> str:
+        """Its directory."""
+        return f"Parquet({self._directory!r})"
+
+    def writes(self, outputs: Sequence[str]) -> Sequence[Writes]:
+        """The directory with all that is in it."""
+        return (Writes(self._directory, folder=True),)
 
     def open(self, output: str, key: Sequence[str]) -> None:
         """Make the directory.
@@ -78,50 +127,81 @@ class Parquet:
             SinkError: it cannot be made, or is open for another output.
         """
         self._output = only_output(self._directory, self._output, output, "a directory")
-        try:
+        with naming(self._directory):
             os.makedirs(self._directory, exist_ok=True)
-        except OSError as error:
-            raise failed(self._directory, error) from error
+
+    def columns(self, output: str, rows: Table) -> None:
+        """Remember the schema, and see that Parquet has a place for each column."""
+        schema = rows.to_arrow().schema
+        check_schema(schema, self._directory)
+        self._schema = schema
+
+    def begin(self) -> None:
+        """See that there are no parts, or that it is said what to do with them."""
+        if self._began:
+            return
+        with naming(self._directory):
+            names = [each for each in os.listdir(self._directory) if each.endswith(".parquet")]
+            there = sorted(each for each in names if not each.startswith("."))
+            foreign = (each for each in there if not self._is_ours(each))
+            if self._mode != "append" and (other := next(foreign, None)) is not None:
+                raise of_others(self._directory, other)
+            said = f'Parquet files such as "{there[0]}"' if there else ""
+            if goes_on(self._mode, self._directory, said):
+                numbers = part_numbers(self._directory)
+                self._published = Published(self._directory, max(numbers, default=-1) + 1)
+            else:
+                self._replaces = bool(there)
+            self._remove_staged(range(0))
+            self._began = True
 
     def restore(self, state: dict[str, Any] | None) -> None:
         """Remove the parts behind the checkpoint, and show those that were staged for it."""
-        self._durable = True
-        if state is None:
-            self._begin()
-            return
-        self._began = True
-        self._mark, self._published = state["mark"], state["parts"]
-        self._sizes = list(state["staged"])
-        end = self._published + len(self._sizes)
-        try:
-            for number in self._numbers(_PART):
-                if number >= end:
-                    self._remove_part(number)
-            self._remove_staged(range(self._published, end))
-            self._show()
-        except OSError as error:
-            raise self._failed(error) from error
+        with naming(self._directory):
+            self._durable = True
+            if state is None:
+                self.begin()
+                self._replace()
+            else:
+                then = state_of(State, state, self._directory)
+                self._began = True
+                self._go_back(then)
 
     def stage(self, output: str, rows: Table) -> None:
         """Write the rows into hidden parts, or without checkpoints keep them for `publish`."""
-        self._begin()
+        self.begin()
         if self._durable:
-            self._write(rows)
+            with naming(self._directory):
+                self._write(rows)
         else:
             self._waiting.append(rows)
 
+    def finish(self) -> None:
+        """If there was no row, leave a part with the schema."""
+        self.begin()
+        none = not (self._staged or self._waiting or self._part)
+        if none and self._schema is not None and self._published.end == self._published.first:
+            with naming(self._directory):
+                self._part = self._new_part(self._schema)
+
     def prepare(self) -> dict[str, Any]:
         """End the hidden part and make it safe."""
-        self._end_part()
-        return {"mark": self._mark, "parts": self._published, "staged": list(self._sizes)}
+        with naming(self._directory):
+            self._published.look()
+            self._end_part()
+        seen = self._published
+        state = State(self._mark, seen.end, self._staged, seen.first, seen.quick, seen.sum)
+        return dict(msgspec.to_builtins(state))
 
     def publish(self) -> None:
         """Show the hidden parts; without checkpoints those that are full."""
-        self._begin()
-        waiting, self._waiting = self._waiting, []
-        for rows in waiting:
-            self._write(rows)
-        self._show()
+        self.begin()
+        with naming(self._directory):
+            self._replace()
+            waiting, self._waiting = self._waiting, []
+            for rows in waiting:
+                self._write(rows)
+            self._show()
 
     def close(self) -> None:
         """Without checkpoints, show the last part."""
@@ -129,25 +209,29 @@ class Parquet:
             part, self._part = self._part, None
             if part is not None:
                 part.abandon()
-        else:
+            return
+        with naming(self._directory):
             self._end_part()
             self._show()
 
-    def _begin(self) -> None:
-        """A fresh start, once: nothing of others is in the way, nothing of ours is left."""
-        if self._began:
-            return
-        try:
-            there = [each for each in os.listdir(self._directory) if each.endswith(".parquet")]
-            there = [each for each in there if not each.startswith(".")]
-            if there:
-                hint = "a fresh start needs an empty directory: name another, or remove its files"
-                message = f'it has Parquet files already, such as "{min(there)}"'
-                raise failed(self._directory, with_hint(message, hint))
-            self._remove_staged(range(0))
-        except OSError as error:
-            raise self._failed(error) from error
-        self._began = True
+    def _replace(self) -> None:
+        """Remove the parts of a directory that is to be overwritten, once."""
+        if self._replaces:
+            clear(self._directory, lambda path: self._is_ours(os.path.basename(path)))
+            self._replaces = False
+
+    def _go_back(self, then: State) -> None:
+        self._mark, self._staged = then.mark, list(then.staged)
+        if then.parts < then.first:
+            raise failed(self._directory, "the checkpoint has fewer parts of it than none")
+        end = then.parts + len(then.staged)
+        for number in part_numbers(self._directory):
+            if number >= end:
+                self._remove_part(number)
+        self._published = Published(self._directory, then.first)
+        self._published.restore(then.parts - then.first, then.quick, then.sum, then.mark)
+        self._remove_staged(range(then.parts, end))
+        self._show(check=True)
 
     def _write(self, rows: Table) -> None:
         table = rows.to_arrow()
@@ -157,45 +241,38 @@ class Parquet:
             if self._part is None:
                 self._part = self._new_part(table.schema)
             room = self._rows_per_file - self._part.rows
-            try:
-                self._part.write(table.slice(0, room))
-            except (OSError, pa.ArrowException) as error:
-                raise self._failed(error) from error
+            self._part.write(table.slice(0, room))
             table = table.slice(room)
             if self._part.rows >= self._rows_per_file:
                 self._end_part()
 
-    def _new_part(self, schema: Any) -> _Part:
-        path = self._staged_path(self._published + len(self._sizes))
-        try:
-            return _Part(path, schema, self._compression, self._mark)
-        except (OSError, pa.ArrowException) as error:
-            raise self._failed(_refused(schema) or error) from error
+    def _new_part(self, schema: Any) -> Part:
+        path = staged_path(self._directory, self._published.end + len(self._staged))
+        return Part(path, schema, self._compression, self._mark)
 
     def _end_part(self) -> None:
         part, self._part = self._part, None
         if part is not None:
-            try:
-                self._sizes.append(part.finish())
-                sync_directory(self._directory)
-            except (OSError, pa.ArrowException) as error:
-                raise self._failed(error) from error
-
-    def _show(self) -> None:
-        """Rename what is staged; may be done again at any point."""
-        if not self._sizes:
-            return
-        try:
-            for number, size in enumerate(self._sizes, self._published):
-                self._show_part(number, size)
+            self._staged.append(part.finish())
             sync_directory(self._directory)
-        except OSError as error:
-            raise self._failed(error) from error
-        self._published += len(self._sizes)
-        self._sizes = []
 
-    def _show_part(self, number: int, size: int) -> None:
-        staged, shown = self._staged_path(number), self._part_path(number)
+    def _show(self, *, check: bool = False) -> None:
+        """Rename what is staged; may be done again at any point; `check` the bytes before."""
+        if not self._staged:
+            return
+        for each in self._staged:
+            number = self._published.end
+            part = self._show_part(number, each)
+            if check and part != Written.of(part_path(self._directory, number)):
+                path = part_path(self._directory, number)
+                raise failed(path, with_hint("it is not what was written there", ANEW))
+            self._published.add(part)
+        sync_directory(self._directory)
+        self._staged = []
+
+    def _show_part(self, number: int, part: Count | Written) -> Written:
+        staged, shown = staged_path(self._directory, number), part_path(self._directory, number)
+        size = part.size if isinstance(part, Written) else part
         if os.path.exists(staged):
             if os.path.exists(shown):
                 hint = "somebody else writes into the directory"
@@ -204,92 +281,21 @@ class Parquet:
         there = os.path.getsize(shown) if os.path.exists(shown) else None
         if there != size:
             what = "is gone" if there is None else f"has {there:,} bytes, and had {size:,}"
-            raise failed(shown, f"it belongs to the checkpoint and {what}")
+            message = f"it belongs to the checkpoint and {what}"
+            raise failed(shown, with_hint(message, ANEW))
+        return part if isinstance(part, Written) else Written.of(shown)
 
     def _remove_part(self, number: int) -> None:
-        path = self._part_path(number)
-        if _mark_of(path) != self._mark:
+        path = part_path(self._directory, number)
+        if mark_of(path) != self._mark:
             hint = "move it elsewhere"
             raise failed(path, with_hint("it stands where a part should go, made by others", hint))
         os.unlink(path)
 
     def _remove_staged(self, keep: range) -> None:
-        for number in self._numbers(_STAGED):
+        for number in staged_numbers(self._directory):
             if number not in keep:
-                os.unlink(self._staged_path(number))
+                os.unlink(staged_path(self._directory, number))
 
-    def _numbers(self, pattern: re.Pattern[str]) -> list[int]:
-        found = (pattern.fullmatch(each) for each in os.listdir(self._directory))
-        return sorted(int(match[1]) for match in found if match)
-
-    def _part_path(self, number: int) -> str:
-        return os.path.join(self._directory, f"part-{number:07}.parquet")
-
-    def _staged_path(self, number: int) -> str:
-        return os.path.join(self._directory, f".part-{number:07}.parquet.staged")
-
-    def _failed(self, error: object) -> SinkError:
-        return error if isinstance(error, SinkError) else failed(self._directory, error)
-
-
-class _Part:
-    """A file that is being written, in row groups of some size however small the steps are."""
-
-    def __init__(self, path: str, schema: Any, compression: str, mark: str) -> None:
-        self.schema = schema
-        self.rows = 0
-        self._gathered: list[Any] = []
-        self._file: IO[bytes] = open(path, "wb")  # noqa: SIM115
-        try:
-            self._writer = pq.ParquetWriter(self._file, schema, compression=compression)
-        except BaseException:
-            self._file.close()
-            os.unlink(path)
-            raise
-        self._writer.add_key_value_metadata({_MARK: mark})
-
-    def write(self, table: Any) -> None:
-        self.rows += table.num_rows
-        self._gathered.append(table)
-        rows = sum(each.num_rows for each in self._gathered)
-        held = sum(each.nbytes for each in self._gathered)
-        if rows >= limits.GROUP_ROWS or held >= limits.GROUP_BYTES:
-            self._flush()
-
-    def finish(self) -> int:
-        """Make the file whole and safe; its size in bytes."""
-        self._flush()
-        self._writer.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        size = self._file.tell()
-        self._file.close()
-        return size
-
-    def abandon(self) -> None:
-        self._writer.close()
-        self._file.close()
-
-    def _flush(self) -> None:
-        gathered, self._gathered = self._gathered, []
-        if gathered:
-            self._writer.write_table(pa.concat_tables(gathered))
-
-
-def _mark_of(path: str) -> str | None:
-    try:
-        mark = (pq.read_metadata(path).metadata or {}).get(_MARK)
-    except pa.ArrowException:
-        return None
-    return None if mark is None else str(mark.decode(errors="replace"))
-
-
-def _refused(schema: Any) -> str | None:
-    """What is wrong with the first column that Parquet has no place for."""
-    for field in schema:
-        try:
-            pq.ParquetWriter(io.BytesIO(), pa.schema([field])).close()
-        except pa.ArrowException:
-            message = f'column "{field.name}" of type {field.type} has no place in Parquet'
-            return with_hint(message, "cast it, or leave it out by select")
-    return None
+    def _is_ours(self, name: str) -> bool:
+        return mark_of(os.path.join(self._directory, name)) is not None

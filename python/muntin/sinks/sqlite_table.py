@@ -8,18 +8,18 @@ and putting back the replaced ones.
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-import pyarrow as pa
-
 from muntin.errors import SinkError, with_hint
 from muntin.result import Table
-from muntin.sinks.disk import failed
+from muntin.sinks.base import Mode
+from muntin.sinks.disk import ANEW, failed, goes_on
 from muntin.sinks.flat import pieces
-from muntin.times import sortable_text
-from muntin.values import floats, is_binary, plain_type, to_python, to_text
+from muntin.sinks.sqlite_columns import ROW_NAMES, affinity, check_columns, quoted, values_of
+from muntin.values import plain_type
 
 _KEPT = 2
 
@@ -29,7 +29,8 @@ def create_ledger(db: sqlite3.Connection) -> None:
     db.executescript(
         """
         CREATE TABLE IF NOT EXISTS _muntin_tables (
-            name TEXT PRIMARY KEY COLLATE NOCASE, key TEXT NOT NULL, published INTEGER NOT NULL);
+            name TEXT PRIMARY KEY COLLATE NOCASE, key TEXT NOT NULL, published INTEGER NOT NULL,
+            mark TEXT);
         CREATE TABLE IF NOT EXISTS _muntin_marks (
             name TEXT COLLATE NOCASE, number INTEGER, last_row INTEGER NOT NULL,
             PRIMARY KEY (name, number));
@@ -37,6 +38,10 @@ def create_ledger(db: sqlite3.Connection) -> None:
         INSERT INTO _muntin_commits SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM _muntin_commits);
         """
     )
+    columns = db.execute("SELECT name FROM pragma_table_info('_muntin_tables')")
+    if ("mark",) not in columns.fetchall():
+        # a database of 0.1.0
+        db.execute("ALTER TABLE _muntin_tables ADD COLUMN mark TEXT")
 
 
 class Target:
@@ -45,31 +50,44 @@ class Target:
     def __init__(
         self, db: sqlite3.Connection, path: str, name: str, key: tuple[str, ...] | None
     ) -> None:
-        """Look the table up; one that the sink did not make is refused.
-
-        Without a key the table is to have its own, as it was made.
-        """
-        if name.lower().startswith(("sqlite_", "_muntin")):
-            raise failed(path, f'"{name}" cannot be the name of a table: it is reserved')
+        """Look the table up. Without a key it is to have its own, as it was made."""
+        if name.lower().startswith(("sqlite_", "_muntin")) or "\0" in name:
+            raise failed(path, f"{name!r} cannot be the name of a table: it is reserved")
         self.name = name
         self._db = db
         self._path = path
-        self._table = _quoted(name)
-        self._staged = _quoted(f"_muntin_staged_{name}")
-        self._undo = _quoted(f"_muntin_undo_{name}")
+        self._table = quoted(name)
+        self._staged = quoted(f"_muntin_staged_{name}")
+        self._undo = quoted(f"_muntin_undo_{name}")
         self._columns = self._columns_there()
-        if self._columns and self._published() is None:
-            hint = "name another by table=, or another file"
-            raise failed(path, with_hint(f'another program made its table "{name}"', hint))
         self._key = self._key_there() if key is None else key
 
-    def begin(self, *, keep: bool) -> None:
-        """A fresh start: no rows, or with `keep` those of an earlier run."""
-        if keep and self._columns:
+    def check_maker(self) -> None:
+        """Refuse a table that another program made."""
+        if self._columns and self._published() is None:
+            hint = 'name another by table=, or another file; mode="overwrite" drops it'
+            message = f'another program made its table "{self.name}"'
+            raise failed(self._path, with_hint(message, hint))
+
+    def check_start(self, mode: Mode) -> None:
+        """See that a fresh start loses nothing that the user has not said may be lost."""
+        if mode != "overwrite":
+            self.check_maker()
+        rows = self._columns and self._one(f"SELECT EXISTS (SELECT 1 FROM {self._table})")[0]
+        if goes_on(mode, f"{self._path}: table {self.name}", "rows" if rows else ""):
             self._check_key()
+
+    def start(self, mode: Mode, number: int) -> None:
+        """A fresh start behind the publication `number`: no rows, or those there are."""
+        if mode == "append" and self._columns:
             self._db.execute(f"DELETE FROM {self._staged}")
             self._db.execute(f"DELETE FROM {self._undo}")
-            self._run("UPDATE _muntin_tables SET published = 0 WHERE name = ?", self.name)
+            self._run(
+                "UPDATE _muntin_tables SET published = ?, mark = ? WHERE name = ?",
+                number,
+                secrets.token_hex(8),
+                self.name,
+            )
         else:
             for table in (self._table, self._staged, self._undo):
                 self._db.execute(f"DROP TABLE IF EXISTS {table}")
@@ -77,37 +95,55 @@ class Target:
             self._columns = {}
         self._run("DELETE FROM _muntin_marks WHERE name = ?", self.name)
 
-    def restore(self, number: int, staged: int) -> None:
-        """Bring the table to what it was after the publication `number`."""
+    def mark(self) -> str | None:
+        """A word that tells this table from one that was made anew under its name."""
+        row = self._one("SELECT mark FROM _muntin_tables WHERE name = ?", self.name)
+        return None if row is None else row[0]
+
+    def restore(self, number: int, staged: int, mark: str | None) -> None:
+        """Bring the table to what it was after the publication `number`.
+
+        Args:
+            number: what `prepare` had said.
+            staged: how many rows it had said.
+            mark: that of the table then; an empty text if there was none, None if it is not known.
+        """
         published = self._published()
-        if published is None:
-            if staged:
-                raise self._gone(number)
+        if published is None or not self._columns:
+            if staged or mark:
+                raise self._differs(f'table "{self.name}" is gone')
             return
+        if mark and mark != self.mark():
+            raise self._differs(f'table "{self.name}" was made anew')
+        if published < number - 1:
+            said = f'table "{self.name}" was published {published:,} times, and had been '
+            raise self._differs(f"{said}{number - 1:,} times: it is an older copy")
         self._check_key()
         self._run(f"DELETE FROM {self._staged} WHERE _muntin_number <> ?", number)
         if published > number:
             self._take_back(number)
         elif published < number:
-            if self.prepare(number) != staged:
-                raise self._gone(number)
+            self._trim(staged)
+            if self.staged(number) != staged:
+                raise self._differs(f'what was staged for table "{self.name}" is gone')
             self.publish(number, undo=True)
+        self._db.execute(f"DELETE FROM {self._staged}")
 
     def stage(self, number: int, rows: Table) -> None:
         """Put rows into the side table."""
-        self._fit(rows.to_arrow().schema, number)
+        self.fit(rows, number)
         names = rows.columns
         places = ", ".join("?" * (len(names) + 1))
         insert = f"INSERT INTO {self._staged} (_muntin_number, {_list(names)}) VALUES ({places})"
         for piece in pieces(rows):
             columns = [
-                _values(column, name in self._key)
+                values_of(column, name in self._key)
                 for name, column in zip(names, piece.columns, strict=True)
             ]
             rows_of = zip([number] * len(piece), *columns, strict=True)
             self._db.executemany(insert, rows_of)
 
-    def prepare(self, number: int) -> int:
+    def staged(self, number: int) -> int:
         """How many rows are staged for a publication."""
         if not self._columns:
             return 0
@@ -118,19 +154,36 @@ class Target:
         """Move what is staged to the table; with `undo` so that it can be taken back."""
         if not self._columns:
             return
+        if undo and (there := self._published()) != number - 1:
+            raise self._differs(f'table "{self.name}" was published {there} times by others')
         names = _list(self._columns)
         if undo:
             self._remember(number)
         self._db.execute(
             f"INSERT INTO {self._table} ({names}) SELECT {names} FROM {self._staged} "
-            f"WHERE true ORDER BY rowid {self._on_conflict()}"
+            f"WHERE true ORDER BY {self._row()} {self._on_conflict()}"
         )
         self._db.execute(f"DELETE FROM {self._staged}")
         self._run("UPDATE _muntin_tables SET published = ? WHERE name = ?", number, self.name)
 
-    def _remember(self, number: int) -> None:
+    def _trim(self, staged: int) -> None:
+        """Drop what was staged after a checkpoint, for one that never was committed."""
+        row = self._row()
         self._run(
-            f"INSERT INTO _muntin_marks SELECT ?, ?, ifnull(max(_rowid_), 0) FROM {self._table}",
+            f"DELETE FROM {self._staged} WHERE {row} NOT IN "
+            f"(SELECT {row} FROM {self._staged} ORDER BY {row} LIMIT ?)",
+            staged,
+        )
+
+    def _row(self) -> str:
+        """A name by which SQLite has the number of a row, and no column has taken."""
+        taken = {name.lower() for name in self._columns}
+        return next(name for name in ROW_NAMES if name not in taken)
+
+    def _remember(self, number: int) -> None:
+        row = self._row()
+        self._run(
+            f"INSERT INTO _muntin_marks SELECT ?, ?, ifnull(max({row}), 0) FROM {self._table}",
             self.name,
             number,
         )
@@ -141,12 +194,12 @@ class Target:
                     _key_terms(self._key, "t."), _key_terms(self._key, "s."), strict=True
                 )
             )
-            columns = ", ".join(f"t.{_quoted(name)}" for name in self._columns)
+            columns = ", ".join(f"t.{quoted(name)}" for name in self._columns)
             # CROSS JOIN in SQLite fixes the order: for each staged row a look into the index
             self._run(
                 f"INSERT OR IGNORE INTO {self._undo} "
                 f"(_muntin_number, _muntin_row, {_list(self._columns)}) "
-                f"SELECT ?, t._rowid_, {columns} FROM {self._staged} s "
+                f"SELECT ?, t.{row}, {columns} FROM {self._staged} s "
                 f"CROSS JOIN {self._table} t ON {same}",
                 number,
             )
@@ -158,12 +211,13 @@ class Target:
         query = "SELECT last_row FROM _muntin_marks WHERE name = ? AND number = ?"
         mark = self._one(query, self.name, number + 1)
         if mark is None:
-            raise self._gone(number)
-        self._run(f"DELETE FROM {self._table} WHERE _rowid_ > ?", mark[0])
+            raise self._differs(f"what checkpoint {number} needs of table {self.name} is gone")
+        row = self._row()
+        self._run(f"DELETE FROM {self._table} WHERE {row} > ?", mark[0])
         names = _list(self._columns)
         # the row as it was before the first of the publications comes last and stays
         self._run(
-            f"INSERT OR REPLACE INTO {self._table} (_rowid_, {names}) "
+            f"INSERT OR REPLACE INTO {self._table} ({row}, {names}) "
             f"SELECT _muntin_row, {names} FROM {self._undo} "
             "WHERE _muntin_number > ? AND _muntin_row <= ? ORDER BY _muntin_number DESC",
             number,
@@ -173,21 +227,14 @@ class Target:
         self._run("DELETE FROM _muntin_marks WHERE name = ? AND number > ?", self.name, number)
         self._run("UPDATE _muntin_tables SET published = ? WHERE name = ?", number, self.name)
 
-    def _fit(self, schema: Any, number: int) -> None:
+    def fit(self, rows: Table, number: int) -> None:
         """Make the table, or add the columns that it does not have yet."""
-        known = {name.lower(): name for name in self._columns}
-        new = []
-        for field in schema:
-            name = field.name
-            if name in self._columns:
-                continue
-            if name.lower() in known:
-                message = f'columns "{known[name.lower()]}" and "{name}" differ by case alone'
-                raise failed(self._path, with_hint(message, "SQLite does not tell them apart"))
-            if name.lower().startswith("_muntin") or name.lower() == "_rowid_":
-                raise failed(self._path, f'"{name}" cannot be a column: the name is reserved')
-            known[name.lower()] = name
-            new.append((name, f"{_quoted(name)} {_affinity(plain_type(field.type))}"))
+        schema = check_columns(rows, self._path, self._columns)
+        new = [
+            (field.name, f"{quoted(field.name)} {affinity(plain_type(field.type))}")
+            for field in schema
+            if field.name not in self._columns
+        ]
         if not new:
             return
         if self._columns:
@@ -206,14 +253,15 @@ class Target:
             "PRIMARY KEY (_muntin_number, _muntin_row))"
         )
         if self._key:
-            index = _quoted(f"_muntin_key_{self.name}")
+            index = quoted(f"_muntin_key_{self.name}")
             terms = ", ".join(_key_terms(self._key))
             self._db.execute(f"CREATE UNIQUE INDEX {index} ON {self._table} ({terms})")
         self._run(
-            "INSERT INTO _muntin_tables VALUES (?, ?, ?)",
+            "INSERT INTO _muntin_tables (name, key, published, mark) VALUES (?, ?, ?, ?)",
             self.name,
             json.dumps(self._key),
             max(number - 1, 0),
+            secrets.token_hex(8),
         )
 
     def _check_key(self) -> None:
@@ -229,7 +277,7 @@ class Target:
     def _on_conflict(self) -> str:
         if not self._key:
             return ""
-        rest = [_quoted(name) for name in self._columns if name not in self._key]
+        rest = [quoted(name) for name in self._columns if name not in self._key]
         do = ", ".join(f"{name} = excluded.{name}" for name in rest)
         terms = ", ".join(_key_terms(self._key))
         return f"ON CONFLICT ({terms}) DO {f'UPDATE SET {do}' if do else 'NOTHING'}"
@@ -242,10 +290,9 @@ class Target:
         rows = self._db.execute("SELECT name FROM pragma_table_info(?)", (self.name,))
         return dict.fromkeys(name for (name,) in rows)
 
-    def _gone(self, number: int) -> SinkError:
-        hint = "the file was changed, or is not the one the checkpoint was made with"
-        message = f'table "{self.name}" cannot go to checkpoint {number}: its rows are gone'
-        return failed(self._path, with_hint(message, hint))
+    def _differs(self, what: str) -> SinkError:
+        said = f"it is not the file that the checkpoint was made with: {what}"
+        return failed(self._path, with_hint(said, ANEW))
 
     def _run(self, statement: str, *values: Any) -> None:
         self._db.execute(statement, values)
@@ -254,45 +301,11 @@ class Target:
         return self._db.execute(query, values).fetchone()
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _list(names: Iterable[str]) -> str:
-    return ", ".join(map(_quoted, names))
+    return ", ".join(map(quoted, names))
 
 
 def _key_terms(key: tuple[str, ...], of: str = "") -> list[str]:
     """What is unique in a row: a null equals a null, and nothing else."""
-    columns = [of + _quoted(name) for name in key]
+    columns = [of + quoted(name) for name in key]
     return [term for each in columns for term in (f"({each} IS NULL)", f"ifnull({each}, 0)")]
-
-
-def _affinity(kind: Any) -> str:
-    types = pa.types
-    if types.is_null(kind):
-        return ""
-    if types.is_boolean(kind) or (types.is_integer(kind) and not types.is_uint64(kind)):
-        return "INTEGER"
-    if types.is_duration(kind) and kind.unit == "us":
-        return "INTEGER"
-    if types.is_floating(kind):
-        return "REAL"
-    return "BLOB" if is_binary(kind) else "TEXT"
-
-
-def _values(column: Any, in_key: bool) -> list[Any]:
-    kind = plain_type(column.type)
-    affinity = _affinity(kind)
-    if affinity == "REAL":
-        # SQLite has no NaN and takes it for a null
-        return ["NaN" if in_key and v is not None and v != v else v for v in floats(column)]
-    if pa.types.is_duration(kind) and affinity == "INTEGER":
-        return list(column.cast(pa.int64()).to_pylist())
-    if pa.types.is_boolean(kind):
-        return list(column.cast(pa.int8()).to_pylist())
-    if pa.types.is_timestamp(kind):
-        return [text for chunk in column.chunks for text in sortable_text(chunk).to_pylist()]
-    if affinity == "TEXT":
-        return list(to_text(column).to_pylist())
-    return to_python(column)

@@ -34,8 +34,10 @@ def check_sink(
     The rows have the columns `k` (text) and `v` (an integer). A run without checkpoints comes
     first. For a `Durable` sink runs with checkpoints follow, one for every two calls between
     which the process may die, and one for each with the checkpoint before the newest: after
-    each, every row must be there once. A sink that died is left as it is, unclosed, and another
-    one made.
+    each, every row must be there once. The same follows with checkpoints that fail once or twice
+    after the sink has prepared, with and without more rows between: `prepare` is called again,
+    and gives a state for everything staged since the last `publish`. A sink that died is left as
+    it is, unclosed, and another one made.
 
     Args:
         make: gives a new sink, each time for the same place.
@@ -64,10 +66,11 @@ def check_sink(
     _without_checkpoints(place)
     if not isinstance(make(), Durable):
         return
-    calls = len(_Life(place).calls)
-    for died_after in range(calls + 1):
-        for back in (0, 1):
-            _with_a_death(place, died_after, back)
+    for fails in (0, 1, 2):
+        calls = len(_Life(place, fails=fails).calls)
+        for died_after in range(calls + 1):
+            for back in (0, 1):
+                _with_a_death(place, died_after, back, fails)
 
 
 class _Place:
@@ -119,7 +122,9 @@ def _without_checkpoints(place: _Place) -> None:
 class _Life:
     """The calls of a run with checkpoints, from one of them on, and what they leave behind."""
 
-    def __init__(self, place: _Place, start: int = 0, state: str | None = None) -> None:
+    def __init__(
+        self, place: _Place, start: int = 0, state: str | None = None, fails: int = 0
+    ) -> None:
         self.place = place
         self.state = state
         self.committed: list[str | None] = [state]
@@ -133,6 +138,9 @@ class _Life:
             steps = range(_STEPS) if checkpoint != 2 else range(0)
             for step in steps:
                 self.calls.append(("stage", self._stage(checkpoint * _STEPS + step)))
+                # the first fails before all rows are there, the second when they are
+                if step < fails:
+                    self.calls.append(("prepare (the checkpoint fails)", self._prepare_in_vain))
             self.calls += [
                 ("prepare", self._prepare),
                 ("commit", self._commit),
@@ -154,13 +162,16 @@ class _Life:
     def _prepare(self) -> None:
         self.state = json.dumps(self.sink.prepare())
 
+    def _prepare_in_vain(self) -> None:
+        json.dumps(self.sink.prepare())
+
     def _commit(self) -> None:
         self.committed.append(self.state)
 
 
-def _with_a_death(place: _Place, died_after: int, back: int) -> None:
+def _with_a_death(place: _Place, died_after: int, back: int, fails: int) -> None:
     place.clear()
-    first = _Life(place)
+    first = _Life(place, fails=fails)
     calls = first.run(died_after)
     last = len(first.committed) - 1 - back
     if last < 0 or (back and last == 0):
@@ -170,7 +181,7 @@ def _with_a_death(place: _Place, died_after: int, back: int) -> None:
     second = _Life(place, last, first.committed[last])
     calls += second.run(2)
     place.expect(_until(last), calls, shown)
-    third = _Life(place, last, first.committed[last])
+    third = _Life(place, last, first.committed[last], fails)
     calls += ["death", *third.run(2)]
     place.expect(_until(last), calls, shown)
     calls += [name for name, call in third.calls[2:] if call() or True]
