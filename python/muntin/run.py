@@ -24,7 +24,7 @@ from muntin.routes import Destinations, Routes, upsert_key
 from muntin.rules import Rule
 from muntin.running import Running
 from muntin.sinks import Sink
-from muntin.sources import Source
+from muntin.sources import Given, Source, source_of
 from muntin.stop import Stop
 from muntin.stream import Stream
 from muntin.windows import not_yet
@@ -35,7 +35,7 @@ DASHBOARD = "MUNTIN_DASHBOARD"
 
 @overload
 def run(
-    source: Source | Mapping[str, Source],
+    source: Given | Mapping[str, Given],
     pipeline: Pipelines,
     *,
     name: str | None = None,
@@ -55,7 +55,7 @@ def run(
 
 @overload
 def run(
-    source: Source | Mapping[str, Source],
+    source: Given | Mapping[str, Given],
     pipeline: Pipelines,
     *,
     name: str | None = None,
@@ -74,7 +74,7 @@ def run(
 
 
 def run(
-    source: Source | Mapping[str, Source],
+    source: Given | Mapping[str, Given],
     pipeline: Pipelines,
     *,
     name: str | None = None,
@@ -93,7 +93,8 @@ def run(
     """Read sources to their end, through a pipeline, into sinks.
 
     Args:
-        source: a source, or with several inputs a dict of sources by the inputs' names.
+        source: a source, or rows: an Arrow object, a list or a generator of dicts; with several
+            inputs a dict of these by the inputs' names.
         pipeline: one stream, several by the names of their outputs, or `mt.output` values.
         name: a name for the run, for the report, the page and the checkpoints.
         rules: rules on the rows of the only output.
@@ -147,6 +148,8 @@ def run(
         os.environ.get(DASHBOARD) if dashboard is None else dashboard,
         threads,
     )
+    if setting.checkpoint is not None:
+        _check_replayable(setting.sources)
     if background:
         return Running(setting.play)
     stop = Stop()
@@ -264,20 +267,31 @@ def _outputs(pipeline: Pipelines, rules: tuple[Rule, ...], sinks: tuple[Sink, ..
     ]
 
 
-def _sources(source: Source | Mapping[str, Source], inputs: Sequence[str]) -> dict[str, Source]:
+def _sources(source: Given | Mapping[str, Given], inputs: Sequence[str]) -> dict[str, Source]:
     if not isinstance(source, Mapping):
         if len(inputs) > 1:
             hint = "give a dict: the input's name to its source"
             raise PlanError(with_hint(f"a source is needed for each of {list(inputs)}", hint))
         source = {inputs[0]: source}
-    for name, each in source.items():
+    for name in source:
         if name not in inputs:
+            if isinstance(source[name], (list, tuple)) and not any(i in source for i in inputs):
+                hint = "a row is a dict, rows are a list of them; columns: pyarrow.table({...})"
+                raise SourceError(with_hint(f"run: a dict of columns {list(source)}", hint))
             raise PlanError(unknown("input", name, inputs, "run"))
-        # asking for the members of the protocol would read the footers of Parquet files
-        if not (callable(getattr(each, "open", None)) and hasattr(each, "partitions")):
-            hint = "wrap rows in mt.sources.Arrow(...); mt.collect takes them as they are"
-            raise SourceError(with_hint(f"a {type(each).__name__} is no source", hint))
     missing = [name for name in inputs if name not in source]
     if missing:
         raise PlanError(f"run: no source for the inputs {missing}")
-    return {name: source[name] for name in inputs}
+    return {name: source_of(source[name]) for name in inputs}
+
+
+def _check_replayable(sources: Mapping[str, Source]) -> None:
+    """A checkpoint needs sources that can be read again."""
+    for name, source in sources.items():
+        if not getattr(source, "replayable", True):
+            said = (
+                f'input "{name}": {_label(source)} gives its rows once, so that no later run could '
+            )
+            hint = "leave checkpoint= out, or give what can be read again: a list, a file, or a "
+            hint += "function that makes the generator, mt.sources.Rows(make)"
+            raise SourceError(with_hint(f"{said}go on from the checkpoint", hint))

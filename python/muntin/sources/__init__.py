@@ -3,20 +3,25 @@
 from muntin.sources.arrow import Arrow
 from muntin.sources.base import Delivery, Quiet, Reader, Source, Undecodable
 from muntin.sources.csv import Csv
+from muntin.sources.given import Given, source_of
 from muntin.sources.jsonlines import JsonLines
 from muntin.sources.pace import Clock, Pace
 from muntin.sources.parquet import Parquet
+from muntin.sources.rows import Rows
 
 __all__ = [
     "Arrow",
     "Clock",
     "Csv",
     "Delivery",
+    "Given",
     "JsonLines",
     "Pace",
     "Parquet",
     "Quiet",
     "Reader",
+    "Rows",
     "Source",
     "Undecodable",
+    "source_of",
 ]

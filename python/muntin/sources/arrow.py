@@ -49,7 +49,7 @@ class Arrow:
     ) -> None:
         """Remember the rows; nothing is read before `open`, except for `partition=`."""
         if not isinstance(data, (ArrowStreamExportable, ArrowArrayExportable)):
-            hint = "give a Polars, pandas, DuckDB or pyarrow object; mt.collect takes lists"
+            hint = "give a Polars, pandas, DuckDB or pyarrow object; mt.sources.Rows takes dicts"
             raise SourceError(with_hint(f"a {type(data).__name__} is no Arrow object", hint))
         # a second pass over the rows is needed to know the partitions, so they are kept
         self._data: Any = table_of(data) if partition is not None else data
@@ -65,6 +65,11 @@ class Arrow:
             if isinstance(count := getattr(self._data, word, None), int):
                 return count
         return len(self._data) if hasattr(self._data, "__len__") else None
+
+    @property
+    def replayable(self) -> bool:
+        """False for a reader, which gives its rows once."""
+        return not isinstance(self._data, pa.RecordBatchReader)
 
     def partitions(self) -> Sequence[int]:
         """The values of the partition column, or 0."""

@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from muntin.errors import DataError, SourceError, unknown
-from muntin.ingest import batch_of_rows, column_of, inferred_schema
 from muntin.sources.files import Paths
+from muntin.sources.fitting import fitting, schema_of
 from muntin.sources.pace import Speed
 from muntin.sources.records import LINE_BYTES_MAX, Block, Cut, Lines
 from muntin.sources.text import (
@@ -109,42 +108,12 @@ class _Objects:
         lines = [Bad(i, block.line + i, text, "") for i, text in enumerate(texts)]
         rows, places, bad = _objects(lines)
         if self._schema is None and rows:
-            self._schema = self._inferred(rows)
+            self._schema = schema_of(rows, self._roles, "JsonLines")
         schema = self._schema if self._schema is not None else pa.schema([])
-        batch, places, misfits = self._fitting(rows, places, schema)
-        ordinals = pa.array([line.ordinal for line in places], pa.int64())
-        return Decoded(batch, ordinals, sorted([*bad, *misfits]), len(lines))
-
-    def _inferred(self, rows: list[dict[str, Any]]) -> Any:
-        schema = _schema_of(rows)
-        for name in (self._roles.arrival, self._roles.partition):
-            if name is not None and name not in schema.names:
-                raise SourceError(unknown("field", name, schema.names, "JsonLines"))
-        return schema
-
-    def _fitting(
-        self, rows: list[dict[str, Any]], places: list[Bad], schema: Any
-    ) -> tuple[Any, list[Bad], list[Bad]]:
-        named = [{name: row.get(name) for name in schema.names} for row in rows]
-        lost = self._roles.partition
-        try:
-            if lost is None or all(row[lost] is not None for row in named):
-                return batch_of_rows(named, schema), places, []
-        except DataError:
-            pass
-        good, kept, bad = [], [], []
-        for row, line in zip(named, places, strict=True):
-            try:
-                for field in schema:
-                    column_of([row[field.name]], field.name, field.type)
-                if lost is not None and row[lost] is None:
-                    raise DataError(f'it has no partition in "{lost}"')
-            except DataError as error:
-                bad.append(line._replace(detail=str(error)))
-            else:
-                good.append(row)
-                kept.append(line)
-        return batch_of_rows(good, schema), kept, bad
+        batch, wrong = fitting(rows, schema, self._roles)
+        bad += [places[i]._replace(detail=detail) for i, detail in wrong.items()]
+        kept = [line.ordinal for i, line in enumerate(places) if i not in wrong]
+        return Decoded(batch, pa.array(kept, pa.int64()), sorted(bad), len(lines))
 
 
 def _objects(lines: list[Bad]) -> tuple[list[dict[str, Any]], list[Bad], list[Bad]]:
@@ -165,14 +134,3 @@ def _objects(lines: list[Bad]) -> tuple[list[dict[str, Any]], list[Bad], list[Ba
         else:
             bad.append(line._replace(detail="it is no JSON object"))
     return rows, places, bad
-
-
-def _schema_of(rows: list[dict[str, Any]]) -> Any:
-    try:
-        return inferred_schema(rows)
-    except DataError as error:
-        # one line of another shape must not decide; the first line's types hold
-        first = inferred_schema(rows[:1])
-        if not first.names:
-            raise SourceError(f"the lines have no common schema: {error}") from error
-        return first

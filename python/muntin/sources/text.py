@@ -28,10 +28,10 @@ from muntin.sources.split import rows_of, split
 
 
 class Bad(NamedTuple):
-    """A record that is no row: which of its block, its line, its text, and why."""
+    """A record that is no row: which of its block, its line if it has one, its text, and why."""
 
     ordinal: int
-    line: int
+    line: int | None
     text: bytes
     detail: str
 
@@ -198,14 +198,14 @@ class TextSource(ABC):
         blocks = Blocks(Listed(self._files()), cut, reading, mark)
         # columns read for the source itself alone are not in the stream
         hidden = set() if schema is None else set(roles.added(schema).names) - set(schema.names)
-        placed = _Placed(places, roles, partitions, hidden)
+        placed = Placed(places, roles, partitions, hidden)
         return TextReader(blocks, decoder, placed, limits.batch_rows)
 
 
 class TextReader:
     """Text files being read."""
 
-    def __init__(self, blocks: Blocks, decoder: Decoder, placed: _Placed, rows: int) -> None:
+    def __init__(self, blocks: Blocks, decoder: Decoder, placed: Placed, rows: int) -> None:
         """Read `blocks`, and hand over at most so many rows at a time."""
         self._blocks = blocks
         self._decoder = decoder
@@ -250,7 +250,7 @@ class TextReader:
         self._ready.append(left)
 
 
-class _Placed:
+class Placed:
     """Gives the records of decoded blocks their partitions and positions."""
 
     def __init__(
