@@ -27,6 +27,8 @@ pub enum Reason {
     Overflow,
     /// A sum does not fit its column, which is null.
     SumOverflow,
+    /// More repeats of a silence fell due at once than are told.
+    RepeatsSkipped,
 }
 
 impl Reason {
@@ -42,6 +44,7 @@ impl Reason {
             Reason::WindowOutOfRange => "window_out_of_range",
             Reason::Overflow => "overflow",
             Reason::SumOverflow => "sum_overflow",
+            Reason::RepeatsSkipped => "repeats_skipped",
         }
     }
 
@@ -54,7 +57,8 @@ impl Reason {
             | Reason::Future
             | Reason::WindowOutOfRange
             | Reason::Overflow
-            | Reason::SumOverflow => false,
+            | Reason::SumOverflow
+            | Reason::RepeatsSkipped => false,
         }
     }
 }

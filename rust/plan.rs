@@ -200,6 +200,9 @@ pub struct Silent {
     pub after: Micros,
     /// Keys that are expected from the first watermark on.
     pub known: Option<Vec<Vec<serde_json::Value>>>,
+    /// How long until it is told again, while it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<Micros>,
 }
 
 /// One verb.

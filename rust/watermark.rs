@@ -24,24 +24,27 @@ pub fn is_late(bound: Micros, end: Micros, allowed_lateness: Micros) -> bool {
 /// How an operator's watermark moves through one step: its value before, and each rise with the
 /// `seq` of the row that caused it. Inside one `seq`, rows come first, then the rise.
 ///
-/// A clock also says when all that is above it is idle: a union does not wait for that side.
+/// A clock also says when all that is above it is idle: a union does not wait for that side; and
+/// how far event time has come, which is what counts where the rows end for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clock {
     start: Micros,
     rises: Vec<(u64, Micros)>,
     idle: bool,
     turns: Vec<(u64, bool)>,
+    newest: Micros,
 }
 
 impl Clock {
     /// A clock that stands at `start`.
     pub fn new(start: Micros) -> Clock {
-        Clock { start, rises: Vec::new(), idle: false, turns: Vec::new() }
+        Clock { start, rises: Vec::new(), idle: false, turns: Vec::new(), newest: NEVER }
     }
 
     /// A clock that stands at the watermark of an input.
     pub fn of(input: &Watermarks) -> Clock {
-        Clock { idle: input.is_idle(), ..Clock::new(input.clock()) }
+        let (idle, newest) = (input.is_idle(), input.reached());
+        Clock { idle, newest, ..Clock::new(input.clock()) }
     }
 
     /// Notes the watermark of an input after the row or event `seq`.
@@ -49,6 +52,7 @@ impl Clock {
     pub fn note(&mut self, seq: u64, input: &Watermarks) {
         self.raise(seq, input.clock());
         self.turn(seq, input.is_idle());
+        self.newest = input.reached();
     }
 
     #[inline]
@@ -98,14 +102,26 @@ impl Clock {
         self.rises.get(self.rises.partition_point(|rise| rise.1 < value)).map(|rise| rise.0)
     }
 
+    /// The `seq` whose rise first brings the clock above `value`; the end of all rows does.
+    pub fn passed(&self, value: Micros) -> Option<u64> {
+        let below = |rise: &(u64, Micros)| rise.1 <= value && rise.1 != FOREVER;
+        self.rises.get(self.rises.partition_point(below)).map(|rise| rise.0)
+    }
+
+    /// How far time had come at the end of the step: the clock, or, where the rows have ended, the
+    /// newest event time. The end of the data is no passing of time.
+    pub fn come_to(&self) -> Micros {
+        if self.end() == FOREVER { self.newest } else { self.end() }
+    }
+
     /// The same clock, later by `by` microseconds.
     pub fn shifted(self: &Arc<Clock>, by: Micros) -> Arc<Clock> {
         if by == 0 {
             return self.clone();
         }
         let rises = self.rises.iter().map(|&(seq, value)| (seq, shift(value, by)));
-        let (idle, turns) = (self.idle, self.turns.clone());
-        let mut clock = Clock { idle, turns, ..Clock::new(shift(self.start, by)) };
+        let (idle, turns, newest) = (self.idle, self.turns.clone(), shift(self.newest, by));
+        let mut clock = Clock { idle, turns, newest, ..Clock::new(shift(self.start, by)) };
         rises.for_each(|(seq, value)| clock.raise(seq, value));
         Arc::new(clock)
     }
@@ -127,7 +143,8 @@ impl Clock {
             (lowest.unwrap_or(FOREVER), active.is_none() && lowest.is_some())
         };
         let (start, idle) = lowest(&now);
-        let mut clock = Clock { idle, ..Clock::new(start.max(floor)) };
+        let newest = clocks.iter().map(|clock| clock.newest).max().unwrap_or(NEVER);
+        let mut clock = Clock { idle, newest, ..Clock::new(start.max(floor)) };
         for at in events.chunk_by(|a, b| a.0 == b.0) {
             for &(_, i, value, idle) in at {
                 match value {
@@ -196,13 +213,26 @@ pub struct Watermarks {
     heard: bool,
     /// The greatest watermark of partitions that are finished.
     finished: Micros,
+    /// The newest event time, or watermark that was set.
+    #[serde(default = "never")]
+    reached: Micros,
+}
+
+fn never() -> Micros {
+    NEVER
 }
 
 impl Watermarks {
     /// Watermarks for the declared partitions, all before any row.
     pub fn new(out_of_order: Micros, partitions: &[i64]) -> Watermarks {
-        let (clock, heard, finished) = (NEVER, false, NEVER);
-        let mut all = Watermarks { out_of_order, partitions: vec![], clock, heard, finished };
+        let mut all = Watermarks {
+            out_of_order,
+            partitions: vec![],
+            clock: NEVER,
+            heard: false,
+            finished: NEVER,
+            reached: NEVER,
+        };
         partitions.iter().for_each(|&id| all.add(id, NEVER));
         all
     }
@@ -246,6 +276,11 @@ impl Watermarks {
         self.clock
     }
 
+    /// How far event time has come, by rows or by watermarks that were set.
+    pub fn reached(&self) -> Micros {
+        if self.clock == FOREVER { self.reached } else { self.reached.max(self.clock) }
+    }
+
     /// Whether anything was heard of this input yet.
     pub fn heard(&self) -> bool {
         self.heard
@@ -260,6 +295,7 @@ impl Watermarks {
         let held_back = own > partition.watermark && partition.watermark <= self.clock;
         let woke = std::mem::take(&mut partition.idle);
         self.heard = true;
+        self.reached = self.reached.max(time);
         partition.watermark = partition.watermark.max(own);
         let judge = partition.watermark;
         if held_back || woke {
@@ -271,6 +307,9 @@ impl Watermarks {
     /// Moves one partition, or all of them, to an explicit watermark; backwards changes nothing.
     pub fn advance(&mut self, at: Option<usize>, watermark: Micros) {
         self.heard = true;
+        if watermark != FOREVER {
+            self.reached = self.reached.max(watermark);
+        }
         let moved = |i: usize| at.is_none_or(|at| at == i);
         for (i, partition) in self.partitions.iter_mut().enumerate() {
             if moved(i) {

@@ -242,6 +242,8 @@ def silent(g: Graph, b: Branch) -> Branch:
     if by == ["k2"]:
         known = g.one(None, [["x"], ["never"]])
     node = {"op": "silent", "from": b.node, "by": by, "after": g.span(1, 20), "known": known}
+    if g.one(False, False, True):
+        node |= {"every": g.span(1, 9)}
     columns = {name: b.columns[name] for name in by} | bounds(b)
     return Branch(g.add(node), columns | {"last_event_time": columns["window_start"]})
 

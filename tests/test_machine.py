@@ -270,20 +270,37 @@ def test_a_row_that_touches_a_closed_session_is_late() -> None:
 
 def test_no_session_reaches_back_into_one_that_was_fired_and_forgotten() -> None:
     # 0 | closed at W > 5, its marker goes at W > 10        9 . 13 . 18 . 20  open until W > 25
-    #     4 touches both at W = 11; taken in, the windows [0, 5) and [4, 25) would overlap
+    #     4 touches both at W = 11; taken in, the windows [0, 5) and [4, 25) would overlap: sealed
     m = machine(plan(session(5), inputs=[source(out_of_order=9 * S)]))
     assert push(m, 0, 9, 13, 18, 20) == [(0, 5, 1)]
     assert m.watermark == 11 * S
     late = m.step([Feed(0, [at(4)])]).late[0]
-    assert [(r["reason"], r["late_by"]) for r in late] == [("late", 2 * S)]
+    assert [(r["reason"], r["late_by"]) for r in late] == [("session_closed", 2 * S)]
     assert windows(m.finish().outputs[0]) == [(9, 25, 4)]
 
 
-def test_rows_do_not_chain_a_session_back_in_time() -> None:
-    # 100  95  90   each within the gap of the row before, but W = 100: 90 alone closed at W > 95
+def test_a_row_that_joins_an_open_session_counts_however_old_it_is() -> None:
+    # 100  95  90   each within the gap of the row before; 80 joins none, and W = 100
     m = machine(plan(session(5)))
-    assert [r["reason"] for r in m.step([Feed(0, [at(100), at(95), at(90)])]).late[0]] == ["late"]
-    assert windows(m.finish().outputs[0]) == [(95, 105, 2)]
+    out = m.step([Feed(0, [at(100), at(95), at(90), at(80)])])
+    assert [r["reason"] for r in out.late[0]] == ["late"]
+    assert windows(m.finish().outputs[0]) == [(90, 105, 3)]
+
+
+def test_a_chain_of_rows_does_not_reach_a_session_that_was_forgotten_with_its_key() -> None:
+    # 0 . 11 | W = 11: the marker of 0 goes, and nothing else is open      6 opens: 6 + 5 = W
+    #     1 joins 6, but touches [0]: the key still knows how far back it was closed
+    m = machine(plan(session(5, by=["k"])))
+    m.step([Feed(0, [at(0, k="a"), at(11, k="b")])])
+    out = m.step([Feed(0, [at(6, k="a"), at(5, k="a")])])
+    assert [r["reason"] for r in out.late[0]] == ["session_closed"]
+    # a key that may have been forgotten takes nothing from before the last session it may have had
+    m = machine(plan(session(5, by=["k"])))
+    m.step([Feed(0, [at(0, k="a"), at(100, k="b"), at(95, k="a"), at(90, k="a"), at(85, k="a")])])
+    late = m.step([Feed(0, [at(80, k="a"), at(84, k="a")])]).late[0]
+    assert [r["reason"] for r in late] == ["session_closed"] * 2
+    fired = [r for r in m.finish().outputs[0] if r["k"] == "a"]
+    assert windows(fired) == [(85, 100, 3)]
 
 
 def test_sessions_with_lateness_fire_once() -> None:
@@ -292,17 +309,73 @@ def test_sessions_with_lateness_fire_once() -> None:
     assert push(m, 19) == [(0, 8, 2)]
 
 
+def silent(after: float, **options: object) -> dict:
+    """Silence by `k`."""
+    node = {"op": "silent", "from": 0, "by": ["k"], "after": int(after * S), "known": None}
+    return node | options
+
+
+def silences(rows: list[dict]) -> list[tuple]:
+    """(key, last, end) of silences."""
+    return [(r["k"], seconds(r["window_start"]), seconds(r["window_end"])) for r in rows]
+
+
 def test_silent() -> None:
-    # a  0 . . 3 . . . . . . . . . 14   after 10: silent once W > 13, that is by its own row at 14
-    # b  0 . . . . . . . . . . 11       silent at W = 11 > 10, armed again by the same row
+    # a  0 . . 3 . . . . . . . . . 14   silent once W > 13, that is by its own row at 14
+    # b  0 . . . . . . . . . . 11       silent at W = 11 > 10, by its own row, and heard again
     # c                                 known: counts from the first W, 0
-    node = {"op": "silent", "from": 0, "by": ["k"], "after": 10 * S, "known": [["c"]]}
-    m = machine(plan(node))
+    m = machine(plan(silent(10, known=[["c"]])))
     m.step([Feed(0, [at(0, k="a"), at(0, k="b"), at(3, k="a")])])
     fired = m.step([Feed(0, [at(11, k="b")])]).outputs[0]
-    assert sorted(
-        (r["k"], seconds(r["window_start"]), seconds(r["window_end"])) for r in fired
-    ) == [("c", 0, 10)]
+    assert sorted(silences(fired)) == [("b", 0, 10), ("c", 0, 10)]
+    assert silences(m.step([Feed(0, [at(14, k="a")])]).outputs[0]) == [("a", 3, 13)]
+    assert m.finish().outputs[0] == []
+    check_identity(m)
+
+
+def test_what_is_said_of_one_key_hangs_on_no_other() -> None:
+    # a  0 . . . . 20 . . . 40      with b in between or without: silent after 0 and after 20
+    for others in ([], [11, 12, 31]):
+        m = machine(plan(silent(10)))
+        times = sorted([(t, "a") for t in (0, 20, 40)] + [(t, "b") for t in others])
+        rows = m.step([Feed(0, [at(t, k=k) for t, k in times])]).outputs[0]
+        assert [s for s in silences(rows) if s[0] == "a"] == [("a", 0, 10), ("a", 20, 30)]
+
+
+def test_a_row_that_was_out_of_order_only_ends_no_silence_too_late() -> None:
+    # a  0 . 20 . 9       W = 10 when 9 comes: heard in time, so silent only after 9
+    m = machine(plan(silent(10), inputs=[source(out_of_order=10 * S)]))
+    assert m.step([Feed(0, [at(0, k="a"), at(20, k="a"), at(9, k="a")])]).outputs[0] == []
+    assert silences(m.step([Feed(0, [at(30, k="a")])]).outputs[0]) == [("a", 9, 19)]
+
+
+def test_the_end_of_the_data_is_no_passing_of_time() -> None:
+    # a  0 . . . b 12 . c 15         out of order by 10: W = 5, but event time had come to 15
+    m = machine(plan(silent(10), inputs=[source(out_of_order=10 * S)]))
+    rows = [at(0, k="a"), at(12, k="b"), at(15, k="c")]
+    assert m.step([Feed(0, rows)]).outputs[0] == []
+    assert silences(m.finish().outputs[0]) == [("a", 0, 10)]
+
+
+def test_silence_is_told_again_while_it_lasts() -> None:
+    # a  0   after 10: at 10, then each 5: 15, 20; heard at 22, so not at 25
+    m = machine(plan(silent(10, every=5 * S)))
+    assert m.step([Feed(0, [at(0, k="a"), at(10, k="b")])]).outputs[0] == []
+    told = m.step([Feed(0, [at(16, k="b"), at(16, k="b")])]).outputs[0]
+    assert silences(told) == [("a", 0, 10), ("a", 0, 15)]
+    told = m.step([Feed(0, [at(22, k="a"), at(26, k="b")])]).outputs[0]
+    assert silences(told) == [("a", 0, 20)]
+    check_identity(m)
+
+
+def test_repeats_that_fall_due_at_once_are_bounded_and_counted() -> None:
+    # a  0 . b 1011    a: 10, then 1001 repeats from 11 to 1010 and the last 100 of these
+    m = machine(plan(silent(10, every=S)))
+    out = m.step([Feed(0, [at(0, k="a"), at(1011, k="b")])])
+    told = silences(out.outputs[0])
+    assert told == [("a", 0, 10), *(("a", 0, end) for end in range(911, 1011))]
+    assert [(r["reason"], r["windows"]) for r in out.invalid[0]] == [("repeats_skipped", 900)]
+    assert silences(m.step([Feed(0, [at(1012, k="b")])]).outputs[0]) == [("a", 0, 1011)]
     check_identity(m)
 
 

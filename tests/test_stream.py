@@ -37,6 +37,13 @@ def last(pipeline: Stream) -> dict[str, Any]:
     return dict(plan_of(pipeline)["nodes"][-1])
 
 
+def test_explain_says_that_silence_waits_for_rows() -> None:
+    waits = 'silent("1m", by="card") waits for rows'
+    assert waits in pay.silent("1m", by="card").explain()
+    idle = stream("pay", time="paid_at", out_of_order="0s", idle_after="30s")
+    assert "waits for rows" not in idle.silent("1m", by="card").explain()
+
+
 def test_input() -> None:
     made = stream("s", time=epoch("ms", "t"), out_of_order=timedelta(seconds=1), idle_after="1m")
     assert plan_of(made)["inputs"] == [
@@ -204,6 +211,7 @@ one = loose.tumbling("1m", by="card")
         (lambda: pay.sliding("1m").agg(n=sum("amont")), C, 'did you mean "amount"'),
         (lambda: pay.silent("1m", by=["card", "shop"], known=["a"]), P, "a value for each"),
         (lambda: pay.silent("1m", by="card", known=[1.5]), P, "not there yet"),
+        (lambda: pay.silent("1m", by="card", every="0s"), D, "silent: every"),
         (lambda: pay.explain(keys=3), P, "not there yet"),
         (lambda: union(pay), P, "two are the least"),
         (lambda: union(pay, loose), P, "each need one"),

@@ -31,7 +31,22 @@ def explain(node: Node) -> str:
     lines.append(
         f"revisions      {'yes: sinks upsert by key and window' if node.revisions else 'no'}"
     )
+    lines += [f"silence        {waits}" for waits in waiting_silences([node])]
     return "\n".join(lines)
+
+
+def waiting_silences(nodes: Sequence[Node]) -> list[str]:
+    """What to know of each `silent` above these nodes whose inputs have no `idle_after`."""
+    waits = []
+    for one in {one.key: one for node in nodes for one in node.path()}.values():
+        if one.op != "silent":
+            continue
+        inputs = [each.fields() for each in one.path() if each.op == "input"]
+        names = ", ".join(f'"{body["name"]}"' for body in inputs if body["idle_after"] is None)
+        if names:
+            said = f"{one.said.removeprefix('.')} waits for rows: time moves only with the rows of "
+            waits.append(f"{said}{names} (idle_after= lets it go on with the clock)")
+    return waits
 
 
 def _said(node: Node) -> str:

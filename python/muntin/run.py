@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,11 +14,11 @@ from muntin.checkpoint import Checkpoint, Keeper, tell_change
 from muntin.claims import claimed
 from muntin.dashboard import Dashboard, serve
 from muntin.errors import PlanError, SourceError, unknown, with_hint
-from muntin.explain import said_of
+from muntin.explain import said_of, waiting_silences
 from muntin.loop import Loop, Saving
 from muntin.moment import Scene, Watcher
 from muntin.operator import Operator, Pipelines, operator
-from muntin.plan import ONLY_OUTPUT, Output, compile, output, outputs_of
+from muntin.plan import ONLY_OUTPUT, Node, Output, compile, output, outputs_of
 from muntin.progress import Progress
 from muntin.report import Report
 from muntin.routes import Destinations, Routes, upsert_key
@@ -28,6 +29,8 @@ from muntin.sources import Given, Source, source_of
 from muntin.stop import Stop
 from muntin.stream import Stream
 from muntin.windows import not_yet
+
+_log = logging.getLogger("muntin.run")
 
 DASHBOARD = "MUNTIN_DASHBOARD"
 """The environment variable that puts a page up for runs that do not say themselves."""
@@ -188,6 +191,7 @@ class _Setting:
             )
             if self.checkpoint:
                 tell_change(op, self.checkpoint.on_change)
+            self._warn_of_waiting()
             return Loop(
                 op,
                 self.sources,
@@ -197,6 +201,17 @@ class _Setting:
                 watchers=shown,
                 stop=stop,
             ).run()
+
+    def _warn_of_waiting(self) -> None:
+        """Say of each silence over a live source that it waits for rows of other keys."""
+        if all(each.bounded for each in self.sources.values()):
+            return
+        for waits in waiting_silences(self._ends()):
+            _log.warning("%s", waits)
+
+    def _ends(self) -> list[Node]:
+        pipelines = [each.pipeline for each in self.outputs]
+        return [each.node for each in pipelines if isinstance(each, Stream)]
 
     def _pages(self, stack: ExitStack) -> list[Watcher]:
         if self.dashboard is None or self.dashboard is False:
@@ -219,11 +234,10 @@ class _Setting:
         plan = op.plan
         totals = [each.total for each in self.sources.values()]
         known = [total for total in totals if total is not None]
-        pipelines = [each.pipeline for each in self.outputs]
         return Scene(
             name=self.name,
             plan=plan,
-            said=said_of([each.node for each in pipelines if isinstance(each, Stream)]),
+            said=said_of(self._ends()),
             sources={key: _label(each) for key, each in self.sources.items()},
             sinks={each.name: [_label(sink) for sink in each.sinks] for each in self.outputs},
             alerts=[_label(sink) for sink in self.destinations.alerts],

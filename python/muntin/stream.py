@@ -302,19 +302,18 @@ class Stream:
         by: By,
         *,
         known: Iterable[KeyValue | Sequence[KeyValue]] | None = None,
+        every: Duration | None = None,
     ) -> Stream:
-        """A row for each key that has sent nothing for `after`, once per silence.
+        """A row each time a key has sent nothing for more than `after`; with `every`, again then.
 
-        It holds the key, `window_start` (the last row's time), `window_end` (that plus `after`)
-        and `last_event_time`. `known` names keys that may never have been seen, as values or,
-        for several columns, as tuples; they count from the first watermark.
+        It holds the key, `window_start` and `last_event_time` (the last row's time), `window_end`
+        (that plus `after`, and a multiple of `every`). `known` names keys that may never send, as
+        values or, for several columns, as tuples; they count from the first watermark.
 
         >>> stream(time="at", out_of_order="0s").silent("20m", by="store")
         stream(time="at", out_of_order="0s").silent("20m", by="store")
         """
-        window, columns = silent(self.node, after, by, known)
-        node = self.node
-        return _stream(Node("silent", (node,), window.body, window.said, columns, node.typed))
+        return _stream(silent(self.node, after, by, known, every))
 
     def _then(
         self,

@@ -163,22 +163,26 @@ def silent(
     after: Duration,
     by: By,
     known: Iterable[KeyValue | Sequence[KeyValue]] | None,
-) -> tuple[Window, tuple[str, ...]]:
-    """The node of `silent` in the making, and its columns."""
+    every: Duration | None,
+) -> Node:
+    """The node of `silent`."""
     no_revisions_before(node, "silent")
     keys = key_columns(node, by, "silent")
     span = _required(after, "silent: after")
     rows = None if known is None else _known(known, keys)
     columns = (*keys, *_BOUNDS, "last_event_time")
     no_collisions(columns, "silent")
+    again = None if every is None else parse(every, "silent: every")
     body: dict[str, Json] = {
         "by": [*keys],
         "after": span.us,
         "known": None if rows is None else [*rows],
     }
+    body |= {} if again is None else {"every": again.us}
     listed = None if rows is None else [row[0] if len(keys) == 1 else tuple(row) for row in rows]
-    said = call_text("silent", [span.text], by=by_text(keys) or [], known=listed)
-    return Window("silent", keys, dumps(body), said), columns
+    repeats = again and again.text
+    said = call_text("silent", [span.text], by=by_text(keys) or [], known=listed, every=repeats)
+    return Node("silent", (node,), dumps(body), said, columns, node.typed)
 
 
 def _known(

@@ -227,6 +227,7 @@ fn type_node(
         }
         Node::Silent(w) => {
             positive("after", w.after)?;
+            w.every.map_or(Ok(()), |every| positive("every", every))?;
             let folding = fold(stateful(upstream(w.from))?, &w.by, &[])?;
             windowed(name, w.from, upstream(w.from), Verb::Silent(w.clone(), folding), false)?
         }

@@ -12,6 +12,7 @@ pub mod keyed;
 pub mod stateless;
 pub mod windowed;
 pub mod aligned;
+pub mod sessions;
 pub mod session;
 pub mod silent;
 pub mod running;

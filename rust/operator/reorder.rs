@@ -10,7 +10,6 @@ use arrow_select::concat::concat;
 
 use super::keyed::{Context, Flow, Piece};
 use super::sliding::SlidingWindows;
-use super::windowed::passed;
 use super::{Full, Operator, Warming};
 use crate::block::{Block, Firing, Marks};
 use crate::error::{Error, Result};
@@ -102,7 +101,7 @@ impl Reorder {
         let mut sorted = ready.take(&order)?;
         let mut marks = Marks::clone(&sorted.marks);
         marks.judge.clone_from(&marks.time);
-        let trigger = |&time: &Micros| passed(clock, time).unwrap_or(0);
+        let trigger = |&time: &Micros| clock.passed(time).unwrap_or(0);
         marks.seq = marks.time.iter().map(trigger).collect();
         sorted.marks = Arc::new(marks);
         Ok(sorted)

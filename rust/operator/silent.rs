@@ -1,32 +1,42 @@
-//! Silence: a row for each key that sent nothing for a while.
+//! Silence: a row for each key that sent nothing for more than a while, and again while it lasts.
 //!
-//! A key falls silent when the clock passes `last + after`; it does so once, until it is heard
-//! again. `known=` keys count as heard when the operator's clock first moves.
+//! It is the close of a session that nobody counts in (see [`crate::state::sessions`]): whoever
+//! moved the clock past `last + after`, also the key's own next row. `known=` keys count as heard
+//! when the operator's clock first moves. The end of the data is no passing of time: what the newest
+//! event time had not passed does not fire.
 //!
 //! A verb that has not seen all rows counts every key as heard when the newest of them were: it may
 //! have been. So a row comes too late rather than for a key that was not silent.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, StringArray};
 use arrow_schema::DataType;
 
 use super::keyed::{Kit, Mark, Part, Slot, Slots, Task};
-use super::windowed::{SlotOut, Windowed, passed};
+use super::sessions::{self, Spans};
+use super::windowed::{SlotOut, Windowed};
 use crate::error::{Error, Result};
 use crate::fate::{Reason, Record};
 use crate::fire::FiredRow;
 use crate::graph::Folding;
+use crate::origin::Origin;
 use crate::plan;
 use crate::state::saved::Saving;
-use crate::state::{KeyColumns, Keys, RANGES, Saved, Timers};
+use crate::state::sessions::{Gaps, NO_ROW, Open, Touch, has_passed};
+use crate::state::{KeyColumns, RANGES, Saved};
 use crate::time::{FOREVER, Micros, NEVER, shift};
 use crate::watermark::Clock;
+
+/// How many repeats of one silence are told at one rise of the clock, the last ones.
+const REPEATS_MAX: i64 = 100;
 
 /// The verb.
 #[derive(Debug)]
 pub struct Silence {
-    after: Micros,
+    gaps: Gaps,
+    every: Option<Micros>,
     known: Option<Known>,
     /// No key counts as heard before this.
     floor: Micros,
@@ -39,41 +49,33 @@ struct Known {
     len: usize,
 }
 
-/// What a slot knows of a key.
+/// A silence that is told again.
 #[derive(Debug, Clone, Copy)]
-struct Heard {
+struct Lasting {
     last: Micros,
-    /// Known keys come before those that were heard.
-    touch: (Micros, u64),
-    armed: bool,
+    touch: Touch,
+    /// When it is told next.
+    due: Micros,
 }
 
 /// The keys of one range.
 #[derive(Debug)]
 pub struct SilentSlot {
-    keys: Keys,
-    heard: Vec<Heard>,
-    timers: Timers,
+    spans: Spans,
+    /// Silences that are told again, by key.
+    lasting: HashMap<u32, Vec<Lasting>>,
     /// Known keys that wait for the clock to move for the first time.
     waiting: Vec<u32>,
 }
 
 impl Slot for SilentSlot {
     fn keys(&self) -> usize {
-        self.keys.len()
+        self.spans.keys.len()
     }
 
     fn bytes(&self) -> usize {
-        self.keys.bytes() + self.heard.capacity() * 24 + self.timers.bytes()
-    }
-}
-
-impl SilentSlot {
-    fn hear(&mut self, columns: &KeyColumns, row: usize, heard: Heard) -> u32 {
-        let id = self.keys.intern(columns, row);
-        self.heard.resize(self.keys.capacity(), heard);
-        self.heard[id as usize] = heard;
-        id
+        let lasting: usize = self.lasting.values().map(|all| 48 + all.capacity() * 32).sum();
+        self.spans.bytes() + lasting
     }
 }
 
@@ -89,20 +91,24 @@ impl Silence {
                 Ok::<_, Error>(Known { keys, len: rows.len() })
             })
             .transpose()?;
-        Ok(Silence { after: plan.after, known, floor: NEVER })
+        let gaps = Gaps { gap: plan.after, reach: plan.after, lateness: 0 };
+        Ok(Silence { gaps, every: plan.every, known, floor: NEVER })
     }
 
     /// Counts the known keys as heard at the first value of the clock.
-    fn found(&self, slot: &mut SilentSlot, last: Micros) {
-        let Some(known) = self.known.as_ref().filter(|_| last != NEVER && last != FOREVER) else {
+    fn found(&self, slot: &mut SilentSlot, first: Micros) {
+        let Some(known) = self.known.as_ref().filter(|_| first != NEVER && first != FOREVER) else {
             return;
         };
+        let last = first.max(self.floor);
         for row in std::mem::take(&mut slot.waiting) {
-            if slot.keys.get(&known.keys, row as usize).is_none() {
-                let last = last.max(self.floor);
-                let heard = Heard { last, touch: (0, u64::from(row)), armed: true };
-                let id = slot.hear(&known.keys, row as usize, heard);
-                slot.timers.arm(self.until(last), id);
+            let found = slot.spans.keys.get(&known.keys, row as usize);
+            if last.checked_add(self.gaps.gap).is_some() && found.is_none() {
+                let id = slot.spans.key(&known.keys, row as usize);
+                let touch = (0, u64::from(row));
+                let alone = Open { first, last, opened: touch, newest: touch, row: NO_ROW };
+                slot.spans.of[id as usize].open.push(alone);
+                slot.spans.timers.arm(self.gaps.until(last), id);
             }
         }
     }
@@ -117,22 +123,100 @@ impl Silence {
         }
     }
 
-    fn until(&self, last: Micros) -> Micros {
-        last.saturating_add(self.after)
+    /// Takes a row that is not late into the sessions of its key.
+    fn take(&self, slot: &mut SilentSlot, id: u32, task: &Task<'_>, mark: Mark) {
+        let (first, last) = (mark.time, mark.time.max(self.floor));
+        let touch = (1, task.ordinal(mark.row));
+        let alone = Open { first, last, opened: touch, newest: touch, row: NO_ROW };
+        let of = &mut slot.spans.of[id as usize];
+        let known = of.open.len();
+        of.join(&self.gaps, alone, mark.before, |_, _| {});
+        if of.open.len() > known {
+            slot.spans.timers.arm(self.gaps.until(last), id);
+        }
     }
 
-    fn close(&self, slot: &mut SilentSlot, id: u32, clock: &Clock, now: Micros, out: &mut SlotOut) {
-        let heard = &mut slot.heard[id as usize];
-        if !heard.armed || now <= self.until(heard.last) {
-            return;
+    /// Fires the silences of a key that time has passed at `now`, the first time and again.
+    fn close(
+        &self,
+        slot: &mut SilentSlot,
+        id: u32,
+        task: &Task<'_>,
+        now: Micros,
+        out: &mut SlotOut,
+    ) {
+        let sessions = &mut slot.spans.of[id as usize];
+        while let Some(Open { last, newest: touch, .. }) = sessions.close(&self.gaps, now) {
+            let end = self.gaps.until(last);
+            fire(task.clock, id, (last, end, touch), out);
+            if let Some(due) = self.every.and_then(|every| end.checked_add(every)) {
+                slot.lasting.entry(id).or_default().push(Lasting { last, touch, due });
+            }
         }
-        heard.armed = false;
-        let (start, end) = (heard.last, self.until(heard.last));
-        let trigger = passed(clock, end).unwrap_or(0);
-        out.fired.ids.push(id);
-        let (last, touch) = (start, heard.touch);
-        out.fired.push(FiredRow { trigger, end, start, last, revision: 0, touch }, 1);
+        self.tell_again(slot, id, task, now, out);
+        slot.spans.of[id as usize].forget(&self.gaps, now);
     }
+
+    /// Fires what is still silent, until the key's next row.
+    fn tell_again(
+        &self,
+        slot: &mut SilentSlot,
+        id: u32,
+        task: &Task<'_>,
+        now: Micros,
+        out: &mut SlotOut,
+    ) {
+        let (Some(every), Some(lasting)) = (self.every, slot.lasting.get_mut(&id)) else { return };
+        let sessions = &slot.spans.of[id as usize];
+        let firsts = || {
+            let closed = sessions.closed.iter().map(|closed| closed.0);
+            sessions.open.iter().map(|open| open.first).chain(closed)
+        };
+        lasting.retain_mut(|each| {
+            let heard = firsts().filter(|&first| first > each.last).min();
+            let until = heard.unwrap_or(FOREVER);
+            while has_passed(now, each.due) && each.due < until {
+                let trigger = task.clock.passed(each.due).unwrap_or(0);
+                let clock = task.clock.before(trigger + 1).min(now);
+                // those that fall due before the clock and before the key was heard again
+                let more = (clock.min(until) - 1).saturating_sub(each.due) / every;
+                let skipped = more + 1 - REPEATS_MAX;
+                if skipped > 0 {
+                    out.records.push(skipped_record(task, trigger, each, every, skipped));
+                    each.due += skipped * every;
+                }
+                fire(task.clock, id, (each.last, each.due, each.touch), out);
+                match each.due.checked_add(every) {
+                    Some(due) => each.due = due,
+                    None => return false,
+                }
+            }
+            each.due < until
+        });
+        if lasting.is_empty() {
+            slot.lasting.remove(&id);
+        }
+    }
+}
+
+/// A row about the silence of a key from `last` to `end`.
+fn fire(clock: &Clock, id: u32, (last, end, touch): (Micros, Micros, Touch), out: &mut SlotOut) {
+    let trigger = clock.passed(end).unwrap_or(0);
+    out.fired.ids.push(id);
+    out.fired.push(FiredRow { trigger, end, start: last, last, revision: 0, touch }, 1);
+}
+
+/// A record about repeats that are not told.
+fn skipped_record(
+    task: &Task<'_>,
+    trigger: u64,
+    each: &Lasting,
+    every: Micros,
+    skipped: i64,
+) -> Record {
+    let window = Some((each.last, each.due + (skipped - 1) * every));
+    let record = Record::row(Reason::RepeatsSkipped, task.node, trigger, Origin::FIRED);
+    Record { window, windows: skipped, ..record }
 }
 
 /// The keys named in a plan, as columns of the types of `by=`.
@@ -168,12 +252,11 @@ impl Windowed for Silence {
     type Slot = SilentSlot;
 
     fn slot(&self, _kit: &Kit) -> SilentSlot {
-        let timers = Timers::new(self.after);
-        SilentSlot { keys: Keys::default(), heard: vec![], timers, waiting: vec![] }
+        SilentSlot { spans: Spans::new(&self.gaps), lasting: HashMap::new(), waiting: vec![] }
     }
 
     fn due(&self, slot: &SilentSlot, clock: Micros) -> bool {
-        slot.timers.is_due(clock) || (clock != NEVER && !slot.waiting.is_empty())
+        slot.spans.timers.is_due(clock) || (clock != NEVER && !slot.waiting.is_empty())
     }
 
     fn ensure(&self, slots: &mut Slots<SilentSlot>, kit: &Kit) {
@@ -196,57 +279,27 @@ impl Windowed for Silence {
         out: &mut SlotOut,
     ) -> Result<()> {
         let first = self.first_value(task.clock);
-        for &Mark { row, time, before, limit, .. } in task.marks {
-            self.found(slot, before.min(first));
-            if time.checked_add(self.after).is_none() {
-                out.counters.invalid += 1;
-                out.records.push(task.record(Reason::WindowOutOfRange, row));
-                continue;
-            }
-            let known = slot.keys.get(task.keys, row as usize);
+        for &mark in task.marks {
+            self.found(slot, mark.before.min(first));
+            let known = slot.spans.keys.get(task.keys, mark.row as usize);
             if let Some(id) = known {
-                self.close(slot, id, task.clock, before, out);
+                self.close(slot, id, task, mark.before, out);
             }
-            let armed = known.map(|id| slot.heard[id as usize]).filter(|heard| heard.armed);
-            let last = armed.map_or(time, |heard| heard.last.max(time));
-            if limit > self.until(last) {
-                out.counters.late += 1;
-                out.counters.late_windows += 1;
-                out.records.push(Record {
-                    window: Some((time, self.until(time))),
-                    windows: 1,
-                    late_by: Some(limit.saturating_sub(self.until(last))),
-                    ..task.record(Reason::Late, row)
-                });
-                continue;
-            }
-            out.counters.counted += 1;
-            let last = last.max(self.floor);
-            if armed.is_none_or(|heard| time > heard.last) {
-                let id = slot.hear(
-                    task.keys,
-                    row as usize,
-                    Heard { last, touch: (1, task.ordinal(row)), armed: true },
-                );
-                if armed.is_none() {
-                    slot.timers.arm(self.until(last), id);
-                }
+            if slot.spans.takes(&self.gaps, known, task, mark, out) {
+                let id = slot.spans.key(task.keys, mark.row as usize);
+                self.take(slot, id, task, mark);
             }
         }
-        let now = task.clock.end();
-        self.found(slot, now.min(first));
-        let mut due = slot.timers.take_due(now);
-        due.sort_unstable();
-        due.dedup();
+        self.found(slot, task.clock.end().min(first));
+        let now = task.clock.come_to();
+        let due = slot.spans.take_due(now);
         for &id in &due {
-            self.close(slot, id, task.clock, now, out);
+            self.close(slot, id, task, now, out);
         }
-        out.fired.keys = slot.keys.columns(&out.fired.ids, &kit.folding.key_types)?;
+        out.fired.keys = slot.spans.keys.columns(&out.fired.ids, &kit.folding.key_types)?;
         for id in due {
-            match slot.heard[id as usize] {
-                Heard { armed: true, last, .. } => slot.timers.arm(self.until(last), id),
-                Heard { armed: false, .. } => slot.keys.remove(id),
-            }
+            let again = slot.lasting.get(&id).and_then(|all| all.iter().map(|each| each.due).min());
+            slot.spans.look_again(&self.gaps, id, now, again);
         }
         Ok(())
     }
@@ -260,7 +313,7 @@ impl Windowed for Silence {
     }
 
     fn full_from(&self, from: Micros) -> Micros {
-        shift(from, self.after - 1)
+        shift(from, self.gaps.gap - 1)
     }
 
     fn begin(&mut self, from: Micros) {
@@ -276,21 +329,33 @@ impl Windowed for Silence {
     }
 
     fn save(&self, kit: &Kit, slot: &SilentSlot) -> Result<Vec<Part>> {
-        let armed = |&id: &u32| slot.heard[id as usize].armed;
-        let ids: Vec<u32> = (0..slot.heard.len() as u32).filter(armed).collect();
-        let of = |id: &u32| slot.heard[*id as usize];
-        let heard = Saving::default()
-            .columns("key", slot.keys.columns(&ids, &kit.folding.key_types)?)
-            .i64("last", ids.iter().map(|id| of(id).last).collect())
-            .i64("heard", ids.iter().map(|id| of(id).touch.0).collect())
-            .u64("ordinal", ids.iter().map(|id| of(id).touch.1).collect())
-            .done()?;
+        let types = &kit.folding.key_types;
+        let of = |part: fn(&Open) -> i64| slot.spans.open().map(part).collect();
+        let open = slot.spans.save_open(types)?.i64("heard", of(|open| open.newest.0));
+        let ordinal = slot.spans.open().map(|open| open.newest.1).collect();
+        let open = open.u64("ordinal", ordinal).done()?;
         let waiting = slot.waiting.iter().map(|&row| u64::from(row)).collect();
         let waiting = Saving::default().u64("row", waiting).done()?;
-        Ok(vec![("heard", heard), ("waiting", waiting)])
+        let mut parts = vec![("open", open), ("waiting", waiting)];
+        parts.extend(slot.spans.save_past(types)?);
+        let mut lasting: Vec<(u32, Lasting)> = vec![];
+        slot.lasting.iter().for_each(|(&id, all)| lasting.extend(all.iter().map(|&one| (id, one))));
+        lasting.sort_by_key(|(id, each)| (*id, each.last));
+        let ids: Vec<u32> = lasting.iter().map(|(id, _)| *id).collect();
+        let of = |part: fn(&Lasting) -> i64| lasting.iter().map(|(_, each)| part(each)).collect();
+        let lasting = Saving::default()
+            .columns("key", slot.spans.keys.columns(&ids, types)?)
+            .i64("last", of(|each| each.last))
+            .i64("heard", of(|each| each.touch.0))
+            .u64("ordinal", lasting.iter().map(|(_, each)| each.touch.1).collect())
+            .i64("due", of(|each| each.due))
+            .done()?;
+        parts.push(("lasting", lasting));
+        Ok(parts)
     }
 
     fn load(&self, kit: &Kit, slot: &mut SilentSlot, part: &str, saved: &Saved) -> Result<()> {
+        let types = &kit.folding.key_types;
         match part {
             "waiting" => {
                 let known = self.known.as_ref().map_or(0, |known| known.len as u64);
@@ -300,17 +365,30 @@ impl Windowed for Silence {
                 }
                 slot.waiting = rows.iter().map(|&row| row as u32).collect();
             }
-            "heard" => {
-                let keys = saved.columns("key", &kit.folding.key_types)?;
-                let keys = KeyColumns::new(&keys, saved.len())?;
-                let (last, kind) = (saved.i64("last")?, saved.i64("heard")?);
-                let ordinal = saved.u64("ordinal")?;
+            // "heard" is how 0.1.0 wrote keys that were not silent
+            "open" | "heard" | "lasting" => {
+                let keys = sessions::keys_of(saved, types)?;
+                let (last, kind, ordinal) =
+                    (saved.i64("last")?, saved.i64("heard")?, saved.u64("ordinal")?);
+                let from = match part {
+                    "open" => saved.i64("first")?,
+                    "heard" => last,
+                    _ => saved.i64("due")?,
+                };
                 for i in 0..saved.len() {
-                    let heard = Heard { last: last[i], touch: (kind[i], ordinal[i]), armed: true };
-                    let id = slot.hear(&keys, i, heard);
-                    slot.timers.arm(self.until(last[i]), id);
+                    let (last, touch) = (last[i], (kind[i], ordinal[i]));
+                    if part != "lasting" {
+                        let (opened, newest, row) = (touch, touch, NO_ROW);
+                        let session = Open { first: from[i], last, opened, newest, row };
+                        slot.spans.load_open(&self.gaps, &keys, i, session);
+                    } else {
+                        let (id, due) = (slot.spans.key(&keys, i), from[i]);
+                        slot.lasting.entry(id).or_default().push(Lasting { last, touch, due });
+                        slot.spans.timers.arm(due, id);
+                    }
                 }
             }
+            other if slot.spans.load_past(&self.gaps, types, other, saved)? => {}
             other => return Err(Error::Snapshot(format!("silence has no part \"{other}\""))),
         }
         Ok(())

@@ -13,7 +13,7 @@ use crate::fate::{Counters, Reason, Record};
 use crate::fire::{Fired, Shape, assemble};
 use crate::graph::Folding;
 use crate::state::Saved;
-use crate::time::{Micros, NEVER, shift};
+use crate::time::{Micros, NEVER};
 use crate::watermark::Clock;
 
 /// What one slot gives in one step.
@@ -247,9 +247,4 @@ impl<V: Windowed> Operator for Windows<V> {
             |slot: &mut V::Slot, part: &str, saved: &Saved| verb.load(kit, slot, part, saved);
         self.slots.load(pieces, || verb.slot(kit), load)
     }
-}
-
-/// The seq at which a clock passes `value`: above it, not at it.
-pub fn passed(clock: &Clock, value: Micros) -> Option<u64> {
-    clock.reached(shift(value, 1))
 }

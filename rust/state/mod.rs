@@ -7,6 +7,7 @@ pub mod keys;
 pub mod panes;
 pub mod log;
 pub mod timers;
+pub mod sessions;
 pub mod saved;
 
 pub use encode::check_key;

@@ -1,20 +1,19 @@
-"""Verbs that keep rows (filter, with_columns, select, union, sliding), and silent.
+"""Verbs that keep rows: filter, with_columns, select, union, sliding.
 
 Decided here: lateness of a row is judged before its key is looked at, so a late row with a null key
 is late; a union leaves out inputs whose partitions are all idle, as an input leaves out partitions;
-a time that equals `last` of a silent key does not set it anew; known keys come before those that
-were heard, in the order of their list; a row with several sums that overflow leaves one record.
+a row with several sums that overflow leaves one record.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from .aggregates import Entry
 from .expressions import evaluate
-from .node import Clock, Node, in_range
-from .values import FOREVER, Overflow, Row, shift, stamp
+from .node import Clock, Node
+from .values import FOREVER, Overflow, Row, shift
 
 
 class PerRow(Node):
@@ -96,7 +95,8 @@ class Union(PerRow):
         open_ = [clock for clock in clocks if clock.value != FOREVER]
         active = [clock.value for clock in open_ if not clock.idle]
         lowest = min(active or [clock.value for clock in open_], default=FOREVER)
-        return rows, Clock(max(self.clock, lowest), idle=bool(open_) and not active)
+        newest = max(clock.newest for clock in clocks)
+        return rows, Clock(max(self.clock, lowest), bool(open_) and not active, newest)
 
     def each(self, row: Row) -> Row:
         """Every row."""
@@ -190,73 +190,3 @@ class Sliding(Node):
         above = time >= low if closed in ("left", "both") else time > low
         below = time <= high if closed in ("right", "both") else time < high
         return above and below
-
-
-@dataclass
-class LastSeen:
-    """When a key was last heard of, by the row of that ordinal."""
-
-    last: int
-    order: int
-    zoned: bool
-
-
-class Silent(Node):
-    """silent: a row for a key that sent nothing for `after`."""
-
-    delay = 1
-
-    def __init__(self, index: int, spec: dict, machine: object) -> None:
-        super().__init__(index, spec, machine)
-        self.after = spec["after"]
-        self.seen: dict[tuple, LastSeen] = {}
-
-    def step(self, rows: list[Row], clock: float) -> list[Row]:
-        """Rows arm their key; keys the clock left behind are fired."""
-        for row in rows:
-            self.accept(row)
-        fired = []
-        for key, seen in self.seen.items():
-            if self.passes(seen.last + self.after, clock):
-                fired.append(self.fire(key, seen))
-        if not abs(self.clock) < FOREVER and abs(clock) < FOREVER:
-            self.expect_known(clock)
-        return [row for _, row in sorted(fired, key=lambda f: f[0])]
-
-    def expect_known(self, clock: int) -> None:
-        """Known keys that were not heard of count from the first finite clock."""
-        known = self.spec.get("known") or []
-        for index, key in enumerate(map(tuple, known)):
-            if key not in self.seen:
-                zoned = self.machine.zoned.get(self.fired_origin().input, False)
-                self.seen[key] = LastSeen(clock, index - len(known), zoned)
-
-    def accept(self, row: Row) -> None:
-        """Moves `last` of the row's key."""
-        if not in_range(row.time, row.time + self.after):
-            return self.refuse(row, "window_out_of_range")
-        key, time = row.key(self.by), row.time
-        seen = self.seen.get(key)
-        armed = seen is not None and self.clock <= seen.last + self.after
-        last = max(time, seen.last) if armed else time
-        if self.bound(row) > last + self.after:
-            self.counters["late"] += 1
-            self.counters["late_windows"] += 1
-            late_by = self.bound(row) - (last + self.after)
-            return self.tell_late(row, "late", (time, time + self.after), late_by, 1)
-        self.counters["counted"] += 1
-        order = self.next_order()
-        if not armed or time > seen.last:
-            self.seen[key] = LastSeen(last, order, row.zoned)
-        return None
-
-    def fire(self, key: tuple, seen: LastSeen) -> tuple[tuple, Row]:
-        """A fired row and its place: end, start, range of the key, the row that set `last`."""
-        start, end = seen.last, seen.last + self.after
-        columns = self.key_columns(key) | {
-            "window_start": stamp(start, seen.zoned),
-            "window_end": stamp(end, seen.zoned),
-            "last_event_time": stamp(start, seen.zoned),
-        }
-        place = (end, start, self.range_of(key), seen.order)
-        return place, self.fired_row(columns, start, end, seen.zoned)

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from .events import Filter, Input, Select, Silent, Sliding, Union, WithColumns
+from .events import Filter, Input, Select, Sliding, Union, WithColumns
 from .expressions import evaluate
 from .node import Clock, Node
 from .rules import Rules
+from .sessions import Session, Silent
 from .values import (
     FOREVER,
     I64_MAX,
@@ -30,7 +31,7 @@ from .values import (
     shift,
     watermark_of,
 )
-from .windows import Aligned, Session
+from .windows import Aligned
 
 OPERATORS: dict[str, type[Node]] = {
     "input": Input,
@@ -78,10 +79,12 @@ class Watermark:
         self.idle: set[int] = set()
         self.finished: set[int] = set()
         self.value: float = NEVER
+        self.newest: float = NEVER
 
     def hear(self, partition: int, time: int) -> float:
         """A row of that time: wakes its partition, gives the watermark that judges the row."""
         self.idle.discard(partition)
+        self.newest = max(self.newest, time)
         self.advance([partition], shift(time, -self.out_of_order))
         return self.w[partition]
 
@@ -89,6 +92,8 @@ class Watermark:
         """Moves W of those partitions, never backwards, and the clock."""
         for partition in partitions:
             self.w[partition] = max(self.w[partition], watermark)
+        if watermark != FOREVER:
+            self.newest = max(self.newest, watermark)
         self.settle()
 
     def finish(self, partitions: list[int]) -> None:
@@ -107,7 +112,8 @@ class Watermark:
 
     def clock(self) -> Clock:
         """The clock of the input's node."""
-        return Clock(self.value, idle=self.value != FOREVER and not self.active())
+        idle = self.value != FOREVER and not self.active()
+        return Clock(self.value, idle, self.newest)
 
 
 class Arrival(NamedTuple):

@@ -27,10 +27,12 @@ COUNTERS = (
 
 @dataclass(frozen=True)
 class Clock:
-    """What a node hands on beside its rows: its watermark, and whether all above it is idle."""
+    """What a node hands on beside its rows: its watermark, whether all above it is idle, and how
+    far event time has come, which is what counts where the data end."""
 
     value: float = NEVER
     idle: bool = False
+    newest: float = NEVER
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Node:
         out = self.step(rows, clock.value)
         self.clock = clock.value
         self.output_clock = max(self.output_clock, shift(clock.value, -self.delay))
-        return out, replace(clock, value=self.output_clock)
+        newest = shift(clock.newest, -self.delay)
+        return out, replace(clock, value=self.output_clock, newest=newest)
 
     def step(self, rows: list[Row], clock: float) -> list[Row]:
         """The rows out, given the rows in and the clock after them (`self.clock` is before)."""

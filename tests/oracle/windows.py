@@ -1,15 +1,14 @@
-"""Windows of time: tumbling and hopping, and sessions.
+"""Windows of time: tumbling and hopping.
 
 Decided here: `fired` rows of one seq are in one order (end, start, range, touch), revisions and
 running values among them; a row that overflows is invalid before it can be late; "changed" compares
 the rows that count in a window with those that count in the window before it; `late_windows` counts
-pairs of row and window; the window of a late row of a session is that of the row alone.
+pairs of row and window.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from math import gcd
 
 from .aggregates import Entry
@@ -132,83 +131,3 @@ class Aligned(Node):
         touch = min(((e.time - self.offset) // self.pane, e.order) for e in entries)
         place = (end, start, self.range_of(key), touch)
         return place, self.fired_row(columns, start, end, zoned, revision)
-
-
-@dataclass
-class Group:
-    """A session: its first and last event time, and its rows."""
-
-    first: int
-    last: int
-    entries: list[Entry]
-
-
-class Session(Node):
-    """session: rows within `gap` of one another; fired once, when no row can join it any more.
-
-    A row is late if a session of it alone would have closed, however long a session is that it
-    could join: otherwise rows could chain an open session back to one that was fired and forgotten,
-    and two sessions would overlap. So a marker needs to live until `last + 2 * gap + L` only.
-    """
-
-    def __init__(self, index: int, spec: dict, machine: object) -> None:
-        super().__init__(index, spec, machine)
-        self.gap = spec["gap"]
-        self.reach = self.gap if spec.get("gap_closed", True) else self.gap - 1
-        self.delay = self.lateness + 1
-        self.groups: dict[tuple, list[Group]] = {}
-
-    def limit(self, last: int) -> int:
-        """A session that ends in `last` is closed once the clock is behind this."""
-        return last + self.reach + self.lateness
-
-    def step(self, rows: list[Row], clock: float) -> list[Row]:
-        """Rows join sessions, sessions the clock passed are fired."""
-        for row in rows:
-            self.accept(row)
-        fired = []
-        for key, groups in self.groups.items():
-            for group in groups:
-                if self.passes(self.limit(group.last), clock):
-                    fired.append(self.fire(key, group))
-        return [row for _, row in sorted(fired, key=lambda f: f[0])]
-
-    def accept(self, row: Row) -> None:
-        """Puts `row` into its session, merging those it joins."""
-        values = self.values_of(row)
-        if values is None:
-            return None
-        time = row.time
-        if not in_range(time, time + self.gap):
-            return self.refuse(row, "window_out_of_range")
-        groups = self.groups.setdefault(row.key(self.by), [])
-        near = [g for g in groups if g.first - self.reach <= time <= g.last + self.reach]
-        closed = [g for g in near if self.clock > self.limit(g.last)]
-        joined = [g for g in near if g not in closed]
-        behind = self.bound(row) - self.limit(time)
-        marked = any(self.clock <= self.limit(g.last) + self.reach for g in closed)
-        if marked or behind > 0:
-            self.counters["late"] += 1
-            self.counters["late_windows"] += 1
-            reason = "session_closed" if marked else "late"
-            return self.tell_late(row, reason, (time, time + self.gap), max(behind, 0), 1)
-        self.counters["counted"] += 1
-        entries = [e for g in joined for e in g.entries]
-        entries.append(Entry(time, self.next_order(), values, row.zoned))
-        first = min([time] + [g.first for g in joined])
-        last = max([time] + [g.last for g in joined])
-        kept = [g for g in groups if g not in joined]
-        self.groups[row.key(self.by)] = [*kept, Group(first, last, entries)]
-        return None
-
-    def fire(self, key: tuple, group: Group) -> tuple[tuple, Row]:
-        """A fired row and its place: end, start, range of the key, arrival of the first row."""
-        start, end, zoned = group.first, group.last + self.gap, group.entries[0].zoned
-        columns = self.key_columns(key) | {
-            "window_start": stamp(start, zoned),
-            "window_end": stamp(end, zoned),
-            "last_event_time": stamp(group.last, zoned),
-        }
-        columns |= self.answers(group.entries, (start, end))
-        touch = min(e.order for e in group.entries)
-        return (end, start, self.range_of(key), touch), self.fired_row(columns, start, end, zoned)

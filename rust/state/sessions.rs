@@ -1,0 +1,203 @@
+//! The sessions of a key, without what counts in them: which a row joins, which have closed, and
+//! how far back the key's past is sealed.
+//!
+//! A row joins the open sessions that are no more than the gap away, however old it is. No two
+//! sessions of a key may overlap, so it must not reach a closed one as well. Of a closed session
+//! this much is remembered, by the clock alone:
+//!
+//! ```text
+//! clock <= last + 2 gap + L     a marker: a row that touches it is late
+//! after that                    `sealed` where the key has another session then, and `floor`:
+//!                               the greatest `last` that was forgotten
+//! clock > floor + 4 gap + L     nothing, if the key has no session and no marker
+//! ```
+//!
+//! A key of which nothing is remembered may have had sessions up to `clock - 4 gap - L - 1`: that
+//! is the floor of its next one. All of it is tested when a key is touched; timers only remind.
+
+use crate::fate::Reason;
+use crate::time::{FOREVER, Micros, NEVER};
+
+/// Place of a session's first row, or of its last, in the order of what fires.
+pub type Touch = (Micros, u64);
+
+/// A session without accumulators.
+pub const NO_ROW: u32 = u32::MAX;
+
+/// When sessions join and close.
+#[derive(Debug, Clone, Copy)]
+pub struct Gaps {
+    /// From the last row to the window's end.
+    pub gap: Micros,
+    /// The greatest distance at which rows share a session.
+    pub reach: Micros,
+    /// How long a session waits beyond that.
+    pub lateness: Micros,
+}
+
+/// An open session.
+#[derive(Debug, Clone, Copy)]
+pub struct Open {
+    /// Its oldest event time.
+    pub first: Micros,
+    /// Its newest event time.
+    pub last: Micros,
+    /// Place of its first row in the order of arrival.
+    pub opened: Touch,
+    /// Place of the row that set `last`.
+    pub newest: Touch,
+    /// Its accumulators, or [`NO_ROW`].
+    pub row: u32,
+}
+
+/// The sessions of one key.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    /// Those that rows may join.
+    pub open: Vec<Open>,
+    /// Markers of those that have fired: oldest and newest event time.
+    pub closed: Vec<(Micros, Micros)>,
+    /// No row up to the gap behind this is taken.
+    pub sealed: Micros,
+    /// No row up to the gap behind this joins an open session.
+    pub floor: Micros,
+}
+
+impl Default for Sessions {
+    fn default() -> Sessions {
+        Sessions { open: vec![], closed: vec![], sealed: NEVER, floor: NEVER }
+    }
+}
+
+/// Whether a clock has passed a moment: at the end of all rows it has passed every moment.
+pub fn has_passed(clock: Micros, moment: Micros) -> bool {
+    clock == FOREVER || clock > moment
+}
+
+impl Gaps {
+    /// What the clock must pass for a session to close.
+    pub fn until(&self, last: Micros) -> Micros {
+        last.saturating_add(self.reach).saturating_add(self.lateness)
+    }
+
+    /// What the clock must pass for its marker to be forgotten.
+    fn marked_until(&self, last: Micros) -> Micros {
+        self.until(last).saturating_add(self.reach)
+    }
+
+    /// What the clock must pass for the key to be forgotten.
+    fn known_until(&self, last: Micros) -> Micros {
+        self.marked_until(last).saturating_add(self.reach.saturating_mul(2))
+    }
+
+    /// The newest session that may have been forgotten with its key at this clock.
+    fn forgotten(&self, clock: Micros) -> Micros {
+        let memory = self.reach.saturating_mul(4).saturating_add(self.lateness);
+        clock.saturating_sub(memory).saturating_sub(1)
+    }
+
+    fn touches(&self, (first, last): (Micros, Micros), time: Micros) -> bool {
+        first.saturating_sub(self.reach) <= time && time <= last.saturating_add(self.reach)
+    }
+
+    fn blocks(&self, floor: Micros, time: Micros) -> bool {
+        floor != NEVER && time <= floor.saturating_add(self.reach)
+    }
+}
+
+impl Sessions {
+    /// Why a row of this time and bound cannot be taken, if it cannot.
+    pub fn refuses(&self, gaps: &Gaps, time: Micros, bound: Micros) -> Option<Reason> {
+        let joins = self.open.iter().any(|open| gaps.touches((open.first, open.last), time));
+        if self.closed.iter().any(|&closed| gaps.touches(closed, time))
+            || gaps.blocks(self.sealed, time)
+            || (joins && gaps.blocks(self.floor, time))
+        {
+            return Some(Reason::SessionClosed);
+        }
+        (!joins && bound > gaps.until(time)).then_some(Reason::Late)
+    }
+
+    /// Puts a row that was not refused, with the clock before it, into a session of its own and
+    /// those it joins into that; `merge` gets the accumulators to keep and those to add to them.
+    pub fn join(
+        &mut self,
+        gaps: &Gaps,
+        row: Open,
+        before: Micros,
+        mut merge: impl FnMut(u32, u32),
+    ) -> &mut Open {
+        if self.open.is_empty() && self.closed.is_empty() && before != NEVER {
+            self.floor = self.floor.max(gaps.forgotten(before));
+        }
+        let mut session = row;
+        let mut i = 0;
+        while i < self.open.len() {
+            let other = self.open[i];
+            if !gaps.touches((other.first, other.last), row.first) {
+                i += 1;
+                continue;
+            }
+            self.open.swap_remove(i);
+            session.first = session.first.min(other.first);
+            session.opened = session.opened.min(other.opened);
+            if other.last >= session.last {
+                (session.last, session.newest) = (other.last, other.newest);
+            }
+            match (session.row, other.row) {
+                (NO_ROW, row) => session.row = row,
+                (kept, more) => merge(kept, more),
+            }
+        }
+        self.open.push(session);
+        let at = self.open.len() - 1;
+        &mut self.open[at]
+    }
+
+    /// The next session that has closed at this clock; it becomes a marker.
+    pub fn close(&mut self, gaps: &Gaps, clock: Micros) -> Option<Open> {
+        let closes = |open: &Open| has_passed(clock, gaps.until(open.last));
+        let at = self.open.iter().position(closes)?;
+        let session = self.open.swap_remove(at);
+        self.closed.push((session.first, session.last));
+        Some(session)
+    }
+
+    /// Forgets the markers that the clock has left behind, after all that is due has closed.
+    pub fn forget(&mut self, gaps: &Gaps, clock: Micros) {
+        if !self.closed.iter().any(|closed| clock > gaps.marked_until(closed.1)) {
+            return;
+        }
+        self.closed.sort_unstable_by_key(|closed| std::cmp::Reverse(closed.1));
+        while let Some(&(_, last)) = self.closed.last() {
+            let until = gaps.marked_until(last);
+            if clock <= until {
+                break;
+            }
+            self.closed.pop();
+            let others = self.open.iter().map(|open| open.last);
+            let others = others.chain(self.closed.iter().map(|closed| closed.1));
+            if others.max().is_some_and(|newest| gaps.until(newest) >= until) {
+                self.sealed = self.sealed.max(last);
+            }
+            self.floor = self.floor.max(last);
+        }
+        if self.open.is_empty() && self.closed.is_empty() {
+            self.sealed = NEVER;
+        }
+    }
+
+    /// The clock at which to look at the key again; none once nothing is left to remember.
+    pub fn next_look(&self, gaps: &Gaps, clock: Micros) -> Option<Micros> {
+        let waiting = self.open.iter().map(|open| gaps.until(open.last)).min();
+        let marked = || self.closed.iter().map(|closed| gaps.marked_until(closed.1)).min();
+        let known = || (self.floor != NEVER).then(|| gaps.known_until(self.floor));
+        waiting.or_else(marked).or_else(|| known().filter(|&until| clock <= until))
+    }
+
+    /// Memory in bytes, about.
+    pub fn bytes(&self) -> usize {
+        let (open, closed) = (self.open.capacity(), self.closed.capacity());
+        size_of::<Sessions>() + open * size_of::<Open>() + closed * size_of::<(Micros, Micros)>()
+    }
+}
