@@ -404,13 +404,13 @@ def test_sliding_bounds(closed: str, counts: list[int]) -> None:
 
 
 def test_a_late_sliding_row_is_answered_as_of_the_bound_and_counts_later() -> None:
-    # rows 10 20 | 5          W = 20, L = 3: answered over (7, 17], itself not in it: the row 10
-    # then 14                 not late (20 - 3 = 17 > 14: late), over (7, 17]: 10 and 14
+    # rows 10 20 | 5          W = 20, L = 3: answered over (7, 17] and itself: 5 and 10
+    # then 14                 20 - 3 = 17 > 14: late, over (7, 17]: 10 and 14
     marked = {"op": "with_columns", "from": 1, "columns": [["late", {"fn": "is_late", "args": []}]]}
     m = machine(plan(sliding(10, allowed_lateness=3 * S), marked))
     m.step([Feed(0, [at(10, k="a"), at(20, k="a")])])
     out = m.step([Feed(0, [at(5, k="a"), at(14, k="a"), at(18, k="a")])])
-    assert [(r["n"], r["late"]) for r in out.outputs[0]] == [(1, True), (2, True), (3, False)]
+    assert [(r["n"], r["late"]) for r in out.outputs[0]] == [(2, True), (2, True), (3, False)]
     assert [(r["late_by"], seconds(r["window_start"])) for r in out.late[0]] == [
         (12 * S, 7),
         (3 * S, 7),

@@ -201,7 +201,8 @@ def test_a_known_key_is_silent_since_before_a_clock_that_stood_already() -> None
     before.advance(START + dt.timedelta(seconds=3))
     # the clock stands at second 3, and no row of "never" came from there on
     op = on(before, waits.silent("10s", by="k", known=["never"]))
-    found = [(r["k"], r["last_event_time"]) for r in op.finish().rows.to_dicts()]
+    later = op.advance(START + dt.timedelta(seconds=30))
+    found = [(r["k"], r["last_event_time"]) for r in later.rows.to_dicts()]
     assert found == [("never", None)]
 
 

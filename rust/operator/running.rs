@@ -414,22 +414,26 @@ impl Running {
         }
     }
 
-    /// Answers one row: its key's windows at `moment`, without the entry `skip`.
+    /// Answers one row: its key's windows at `moment`, without the entry `skip`, and with the entry
+    /// `also`, of that time, wherever it lies.
     #[inline]
     pub fn answer(
         &self,
         slot: &mut SlidingSlot,
         id: u32,
-        (moment, skip): (Micros, u64),
+        (moment, skip, also): (Micros, u64, Option<(u64, Micros)>),
         tapes: &mut Tapes,
         out: &mut [AnswerColumn],
     ) {
         let (tail, reference) = slot.head(id);
-        if self.all_taped && moment == reference && skip == NONE {
+        if self.all_taped && moment == reference && skip == NONE && also.is_none() {
             return tapes.0.iter_mut().for_each(|tape| tape.answer(id));
         }
         for (w, window) in self.windows.iter().enumerate() {
-            let ask = Ask { id, w, tail, reference, span: window.span, moment, j: 0, skip };
+            let span = window.span;
+            let before = also.filter(|&(_, time)| time <= span.lower(moment));
+            let also = before.map_or(NONE, |(entry, _)| entry);
+            let ask = Ask { id, w, tail, reference, span, moment, j: 0, skip, also };
             self.answer_window(slot, ask, tapes, out);
         }
     }

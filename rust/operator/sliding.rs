@@ -1,8 +1,8 @@
 //! Per-event windows: for each row the aggregates over its key's rows of the last while.
 //!
 //! `answer(r)` is over the rows of r's key accepted so far, in order of arrival, whose time lies in
-//! `(t - size, t]`. A row older than `bound - allowed_lateness` is answered as of that moment; it
-//! counts in every later window that holds its time. No row goes without an answer.
+//! `(t - size, t]`. A row older than `bound - allowed_lateness` is answered as of that moment, itself
+//! included; it counts in every later window that holds its time. No row goes without an answer.
 
 mod answers;
 
@@ -260,7 +260,7 @@ impl Operator for SlidingWindows {
             let slot = slot
                 .and_then(|slot| slot.keys.get(&prepared.keys, row as usize).map(|id| (slot, id)));
             let current = self.rule.include_current.then_some((time, prepared.columns.as_slice()));
-            self.running.peek(slot, moment, current, &mut features);
+            self.running.peek(slot, (moment, late_by.is_some()), current, &mut features);
         }
         self.record_overflows(block, &prepared.rows, &features, records);
         let columns: Result<Vec<ArrayRef>> =

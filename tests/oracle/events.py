@@ -136,7 +136,7 @@ class Sliding(Node):
             self.log.setdefault(row.key(self.by), []).append(entry)
 
     def answer_now(self, row: Row, entry: Entry) -> Row:
-        """The answer as of the row's time, or as of its bound if it is older."""
+        """The answer as of the row's time, or as of its bound, itself included, if it is older."""
         floor = shift(self.bound(row), -self.lateness)
         at = max(row.time, floor)
         late = row.time < floor
@@ -144,7 +144,7 @@ class Sliding(Node):
         if late and not row.late:
             self.tell_late(row, "late", (at - max(self.sizes), at), floor - row.time)
         self.enter(row, entry)
-        return replace(self.answered(row, entry, at), late=row.late or late)
+        return replace(self.answered(row, entry, at, late), late=row.late or late)
 
     def wait(self, row: Row, entry: Entry) -> None:
         """Keeps `row` until the clock is behind it; a row the clock has passed is late."""
@@ -165,8 +165,8 @@ class Sliding(Node):
         self.counters["fired"] += len(due)
         return [replace(self.answered(r, e, r.time), judge=r.time) for r, e in due]
 
-    def answered(self, row: Row, entry: Entry, at: float) -> Row:
-        """`row` with its features, as of `at`."""
+    def answered(self, row: Row, entry: Entry, at: float, late: bool = False) -> Row:
+        """`row` with its features, as of `at`; one that is late counts in them wherever it lies."""
         spec = self.spec
         if self.has_no_key(row):
             features = dict.fromkeys(c["name"] for c in spec["columns"])
@@ -177,7 +177,7 @@ class Sliding(Node):
         features, overflows = {}, False
         for column in spec["columns"]:
             low = at - self.sizes[column["size"]]
-            inside = [e for e in mine if self.inside(e.time, low, at)]
+            inside = [e for e in mine if self.inside(e.time, low, at) or (late and e is entry)]
             features[column["name"]], overflowed = self.value(column["aggregate"], inside)
             overflows = overflows or overflowed
         if overflows:

@@ -27,12 +27,17 @@ pub(super) struct Ask {
     pub(super) j: usize,
     /// An entry that does not count, or none.
     pub(super) skip: u64,
+    /// An entry from before the window that counts, or none.
+    pub(super) also: u64,
 }
 
 impl Ask {
     /// Whether the running value is the answer as it stands.
     fn stands(&self) -> bool {
-        self.moment == self.reference && self.span.front == 0 && self.skip == NONE
+        self.moment == self.reference
+            && self.span.front == 0
+            && self.skip == NONE
+            && self.also == NONE
     }
 
     fn holds(&self, entry: u64, time: Micros) -> bool {
@@ -121,6 +126,9 @@ impl Running {
             }
             again = entry.older;
         }
+        if ask.also != NONE {
+            self.add(log, ask.also, scratch.cell(0, *offset, words), ask.j);
+        }
     }
 
     /// Takes what the running value holds and the window does not out of the scratch row; false if
@@ -161,10 +169,18 @@ impl Running {
             }
             next = entry.older;
         }
-        None
+        self.also(slot, ask)
+    }
+
+    /// The entry from before the window that counts, if it has a value.
+    fn also(&self, slot: &SlidingSlot, ask: Ask) -> Option<u64> {
+        (ask.also != NONE && self.has(&slot.log, ask.also, ask.j)).then_some(ask.also)
     }
 
     fn first(&self, slot: &SlidingSlot, ask: Ask) -> Option<u64> {
+        if let Some(also) = self.also(slot, ask) {
+            return Some(also);
+        }
         let log = &slot.log;
         let lower = ask.span.lower(ask.moment);
         let oldest = self.oldest(slot, ask.id, &self.windows[ask.w]).entry;
@@ -185,10 +201,11 @@ impl Running {
     }
 
     /// What [`Running::answer`] would say of a row that is not entered: a walk over the key's rows.
+    /// A row that is late counts wherever it lies.
     pub fn peek(
         &self,
         slot: Option<(&SlidingSlot, u32)>,
-        moment: Micros,
+        (moment, late): (Micros, bool),
         current: Option<(Micros, &[Column])>,
         out: &mut [AnswerColumn],
     ) {
@@ -211,7 +228,7 @@ impl Running {
                     next = entry.older;
                 }
             }
-            if let Some((time, columns)) = current.filter(|(time, _)| holds(*time))
+            if let Some((time, columns)) = current.filter(|(time, _)| late || holds(*time))
                 && let Some(value) = columns[j].get(0)
             {
                 update(value, time, u64::MAX);

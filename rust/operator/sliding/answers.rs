@@ -95,11 +95,12 @@ impl Given<'_> {
             n += 1;
             running.advance(slot, id, moment, &mut out.tapes);
             if !rule.include_current {
-                running.answer(slot, id, (moment, NONE), &mut out.tapes, &mut out.columns);
+                running.answer(slot, id, (moment, NONE, None), &mut out.tapes, &mut out.columns);
             }
-            self.enter(slot, id, i, &mut out.tapes);
+            let entry = self.enter(slot, id, i, &mut out.tapes);
             if rule.include_current {
-                running.answer(slot, id, (moment, NONE), &mut out.tapes, &mut out.columns);
+                let also = late_by.map(|_| (entry, time));
+                running.answer(slot, id, (moment, NONE, also), &mut out.tapes, &mut out.columns);
             }
         }
         running.play(slot, &mut out.tapes, &mut out.columns);
@@ -139,7 +140,7 @@ impl Given<'_> {
             for each in &entered {
                 match *each {
                     Some((id, time, skip)) => {
-                        let asked = (time, skip);
+                        let asked = (time, skip, None);
                         running.answer(slot, id, asked, &mut out.tapes, &mut out.columns);
                     }
                     None => running.answer_nothing(&mut out.tapes, &mut out.columns),
