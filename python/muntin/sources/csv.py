@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pc
 
 from muntin.errors import SourceError, unknown, with_hint
-from muntin.sources.files import Paths
+from muntin.sources.files import Paths, key_value, keys_of
+from muntin.sources.grammar import Grammar, Table, better_delimiter
 from muntin.sources.pace import Speed
 from muntin.sources.records import LINE_BYTES_MAX, Block, Cut
 from muntin.sources.text import (
@@ -52,8 +51,17 @@ class Csv(TextSource):
     that is copied and cut (copytruncate) goes on in its copy; what was written between the copy and
     the cut is in neither, as the log says. A file that is cut otherwise is an error.
 
+    With `watch=True` a folder or a pattern has no end: a file is read when its name appears. It
+    must be complete then: write it under another name, such as `.a.tmp`, and rename it. Files that
+    appear together are read in their natural order. A file that changes after it was read is an
+    error; one that was read may be taken away.
+
+    Files compressed with gzip or zstd are known by their first bytes. The keys of folders named as
+    Hive does (`year=2024/month=05`) are columns, where a file has none of that name.
+
     Args:
-        paths: a path, a pattern, or a list of paths; a pattern's files are sorted by name.
+        paths: a path, a folder, a pattern, a list of these, or "-" for standard input. Files of a
+            folder or a pattern are in their natural order: `file2` before `file10`.
         schema: column to type word. Without it the stream's own schema holds, and without that
             the records of the first 4 MiB decide.
         delimiter: what stands between two fields, one character.
@@ -65,6 +73,7 @@ class Csv(TextSource):
         partitions: the values it can have. Without them the files are read once more, before
             the run, to find them.
         follow: wait for more at the end of the last file.
+        watch: wait for more files.
         lost: whether lines of a followed file that are lost are an "error", or "skip": a warning.
         line_bytes_max: a longer record is an invalid record, of which the start is kept. It bounds
             the memory that a record can take; 16 MiB is far above what events have.
@@ -90,6 +99,7 @@ class Csv(TextSource):
         partition: str | None = None,
         partitions: Sequence[int] | None = None,
         follow: bool = False,
+        watch: bool = False,
         lost: Lost = "error",
         line_bytes_max: int = LINE_BYTES_MAX,
         speed: Speed = None,
@@ -97,7 +107,7 @@ class Csv(TextSource):
     ) -> None:
         """Remember where the records are; nothing is read before it has to be."""
         roles = Roles(arrival, partition)
-        limits = Limits(follow, lost, line_bytes_max, batch_rows)
+        limits = Limits(follow, watch, lost, line_bytes_max, batch_rows)
         super().__init__(paths, schema, roles, partitions, limits, speed)
         if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
             said = f"Csv: delimiter must be one ASCII character, got {delimiter!r}"
@@ -105,7 +115,7 @@ class Csv(TextSource):
         if partition is not None and not header and schema is None:
             hint = "name all columns, in order: schema={...}"
             raise SourceError(with_hint("Csv: partition= without a header needs schema=", hint))
-        self._grammar = _Grammar(delimiter)
+        self._grammar = Grammar(delimiter)
         self._header = header
         self._null_values = list(null_values)
 
@@ -113,111 +123,8 @@ class Csv(TextSource):
         known = self._schema if self._schema is not None else schema
         _refuse_lists(known)
         names = known.names if not self._header and known is not None else None
-        table = _Table(self._grammar, self._null_values)
+        table = Table(self._grammar, self._null_values)
         return self._grammar, _Records(table, schema, roles, self._header, names)
-
-
-_BOM = "\ufeff".encode()
-
-
-class _Grammar:
-    """What a record is, exactly as Arrow reads it: quotes mean something at a field's start."""
-
-    def __init__(self, delimiter: str) -> None:
-        self.delimiter = delimiter
-        mark = re.escape(delimiter.encode())
-        field = rb'(?>"[^"]*+(?:""[^"]*+)*+"|(?!"))[^%s\r\n]*+' % mark
-        # a carriage return at the end may be the first half of a line's end
-        record = rb"(?>%s%s)*+%s(?:\r\n|\n|\r(?=[^\n]))" % (field, mark, field)
-        self._many = re.compile(rb"(?>%s)*+" % record)
-        self._one = re.compile(record + rb"|.+\Z", re.DOTALL)
-
-    def whole(self, text: bytes) -> int:
-        """How many bytes are whole records."""
-        end = text.rfind(b"\n") + 1
-        if end and b'"' not in text:
-            return end
-        found = self._many.match(text)
-        return 0 if found is None else found.end()
-
-    def line_end(self, text: bytes) -> tuple[int, int] | None:
-        """Where the first line ends; its line end then stands for an empty line."""
-        feed = text.find(b"\n")
-        back = text.find(b"\r", 0, len(text) if feed < 0 else feed)
-        end = feed if back < 0 else back
-        return None if end < 0 else (end, end)
-
-    def line_ends(self, text: bytes) -> int:
-        """How many lines end, be it with a line feed, a carriage return, or both."""
-        return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
-
-    def records(self, text: bytes) -> Iterator[bytes]:
-        """The records of a text one by one, empty lines included."""
-        return (found[0] for found in self._one.finditer(text))
-
-
-class _Parsed(NamedTuple):
-    columns: Any
-    wrong: dict[int, str]
-
-
-class _Table:
-    """Records to columns of text."""
-
-    def __init__(self, grammar: _Grammar, null_values: list[str]) -> None:
-        self.grammar = grammar
-        self._null_values = null_values
-
-    def cells(self, text: bytes) -> list[str]:
-        """The fields of one record."""
-        read = pc.ReadOptions(autogenerate_column_names=True, block_size=len(text) + 1)
-        strings = pc.ConvertOptions(default_column_type=pa.string())
-        found = pc.read_csv(io.BytesIO(text), read, self._parsing(None), strings)
-        return [column[0].as_py() for column in found.columns]
-
-    def guessed(self, text: bytes, names: Sequence[str]) -> Any:
-        """The columns in the types that Arrow sees in them."""
-        return self._read(text, names, None, pc.ConvertOptions(**self._nulls()), {})
-
-    def parsed(self, text: bytes, names: Sequence[str], wanted: Sequence[str]) -> _Parsed:
-        """The wanted columns as text, and for the records of another length what is wrong."""
-        wrong: dict[int, str] = {}
-        types = dict.fromkeys(names, pa.string())
-        convert = pc.ConvertOptions(
-            column_types=types, include_columns=list(wanted), **self._nulls()
-        )
-        return _Parsed(self._read(text, names, list(wanted), convert, wrong), wrong)
-
-    def _nulls(self) -> dict[str, Any]:
-        return {"null_values": self._null_values, "strings_can_be_null": True}
-
-    def _read(
-        self,
-        text: bytes,
-        names: Sequence[str],
-        wanted: list[str] | None,
-        convert: Any,
-        wrong: dict[int, str],
-    ) -> Any:
-        if not text.strip(b"\r\n"):
-            empty = names if wanted is None else wanted
-            return pa.schema([(name, pa.string()) for name in empty]).empty_table()
-        # Arrow takes a byte order mark away, which within a file belongs to a value
-        text = _BOM + text if text.startswith(_BOM) else text
-        # one thread: only then does Arrow know which record is the wrong one
-        read = pc.ReadOptions(column_names=list(names), use_threads=False, block_size=len(text) + 1)
-        return pc.read_csv(io.BytesIO(text), read, self._parsing(wrong), convert)
-
-    def _parsing(self, wrong: dict[int, str] | None) -> Any:
-        def skipped(row: Any) -> str:
-            if wrong is not None:
-                said = f"it has {row.actual_columns} fields, not {row.expected_columns}"
-                wrong[row.number - 1] = said
-            return "skip"
-
-        return pc.ParseOptions(
-            delimiter=self.grammar.delimiter, newlines_in_values=True, invalid_row_handler=skipped
-        )
 
 
 class _Records:
@@ -225,7 +132,7 @@ class _Records:
 
     def __init__(
         self,
-        table: _Table,
+        table: Table,
         schema: Any | None,
         roles: Roles,
         header: bool,
@@ -235,8 +142,11 @@ class _Records:
         self._schema = None if schema is None else roles.added(schema)
         self._roles = roles
         self._header = header
-        self._names = names
+        self._bare = names
+        self._names: Sequence[str] | None = None
         self._awaits_header = False
+        self._head = b""
+        self._keys: dict[str, str | None] = {}
 
     def memory(self) -> dict[str, Any]:
         return {"names": self._names, **kept_schema(self._schema)}
@@ -246,22 +156,39 @@ class _Records:
         self._names = memory.get("names")
 
     def __call__(self, block: Block) -> Decoded:
+        self._keys = keys_of(block.file)
         if block.begins:
             self._awaits_header = self._header
+            self._names = self._bare and [each for each in self._bare if each not in self._keys]
         if block.fault:
             if self._awaits_header:
                 raise SourceError(f'"{block.file}" has no header: {block.fault}')
             return one_bad(block, self._schema)
+        begins = block.begins
         if self._awaits_header:
             block = self._without_header(block)
+        if begins:
+            self._check_first(block)
         return self._rows(block)
+
+    def _check_first(self, block: Block) -> None:
+        """A header, or a schema without one, may agree with a wrong delimiter; records do not."""
+        records = list(islice(self._full(block.text), 3))
+        if self._header:
+            alone = self._schema is None and len(self._names or ()) == 1
+            if alone and records:
+                self._check_delimiter(block.file, [self._head, *records], None)
+        elif self._names is None and len(records) > 1:
+            self._check_delimiter(block.file, records, None)
+        elif len(self._names or ()) > 1:
+            self._check_delimiter(block.file, records, len(self._names or ()))
 
     def _without_header(self, block: Block) -> Block:
         end = 0
         for record in self._table.grammar.records(block.text):
             end += len(record)
             if record.strip(b"\r\n"):
-                self._names = self._header_names(block.file, record)
+                self._head, self._names = record, self._header_names(block.file, record)
                 self._awaits_header = False
                 break
         line = block.line + self._table.grammar.line_ends(block.text[:end])
@@ -276,9 +203,21 @@ class _Records:
         if twice:
             raise SourceError(f'"{file}" has two columns "{min(twice)}"')
         for name in () if self._schema is None else self._schema.names:
-            if name not in names:
+            if name not in names and name not in self._keys:
+                self._check_delimiter(file, [record], None)
                 raise SourceError(unknown("column", name, names, file))
         return names
+
+    def _check_delimiter(self, file: str, records: Sequence[bytes], columns: int | None) -> None:
+        """Say so where another delimiter than the one given is in a file.
+
+        Raises:
+            SourceError: records have one field with the one given, and several with another.
+        """
+        used = self._table.grammar.delimiter
+        if (other := better_delimiter(records, used, columns)) is not None:
+            said = f'"{file}" has one column where "{_shown(used)}" is the delimiter'
+            raise SourceError(with_hint(said, f'write delimiter="{_shown(other)}"'))
 
     def _rows(self, block: Block) -> Decoded:
         text, lost = self._decodable(block.text)
@@ -290,7 +229,11 @@ class _Records:
             columns, wrong = self._table.parsed(text, names, names)
         else:
             schema = self._schema
-            columns, wrong = self._table.parsed(text, names, schema.names)
+            # without any column Arrow would not know how many rows there are
+            own = [name for name in schema.names if name in names or not names]
+            own = own or list(names[:1])
+            columns, wrong = self._table.parsed(text, names, own)
+            columns = self._with_keys(columns)
         count = len(columns) + len(wrong) + len(lost)
         whole = _others(count, lost)
         details = lost | {whole[row]: detail for row, detail in wrong.items()}
@@ -301,6 +244,13 @@ class _Records:
             details |= {ordinals[row].as_py(): detail for row, detail in misfits.items()}
             batch, ordinals = batch.filter(keep), ordinals.filter(keep)
         return Decoded(batch, ordinals, self._bad(block, details), count)
+
+    def _with_keys(self, columns: Any) -> Any:
+        for key, text in self._keys.items():
+            if key not in columns.column_names:
+                repeated = pa.repeat(pa.scalar(text, pa.string()), len(columns))
+                columns = columns.append_column(key, repeated)
+        return columns
 
     def _decodable(self, text: bytes) -> tuple[bytes, dict[int, str]]:
         """The records that are UTF-8, and what is wrong with the others."""
@@ -331,12 +281,16 @@ class _Records:
         if not len(seen):
             return None
         for name in (self._roles.arrival, self._roles.partition):
-            if name is not None and name not in names:
+            if name is not None and name not in names and name not in self._keys:
                 raise SourceError(unknown("column", name, names, "Csv"))
         texts, _ = self._table.parsed(text, names, names)
-        return pa.schema(
-            [(f.name, inferred(texts[f.name].combine_chunks(), f.type)) for f in seen.schema]
-        )
+        own = [(f.name, inferred(texts[f.name].combine_chunks(), f.type)) for f in seen.schema]
+        keys = [
+            (key, pa.int64() if isinstance(key_value(text, None), int) else pa.string())
+            for key, text in self._keys.items()
+            if key not in names
+        ]
+        return pa.schema([*own, *keys])
 
     def _typed(self, columns: Any, schema: Any) -> tuple[Any, dict[int, str]]:
         """The columns in their types, and what is wrong with the rows that do not fit."""
@@ -383,3 +337,7 @@ def _refuse_lists(schema: Any | None) -> None:
 
 def _others(count: int, taken: Mapping[int, str]) -> Sequence[int]:
     return [i for i in range(count) if i not in taken] if taken else range(count)
+
+
+def _shown(delimiter: str) -> str:
+    return "\\t" if delimiter == "\t" else delimiter

@@ -1,90 +1,140 @@
-"""Names of files: one path, several, or a pattern, in sorted order; which of them was read."""
+"""Names of files: one path, several, a folder or a pattern, in their natural order."""
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
-from typing import TypeAlias
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+import pyarrow as pa
 
 from muntin.errors import SourceError, with_hint
-from muntin.sources.marks import SAMPLE, Mark, digest
+from muntin.sources.opened import STDIN, unreadable
+from muntin.sources.texts import converted
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-"""A path, a pattern such as `"2024/*.parquet"`, or a list of paths, which keeps its order."""
+"""A path, a folder, a pattern such as `"2024/*.parquet"`, or a list of these, in its order.
+
+The files of a folder are those in it and in its folders whose names do not begin with `.` or `_`
+and do not end as unfinished ones do (`.tmp`, `.part`, `~` and so on). Those of a folder or a
+pattern are sorted by name, numbers in names by their value: `file2` comes before `file10`.
+"""
+
+_UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".crdownload", ".inprogress", ".swp", "~")
+_NO_KEY = "__HIVE_DEFAULT_PARTITION__"
+_INTEGER = re.compile(r"-?\d{1,18}")
 
 
-def files_of(paths: Paths) -> list[str]:
-    """The files that are meant; those of a pattern are sorted by name.
+def files_of(paths: Paths, *, empty: bool = False) -> list[str]:
+    """The files that are meant.
+
+    Args:
+        paths: where they are.
+        empty: a folder or a pattern may have none yet.
 
     Raises:
-        SourceError: a file does not exist, or a pattern matches none.
+        SourceError: a file or a folder is not there, cannot be read, or has no files.
     """
     if not isinstance(paths, (str, os.PathLike)):
-        return [name for path in paths for name in files_of(path)]
+        if not isinstance(paths, Sequence) or isinstance(paths, bytes):
+            hint = "give a path, a folder, a pattern, or a list of these"
+            raise SourceError(with_hint(f"a {type(paths).__name__} is not a path", hint))
+        if not paths and not empty:
+            raise SourceError(with_hint("no files", "the list of paths is empty"))
+        return [name for path in paths for name in files_of(path, empty=empty)]
     path = os.fspath(paths)
-    if os.path.isfile(path):
+    if path == STDIN:
         return [path]
-    if os.path.isdir(path):
-        raise SourceError(with_hint(f'"{path}" is a directory', f'name its files: "{path}/*"'))
-    found = sorted(name for name in glob.glob(path, recursive=True) if os.path.isfile(name))
-    if not found:
-        raise SourceError(f'no file "{path}"')
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return _matching(path, empty=empty)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+    if stat.S_ISREG(mode):
+        return [path]
+    if not stat.S_ISDIR(mode):
+        hint = 'a pipe is read as standard input: "-", and ... < PIPE'
+        raise SourceError(with_hint(f'"{path}" is not a file', hint))
+    found = sorted(_inside(path), key=natural)
+    if not found and not empty:
+        hint = (
+            "names that begin with . or _ or end in .tmp are left out; watch=True waits for files"
+        )
+        raise SourceError(with_hint(f'the folder "{path}" has no files', hint))
     return found
 
 
-class Listed:
-    """Files that are known from the start, read one after another.
+def names_of(paths: Paths) -> list[str]:
+    """The paths, folders and patterns as they were given."""
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    return [os.fspath(path) for path in given]
 
-    Attributes:
-        read: those that have been read, in order, each with a digest of it.
-        ended: true, since there will be no more.
+
+def _matching(path: str, *, empty: bool) -> list[str]:
+    found = [name for name in glob.glob(path, recursive=True) if os.path.isfile(name)]
+    if found:
+        return sorted(found, key=natural)
+    if not glob.has_magic(path):
+        raise SourceError(f'no file "{path}"')
+    if not empty:
+        raise SourceError(with_hint(f'no file matches "{path}"', "watch=True waits for files"))
+    return []
+
+
+def _inside(folder: str) -> Iterator[str]:
+    def refused(error: OSError) -> None:
+        raise unreadable(str(error.filename or folder), error) from error
+
+    for place, folders, names in os.walk(folder, onerror=refused):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        yield from (os.path.join(place, name) for name in names if is_finished(name))
+
+
+def is_finished(name: str) -> bool:
+    """Whether a file's name does not say that it is hidden or still being written.
+
+    >>> is_finished("a.csv"), is_finished(".a.csv"), is_finished("a.csv.tmp")
+    (True, False, False)
     """
-
-    ended = True
-
-    def __init__(self, names: Sequence[str]) -> None:
-        """Nothing has been read."""
-        self._names = list(names)
-        self._at = -1
-        self.read: tuple[tuple[str, str], ...] = ()
-
-    def next(self) -> str | None:
-        """The next file, or None behind the last."""
-        self._at = min(self._at + 1, len(self._names))
-        return self._names[self._at] if self._at < len(self._names) else None
-
-    @property
-    def last(self) -> bool:
-        """Whether the present file is the last."""
-        return self._at + 1 >= len(self._names)
-
-    def was_read(self, name: str) -> None:
-        """The present file has been read to its end."""
-        self.read = (*self.read, (name, print_of(name)))
-
-    def go_to(self, mark: Mark) -> None:
-        """Go on in the file of a mark.
-
-        Raises:
-            SourceError: it is not there, or one of those before it is not the file that was read.
-        """
-        self._at = len(mark.read)
-        if mark.file not in self._names[self._at : self._at + 1]:
-            hint = "files may be added behind those that were read, not before them"
-            raise SourceError(with_hint(f'"{mark.file}" is not where it was read', hint))
-        for name, before in mark.read:
-            if print_of(name) != before:
-                hint = "files that were read are not to be changed; put it back, or start with an "
-                said = f'"{name}" is not the file that was read: its length or start differs'
-                raise SourceError(with_hint(said, f"{hint}empty checkpoint and empty outputs"))
-        self.read = tuple(mark.read)
+    base = os.path.basename(name)
+    return not base.startswith((".", "_")) and not base.lower().endswith(_UNFINISHED)
 
 
-def print_of(name: str) -> str:
-    """The length of a file and a digest of its first bytes."""
-    try:
-        with open(name, "rb") as file:
-            return f"{os.fstat(file.fileno()).st_size}:{digest(file.read(SAMPLE))}"
-    except OSError as error:
-        raise SourceError(f'"{name}" cannot be read: {error.strerror}') from error
+def natural(name: str) -> tuple[Any, ...]:
+    """What sorts names as a person would: by the value of the numbers in them.
+
+    >>> sorted(["f10", "f9", "f"], key=natural)
+    ['f', 'f9', 'f10']
+    """
+    parts = re.split(r"(\d+)", name.replace(os.sep, "/"))
+    return (*((int(p), "") if i % 2 else (-1, p) for i, p in enumerate(parts)), (-2, name))
+
+
+def keys_of(name: str) -> dict[str, str | None]:
+    """The keys that a file's folders name, as Hive writes them: `year=2024/month=05/a.csv`.
+
+    >>> keys_of("sales/year=2024/city=S%C3%A3o/a.csv")
+    {'year': '2024', 'city': 'São'}
+    """
+    folders = os.path.dirname(name).replace(os.sep, "/").split("/")
+    pairs = [folder.partition("=") for folder in folders if "=" in folder.lstrip("=")]
+    return {unquote(key): None if text == _NO_KEY else unquote(text) for key, _, text in pairs}
+
+
+def key_value(text: str | None, kind: Any | None) -> Any:
+    """The value of a key: of type `kind`, or an integer if it looks like one; else the text.
+
+    >>> key_value("05", None), key_value("05", pa.string()), key_value("x", pa.int64())
+    (5, '05', 'x')
+    """
+    if text is None:
+        return None
+    if kind is None:
+        return int(text) if _INTEGER.fullmatch(text) else text
+    values, bad = converted(pa.array([text]), kind)
+    return text if bad else values[0].as_py()

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from muntin.sources.files import Paths
+from muntin.sources.files import Paths, key_value, keys_of
 from muntin.sources.fitting import fitting, schema_of
 from muntin.sources.pace import Speed
 from muntin.sources.records import LINE_BYTES_MAX, Block, Cut, Lines
@@ -43,8 +43,17 @@ class JsonLines(TextSource):
     that is copied and cut (copytruncate) goes on in its copy; what was written between the copy and
     the cut is in neither, as the log says. A file that is cut otherwise is an error.
 
+    With `watch=True` a folder or a pattern has no end: a file is read when its name appears. It
+    must be complete then: write it under another name, such as `.a.tmp`, and rename it. Files that
+    appear together are read in their natural order. A file that changes after it was read is an
+    error; one that was read may be taken away.
+
+    Files compressed with gzip or zstd are known by their first bytes. The keys of folders named as
+    Hive does (`year=2024/month=05`) are fields, where a line has none of that name.
+
     Args:
-        paths: a path, a pattern, or a list of paths; a pattern's files are sorted by name.
+        paths: a path, a folder, a pattern, a list of these, or "-" for standard input. Files of a
+            folder or a pattern are in their natural order: `file2` before `file10`.
         schema: column to type word. Without it the stream's own schema holds, and without that
             the lines of the first 4 MiB decide: ISO 8601 text is taken as a timestamp.
         arrival: the field with the recorded time of arrival, timestamp or `int64` microseconds.
@@ -52,6 +61,7 @@ class JsonLines(TextSource):
         partitions: the values it can have. Without them the files are read once more, before
             the run, to find them.
         follow: wait for more at the end of the last file.
+        watch: wait for more files.
         lost: whether lines of a followed file that are lost are an "error", or "skip": a warning.
         line_bytes_max: a longer line is an invalid record, of which the start is kept. It bounds
             the memory that a line can take; 16 MiB is far above what events have.
@@ -74,6 +84,7 @@ class JsonLines(TextSource):
         partition: str | None = None,
         partitions: Sequence[int] | None = None,
         follow: bool = False,
+        watch: bool = False,
         lost: Lost = "error",
         line_bytes_max: int = LINE_BYTES_MAX,
         speed: Speed = None,
@@ -81,7 +92,7 @@ class JsonLines(TextSource):
     ) -> None:
         """Remember where the lines are; nothing is read before it has to be."""
         roles = Roles(arrival, partition)
-        limits = Limits(follow, lost, line_bytes_max, batch_rows)
+        limits = Limits(follow, watch, lost, line_bytes_max, batch_rows)
         super().__init__(paths, schema, roles, partitions, limits, speed)
 
     def _format(self, schema: Any | None, roles: Roles) -> tuple[Cut, Decoder]:
@@ -94,6 +105,7 @@ class _Objects:
     def __init__(self, schema: Any | None, roles: Roles) -> None:
         self._schema = None if schema is None else roles.added(schema)
         self._roles = roles
+        self._keys = _Keys()
 
     def memory(self) -> dict[str, Any]:
         return kept_schema(self._schema)
@@ -107,6 +119,8 @@ class _Objects:
         texts = block.text.removesuffix(b"\n").split(b"\n")
         lines = [Bad(i, block.line + i, text, "") for i, text in enumerate(texts)]
         rows, places, bad = _objects(lines)
+        if keys := self._keys(block.file, self._schema):
+            rows = [{**keys, **row} for row in rows]
         if self._schema is None and rows:
             self._schema = schema_of(rows, self._roles, "JsonLines")
         schema = self._schema if self._schema is not None else pa.schema([])
@@ -114,6 +128,20 @@ class _Objects:
         bad += [places[i]._replace(detail=detail) for i, detail in wrong.items()]
         kept = [line.ordinal for i, line in enumerate(places) if i not in wrong]
         return Decoded(batch, pa.array(kept, pa.int64()), sorted(bad), len(lines))
+
+
+class _Keys:
+    """The keys of files' folders, in the types of the schema."""
+
+    def __init__(self) -> None:
+        self._known: tuple[str, Any, dict[str, Any]] = ("", None, {})
+
+    def __call__(self, file: str, schema: Any | None) -> dict[str, Any]:
+        if self._known[:2] != (file, schema):
+            kinds = {} if schema is None else {field.name: field.type for field in schema}
+            keys = {key: key_value(text, kinds.get(key)) for key, text in keys_of(file).items()}
+            self._known = (file, schema, keys)
+        return self._known[2]
 
 
 def _objects(lines: list[Bad]) -> tuple[list[dict[str, Any]], list[Bad], list[Bad]]:

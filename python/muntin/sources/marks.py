@@ -32,6 +32,7 @@ class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         head: a digest of the first bytes before the place.
         tail: a digest of the last bytes before the place.
         unended: whether the last line before it had no line end, since the file ended there.
+        whole: whether the place is known to be the end of the file.
         read: the files that had been read before, in order, each with a digest of it.
         memory: what the decoder had learnt.
     """
@@ -45,6 +46,7 @@ class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head: str = ""
     tail: str = ""
     unended: bool = False
+    whole: bool = False
     read: tuple[tuple[str, str], ...] = ()
     memory: dict[str, Any] = {}
 

@@ -16,10 +16,10 @@ import msgspec
 
 from muntin import limits
 from muntin.errors import SourceError, with_hint
-from muntin.sources.files import Listed
 from muntin.sources.marks import Mark, Seen, digest
 from muntin.sources.opened import STDIN, Opened, StandardInput
 from muntin.sources.rotation import at_mark, behind, find
+from muntin.sources.turns import Turns
 
 _log = logging.getLogger("muntin.sources")
 
@@ -89,7 +89,7 @@ class Blocks:
     from its start.
     """
 
-    def __init__(self, files: Listed, cut: Cut, reading: Reading, mark: Mark | None = None) -> None:
+    def __init__(self, files: Turns, cut: Cut, reading: Reading, mark: Mark | None = None) -> None:
         """Read `files`, cut into records by `cut`; go on at `mark`."""
         self._files = files
         self._cut = cut
@@ -127,8 +127,28 @@ class Blocks:
         """The place behind the last block, without the positions there."""
         assert self._file is not None
         here = mark_at(self._name, self._file, self._passed)
-        more = {"line": self._line, "unended": self._unended, "read": self._files.read}
+        more = {
+            "line": self._line,
+            "unended": self._unended,
+            "whole": self._is_whole(),
+            "read": self._files.read,
+        }
         return msgspec.structs.replace(here, **more)
+
+    def _is_whole(self) -> bool:
+        """Whether all of a file that does not grow has been passed."""
+        file = self._file
+        if self._followed or not isinstance(file, Opened) or len(self._pending) or self._long:
+            return False
+        if not file.compression:
+            return file.seen.at >= file.size()
+        # how much there is can only be seen by reading on
+        try:
+            data = file.read(limits.BLOCK_BYTES)
+        except SourceError:
+            return False
+        self._pending.add(data or b"")
+        return not data
 
     @property
     def at(self) -> str:
@@ -172,7 +192,12 @@ class Blocks:
         if name is None:
             return False
         self._name = name
-        file = StandardInput(WAIT_SECONDS) if name == STDIN else Opened(name)
+        try:
+            file = StandardInput(WAIT_SECONDS) if name == STDIN else Opened(name)
+        except SourceError:
+            if self._files.vanished(name):
+                return self._enter()
+            raise
         if self._followed and file.compression:
             file.close()
             hint = "read it without follow=, or follow the file before it is compressed"
@@ -196,6 +221,8 @@ class Blocks:
         self._files.go_to(mark)
         self._name = mark.file
         file = find(mark) if self._followed else at_mark(mark.file, mark)
+        if file is None and mark.whole and self._files.vanished(mark.file):
+            return
         if file is None:
             self._lost(mark)
             return

@@ -18,13 +18,15 @@ from muntin.errors import SourceError, with_hint
 from muntin.ingest import arrow_schema
 from muntin.sources.base import Delivery, Quiet, Reader, Undecodable, Words, column_array
 from muntin.sources.columns import distinct_partitions
-from muntin.sources.files import Listed, Paths, files_of
+from muntin.sources.files import Paths, files_of, names_of
 from muntin.sources.marks import Mark, mark_of
+from muntin.sources.opened import STDIN
 from muntin.sources.pace import Speed, pace_of
 from muntin.sources.places import Places
 from muntin.sources.records import LINE_BYTES_MAX, Block, Blocks, Cut, Reading
 from muntin.sources.rotation import rotated
 from muntin.sources.split import rows_of, split
+from muntin.sources.turns import Listed, Turns, Watched
 
 
 class Bad(NamedTuple):
@@ -67,6 +69,7 @@ class Limits:
     """How a source reads its files and how much of them at a time."""
 
     follow: bool = False
+    watch: bool = False
     lost: Lost = "error"
     line_bytes_max: int = LINE_BYTES_MAX
     batch_rows: int = 65_536
@@ -80,6 +83,11 @@ class Limits:
         for word in ("batch_rows", "line_bytes_max"):
             if getattr(self, word) < 1:
                 raise SourceError(f"{name}: {word} must be at least 1, got {getattr(self, word)}")
+        if self.follow and self.watch:
+            hint = (
+                "files of a watched folder are complete when they appear; follow a log by its name"
+            )
+            raise SourceError(with_hint(f"{name}: follow= and watch= at once", hint))
         if self.lost not in ("error", "skip"):
             said = f'{name}: lost="{self.lost}" is unknown'
             raise SourceError(with_hint(said, "'error' or 'skip'"))
@@ -118,9 +126,15 @@ class TextSource(ABC):
         """Remember where the records are; nothing is read before it has to be."""
         name = type(self).__name__
         limits.check(name)
-        if limits.follow and roles.partition is not None and partitions is None:
+        if paths == STDIN and (limits.follow or limits.watch):
+            hint = "standard input is read as it comes, to its end"
+            raise SourceError(with_hint(f"{name}: standard input with follow= or watch=", hint))
+        live = [f"{word}=" for word in ("follow", "watch") if getattr(limits, word)]
+        live += ['"-"'] if paths == STDIN else []
+        if live and roles.partition is not None and partitions is None:
             hint = "they must be known before the first row: partitions=[0, 1]"
-            raise SourceError(with_hint(f"{name}: follow= and partition= need partitions=", hint))
+            said = f"{name}: {live[0]}"
+            raise SourceError(with_hint(f"{said} and partition= need partitions=", hint))
         if partitions is not None and (roles.partition is None or not partitions):
             hint = 'name the column that has them: partition="..."'
             raise SourceError(with_hint(f"{name}: partitions={list(partitions)}", hint))
@@ -133,8 +147,13 @@ class TextSource(ABC):
 
     @property
     def bounded(self) -> bool:
-        """False if the last file is followed."""
-        return not self._limits.follow
+        """False if the last file is followed, or the folder watched."""
+        return not (self._limits.follow or self._limits.watch)
+
+    @property
+    def replayable(self) -> bool:
+        """False for standard input."""
+        return self._paths != STDIN
 
     def partitions(self) -> Sequence[int]:
         """The partitions that were named, else those in the files, which are read for it."""
@@ -149,18 +168,24 @@ class TextSource(ABC):
         return self._partitions
 
     def identity(self) -> Sequence[str]:
-        """The files, in order."""
+        """The files, in order; of a watched folder, its name."""
+        if self._limits.watch:
+            return names_of(self._paths)
         return self._files()
+
+    def _turns(self) -> Turns:
+        return Watched(self._paths) if self._limits.watch else Listed(self._files())
 
     def _files(self) -> list[str]:
         try:
             return files_of(self._paths)
         except SourceError:
             # between a log's rotation and its first line there is none of its name
-            alone = isinstance(self._paths, (str, os.PathLike))
-            path = os.fspath(self._paths) if alone else ""  # type: ignore[arg-type]
-            if self._limits.follow and path and not os.path.lexists(path) and rotated(path):
-                return [path]
+            if not self._limits.follow:
+                raise
+            names = names_of(self._paths)
+            if not os.path.lexists(names[-1]) and rotated(names[-1]):
+                return [name for path in names[:-1] for name in files_of(path)] + names[-1:]
             raise
 
     def open(
@@ -195,7 +220,7 @@ class TextSource(ABC):
             decoder.recall(mark.memory)
         limits = self._limits
         reading = Reading(limits.follow, limits.line_bytes_max, limits.lost == "skip")
-        blocks = Blocks(Listed(self._files()), cut, reading, mark)
+        blocks = Blocks(self._turns(), cut, reading, mark)
         # columns read for the source itself alone are not in the stream
         hidden = set() if schema is None else set(roles.added(schema).names) - set(schema.names)
         placed = Placed(places, roles, partitions, hidden)
