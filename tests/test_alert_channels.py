@@ -244,6 +244,65 @@ def test_what_is_left_at_the_end_goes_to_the_dead_letter(server: Server, tmp_pat
     assert (sink.waiting, sink.dropped) == (0, 2)
 
 
+def test_equal_rows_without_a_key_have_ids_of_their_own(server: Server) -> None:
+    row = pa.table({"v": [1, 1]})
+    first = hook(server, drain="0s")
+    first.open("rows", ())
+    first.restore(None)
+    first.stage("rows", Table([row]))
+    state = json.loads(json.dumps(first.prepare()))
+    first.stage("rows", Table([row]))
+    later = [each["id"] for each in first.prepare()["waiting"]]
+    assert len(set(later)) == 4
+    first.close()
+    # a replay gives the same ids again, and not those of the rows before
+    second = hook(server)
+    second.open("rows", ())
+    second.restore(state)
+    second.stage("rows", Table([row]))
+    second.publish()
+    second.close()
+    assert server.ids() == later
+
+
+def test_a_row_is_in_the_outbox_until_it_is_in_the_dead_letter(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint that is taken between the two finds it in one of them."""
+    server.answers = [400]
+    sink = hook(server, dead_letter=tmp_path / "dead.jsonl")
+    sink.open("alerts", ("id",))
+    sink.restore(None)
+    seen: list[tuple[list[str], list[str]]] = []
+    give_up = sink._outbox._give_up
+
+    def watched(item: Any, *more: Any) -> None:
+        for _ in range(2):
+            waiting = [each["id"] for each in sink.prepare()["waiting"]]
+            seen.append((waiting, [each["id"] for each in letters(tmp_path / "dead.jsonl")]))
+            give_up(item, *more) if len(seen) == 1 else None
+
+    monkeypatch.setattr(sink._outbox, "_give_up", watched)
+    sent(sink, "a")
+    until(lambda: sink.waiting == 0)
+    sink.close()
+    assert seen == [(["a"], []), (["a"], ["a"])]
+
+
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_the_end_of_a_run_waits_no_longer_than_drain(
+    checkpoint: bool, server: Server, tmp_path: Path
+) -> None:
+    server.gate.clear()
+    sink = hook(server, drain="500ms", dead_letter=tmp_path / "dead.jsonl")
+    table = pa.table({"at": pa.array([0], pa.timestamp("us", "UTC"))})
+    stream = mt.stream(time="at", out_of_order="0s")
+    start = time.monotonic()
+    mt.run(mt.sources.Arrow(table), stream, sinks=[sink],
+           checkpoint=tmp_path / "state" if checkpoint else None)  # fmt: skip
+    assert 0.4 < time.monotonic() - start < 5
+
+
 def test_with_checkpoints_what_is_left_waits_for_the_next_start(
     server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

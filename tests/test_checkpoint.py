@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
+from muntin import limits
 from muntin.checkpoint import Directory, Keeper, Where
 from muntin.checkpoint.manifest import Counts
 from muntin.operator import assembled, snapshot_contents
@@ -239,6 +240,25 @@ def test_a_foreign_or_missing_part_is_named(
     with pytest.raises(mt.SnapshotError, match=r'"state-00000001\.muntin" is missing') as raised:
         recovered(tmp_path / "b")
     assert "hint: to start from the beginning" in str(raised.value)
+
+
+def test_many_rows_that_wait_bring_the_next_checkpoint_forward(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else they pile up until `every` has passed."""
+    monkeypatch.setattr(limits, "STAGED_ROWS_MAX", 5)
+    waiting: list[int] = []
+
+    class Counted(Kept):
+        def stage(self, output: str, rows: mt.Table) -> None:
+            super().stage(output, rows)
+            waiting.append(len(self.staged))
+
+    checkpoint = mt.Checkpoint(tmp_path, every="1h")
+    scored = EVENTS.select("v")
+    source = mt.sources.Arrow(TABLE, batch_rows=3)
+    mt.run(source, scored, sinks=[Counted([])], checkpoint=checkpoint)
+    assert max(waiting) == 6
 
 
 class Full(Directory):

@@ -34,7 +34,6 @@ _log = logging.getLogger("muntin.run")
 
 _FAILURES_MAX = 3
 _TELL_S = 0.1
-_SETTLE_S = 10.0
 _SETTLE_STEP_S = 0.02
 _STAGES = ("source", "engine", "sink", "checkpoint")
 
@@ -251,9 +250,10 @@ class Loop:
         waiting = any(self._routes.counted("waiting").values())
         if self._saving is None or not (waiting or self._unshown):
             return
-        until = self._clock() + _SETTLE_S
-        while any(self._routes.counted("waiting").values()) and self._clock() < until:
+        start = self._clock()
+        while self._routes.sends(self._clock() - start):
             time.sleep(_SETTLE_STEP_S)
+        self._routes.waited(self._clock() - start)
         self._save(ended=ended)
 
     def _failed(self, error: OSError, *, last: bool) -> None:

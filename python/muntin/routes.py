@@ -11,18 +11,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from muntin.errors import SinkError, with_hint
+from muntin.errors import SchemaError, SinkError, with_hint
 from muntin.expressions import resolve
 from muntin.ingest import arrow_schema
 from muntin.operator import operator
 from muntin.result import Result, Table
 from muntin.sinks import Durable, Sink
 from muntin.sinks.base import Placed
+from muntin.sinks.outbox import OutboxSink
 from muntin.sinks.records import RECORD_SCHEMA, SAID
 from muntin.sources import Undecodable
 from muntin.stream import stream
 
 _log = logging.getLogger("muntin.sinks")
+
+_DRAIN_S = 10.0
 
 ALERT_SCHEMA = {
     "id": "str",
@@ -44,8 +47,9 @@ ALERT_SCHEMA = {
 """The columns of an alert."""
 
 
-_NO_RECORDS = pa.table(
-    {field.name: pa.array([], field.type) for field in RECORD_SCHEMA if field.name in SAID}
+_NO_ALERTS = Table([arrow_schema(ALERT_SCHEMA.items()).empty_table()])
+_NO_RECORDS = Table(
+    [pa.table({name: pa.array([], RECORD_SCHEMA.field(name).type) for name in SAID})]
 )
 
 
@@ -96,7 +100,7 @@ class Routes:
                 self._also[place] = first
         self._alert_filters = [_AlertFilter(sink) for sink in destinations.alerts]
         self._waiting: Counter[int] = Counter()
-        self._record_columns: dict[str, Table] = {}
+        self._columns: dict[str, Table] = {}
 
     def open(self) -> None:
         """Open every sink for everything it is given."""
@@ -117,9 +121,11 @@ class Routes:
             SinkError: one has no place for a name or a type.
         """
         for name, words in schemas.items():
-            if words is not None:
-                self._describe(self._to.rows[name], name, _without_rows(words))
-        self._describe(self._to.alerts, "alerts", _without_rows(ALERT_SCHEMA))
+            known = self._columns.get(name)
+            rows = _without_rows(words or {}) if known is None else known
+            if rows is not None:
+                self._describe(self._to.rows[name], name, rows)
+        self._describe(self._to.alerts, "alerts", _NO_ALERTS)
 
     def begin(self) -> None:
         """A fresh start without checkpoints; called once, after `open`.
@@ -134,7 +140,7 @@ class Routes:
         """The run ends in order: what gave no rows leaves its columns alone."""
         self.describe(schemas)
         for word, sinks in (("late", self._to.late), ("invalid", self._to.invalid)):
-            self._describe(sinks, word, self._record_columns.get(word) or Table([_NO_RECORDS]))
+            self._describe(sinks, word, self._columns.get(word, _NO_RECORDS))
         for sink in self._placed():
             sink.finish()
 
@@ -195,8 +201,6 @@ class Routes:
             ("invalid", self._to.invalid, result.invalid),
         ):
             for rows in tables.values():
-                if word not in self._record_columns:
-                    self._record_columns[word] = Table([rows.to_arrow().slice(0, 0)])
                 self._stage(sinks, word, rows)
         if records := list(undecodable):
             self._stage(self._to.invalid, "invalid", undecodable_table(records))
@@ -241,6 +245,19 @@ class Routes:
             if isinstance(getattr(sink, word, None), int)
         }
 
+    def sends(self, seconds: float) -> bool:
+        """Whether an outbox has rows to send, and is to be waited for longer than that."""
+        return any(
+            getattr(sink, "waiting", 0) and seconds < getattr(sink, "drain", _DRAIN_S)
+            for sink in self._places.values()
+        )
+
+    def waited(self, seconds: float) -> None:
+        """The end of the run has waited for outboxes: closing them waits for the rest alone."""
+        for sink in self._places.values():
+            if isinstance(sink, OutboxSink):
+                sink.waited(seconds)
+
     def close(self) -> None:
         """Close every sink, whatever the others do."""
         with ExitStack() as stack:
@@ -256,6 +273,8 @@ class Routes:
                 sink.columns(name, rows)
 
     def _stage(self, sinks: Sequence[Sink], name: str, rows: Table) -> None:
+        if name not in self._columns and sinks and rows.columns:
+            self._columns[name] = Table([rows.to_arrow().slice(0, 0)])
         if len(rows):
             for sink in sinks:
                 sink.stage(name, rows)
@@ -307,8 +326,12 @@ def upsert_key(plan: dict[str, Any], index: int) -> tuple[str, ...]:
             return ()
 
 
-def _without_rows(words: Mapping[str, str]) -> Table:
-    return Table([arrow_schema(words.items()).empty_table()])
+def _without_rows(words: Mapping[str, str]) -> Table | None:
+    """A table with the columns alone; None if there are none, or a type has no word."""
+    try:
+        return Table([arrow_schema(words.items()).empty_table()]) if words else None
+    except SchemaError:
+        return None
 
 
 def undecodable_table(records: Sequence[tuple[str, Undecodable]]) -> Table:

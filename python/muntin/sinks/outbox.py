@@ -15,7 +15,7 @@ import random
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ from muntin.durations import Duration, parse
 from muntin.errors import SinkError, with_hint
 from muntin.result import Table
 from muntin.sinks.base import When, Writes
-from muntin.sinks.disk import path_of
+from muntin.sinks.disk import Count, path_of, state_of, write_all
 from muntin.sinks.flat import json_rows
 
 _log = logging.getLogger("muntin.sinks")
@@ -49,6 +49,18 @@ class Item(msgspec.Struct, frozen=True):
     def columns(self) -> dict[str, Any]:
         """The row as a dict of what JSON can say."""
         return dict(msgspec.json.decode(self.row))
+
+
+class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a checkpoint keeps of an outbox.
+
+    Attributes:
+        waiting: the rows that are not sent, the oldest first.
+        counts: how many rows each output has given.
+    """
+
+    waiting: list[Item]
+    counts: dict[str, Count] = {}
 
 
 class Refused(Exception):
@@ -206,6 +218,10 @@ class OutboxSink(ABC):
 
     With checkpoints, each holds the rows that had not been sent, so that they are sent after a
     restart: at least once, with the same ids.
+
+    Attributes:
+        when: which alerts it takes.
+        drain: how many seconds the end of a run may still wait for it.
     """
 
     def __init__(
@@ -225,14 +241,19 @@ class OutboxSink(ABC):
                 raise SinkError(with_hint(f"{place}: {word}={value!r}", hint))
         self.when = when
         self._place = place
-        self._drain = parse(drain, "drain", zero=True).us / 1e6
+        self.drain = parse(drain, "drain", zero=True).us / 1e6
         self._dead_letter = None if dead_letter is None else path_of(dead_letter, place)
         self._writing = threading.Lock()
         self._outbox = Outbox(self._send, self._give_up, limit=outbox, attempts=attempts)
         self._keys: dict[str, tuple[str, ...]] = {}
         self._staged: list[Item] = []
+        self._counts = Counter[str]()
         self._durable = False
         self._dropped = 0
+
+    def waited(self, seconds: float) -> None:
+        """The end of the run has waited for it: that counts."""
+        self.drain = max(0.0, self.drain - seconds)
 
     @property
     def waiting(self) -> int:
@@ -262,18 +283,22 @@ class OutboxSink(ABC):
         """Send what had not been sent when the checkpoint was taken."""
         self._durable = True
         if state is not None:
-            self._outbox.put(msgspec.convert(state["waiting"], list[Item]))
+            then = state_of(State, state, self._place)
+            self._counts.update(then.counts)
+            self._outbox.put(then.waiting)
 
     def stage(self, output: str, rows: Table) -> None:
         """Encode the rows."""
         key = self._keys.get(output, ())
         for plain in json_rows(rows):
-            self._staged += [_item(output, key, row) for row in plain]
+            for row in plain:
+                self._staged.append(_item(output, key, row, self._counts[output]))
+                self._counts[output] += 1
 
     def prepare(self) -> dict[str, Any]:
         """The rows that wait and those that are staged."""
-        rows: list[dict[str, Any]] = msgspec.to_builtins([*self._outbox.waiting(), *self._staged])
-        return {"waiting": rows}
+        rows = [*self._outbox.waiting(), *self._staged]
+        return dict(msgspec.to_builtins(State(rows, dict(self._counts))))
 
     def publish(self) -> None:
         """Put what is staged into the outbox; never waits."""
@@ -281,11 +306,11 @@ class OutboxSink(ABC):
         self._outbox.put(staged)
 
     def close(self) -> None:
-        """Wait for the outbox to empty, at most for `drain`.
+        """Wait for the outbox to empty, at most for what is left of `drain`.
 
         What is left then goes to the dead letter; with checkpoints it stays in the last one.
         """
-        left = self._outbox.close(self._drain)
+        left = self._outbox.close(self.drain)
         if self._durable:
             if left:
                 said = "%s: %d rows were not sent and wait in the checkpoint for the next start"
@@ -304,7 +329,7 @@ class OutboxSink(ABC):
             if self._dead_letter is not None:
                 try:
                     with open(self._dead_letter, "ab", buffering=0) as file:
-                        file.write(_letter(self._place, item, reason, tried))
+                        write_all(file, _letter(self._place, item, reason, tried))
                     return
                 except OSError as error:
                     _log.error("%s: the dead letter cannot be written: %s", self._place, error)
@@ -323,19 +348,20 @@ def _letter(place: str, item: Item, reason: str, tried: int) -> bytes:
     return _ENCODER.encode(letter) + b"\n"
 
 
-def _item(output: str, key: Sequence[str], row: Mapping[str, Any]) -> Item:
-    return Item(_id(output, key, row), _ENCODER.encode(row).decode())
+def _item(output: str, key: Sequence[str], row: Mapping[str, Any], number: int) -> Item:
+    return Item(_id(output, key, row, number), _ENCODER.encode(row).decode())
 
 
-def _id(output: str, key: Sequence[str], row: Mapping[str, Any]) -> str:
+def _id(output: str, key: Sequence[str], row: Mapping[str, Any], number: int) -> str:
     """By what a receiver knows the row again.
 
-    A revision is another row to it: it must not be taken for a repeat of the one it corrects.
+    A revision is another row to it: it must not be taken for a repeat of the one it corrects. So is
+    the second of two equal rows without a key: the `number` of rows before tells them apart.
     """
     if tuple(key) == ("id",):
         text = str(row["id"])
         if text.isascii() and text.isprintable() and " " not in text and len(text) <= _ID_MAX:
             return text
     names = [*key, *(name for name in ("revision",) if name in row)] if key else list(row)
-    named = [output, *([name, row[name]] for name in names)]
+    named = [output, *([] if key else [number]), *([name, row[name]] for name in names)]
     return hashlib.sha256(_ENCODER.encode(named)).hexdigest()
