@@ -32,6 +32,12 @@ limits! {
     /// Keys without a pane that one range holds before they are swept out.
     IDLE_KEYS_MAX = 1024, small 1;
 
+    /// Entries of one key that a per-event window walks over before the key gets chunks.
+    WALK_MAX = 64, small 1;
+
+    /// Entries of a chunk, and chunks of a chunk above it; at least 2.
+    CHUNK_WIDTH = 16, small 2;
+
     /// Blocks that wait for the watermark before they are put together into one.
     WAITING_BLOCKS_MAX = 64, small 2;
 
@@ -73,7 +79,7 @@ mod tests {
 
     #[test]
     fn limits_fit_what_is_built_on_them() {
-        const { assert!(INDEX_SLOTS_MIN.is_power_of_two() && TAPE_PLACES_MAX <= 32) };
+        const { assert!(INDEX_SLOTS_MIN.is_power_of_two() && TAPE_PLACES_MAX <= 32 && CHUNK_WIDTH > 1) };
         assert!(ALL.iter().all(|&(_, limit)| limit > 0 && (!SMALL || limit <= 4)));
     }
 }

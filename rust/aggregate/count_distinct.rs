@@ -82,6 +82,10 @@ impl<T: Item> Aggregate for CountDistinct<T> {
         true
     }
 
+    fn grows(&self) -> bool {
+        true
+    }
+
     fn retract(&self, mut cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
         let left = T::with_key(value, |key| {
             let Cell { words, heap } = cell.reborrow();

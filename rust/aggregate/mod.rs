@@ -113,6 +113,11 @@ pub trait Aggregate: Send + Sync + Debug {
         false
     }
 
+    /// Whether a state grows with the rows it has seen, so that merging one costs as much as they do.
+    fn grows(&self) -> bool {
+        false
+    }
+
     /// Whether `update` skips this value as not a number.
     fn nan(&self, value: Value<'_>) -> bool {
         matches!(value, Value::F64(v) if v.is_nan())

@@ -8,9 +8,12 @@
 //! the accumulators and the oldest entry inside. Aggregates that take every row back are noted on a
 //! [`Tape`] and done at the end of a block, or before one of them is asked for an older moment.
 
+mod chunked;
 mod question;
 mod reclaim;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use question::Ask;
 
 use super::keyed::{Kit, Slot};
@@ -23,7 +26,7 @@ use crate::graph::Fold;
 use crate::limits::{AHEAD_ROUNDS, AHEAD_ROWS};
 use crate::plan::Feature;
 use crate::state::log::NONE;
-use crate::state::{KeyColumns, Keys, Log};
+use crate::state::{Chunks, KeyColumns, Keys, Log};
 use crate::time::{Micros, NEVER};
 
 /// Words of a key: its newest entry, and the newest moment asked for, from the beginning of time.
@@ -41,6 +44,8 @@ pub struct Running {
     pub kit: Kit,
     windows: Vec<Window>,
     ends: Vec<Option<End>>,
+    /// The aggregates that chunks keep: those whose states stay small.
+    small: Vec<usize>,
     arguments: Arguments,
     /// Whether no answer needs more than a tape, unless an older moment is asked for.
     all_taped: bool,
@@ -94,6 +99,8 @@ pub struct SlidingSlot {
     pub unreachable: Micros,
     /// One row to correct a running value in.
     scratch: Hot,
+    /// Of keys of which long walks were asked.
+    chunks: HashMap<u32, Chunks, RandomState>,
 }
 
 impl Slot for SlidingSlot {
@@ -102,7 +109,8 @@ impl Slot for SlidingSlot {
     }
 
     fn bytes(&self) -> usize {
-        self.keys.bytes() + self.hot.bytes() + self.log.bytes()
+        let chunks: usize = self.chunks.values().map(Chunks::bytes).sum();
+        self.keys.bytes() + self.hot.bytes() + self.log.bytes() + chunks
     }
 }
 
@@ -166,8 +174,10 @@ impl Running {
     pub fn new(spans: Vec<Span>, features: Vec<Feature>, kit: Kit) -> Running {
         let ends = kit.layout.items.iter().map(|(aggregate, _)| aggregate.end()).collect();
         let arguments = Arguments::new(kit.folding.aggregates.iter().map(class_of));
-        let windows = vec![];
-        let mut running = Running { features, kit, windows, ends, arguments, all_taped: false };
+        let items = kit.layout.items.iter().enumerate();
+        let small = items.filter(|(_, (each, _))| !each.grows()).map(|(j, _)| j).collect();
+        let (windows, all_taped) = (vec![], false);
+        let mut running = Running { features, kit, windows, ends, small, arguments, all_taped };
         let stride = running.kit.layout.stride + OLDEST;
         let window = |(w, span): (usize, Span)| Window::new(w, span, HEAD + w * stride, &running);
         running.windows = spans.into_iter().enumerate().map(window).collect();
@@ -193,7 +203,8 @@ impl Running {
         let words = HEAD + self.windows.len() * (self.kit.layout.stride + OLDEST);
         let log = Log::new(self.arguments.clone());
         let (keys, hot) = (Keys::default(), Hot::new(words));
-        SlidingSlot { keys, hot, log, unreachable: NEVER, scratch }
+        let chunks = HashMap::default();
+        SlidingSlot { keys, hot, log, unreachable: NEVER, scratch, chunks }
     }
 
     /// Tapes on which nothing is noted, with room for so many rows.
@@ -333,15 +344,7 @@ impl Running {
             oldest = newer;
         }
         self.set_oldest(slot, id, window, Oldest { entry: oldest, time });
-        for j in stale {
-            self.kit.layout.items[j].0.clear(self.cell(&mut slot.hot, id, window, j));
-            let mut next = oldest;
-            while let Some(entry) = slot.log.get(next) {
-                let SlidingSlot { log, hot, .. } = slot;
-                self.add(log, next, self.cell(hot, id, window, j), j);
-                next = entry.newer;
-            }
-        }
+        stale.into_iter().for_each(|j| self.refold(slot, id, window, (floor, oldest), j));
     }
 
     /// Takes an entry back from aggregate `j` of a running value.
@@ -384,10 +387,14 @@ impl Running {
         aside: (&[Column], usize),
         tapes: &mut Tapes,
     ) -> u64 {
-        let SlidingSlot { log, hot, .. } = slot;
+        let SlidingSlot { log, hot, chunks, .. } = slot;
         let [tail, reference] = hot.pair_mut(id, 0);
         let reference = since_ever(*reference);
-        let position = log.append((time, id), tail, arguments, aside);
+        let (position, is_newest) = log.append((time, id), tail, arguments, aside);
+        if !is_newest || !chunks.is_empty() {
+            self.put_in_order(slot, id, (time, position), is_newest);
+        }
+        let SlidingSlot { log, hot, .. } = slot;
         for (w, tape) in tapes.0.iter_mut().enumerate() {
             let window = &self.windows[w];
             if time <= window.span.lower(reference) {

@@ -109,7 +109,8 @@ impl Log {
     }
 
     /// Appends a row for a key whose newest entry is `tail`, with its arguments and, for those that
-    /// do not lie in words, the columns and its row in them; gives its position and moves `tail`.
+    /// do not lie in words, the columns and its row in them. Gives its position, and whether it is
+    /// the key's newest now, which moves `tail`; if it is not, [`Log::link`] has to follow.
     ///
     /// # Panics
     /// At two billion entries that a window can still reach.
@@ -120,7 +121,7 @@ impl Log {
         tail: &mut u64,
         arguments: Row<'_>,
         (columns, row): (&[Column], usize),
-    ) -> u64 {
+    ) -> (u64, bool) {
         if self.len.is_multiple_of(SEGMENT) {
             self.begin(columns);
         }
@@ -148,10 +149,8 @@ impl Log {
         }
         if is_newest {
             *tail = at;
-        } else {
-            self.link(at, time, before);
         }
-        at
+        (at, is_newest)
     }
 
     fn put_aside(&mut self, columns: &[Column], row: usize) {
@@ -240,12 +239,15 @@ impl Log {
         self.segments.get(segment)?.columns.get(before)?.get(i)
     }
 
-    /// Links an entry into its key's list before its newest entry `tail`, which is of a later time.
-    fn link(&mut self, at: u64, time: Micros, tail: u64) {
-        let (mut older, mut newer) = (tail, NONE);
+    /// Links an entry into its key's list before the entry `behind`, which is of a later time; gives
+    /// the number of entries that it walked over.
+    pub fn link(&mut self, at: u64, time: Micros, behind: u64) -> usize {
+        let (mut older, mut newer) = (behind, NONE);
+        let mut steps = 0;
         while let Some(entry) = self.get(older).filter(|entry| entry.time > time) {
             newer = older;
             older = entry.older;
+            steps += 1;
         }
         match self.head_mut(older) {
             Some(head) => head[LINKS] = pack(low(head[LINKS]), distance(older, at)),
@@ -257,6 +259,7 @@ impl Log {
         if let Some(head) = self.head_mut(at) {
             head[LINKS] = pack(distance(at, older), distance(at, newer));
         }
+        steps
     }
 
     /// Whether there is a segment to free.
@@ -353,7 +356,10 @@ mod tests {
     ) -> (u64, u64) {
         let arranged = log.arguments.arrange(columns, &[row as u32]);
         let mut newest = tail;
-        let at = log.append((time, 7), &mut newest, arranged.at(0), (columns, row));
+        let (at, is_newest) = log.append((time, 7), &mut newest, arranged.at(0), (columns, row));
+        if !is_newest {
+            log.link(at, time, newest);
+        }
         (at, newest)
     }
 

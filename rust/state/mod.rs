@@ -6,10 +6,12 @@ pub mod index;
 pub mod keys;
 pub mod panes;
 pub mod log;
+pub mod chunks;
 pub mod timers;
 pub mod sessions;
 pub mod saved;
 
+pub use chunks::{At, Chunks, Kept};
 pub use encode::check_key;
 pub use hash::RANGES;
 pub use keys::{KeyColumns, Keys};

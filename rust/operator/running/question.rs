@@ -1,7 +1,7 @@
 //! Questions that a running value does not answer as it stands: the first and last value of a
 //! window, an older moment, a window without one of its rows, a row that is not entered.
 
-use super::{Running, SlidingSlot, Tapes};
+use super::{Oldest, Running, SlidingSlot, Tapes};
 use crate::aggregate::{Answer, AnswerColumn, Column, End, Hot, Moment, Retract};
 use crate::assign::Span;
 use crate::state::Log;
@@ -47,6 +47,35 @@ impl Ask {
     }
 }
 
+/// How many entries may still be walked over.
+#[derive(Debug)]
+pub(super) struct Steps {
+    left: usize,
+    over: bool,
+}
+
+impl Steps {
+    pub(super) fn some(left: usize) -> Steps {
+        Steps { left, over: false }
+    }
+
+    pub(super) fn any() -> Steps {
+        Steps::some(usize::MAX)
+    }
+
+    /// Takes one, if there is one left.
+    pub(super) fn take(&mut self) -> bool {
+        self.over = self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        !self.over
+    }
+
+    /// Whether there were too few.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+}
+
 impl Running {
     /// Answers all columns of a window.
     pub(super) fn answer_window(
@@ -56,59 +85,60 @@ impl Running {
         tapes: &mut Tapes,
         out: &mut [AnswerColumn],
     ) {
-        if ask.stands() {
-            tapes.0[ask.w].answer(ask.id);
-            self.answer_directly(slot, ask, out);
-        } else {
-            self.play(slot, tapes, out);
-            self.answer_corrected(slot, ask, out);
-        }
-    }
-
-    /// Answers what is not on a tape, where the running value stands for the moment asked for.
-    fn answer_directly(&self, slot: &SlidingSlot, ask: Ask, out: &mut [AnswerColumn]) {
         let window = &self.windows[ask.w];
+        if !ask.stands() {
+            self.play(slot, tapes, out);
+            window.columns().for_each(|(k, j)| self.look(slot, Ask { j, ..ask }, &mut out[k]));
+            return;
+        }
+        tapes.0[ask.w].answer(ask.id);
         for &(k, j) in &window.asked {
-            out[k].push(match self.ends[j] {
-                Some(end) => self.end(slot, end, Ask { j, ..ask }),
-                None => {
-                    let cell = self.peek_cell(&slot.hot, ask.id, window, j);
-                    self.kit.layout.items[j].0.evaluate(cell)
-                }
-            });
-        }
-    }
-
-    /// Answers all columns of a window, where the running value stands for another moment.
-    fn answer_corrected(&self, slot: &mut SlidingSlot, ask: Ask, out: &mut [AnswerColumn]) {
-        for (k, j) in self.windows[ask.w].columns() {
-            let ask = Ask { j, ..ask };
-            if let Some(end) = self.ends[j] {
-                out[k].push(self.end(slot, end, ask));
-                continue;
+            if self.ends[j].is_some() {
+                self.look(slot, Ask { j, ..ask }, &mut out[k]);
+            } else {
+                let cell = self.peek_cell(&slot.hot, ask.id, window, j);
+                out[k].push(self.kit.layout.items[j].0.evaluate(cell));
             }
-            self.correct(slot, ask);
-            out[k].push(self.kit.layout.evaluate(&slot.scratch, 0, j));
-            self.kit.layout.clear_one(&mut slot.scratch, 0, j);
         }
     }
 
-    /// The first or the last value of a window.
-    fn end<'a>(&self, slot: &'a SlidingSlot, end: End, ask: Ask) -> Answer<'a> {
-        let found = match end {
-            End::First => self.first(slot, ask),
-            End::Last => self.last(slot, ask),
-        };
-        let value = found.and_then(|entry| slot.log.value(entry, ask.j));
-        value.map_or(Answer::Null, Answer::from)
+    /// Answers one column, for which there is no running value or one of another moment: from the
+    /// key's entries where few have to be looked at, else from its chunks.
+    fn look(&self, slot: &mut SlidingSlot, ask: Ask, out: &mut AnswerColumn) {
+        let Ask { id, j, .. } = ask;
+        let is_chunked = !slot.chunks.is_empty() && slot.chunks.contains_key(&id);
+        if !(is_chunked && self.is_small(j)) {
+            let mut steps = self.steps(j);
+            let SlidingSlot { log, hot, scratch, .. } = slot;
+            if let Some(end) = self.ends[j] {
+                let found = self.end(log, hot, end, ask, &mut steps);
+                if !steps.is_over() {
+                    let value = found.and_then(|entry| log.value(entry, j));
+                    return out.push(value.map_or(Answer::Null, Answer::from));
+                }
+            } else {
+                self.correct(log, hot, scratch, ask, &mut steps);
+                if !steps.is_over() {
+                    out.push(self.kit.layout.evaluate(scratch, 0, j));
+                    return self.kit.layout.clear_one(scratch, 0, j);
+                }
+                self.kit.layout.clear_one(scratch, 0, j);
+            }
+        }
+        self.chunk(slot, id);
+        let SlidingSlot { log, scratch, chunks, .. } = slot;
+        let (aggregate, offset) = &self.kit.layout.items[j];
+        self.ask_chunks(&chunks[&id], log, ask, scratch.cell(0, *offset, aggregate.words()));
+        out.push(self.kit.layout.evaluate(scratch, 0, j));
+        self.kit.layout.clear_one(scratch, 0, j);
     }
 
-    /// An aggregate at an older moment, or without one entry, into the scratch row.
-    fn correct(&self, slot: &mut SlidingSlot, ask: Ask) {
+    /// The running value of an aggregate, corrected to the moment and the entries asked for, into
+    /// row 0 of `scratch`.
+    fn correct(&self, log: &Log, hot: &Hot, scratch: &mut Hot, ask: Ask, steps: &mut Steps) {
         let (aggregate, offset) = &self.kit.layout.items[ask.j];
         let (words, window) = (aggregate.words(), &self.windows[ask.w]);
-        let oldest = self.oldest(slot, ask.id, window).entry;
-        let SlidingSlot { log, hot, scratch, .. } = slot;
+        let oldest = Oldest::of(hot.pair(ask.id, window.oldest)).entry;
         let running = self.peek_cell(hot, ask.id, window, ask.j);
         aggregate.merge(scratch.cell(0, *offset, words), running);
         let outside = match log.get(oldest) {
@@ -116,11 +146,14 @@ impl Running {
             None => ask.tail,
         };
         let mut again = outside;
-        if !self.take_out(log, scratch, ask) {
+        if !self.take_out(log, scratch, oldest, ask, steps) {
             self.kit.layout.clear_one(scratch, 0, ask.j);
             again = ask.tail;
         }
         while let Some(entry) = log.get(again).filter(|e| e.time > ask.span.lower(ask.moment)) {
+            if !steps.take() {
+                return;
+            }
             if ask.holds(again, entry.time) {
                 self.add(log, again, scratch.cell(0, *offset, words), ask.j);
             }
@@ -133,25 +166,46 @@ impl Running {
 
     /// Takes what the running value holds and the window does not out of the scratch row; false if
     /// the aggregate cannot.
-    fn take_out(&self, log: &Log, scratch: &mut Hot, ask: Ask) -> bool {
+    fn take_out(
+        &self,
+        log: &Log,
+        scratch: &mut Hot,
+        oldest: u64,
+        ask: Ask,
+        steps: &mut Steps,
+    ) -> bool {
         let (aggregate, offset) = &self.kit.layout.items[ask.j];
+        let mut leave = |entry: u64, time: Micros| {
+            let cell = scratch.cell(0, *offset, aggregate.words());
+            let moment = Moment { time, seq: entry };
+            let taken = log.value(entry, ask.j).map(|v| aggregate.retract(cell, v, moment));
+            taken.is_none_or(|taken| taken == Retract::Done)
+        };
         let inside = ask.span.lower(ask.reference);
-        let (upper, mut skip) = (ask.span.upper(ask.moment), ask.skip);
-        let mut next = ask.tail;
+        let (lower, upper) = (ask.span.lower(ask.moment), ask.span.upper(ask.moment));
+        let (mut next, mut skip) = (ask.tail, ask.skip);
         while let Some(entry) = log.get(next).filter(|e| e.time > inside) {
-            if entry.time <= upper && skip == NONE {
+            if (entry.time <= upper && skip == NONE) || !steps.take() {
                 break;
             }
             if entry.time > upper || next == skip {
-                let cell = scratch.cell(0, *offset, aggregate.words());
-                let moment = Moment { time: entry.time, seq: next };
-                let taken = log.value(next, ask.j).map(|v| aggregate.retract(cell, v, moment));
-                if taken.is_some_and(|taken| taken != Retract::Done) {
+                if !leave(next, entry.time) {
                     return false;
                 }
                 skip = if next == skip { NONE } else { skip };
             }
             next = entry.older;
+        }
+        // a moment behind the reference: what has left since
+        next = oldest;
+        while let Some(entry) = log.get(next).filter(|e| e.time <= lower) {
+            if !steps.take() {
+                break;
+            }
+            if !leave(next, entry.time) {
+                return false;
+            }
+            next = entry.newer;
         }
         true
     }
@@ -161,37 +215,53 @@ impl Running {
         log.value(entry, j).is_some_and(|value| !self.kit.layout.items[j].0.nan(value))
     }
 
-    fn last(&self, slot: &SlidingSlot, ask: Ask) -> Option<u64> {
+    /// The entry that holds the first or the last value of a window.
+    fn end(&self, log: &Log, hot: &Hot, end: End, ask: Ask, steps: &mut Steps) -> Option<u64> {
+        match end {
+            End::First => self.first(log, hot, ask, steps),
+            End::Last => self.last(log, ask, steps),
+        }
+    }
+
+    fn last(&self, log: &Log, ask: Ask, steps: &mut Steps) -> Option<u64> {
         let mut next = ask.tail;
-        while let Some(entry) = slot.log.get(next).filter(|e| e.time > ask.span.lower(ask.moment)) {
-            if ask.holds(next, entry.time) && self.has(&slot.log, next, ask.j) {
+        while let Some(entry) = log.get(next).filter(|e| e.time > ask.span.lower(ask.moment)) {
+            if !steps.take() {
+                return None;
+            }
+            if ask.holds(next, entry.time) && self.has(log, next, ask.j) {
                 return Some(next);
             }
             next = entry.older;
         }
-        self.also(slot, ask)
+        self.also(log, ask)
     }
 
     /// The entry from before the window that counts, if it has a value.
-    fn also(&self, slot: &SlidingSlot, ask: Ask) -> Option<u64> {
-        (ask.also != NONE && self.has(&slot.log, ask.also, ask.j)).then_some(ask.also)
+    fn also(&self, log: &Log, ask: Ask) -> Option<u64> {
+        (ask.also != NONE && self.has(log, ask.also, ask.j)).then_some(ask.also)
     }
 
-    fn first(&self, slot: &SlidingSlot, ask: Ask) -> Option<u64> {
-        if let Some(also) = self.also(slot, ask) {
+    fn first(&self, log: &Log, hot: &Hot, ask: Ask, steps: &mut Steps) -> Option<u64> {
+        if let Some(also) = self.also(log, ask) {
             return Some(also);
         }
-        let log = &slot.log;
         let lower = ask.span.lower(ask.moment);
-        let oldest = self.oldest(slot, ask.id, &self.windows[ask.w]).entry;
+        let oldest = Oldest::of(hot.pair(ask.id, self.windows[ask.w].oldest)).entry;
         let mut next = if log.get(oldest).is_some() { oldest } else { ask.tail };
         while let Some(older) = log.get(next).map(|entry| entry.older) {
             if log.get(older).is_none_or(|entry| entry.time <= lower) {
                 break;
             }
+            if !steps.take() {
+                return None;
+            }
             next = older;
         }
         while let Some(entry) = log.get(next).filter(|e| e.time <= ask.span.upper(ask.moment)) {
+            if !steps.take() {
+                return None;
+            }
             if ask.holds(next, entry.time) && self.has(log, next, ask.j) {
                 return Some(next);
             }
@@ -200,8 +270,8 @@ impl Running {
         None
     }
 
-    /// What [`Running::answer`] would say of a row that is not entered: a walk over the key's rows.
-    /// A row that is late counts wherever it lies.
+    /// What [`Running::answer`] would say of a row that is not entered. A row that is late counts
+    /// wherever it lies.
     pub fn peek(
         &self,
         slot: Option<(&SlidingSlot, u32)>,
@@ -210,30 +280,47 @@ impl Running {
         out: &mut [AnswerColumn],
     ) {
         for (feature, column) in self.features.iter().zip(out) {
-            let (span, j) = (self.windows[feature.size].span, feature.aggregate);
-            let holds = |time: Micros| time > span.lower(moment) && time <= span.upper(moment);
-            let (aggregate, offset) = &self.kit.layout.items[j];
+            let (w, j) = (feature.size, feature.aggregate);
+            let span = self.windows[w].span;
             let mut one = self.kit.layout.hot();
             let row = one.push();
-            let mut update = |value, time, seq| {
-                let cell = one.cell(row, *offset, aggregate.words());
-                aggregate.update(cell, value, Moment { time, seq });
-            };
             if let Some((slot, id)) = slot {
-                let mut next = slot.head(id).0;
-                while let Some(entry) = slot.log.get(next).filter(|e| e.time > span.lower(moment)) {
-                    if let Some(value) = slot.log.value(next, j).filter(|_| holds(entry.time)) {
-                        update(value, entry.time, next);
-                    }
-                    next = entry.older;
-                }
+                let (tail, reference) = slot.head(id);
+                let ask = Ask { id, w, tail, reference, span, moment, j, skip: NONE, also: NONE };
+                self.peek_one(slot, ask, &mut one);
             }
+            let holds = |time: Micros| time > span.lower(moment) && time <= span.upper(moment);
             if let Some((time, columns)) = current.filter(|(time, _)| late || holds(*time))
                 && let Some(value) = columns[j].get(0)
             {
-                update(value, time, u64::MAX);
+                let (aggregate, offset) = &self.kit.layout.items[j];
+                let cell = one.cell(row, *offset, aggregate.words());
+                aggregate.update(cell, value, Moment { time, seq: u64::MAX });
             }
             column.push(self.kit.layout.evaluate(&one, row, j));
+        }
+    }
+
+    /// The rows of a key that a question asks for, into row 0 of `scratch`.
+    fn peek_one(&self, slot: &SlidingSlot, ask: Ask, scratch: &mut Hot) {
+        let (aggregate, offset) = &self.kit.layout.items[ask.j];
+        if ask.reference <= ask.span.lower(ask.moment) {
+            return;
+        }
+        let chunks = slot.chunks.get(&ask.id).filter(|_| self.is_small(ask.j));
+        if let Some(chunks) = chunks {
+            let cell = scratch.cell(0, *offset, aggregate.words());
+            return self.ask_chunks(chunks, &slot.log, ask, cell);
+        }
+        let mut steps = Steps::any();
+        let Some(end) = self.ends[ask.j] else {
+            return self.correct(&slot.log, &slot.hot, scratch, ask, &mut steps);
+        };
+        let found = self.end(&slot.log, &slot.hot, end, ask, &mut steps);
+        if let Some((entry, value)) = found.and_then(|at| Some((at, slot.log.value(at, ask.j)?))) {
+            let time = slot.log.get(entry).map_or(ask.moment, |entry| entry.time);
+            let cell = scratch.cell(0, *offset, aggregate.words());
+            aggregate.update(cell, value, Moment { time, seq: entry });
         }
     }
 }

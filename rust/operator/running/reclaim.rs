@@ -31,10 +31,12 @@ impl Running {
                 if last {
                     *slot.hot.pair_mut(id, 0) = [NONE, 0];
                     slot.keys.remove(id);
+                    slot.chunks.remove(&id);
                 }
             }
         }
         self.play(slot, tapes, &mut []);
+        self.free_chunks(slot, until);
         slot.log.reclaim(&due);
     }
 
