@@ -86,8 +86,12 @@ def expected(rows: list[Row], size: int, bounds: str, current: bool, late_after:
         moment = max(at, newest - late_after)
         lower = moment - size - (bounds in ("both", "left"))
         upper = moment - (bounds in ("left", "none"))
-        seen = rows[: i + current]
-        told.append(over([(r[0], j, *r[1:]) for j, r in enumerate(seen) if lower < r[0] <= upper]))
+        inside = [
+            (r[0], j, *r[1:])
+            for j, r in enumerate(rows[: i + current])
+            if lower < r[0] <= upper or (j == i and at < moment)  # a late row is in its own answer
+        ]
+        told.append(over(inside))
     return told
 
 

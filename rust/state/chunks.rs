@@ -337,7 +337,8 @@ mod tests {
         let kinds = ["sum", "max", "min", "first", "last"];
         let types = [DataType::Float64, DataType::Utf8];
         let types = [0, 0, 1, 0, 1].map(|t: usize| types[t].clone());
-        let layout = kinds.iter().zip(&types).map(|(kind, t)| build(kind, &[t.clone()]).unwrap());
+        let layout =
+            kinds.iter().zip(&types).map(|(kind, t)| build(kind, std::slice::from_ref(t)).unwrap());
         let layout = Layout::new(layout.collect());
         let arguments = Arguments::new(types.iter().map(Class::of));
         let mut log = Log::new(arguments.clone());
