@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import pyarrow as pa
+
 
 class Stop:
     """Asked once, a run ends between two steps; asked twice by a signal, it ends at once.
@@ -45,11 +47,14 @@ class Stop:
                 raise KeyboardInterrupt
             self.ask()
 
+        # pyarrow would put handlers of its own in place while it reads CSV, and take the signal
+        pa.enable_signal_handlers(False)
         for number in before:
             signal.signal(number, heard)
         try:
             yield
         finally:
+            pa.enable_signal_handlers(True)
             for number, handler in before.items():
                 # None stands for a handler that was not set from Python
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
