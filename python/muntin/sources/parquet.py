@@ -3,32 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from muntin.errors import SourceError, unknown, with_hint
-from muntin.sources.base import Reader, Words
-from muntin.sources.columns import BatchReader, distinct_partitions, partition_array
-from muntin.sources.files import Paths, files_of
+from muntin.ingest import arrow_schema
+from muntin.sources.base import Delivery, Quiet, Reader, Words
+from muntin.sources.columns import distinct_partitions, partition_array
+from muntin.sources.files import Paths, files_of, names_of
+from muntin.sources.marks import Mark, mark_of
 from muntin.sources.pace import Speed, pace_of
+from muntin.sources.parquet_files import Columns, Group, Open, opened_file
 from muntin.sources.places import Places, counts_of
+from muntin.sources.records import Waiting
+from muntin.sources.text import Placed, Roles, kept_schema, known_schema
+from muntin.sources.turns import Listed, Turns, Watched
 
 
 class Parquet:
     """A source of Parquet files: one after another, one partition unless told otherwise.
 
-    The first file says which columns there are and of which types. Those of the others must be
-    the same, or narrower ones that become them without loss, such as `i32` for `i64`. A run that
-    goes on reads no row group that it has had as a whole.
+    Which columns there are and of which types, the schema says: that of the source, else that of
+    the stream. Each file's columns are brought into these types; a row with a value that does not
+    fit (a fraction for an integer, a time with more digits than the unit) becomes an invalid record
+    with the reason `undecodable`, its file and its row as the line. Columns that the schema does
+    not name are not read.
+
+    Without a schema there are the columns of all files, each in a type that holds the values of
+    all: null beside anything, text in any layout, dictionaries included, the widest integer, the
+    finest unit of time, the widest decimal. Where there is none, as for `int64` and `double`, an
+    error names the file, the column and both types.
+
+    A column that a file does not have is null there; one that no file has is an error. The keys of
+    folders named as Hive does (`year=2024/month=05`) are columns, where a file has none of that
+    name.
+
+    With `watch=True` a folder or a pattern has no end: a file is read when its name appears. It
+    must be complete then: write it under another name, such as `.a.tmp`, and rename it. Files that
+    appear together are read in their natural order. A file that changes after it was read is an
+    error; one that was read may be taken away. Those that are there at the start say which columns
+    there are.
+
+    The position of a row is the number of rows before it over all files; with `partition=`, the
+    number of its partition's rows before it. A run that goes on reads no row group that it has had
+    as a whole.
 
     Args:
-        paths: a path, a pattern, or a list of paths; a pattern's files are sorted by name.
-        columns: the columns to read; all by default.
+        paths: a path, a folder, a pattern, or a list of these. Files of a folder or a pattern are
+            in their natural order: `file2` before `file10`.
+        schema: column to type word.
+        columns: the columns to read; all by default, or those of the schema.
         arrival: a column with the recorded time of arrival, timestamp or `int64` microseconds.
             With it and `partition` a run repeats the order and the watermarks of the live day.
-        partition: an integer column with each row's partition.
+        partition: an integer column with each row's partition; a row must have it.
+        partitions: the values it can have. Without them the column is read once more, before the
+            run, to find them.
+        watch: wait for more files.
         speed: hand rows over as time goes by, so many times faster; see `mt.sources.Pace`.
         batch_rows: rows in a step, at most.
 
@@ -39,154 +71,232 @@ class Parquet:
     True
     """
 
-    bounded = True
-
     def __init__(
         self,
         paths: Paths,
         *,
+        schema: Mapping[str, str] | None = None,
         columns: Sequence[str] | None = None,
         arrival: str | None = None,
         partition: str | None = None,
+        partitions: Sequence[int] | None = None,
+        watch: bool = False,
         speed: Speed = None,
         batch_rows: int = 65_536,
     ) -> None:
         """Remember where the rows are; nothing is read before it has to be."""
+        if batch_rows < 1:
+            raise SourceError(f"Parquet: batch_rows must be at least 1, got {batch_rows}")
+        if watch and partition is not None and partitions is None:
+            hint = "they must be known before the first row: partitions=[0, 1]"
+            raise SourceError(with_hint("Parquet: watch= and partition= need partitions=", hint))
         self._paths = paths
+        self._schema = None if schema is None else arrow_schema(schema.items())
         self._columns = None if columns is None else list(columns)
-        self._arrival = arrival
-        self._partition = partition
+        self._roles = Roles(arrival, partition)
+        self._partitions = None if partitions is None else tuple(partitions)
+        self._found: tuple[list[str], Sequence[int]] | None = None
+        self._watch = watch
         self._pace = pace_of(speed, arrival, "Parquet")
         self._batch_rows = batch_rows
 
     @property
+    def bounded(self) -> bool:
+        """False if a folder is watched."""
+        return not self._watch
+
+    @property
     def total(self) -> int | None:
-        """The number of rows, from the files' footers."""
-        return sum(int(_opened(file).metadata.num_rows) for file in files_of(self._paths))
+        """The number of rows, from the files' footers; None of a folder that is watched."""
+        if self._watch:
+            return None
+        return sum(_rows_in(file) for file in files_of(self._paths))
 
     def partitions(self) -> Sequence[int]:
-        """The values of the partition column, or 0."""
-        if self._partition is None:
+        """The partitions that were named, else the values of the partition column, or 0."""
+        if self._roles.partition is None:
             return (0,)
-        return distinct_partitions(
-            partition_array(batch, self._partition, file)
-            for file in files_of(self._paths)
-            for batch in _Files(file, [self._partition]).batches(Places({}), self._batch_rows)
-        )
+        if self._partitions is not None:
+            return list(self._partitions)
+        files = files_of(self._paths)
+        if self._found is None or self._found[0] != files:
+            alone = Parquet(
+                self._paths,
+                columns=[self._roles.partition],
+                batch_rows=self._batch_rows,
+                partition=self._roles.partition,
+                partitions=(0,),
+            )
+            reader = alone.open(None, {})
+            found = [d for d in iter(reader.poll, None) if isinstance(d, Delivery)]
+            columns = (pa.array(delivery.partition) for delivery in found)
+            self._found = (files, distinct_partitions(columns))
+        return self._found[1]
 
     def identity(self) -> Sequence[str]:
-        """The files, in order."""
-        return files_of(self._paths)
+        """The files, in order; of a watched folder, its name."""
+        return names_of(self._paths) if self._watch else files_of(self._paths)
 
-    def open(self, schema: Words | None, positions: Mapping[int, int]) -> Reader:
-        """Start reading; the files have their own types, so `schema` is not used."""
+    def open(
+        self,
+        schema: Words | None,
+        positions: Mapping[int, int],
+        mark: Mapping[str, Any] | None = None,
+    ) -> Reader:
+        """Start reading after the rows that an earlier run has had."""
+        declared = self._schema
+        if declared is None and schema is not None:
+            declared = arrow_schema(schema)
+        start = None if mark is None else mark_of(mark)
         wanted = self._columns
+        if declared is not None:
+            if wanted is None:
+                wanted = list(declared.names)
+            declared = pa.schema([field for field in declared if field.name in wanted])
+        hidden: set[str] = set()
         if wanted is not None:
-            extra = [name for name in (self._arrival, self._partition) if name is not None]
+            extra = [n for n in (self._roles.arrival, self._roles.partition) if n is not None]
+            if self._columns is None:
+                hidden = {name for name in extra if name not in wanted}
             wanted = list(dict.fromkeys([*wanted, *extra]))
-        places = Places(positions)
-        files = _Files(self._paths, wanted, self._partition)
-        batches = files.batches(places, self._batch_rows)
-        reader = BatchReader(
-            batches, self._batch_rows, self._arrival, self._partition, places, "Parquet"
+        known = files_of(self._paths, empty=self._watch)
+        turns: Turns = Watched(self._paths) if self._watch else Listed(known)
+        memory = None if start is None else known_schema(start.memory, None)
+        columns = Columns(known, wanted, declared, memory)
+        placed = Placed(
+            Places(positions, {} if start is None else start.next),
+            self._roles,
+            self.partitions(),
+            hidden,
         )
+        reader = ParquetReader(turns, columns, placed, self._roles, self._batch_rows, start)
         return reader if self._pace is None else self._pace.paced(reader)
 
 
-class _Files:
-    """Files read as if they were one, in the types of the first."""
+class ParquetReader:
+    """Parquet files being read."""
 
     def __init__(
-        self, paths: Paths, columns: list[str] | None, partition: str | None = None
+        self,
+        turns: Turns,
+        columns: Columns,
+        placed: Placed,
+        roles: Roles,
+        batch_rows: int,
+        mark: Mark | None,
     ) -> None:
-        self._files = files_of(paths)
+        """Read the files of `turns`; go on at `mark`."""
+        self._turns = turns
         self._columns = columns
-        self._partition = partition
-        self._schema: Any = None
+        self._placed = placed
+        self._roles = roles
+        self._batch_rows = batch_rows
+        self._mark = mark
+        self._waiting = Waiting()
+        self._groups: Iterator[Group] = iter(())
+        self._file: Open | None = None
+        self._passed = 0
 
-    def batches(self, places: Places, rows: int) -> Iterator[Any]:
-        """The rows that are not before `places`, and a few that are."""
-        for file in self._files:
-            with _opened(file) as parquet:
-                schema = self._types_of(file, parquet.schema_arrow)
-                try:
-                    groups = self._left(file, parquet, places)
-                    for batch in parquet.iter_batches(rows, groups, columns=self._columns):
-                        yield self._as_first(file, batch, schema)
-                except (pa.ArrowException, OSError) as error:
-                    if isinstance(error, SourceError):
-                        raise
-                    raise _damaged(file, error) from error
+    def poll(self) -> Delivery | Quiet | None:
+        """The next rows, word that there is no further file now, or None at the end."""
+        waited = False
+        while not self._waiting.closed:
+            if self._file is None and not self._enter():
+                if self._turns.ended:
+                    self._placed.places.end("Parquet")
+                    return None
+                if waited:
+                    return Quiet(self._placed.partitions)
+                self._waiting.wait()
+                waited = True
+                continue
+            if self._file is not None and (delivery := self._next(self._file)) is not None:
+                return delivery
+        return None
 
-    def _types_of(self, file: str, found: Any) -> Any:
-        """The columns to read as this file has them."""
-        first = self._schema
-        expected = self._columns if first is None else first.names
-        for name in expected or ():
-            if name not in found.names:
-                raise SourceError(unknown("column", name, found.names, file))
-        if self._columns is None and first is not None:
-            for name in found.names:
-                if name not in first.names:
-                    said = f'{file}: column "{name}" is not in "{self._files[0]}"'
-                    hint = f"name the columns to read: columns={first.names}"
-                    raise SourceError(with_hint(said, hint))
-        names = found.names if expected is None else expected
-        schema = pa.schema([(name, found.field(name).type) for name in names])
-        if first is None:
-            self._schema = schema
-        else:
-            for name in names:
-                self._check(file, name, schema.field(name).type)
-        return schema
+    def close(self) -> None:
+        """Stop reading; ends a wait in another thread."""
+        self._waiting.close()
+        self._leave()
 
-    def _check(self, file: str, name: str, kind: Any) -> None:
-        wanted = self._schema.field(name).type
+    def _enter(self) -> bool:
+        if self._mark is not None:
+            mark, self._mark = self._mark, None
+            self._turns.go_to(mark)
+            if mark.whole and self._turns.vanished(mark.file):
+                return self._enter()
+            file = opened_file(mark.file)
+            if file.seal != mark.head:
+                file.close()
+                hint = "files that are read are not to be changed; put it back, or start with an "
+                said = f'"{mark.file}" is another file now: it had been read up to row {mark.line}'
+                raise SourceError(with_hint(said, f"{hint}empty checkpoint and empty outputs"))
+            self._begin(file, mark.line - 1)
+            return True
+        name = self._turns.next()
+        if name is None:
+            return False
         try:
-            pair = [pa.schema([(name, wanted)]), pa.schema([(name, kind)])]
-            both = pa.unify_schemas(pair, promote_options="permissive").field(name).type
-        except pa.ArrowException:
-            both = None
-        if both != wanted:
-            said = f'{file}: column "{name}" is a {kind}, but a {wanted} in "{self._files[0]}"'
-            raise SourceError(with_hint(said, "write the files anew with one type"))
+            file = opened_file(name)
+        except SourceError:
+            if self._turns.vanished(name):
+                return self._enter()
+            raise
+        self._begin(file, self._had(file))
+        return True
 
-    def _as_first(self, file: str, batch: Any, schema: Any) -> Any:
-        """The batch in the first file's types and order of columns."""
-        columns = []
-        for field in self._schema:
-            column = batch.column(batch.schema.get_field_index(field.name))
-            try:
-                columns.append(column.cast(field.type))
-            except pa.ArrowInvalid as error:
-                said = f'{file}: column "{field.name}" does not fit {field.type}: {error}'
-                raise SourceError(said) from error
-        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+    def _begin(self, file: Open, passed: int) -> None:
+        self._file, self._passed = file, passed
+        self._groups = file.groups(self._columns, passed, self._batch_rows)
 
-    def _left(self, file: str, parquet: Any, places: Places) -> range:
-        """The row groups that are left, after those an earlier run has had as a whole."""
-        count = parquet.num_row_groups
-        for group in range(count):
-            if not (places.behind() and places.skip(self._counts(file, parquet, group))):
-                return range(group, count)
-        return range(0)
+    def _leave(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
-    def _counts(self, file: str, parquet: Any, group: int) -> dict[int, int]:
-        rows = parquet.metadata.row_group(group).num_rows
-        if self._partition is None:
-            return {0: rows}
-        column = parquet.read_row_group(group, columns=[self._partition])
-        partitions = partition_array(column, self._partition, file)
-        return {entry["values"]: entry["counts"] for entry in counts_of(partitions)}
+    def _had(self, file: Open) -> int:
+        """How many rows are in row groups that an earlier run without a mark has had."""
+        places, partition = self._placed.places, self._roles.partition
+        passed = 0
+        for group, rows in enumerate(file.group_rows()):
+            if not places.behind():
+                break
+            counts = {0: rows}
+            if partition is not None:
+                values = file.column(self._columns, group, partition)
+                whole = partition_array(values, partition, file.name)
+                counts = {entry["values"]: entry["counts"] for entry in counts_of(whole)}
+            if not places.skip(counts):
+                break
+            passed += rows
+        return passed
+
+    def _next(self, file: Open) -> Delivery | None:
+        group = next(self._groups, None)
+        if group is None:
+            self._turns.was_read(file.name)
+            self._leave()
+            return None
+        for name in (self._roles.arrival, self._roles.partition):
+            if name is not None and name not in group.batch.schema.names:
+                raise SourceError(unknown("column", name, group.batch.schema.names, file.name))
+        decoded = group.decoded(self._passed, self._roles.partition, file.name)
+        self._passed += decoded.records
+        delivery = self._placed(file.name, decoded)
+        if delivery is None:
+            return None
+        mark = Mark(
+            file.name,
+            self._placed.places.next_of_all(),
+            head=file.seal,
+            line=self._passed + 1,
+            whole=self._passed >= file.rows,
+            read=self._turns.read,
+            memory=kept_schema(self._columns.schema),
+        )
+        return replace(delivery, mark=mark)
 
 
-def _opened(file: str) -> Any:
-    try:
-        return pq.ParquetFile(file)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(file, error) from error
-
-
-def _damaged(file: str, error: Exception) -> SourceError:
-    hint = "it may be cut short or still being written"
-    return SourceError(with_hint(f'"{file}" cannot be read as Parquet: {error}', hint))
+def _rows_in(name: str) -> int:
+    with opened_file(name) as file:
+        return file.rows

@@ -81,6 +81,27 @@ class Reading:
     skip_lost: bool = False
 
 
+class Waiting:
+    """Waits for more, unless closed meanwhile; `close` may come from another thread."""
+
+    def __init__(self) -> None:
+        """Open."""
+        self._closed = Event()
+
+    @property
+    def closed(self) -> bool:
+        """True after `close`."""
+        return self._closed.is_set()
+
+    def wait(self) -> None:
+        """Wait a moment."""
+        self._closed.wait(WAIT_SECONDS)
+
+    def close(self) -> None:
+        """End the wait, and those to come."""
+        self._closed.set()
+
+
 class Blocks:
     """The blocks of files, one after another, in bounded memory.
 
@@ -107,7 +128,7 @@ class Blocks:
         self._replaced = False
         # `close` may come from another thread, in the middle of a read or of a wait
         self._lock = Lock()
-        self._closed = Event()
+        self._waiting = Waiting()
         self.ended = False
 
     def next(self) -> Block | None:
@@ -121,7 +142,7 @@ class Blocks:
 
     def wait(self) -> None:
         """Give a followed file a moment to grow; `close` ends the wait."""
-        self._closed.wait(WAIT_SECONDS)
+        self._waiting.wait()
 
     def mark(self) -> Mark:
         """The place behind the last block, without the positions there."""
@@ -158,11 +179,11 @@ class Blocks:
     @property
     def closed(self) -> bool:
         """True after `close`."""
-        return self._closed.is_set()
+        return self._waiting.closed
 
     def close(self) -> None:
         """Let go of the file."""
-        self._closed.set()
+        self._waiting.close()
         with self._lock:
             self.ended = True
             self._leave()
