@@ -19,6 +19,7 @@ pub mod time;
 pub mod error;
 pub mod prefetch;
 pub mod schema;
+pub mod show;
 pub mod expr;
 pub mod plan;
 pub mod aggregate;

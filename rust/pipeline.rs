@@ -1,5 +1,7 @@
 //! Pipeline: a plan, its verbs at work, its watermarks and counters: all that a snapshot holds.
 
+use std::collections::BTreeMap;
+
 use arrow_schema::SchemaRef;
 use serde::Serialize;
 use serde_json::json;
@@ -203,10 +205,14 @@ impl Pipeline {
         };
         let operators: Vec<serde_json::Value> =
             self.plan.nodes.iter().enumerate().map(operator).collect();
-        let mut alerts = serde_json::Map::new();
-        for (name, fired) in self.running.iter().flat_map(|r| &r.rules).flat_map(Rules::fired) {
-            let so_far = alerts.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
-            alerts.insert(name.to_string(), json!(so_far + fired));
+        let mut alerts: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut failed: BTreeMap<&str, u64> = BTreeMap::new();
+        let rules = self.running.iter().flat_map(|r| &r.rules).flat_map(Rules::counts);
+        for (name, fired, batches) in rules {
+            *alerts.entry(name).or_default() += fired;
+            if batches > 0 {
+                *failed.entry(name).or_default() += batches;
+            }
         }
         let waiting: Vec<&str> = self
             .plan
@@ -240,6 +246,7 @@ impl Pipeline {
             "epoch": self.epoch,
             "watermark": told(self.watermark()),
             "alerts": alerts,
+            "failed": failed,
             "restored": self.restored,
         })
         .to_string()

@@ -26,8 +26,16 @@ def _in_examples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_there_are_examples() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
-        *("backtest", "fraud", "retail_minutes", "service", "shop", "test_fraud")
+        *("backtest", "fraud", "own_rule", "retail_minutes", "service", "shop", "test_fraud")
     }
+
+
+def test_a_rule_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
+    import own_rule
+
+    own_rule.main()
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [f"info round_amount b: {sum}.00 is a round sum" for sum in (300, 200)]
 
 
 def test_the_retailers_minutes(capsys: pytest.CaptureFixture[str]) -> None:

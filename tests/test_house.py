@@ -27,7 +27,7 @@ RUST_ORDER = re.findall(r"^(?:pub )?mod (\w+);", (ROOT / "rust" / "lib.rs").read
 PYTHON_ORDER = """
     limits errors missing locks durations arrow literals times values
     tree sql expressions functions aggregates rules plan windows explain inputs stream
-    frames table result ingest answer merge operator
+    frames table result verdicts ingest answer merge feeds operator
     sources sinks moment dashboard
     checkpoint collect stop progress report intake quiet routes claims loop running run
     testing inspect logs demo cli

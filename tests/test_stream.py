@@ -299,7 +299,7 @@ def test_a_decorated_rule_is_a_mask() -> None:
 
     plan: CompiledPlan = compile([("a", pay, [rule("r", "amount > 1"), f])])
     rules = json.loads(plan.json)["outputs"][0]["rules"]
-    assert rules[1]["when"] == {"mask": 0} and plan.masks == (f.when,)
+    assert rules[1]["when"] == {"mask": 0} and plan.masks == (f,)
 
 
 def test_the_key_of_a_rule() -> None:

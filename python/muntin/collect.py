@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from muntin import limits
-from muntin.errors import PlanError, unknown, with_hint
+from muntin.errors import PlanError, RuleError, unknown, with_hint
 from muntin.merge import common_cuts, sorted_by_time
 from muntin.operator import Feed, Operator, Pipelines, Rows, event_times, operator
 from muntin.result import Result, joined
@@ -51,8 +51,14 @@ def collect(
     op = operator(pipeline, rules=rules, threads=threads)
     tables = _tables(op, data)
     steps = _sorted_steps(op, tables) if order == "time" else _given_steps(tables)
-    results = [op.step(feeds, "given" if len(feeds) == 1 else "time") for feeds in steps]
-    results.append(op.finish())
+    results: list[Result] = []
+    try:
+        for feeds in steps:
+            results.append(op.step(feeds, "given" if len(feeds) == 1 else "time"))
+        results.append(op.finish())
+    except RuleError as error:
+        error.result = joined([*results, error.result], lambda: op.stats)
+        raise
     return joined(results, lambda: op.stats)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import partial
+from typing import Any
 
 _LISTED_MAX = 12
 
@@ -62,6 +64,25 @@ class SnapshotError(MuntinError, ValueError):
 
 class EngineError(MuntinError, RuntimeError):
     """The engine failed in the middle of a step and takes no more rows."""
+
+
+class RuleError(MuntinError, RuntimeError):
+    """A rule's function raised, or gave no proper answer. The step it was part of is complete.
+
+    Attributes:
+        rule: the rule's name.
+        result: what the step gave, without the rule's verdicts for that batch: a `Result`.
+    """
+
+    def __init__(self, message: str, *, rule: str, result: Any) -> None:
+        """The message, and what a caller may want to go on with."""
+        super().__init__(message)
+        self.rule = rule
+        self.result = result
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled with its attributes."""
+        return partial(RuleError, rule=self.rule, result=self.result), self.args
 
 
 class SourceError(MuntinError, OSError):

@@ -61,6 +61,13 @@ def _for_polars(column: Any) -> Any:
     kind, types = column.type, pa.types
     if not _polars_has(kind):
         return values.to_text(column)
+    if types.is_time(kind):
+        # Polars makes nulls of what is no time of day
+        day = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit] * 86_400
+        number = pa.int32() if types.is_time32(kind) else pa.int64()
+        ends = pc.min_max(column.cast(number).cast(pa.int64())).as_py()
+        if any(end is not None and not 0 <= end < day for end in ends.values()):
+            return values.to_text(column)
     if (types.is_timestamp(kind) or types.is_duration(kind)) and kind.unit == "s":
         # Polars counts them in milliseconds, and wraps those it has no room for
         ends = pc.min_max(column.cast(pa.int64())).as_py()

@@ -18,7 +18,7 @@ from typing import Any
 from muntin import limits
 from muntin.checkpoint import Keeper, Restored, Where
 from muntin.checkpoint.manifest import Counts, Position
-from muntin.errors import MuntinError, SnapshotError, SourceError, with_hint
+from muntin.errors import MuntinError, RuleError, SnapshotError, SourceError, with_hint
 from muntin.intake import Taken, as_they_come, merged
 from muntin.moment import Moment, Saved, Scene, Watcher
 from muntin.operator import Operator, event_times
@@ -176,10 +176,11 @@ class Loop:
         for feed in taken.feeds:
             self._quiet.heard(str(feed.input), feed.partition)
         for name, partition in taken.quiet:
-            for result in self._quiet.silent(name, partition):
-                self._take_out(result, Taken())
+            with self._showing(Taken()):
+                for result in self._quiet.silent(name, partition):
+                    self._take_out(result, Taken())
         if taken.feeds or taken.undecodable:
-            with self._in_stage("engine"):
+            with self._in_stage("engine"), self._showing(taken):
                 result = self._op.step(taken.feeds, taken.order)
             self._take_out(result, taken)
         self._tally.read.update(taken.rows())
@@ -188,13 +189,23 @@ class Loop:
         self._marks.update(taken.marks)
         if len(self._sources) > len(taken.ended):
             for name in taken.ended:
-                with self._in_stage("engine"):
+                with self._in_stage("engine"), self._showing(Taken()):
                     result = self._op.finish(input=name)
                 self._take_out(result, Taken())
 
     def _finished(self) -> Result:
-        with self._in_stage("engine"):
+        with self._in_stage("engine"), self._showing(Taken()):
             return self._op.finish()
+
+    @contextmanager
+    def _showing(self, taken: Taken) -> Iterator[None]:
+        """A step with a failed rule is complete: show its rows, unless a restart repeats them."""
+        try:
+            yield
+        except RuleError as error:
+            if self._saving is None:
+                self._take_out(error.result, taken)
+            raise
 
     def _take_out(self, result: Result, taken: Taken) -> None:
         for name, rows in result.outputs.items():

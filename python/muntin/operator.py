@@ -5,65 +5,41 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
 from muntin.answer import answer, why_not_row_by_row
-from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
 from muntin.errors import DataError, PlanError, SnapshotError, unknown, with_hint
+from muntin.feeds import Feed, OnChange, Order, Pipelines, Rows, Watermark
 from muntin.ingest import arrow_schema, batch_of_rows
 from muntin.merge import micros, time_column
-from muntin.plan import CompiledPlan, Output, Pipeline, compile, outputs_of
+from muntin.plan import CompiledPlan, compile, outputs_of
 from muntin.result import Answer, PerInput, Result, Table, is_arrow, table_of
 from muntin.rules import Rule
+from muntin.verdicts import asking, settle
 
 if TYPE_CHECKING:
     from muntin import _core
 
-Rows: TypeAlias = ArrowStreamExportable | ArrowArrayExportable | Sequence[Mapping[str, Any]]
-"""What a caller may hand over: an Arrow object of any library, or a list of dicts."""
-
-Pipelines: TypeAlias = Pipeline | Mapping[str, Pipeline] | Output | Sequence[Output]
-"""A pipeline, several by the names of their outputs, or `mt.output` values."""
-
-Watermark: TypeAlias = dt.datetime | int
-"""A `datetime` (without a zone: UTC), or microseconds since 1970 in UTC."""
-
-Order: TypeAlias = Literal["given", "arrival", "time"]
-
-OnChange: TypeAlias = Literal["refuse", "warm", "keep"]
-"""What to do when the pipeline is another than the snapshot's: see `operator`."""
+__all__ = [
+    "Feed",
+    "OnChange",
+    "Operator",
+    "Order",
+    "Pipelines",
+    "Rows",
+    "Watermark",
+    "assembled",
+    "event_times",
+    "operator",
+    "snapshot_contents",
+]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 _NEVER = -(2**63)
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """Rows of one input, with what the engine has to know of each.
-
-    Attributes:
-        input: the input's name; None where the pipeline has one input.
-        batch: the rows.
-        partition: the partition of all rows, or an Arrow integer array with one a row.
-        position: the position of the first row, the rest count on from it, or an Arrow `int64`
-            array; None lets the engine count the partition's rows.
-        arrival: when the rows arrived, for `max_future_skew` and `mt.arrival()`: a `datetime`
-            or microseconds for all rows, or an Arrow timestamp or `int64` array; None if unknown.
-
-    >>> Feed(None, [{"at": "2024-05-01T10:00:00Z"}], partition=1, position=40).position
-    40
-    """
-
-    input: str | None
-    batch: Rows
-    partition: int | ArrowArrayExportable = 0
-    position: int | ArrowArrayExportable | None = None
-    arrival: Watermark | ArrowArrayExportable | None = None
 
 
 class Operator:
@@ -88,6 +64,7 @@ class Operator:
         self._plan = plan
         self._inputs = list(plan.inputs)
         self._outputs = list(plan.outputs)
+        self._failed_rules: set[str] = set()
         self._lock = RLock()
         self._spec: dict[str, Any] = json.loads(plan.json)
         self._schemas: list[Any | None] = [
@@ -101,7 +78,7 @@ class Operator:
             plan.json,
             [list(each) for each in self._partitions.values()],
             threads,
-            list(plan.masks),
+            [asking(rule) for rule in plan.masks],
             snapshot,
             on_change,
         )
@@ -118,6 +95,8 @@ class Operator:
             DataError: the batch cannot be taken; nothing of it was counted.
             SchemaError: a column is missing or has another type than before.
             PartitionError: the partition was not declared.
+            RuleError: a rule's function failed. The step is complete; `error.result` is what it
+                gave, without that rule's verdicts.
             EngineError: the engine failed and takes no more rows.
 
         >>> import muntin as mt
@@ -195,6 +174,7 @@ class Operator:
         Raises:
             PlanError: the pipeline does not give one row for each row.
             DataError: the row is invalid (its time is null, say); it is counted as such.
+            RuleError: a rule's function failed; the row is counted.
 
         >>> import muntin as mt
         >>> payments = mt.stream(time="at", out_of_order="0s",
@@ -205,13 +185,17 @@ class Operator:
         """
         with self._lock:
             feed = self._question(row, input)
-            return answer(self._engine.step([feed], "given"), feed[0])
+            step = self._engine.step([feed], "given")
+            self._wrap(step)
+            return answer(step, feed[0])
 
     def peek(self, row: Mapping[str, Any], *, input: str | None = None) -> Answer:
         """Answer one row as `ask` would, without counting it."""
         with self._lock:
             feed = self._question(row, input)
-            return answer(self._engine.peek(feed), feed[0])
+            step = self._engine.peek(feed)
+            self._wrap(step)
+            return answer(step, feed[0])
 
     def snapshot(self) -> bytes:
         """The whole state, for `mt.operator(..., snapshot=)`, on any number of threads."""
@@ -250,7 +234,8 @@ class Operator:
 
         `operators` has, for each node of the plan, `rows_in`, `counted`, `late`, `invalid`,
         `filtered`, `in_gap`, `fired`, `keys`, `bytes`, `warming` (rows with an answer left open)
-        and `full_from` (where none is any more); `alerts` counts by rule; `inputs` has each input's
+        and `full_from` (where none is any more); `alerts` counts by rule; `failed` the batches for
+        which a rule's function failed, by rule; `inputs` has each input's
         `watermark`, its `newest` event time and whether it is `idle`; `spent` has the seconds each
         node has worked since the start. Times are microseconds since 1970 in UTC, or None.
         """
@@ -364,13 +349,16 @@ class Operator:
             return PerInput(dict(zip(self._inputs, tables, strict=True)))
 
         outputs = (Table([batch]) for batch in step.outputs)
-        return Result(
+        result = Result(
             dict(zip(self._outputs, outputs, strict=True)),
             Table([step.alerts]),
             per_input(step.late),
             per_input(step.invalid),
             lambda: self.stats,
         )
+        if step.failures:
+            settle(step.failures, self._plan.masks, result, self._failed_rules)
+        return result
 
 
 def operator(

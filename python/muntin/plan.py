@@ -24,7 +24,7 @@ from muntin.errors import (
     with_hint,
 )
 from muntin.literals import Json, quote, text
-from muntin.rules import Mask, Rule
+from muntin.rules import Rule
 
 VERSION = 1
 Schema: TypeAlias = Mapping[str, str] | ArrowSchemaExportable
@@ -101,13 +101,13 @@ class Output:
 class CompiledPlan:
     """A plan as the engine takes it.
 
-    `json` is the plan, `inputs` and `outputs` are names in its order, and `masks` the Python
-    functions that its rules refer to by number.
+    `json` is the plan, `inputs` and `outputs` are names in its order, and `masks` the rules that
+    are Python functions, by the numbers that the plan gives them.
     """
 
     json: str
     inputs: tuple[str, ...]
-    masks: tuple[Mask, ...]
+    masks: tuple[Rule, ...]
     outputs: tuple[str, ...]
 
     @property
@@ -173,7 +173,7 @@ def compile(outputs: Sequence[tuple[str, Pipeline, Sequence[Rule]]]) -> Compiled
     """
     if not outputs:
         raise PlanError("a plan needs an output")
-    masks: list[Mask] = []
+    masks: list[Rule] = []
     nodes = [_node_of(pipeline, f'output "{name}"') for name, pipeline, _ in outputs]
     names = [name for name, _, _ in outputs]
     _once(names, "output")
@@ -297,10 +297,10 @@ def _once(names: Sequence[str], kind: str) -> None:
             raise PlanError(f'{kind} "{name}" comes twice')
 
 
-def _rule(rule: Rule, node: Node, name: str, masks: list[Mask]) -> dict[str, Json]:
+def _rule(rule: Rule, node: Node, name: str, masks: list[Rule]) -> dict[str, Json]:
     by = _rule_key(rule, node, name)
     if isinstance(rule.when, Callable):  # type: ignore[arg-type]
-        masks.append(rule.when)  # type: ignore[arg-type]
+        masks.append(rule)
         return rule.to_json(node.columns, by, len(masks) - 1)
     return rule.to_json(node.columns, by, None)
 

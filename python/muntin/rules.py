@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from string import Formatter
-from typing import Any, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, get_args, overload
 
 from muntin.durations import I64_MAX, Duration, Span
 from muntin.durations import parse as parse_duration
@@ -15,7 +15,10 @@ from muntin.expressions import Expr, resolve
 from muntin.literals import Json, quote, text
 
 Mask: TypeAlias = Callable[[Any], object]
-"""A function of a record batch that gives one boolean Arrow array, a value for each row."""
+"""A function of a `Table` that gives one boolean a row."""
+
+OnError: TypeAlias = Literal["raise", "skip"]
+"""What happens if a rule's function fails."""
 
 SEVERITIES = ("info", "warning", "critical")
 _FORMAT = re.compile(r",?(\.\d{1,2}[f%])?|,?[df%]")
@@ -34,6 +37,7 @@ class Rule:
     score: int = 0
     version: int = 1
     shadow: bool = False
+    on_error: OnError = "raise"
 
     def columns(self) -> tuple[str, ...]:
         """The columns its message names, in order of appearance."""
@@ -70,7 +74,7 @@ class Rule:
         when = self.when.key() if isinstance(self.when, Expr) else self.when
         cooldown = None if self.cooldown is None else self.cooldown.us
         said = (self.by, self.severity, cooldown, self.message, self.score)
-        return (self.name, when, *said, self.version, self.shadow)
+        return (self.name, when, *said, self.version, self.shadow, self.on_error)
 
     def __eq__(self, other: object) -> bool:
         return self._key() == other._key() if isinstance(other, Rule) else NotImplemented
@@ -91,6 +95,7 @@ class Rule:
         parts += [f"score={self.score}"] if self.score else []
         parts += [f"version={self.version}"] if self.version != 1 else []
         parts += ["shadow=True"] if self.shadow else []
+        parts += [f"on_error={quote(self.on_error)}"] if self.on_error != "raise" else []
         return f"rule({', '.join(parts)})"
 
 
@@ -107,6 +112,7 @@ def rule(
     version: int = 1,
     shadow: bool = False,
     evidence: int = 0,
+    on_error: OnError = "raise",
 ) -> Rule: ...
 
 
@@ -122,6 +128,7 @@ def rule(
     version: int = 1,
     shadow: bool = False,
     evidence: int = 0,
+    on_error: OnError = "raise",
 ) -> Callable[[Mask], Rule]: ...
 
 
@@ -137,12 +144,17 @@ def rule(
     version: int = 1,
     shadow: bool = False,
     evidence: int = 0,
+    on_error: OnError = "raise",
 ) -> Rule | Callable[[Mask], Rule]:
     """A rule: it fires on each row of its output where the condition is true.
 
     `when` is an expression or SQL text over the columns of the output; a null does not fire.
-    Left out, `rule(...)` decorates a function that takes a record batch and gives one boolean
-    Arrow array. `by` says whose cooldown it is; it may be left out where the pipeline has one key.
+    Left out, `rule(...)` decorates a function that takes the rows as a `Table` and gives one
+    boolean a row: an Arrow array, a NumPy array, a Polars or pandas series, or a list. If it
+    raises, or gives something else, the step is complete without its verdict for these rows. With
+    `on_error="raise"` the call then raises `RuleError`, which has the step's result, and a run
+    ends; with "skip" it is logged and counted in `stats["failed"]`.
+    `by` says whose cooldown it is; it may be left out where the pipeline has one key.
     After it fired, the rule is silent for that key for `cooldown` of event time. `message` may
     name columns: `{card}`, `{spent:.2f}`, `{n:,}`. `severity` is `info`, `warning` or `critical`.
     `score` adds up over the rules that hit a row, `version` travels with the alerts, and a
@@ -152,6 +164,10 @@ def rule(
 
     >>> rule("burst", "n_1m >= 5", by="card", cooldown="10m", message="{card}: {n_1m} payments")
     rule("burst", "n_1m >= 5", by=['card'], cooldown="10m", message="{card}: {n_1m} payments")
+
+    >>> @rule("round", by="card")
+    ... def is_round(batch):
+    ...     return [amount % 100 == 0 for amount in batch["amount"].to_pylist()]
     """
     place = _name(name)
     _check_numbers(place, score, version, evidence)
@@ -160,12 +176,14 @@ def rule(
         known = "info, warning or critical"
         raise PlanError(with_hint(f"{place}: severity {severity!r} is not {known}", hint))
     _check_message(place, message)
+    if on_error not in get_args(OnError):
+        raise PlanError(unknown("on_error", str(on_error), get_args(OnError), place))
     keys = None if by is None else ((by,) if isinstance(by, str) else tuple(by))
     span = None if cooldown is None else parse_duration(cooldown, f"{place}: cooldown")
 
     def make(condition: Expr | str | Mask) -> Rule:
         made = (name, condition, keys, severity, span, message, score, version, bool(shadow))
-        return Rule(*made)
+        return Rule(*made, on_error)
 
     if when is None:
         return lambda function: make(_function(function, place))

@@ -227,11 +227,18 @@ def _numbers(array: Any) -> Any:
     if types.is_date32(kind) or types.is_time32(kind):
         return array.view(pa.int32()).cast(pa.int64())
     if types.is_date64(kind):
-        milliseconds = array.view(pa.int64())
-        days = pc.divide(milliseconds, _DAY * 1000)
-        before = pc.less(milliseconds, pc.multiply(days, _DAY * 1000))
-        return pc.subtract(days, before.cast(pa.int64()))
+        return floored(array.view(pa.int64()), _DAY * 1000)
     return array.view(pa.int64())
+
+
+def floored(numbers: Any, per: int) -> Any:
+    """Integers divided by `per`, rounded down.
+
+    >>> floored(pa.array([-1, 1999]), 1000).to_pylist()
+    [-1, 1]
+    """
+    whole = pc.divide(numbers, per)
+    return pc.subtract(whole, pc.less(numbers, pc.multiply(whole, per)).cast(pa.int64()))
 
 
 def _within(numbers: Any, first: int, last: int) -> bool:

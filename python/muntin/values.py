@@ -169,9 +169,14 @@ def _of_union(array: Any, convert: Callable[[Any], list[Any]]) -> list[Any]:
     kind = array.type
     children = [_inside(array.field(i), convert) for i in range(kind.num_fields)]
     places = {code: i for i, code in enumerate(kind.type_codes)}
-    codes = array.type_codes.to_pylist()
-    at = array.offsets.to_pylist() if kind.mode == "dense" else range(len(codes))
-    return [children[places[code]][row] for code, row in zip(codes, at, strict=True)]
+    # pyarrow's own `type_codes` and `offsets` begin at the whole array's start
+    buffers, start = array.buffers(), array.offset
+    codes = pa.Array.from_buffers(pa.int8(), len(array), [None, buffers[1]], offset=start)
+    at: Any = range(len(array))
+    if kind.mode == "dense":
+        at = pa.Array.from_buffers(pa.int32(), len(array), [None, buffers[2]], offset=start)
+        at = at.to_pylist()
+    return [children[places[code]][row] for code, row in zip(codes.to_pylist(), at, strict=True)]
 
 
 def _python(array: Any) -> list[Any]:
@@ -244,6 +249,8 @@ def _base64(value: bytes) -> str:
 def _floats(array: Any) -> list[float | None]:
     if pa.types.is_float64(array.type):
         return list(array.to_pylist())
+    if pa.types.is_float16(array.type):
+        array = array.cast(pa.float32())
     return [None if text is None else float(text) for text in array.cast(pa.string()).to_pylist()]
 
 

@@ -1,18 +1,17 @@
-//! Alerts: rows of the alert table, their ids, their texts.
+//! Alerts: rows of the alert table, their ids, their values.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow_array::builder::{
     BooleanBuilder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::error::Result;
+use crate::show;
 use crate::time::Micros;
 
 /// One alert.
@@ -106,145 +105,25 @@ pub fn id(parts: &[&str]) -> String {
     format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
 }
 
-/// Some columns of a row as a JSON object.
+/// Some columns of a row as a JSON object, by their names.
 pub fn object(
     schema: &Schema,
     columns: &[ArrayRef],
     places: &[usize],
     row: usize,
 ) -> Result<String> {
-    let mut object = serde_json::Map::new();
+    let mut object = BTreeMap::new();
     for &at in places {
-        object.insert(schema.field(at).name().clone(), json(&columns[at], row)?);
+        object.insert(schema.field(at).name(), show::json(columns[at].as_ref(), row)?);
     }
-    Ok(serde_json::Value::Object(object).to_string())
-}
-
-fn json(column: &ArrayRef, row: usize) -> Result<serde_json::Value> {
-    if column.is_null(row) {
-        return Ok(serde_json::Value::Null);
-    }
-    Ok(match column.data_type() {
-        DataType::Boolean => column.as_boolean().value(row).into(),
-        data_type if data_type.is_integer() => {
-            serde_json::from_str(&display(column, row)?).unwrap_or_default()
-        }
-        data_type if data_type.is_floating() => match float(column, row) {
-            finite if finite.is_finite() => finite.into(),
-            other => plain_float(other).into(),
-        },
-        _ => display(column, row)?.into(),
-    })
-}
-
-/// The value as text; times in UTC, since there is no zone data to show them in another.
-fn display(column: &ArrayRef, row: usize) -> Result<String> {
-    let column = &match column.data_type() {
-        DataType::Timestamp(_, Some(_)) => {
-            crate::schema::rezoned(&column.slice(row, 1), Some("+00:00".into()))
-        }
-        _ => column.slice(row, 1),
-    };
-    let row = 0;
-    Ok(ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())?.value(row).to_string())
-}
-
-fn float(column: &ArrayRef, row: usize) -> f64 {
-    match column.data_type() {
-        DataType::Float32 => column.as_primitive::<Float32Type>().value(row).into(),
-        _ => column.as_primitive::<Float64Type>().value(row),
-    }
-}
-
-fn plain_float(value: f64) -> String {
-    if value.is_nan() { "nan".into() } else { format!("{value:?}") }
-}
-
-/// Fills the places of a rule's message: `{card}`, `{spent:.2f}`, `{n:,}`, `{share:.1%}`, `{{`.
-pub fn message(text: &str, schema: &Schema, columns: &[ArrayRef], row: usize) -> Result<String> {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(['{', '}']) {
-        out.push_str(&rest[..at]);
-        let brace = &rest[at..=at];
-        if rest[at + 1..].starts_with(brace) {
-            out.push_str(brace);
-            rest = &rest[at + 2..];
-            continue;
-        }
-        let Some(close) = rest[at..].find('}').filter(|_| brace == "{") else {
-            out.push_str(brace);
-            rest = &rest[at + 1..];
-            continue;
-        };
-        let inside = &rest[at + 1..at + close];
-        let (name, format) = inside.split_once(':').unwrap_or((inside, ""));
-        out.push_str(&place(&columns[schema.index_of(name)?], row, format)?);
-        rest = &rest[at + close + 1..];
-    }
-    out.push_str(rest);
-    Ok(out)
-}
-
-fn place(column: &ArrayRef, row: usize, format: &str) -> Result<String> {
-    if column.is_null(row) {
-        return Ok("null".into());
-    }
-    let is_float = column.data_type().is_floating();
-    let plain = if is_float { plain_float(float(column, row)) } else { display(column, row)? };
-    let (grouped, format) = match format.strip_prefix(',') {
-        Some(rest) => (true, rest),
-        None => (false, format),
-    };
-    let digits = format.strip_prefix('.').and_then(|f| f.trim_end_matches(['f', '%']).parse().ok());
-    let number: Option<f64> = plain.parse().ok();
-    let shown = match (format.chars().last(), number) {
-        (Some('f'), Some(number)) => format!("{number:.*}", digits.unwrap_or(6)),
-        (Some('%'), Some(number)) => format!("{:.*}%", digits.unwrap_or(6), number * 100.0),
-        _ => plain,
-    };
-    Ok(if grouped { group(&shown) } else { shown })
-}
-
-/// Commas between thousands.
-fn group(number: &str) -> String {
-    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    let mut out = String::from(sign);
-    for (i, digit) in digits[..end].chars().enumerate() {
-        if i > 0 && (end - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out + &digits[end..]
+    let pair = |(name, value): (&String, String)| format!("{}:{value}", show::quoted(name));
+    let pairs: Vec<String> = object.into_iter().map(pair).collect();
+    Ok(format!("{{{}}}", pairs.join(",")))
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::{Float64Array, Int64Array, StringArray};
-
     use super::*;
-
-    #[test]
-    fn messages_are_filled() {
-        let schema = Schema::new(vec![
-            Field::new("card", DataType::Utf8, true),
-            Field::new("spent", DataType::Float64, true),
-            Field::new("n", DataType::Int64, true),
-        ]);
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(StringArray::from(vec![Some("c1"), None])),
-            Arc::new(Float64Array::from(vec![1234567.891, 0.5])),
-            Arc::new(Int64Array::from(vec![-1234567, 3])),
-        ];
-        let say = |text, row| message(text, &schema, &columns, row).unwrap();
-        assert_eq!(say("{card}: {n} {{x}}", 0), "c1: -1234567 {x}");
-        assert_eq!(say("{spent:,.2f} {n:,} {spent:.0f}", 0), "1,234,567.89 -1,234,567 1234568");
-        assert_eq!(say("{card} {spent} {spent:.1%} {n:.1f}", 1), "null 0.5 50.0% 3.0");
-        let all = object(&schema, &columns, &[0, 1, 2], 1).unwrap();
-        assert_eq!(all, r#"{"card":null,"n":3,"spent":0.5}"#);
-    }
 
     #[test]
     fn ids_do_not_run_together() {

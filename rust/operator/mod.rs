@@ -20,6 +20,7 @@ pub mod sliding;
 pub mod reorder;
 pub mod rule;
 pub mod alert;
+pub mod message;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -41,7 +42,8 @@ use crate::time::Micros;
 pub trait Mask: Send + Sync {
     /// The rule's name, for messages.
     fn name(&self) -> &str;
-    /// One verdict a row; a null one does not fire.
+    /// One verdict a row; a null one does not fire. An error is the rule's own: it has no verdict
+    /// for these rows, and everything else goes on.
     fn mask(&self, batch: &RecordBatch) -> Result<BooleanArray>;
 }
 

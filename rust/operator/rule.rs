@@ -8,8 +8,9 @@
 use arrow_array::Array;
 use arrow_buffer::BooleanBuffer;
 
-use super::alert::{Alert, id, message, object};
+use super::alert::{Alert, id, object};
 use super::keyed::{Context, Part, Piece, Slot, Slots};
+use super::message::message;
 use super::warming::Doubt;
 use super::{Full, Mask};
 use crate::block::Block;
@@ -61,6 +62,7 @@ struct Rule {
     key_types: Vec<arrow_schema::DataType>,
     slots: Slots<Cooldown>,
     fired: u64,
+    failed: u64,
     doubt: Doubt,
 }
 
@@ -85,7 +87,7 @@ impl Rules {
                 by.iter().map(|&at| node.schema.field(at).data_type().clone()).collect();
             let plan = rule.clone();
             let (slots, doubt) = (Slots::default(), Doubt::default());
-            Ok(Rule { plan, formula, by, key_types, slots, fired: 0, doubt })
+            Ok(Rule { plan, formula, by, key_types, slots, fired: 0, failed: 0, doubt })
         };
         let rules: Result<Vec<Rule>> = output.rules.iter().zip(formulas).map(rule).collect();
         Ok(Rules {
@@ -119,8 +121,10 @@ impl Rules {
         let mut found: Vec<(usize, usize, Alert)> = vec![];
         if !block.is_empty() {
             for r in 0..self.rules.len() {
-                let hits = self.hits(r, block, masks)?;
-                self.fire(r, &hits, block, clock, context.epoch, &mut found)?;
+                match self.hits(r, block, masks)? {
+                    Some(hits) => self.fire(r, &hits, block, clock, context.epoch, &mut found)?,
+                    None => self.rules[r].failed += 1,
+                }
             }
         }
         for rule in &mut self.rules {
@@ -134,7 +138,7 @@ impl Rules {
     pub fn peek(&self, block: &Block, masks: &[Box<dyn Mask>]) -> Result<Vec<Alert>> {
         let mut found: Vec<(usize, usize, Alert)> = vec![];
         for (r, rule) in self.rules.iter().enumerate() {
-            let hits = self.hits(r, block, masks)?;
+            let Some(hits) = self.hits(r, block, masks)? else { continue };
             let keys = rule.keys(block)?;
             for row in hits.set_indices() {
                 let range = keys.ranges().map_or(0, |ranges| ranges[row] as usize);
@@ -148,28 +152,38 @@ impl Rules {
         Ok(found.into_iter().map(|(_, _, alert)| alert).collect())
     }
 
-    /// The rows for which a rule's condition holds.
-    fn hits(&self, r: usize, block: &Block, masks: &[Box<dyn Mask>]) -> Result<BooleanBuffer> {
-        let hits = self.verdicts(r, block, masks)?;
-        Ok(match self.rules[r].doubt.open(block) {
+    /// The rows for which a rule's condition holds; None where its callable has failed.
+    fn hits(
+        &self,
+        r: usize,
+        block: &Block,
+        masks: &[Box<dyn Mask>],
+    ) -> Result<Option<BooleanBuffer>> {
+        let Some(hits) = self.verdicts(r, block, masks)? else { return Ok(None) };
+        Ok(Some(match self.rules[r].doubt.open(block) {
             Some(open) => &hits & &!&open,
             None => hits,
-        })
+        }))
     }
 
-    fn verdicts(&self, r: usize, block: &Block, masks: &[Box<dyn Mask>]) -> Result<BooleanBuffer> {
+    fn verdicts(
+        &self,
+        r: usize,
+        block: &Block,
+        masks: &[Box<dyn Mask>],
+    ) -> Result<Option<BooleanBuffer>> {
         let rule = &self.rules[r];
         let hits = match (&rule.formula, &rule.plan.when) {
             (Some(formula), _) => {
                 let (hits, overflow) = formula.test(block)?;
-                let Some(overflow) = overflow else { return Ok(first_only(block, hits)) };
+                let Some(overflow) = overflow else { return Ok(Some(first_only(block, hits))) };
                 &hits & &!&overflow
             }
             (None, plan::When::Mask { mask }) => {
                 let mask = masks.get(*mask).ok_or_else(|| {
                     Error::Plan(format!("rule \"{}\" has no callable", rule.plan.name))
                 })?;
-                let verdicts = mask.mask(&block.to_batch()?)?;
+                let Ok(verdicts) = mask.mask(&block.to_batch()?) else { return Ok(None) };
                 match verdicts.nulls() {
                     Some(nulls) => verdicts.values() & nulls.inner(),
                     None => verdicts.values().clone(),
@@ -177,7 +191,7 @@ impl Rules {
             }
             (None, plan::When::Expr(_)) => BooleanBuffer::new_unset(block.len()),
         };
-        Ok(first_only(block, hits))
+        Ok(Some(first_only(block, hits)))
     }
 
     fn fire(
@@ -246,9 +260,9 @@ impl Rules {
         })
     }
 
-    /// How often each rule has fired.
-    pub fn fired(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.rules.iter().map(|rule| (rule.plan.name.as_str(), rule.fired))
+    /// How often each rule has fired, and for how many batches its callable has failed.
+    pub fn counts(&self) -> impl Iterator<Item = (&str, u64, u64)> {
+        self.rules.iter().map(|rule| (rule.plan.name.as_str(), rule.fired, rule.failed))
     }
 
     /// The epoch in which a range of a rule's cooldowns last changed.
@@ -257,9 +271,9 @@ impl Rules {
     }
 
     /// The state of cooldowns that changed after epoch `since`, by rule.
-    pub fn save(&self, since: u64) -> Result<Vec<(String, u64, Vec<Piece>)>> {
+    pub fn save(&self, since: u64) -> Result<Vec<Vec<Piece>>> {
         let save = |rule: &Rule| {
-            let pieces = rule.slots.save(since, |slot| {
+            rule.slots.save(since, |slot| {
                 let ids: Vec<u32> =
                     (0..slot.last.len() as u32).filter(|&id| slot.holds(id)).collect();
                 let saved = Saving::default()
@@ -267,19 +281,24 @@ impl Rules {
                     .i64("last", ids.iter().map(|&id| slot.last[id as usize]).collect())
                     .done()?;
                 Ok(vec![("cooldown", saved) as Part])
-            })?;
-            Ok((rule.plan.name.clone(), rule.fired, pieces))
+            })
         };
         self.rules.iter().map(save).collect()
     }
 
     /// Takes over the saved cooldowns of a rule.
-    pub fn load(&mut self, name: &str, fired: u64, pieces: &[Piece], clock: Micros) -> Result<()> {
+    pub fn load(
+        &mut self,
+        name: &str,
+        (fired, failed): (u64, u64),
+        pieces: &[Piece],
+        clock: Micros,
+    ) -> Result<()> {
         self.clock = clock;
         let Some(rule) = self.rules.iter_mut().find(|rule| rule.plan.name == name) else {
             return Ok(());
         };
-        rule.fired = fired;
+        (rule.fired, rule.failed) = (fired, failed);
         let Some(cooldown) = rule.plan.cooldown else { return Ok(()) };
         let types = rule.key_types.clone();
         // a changed pipeline may have another type of key: then the cooldown starts anew

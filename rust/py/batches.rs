@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
 use super::bridge;
+use super::enter::Failures;
 use crate::engine;
 use crate::error::Result;
 use crate::schema::{normalised, type_word};
@@ -60,11 +61,14 @@ pub struct Step {
     /// Invalid rows, an input each.
     #[pyo3(get)]
     invalid: Vec<Py<Batches>>,
+    /// What callables of rules raised: the callable's number and the exception.
+    #[pyo3(get)]
+    failures: Vec<(usize, Py<PyAny>)>,
 }
 
 impl Step {
     /// Wraps a step of the core.
-    pub fn new(py: Python<'_>, step: engine::Step) -> PyResult<Step> {
+    pub fn new(py: Python<'_>, step: engine::Step, failures: Failures) -> PyResult<Step> {
         let one = |batches| Py::new(py, Batches(batches));
         let all = |list: Vec<engine::Batches>| list.into_iter().map(one).collect::<PyResult<_>>();
         Ok(Step {
@@ -72,6 +76,10 @@ impl Step {
             alerts: one(step.alerts)?,
             late: all(step.late)?,
             invalid: all(step.invalid)?,
+            failures: failures
+                .into_iter()
+                .map(|(k, raised)| (k, raised.into_value(py).into()))
+                .collect(),
         })
     }
 }

@@ -24,7 +24,8 @@ impl Engine {
         py: Python<'_>,
         work: impl FnOnce(&mut engine::Engine) -> Result<engine::Step> + Send,
     ) -> PyResult<Step> {
-        Step::new(py, self.core.enter(py, work)?)
+        let (step, failures) = self.core.enter_with_rules(py, work)?;
+        Step::new(py, step, failures)
     }
 }
 

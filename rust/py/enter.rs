@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
-use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
 use crate::error::{Error, Result, caught};
@@ -13,8 +12,11 @@ pub fn enter<R: Send>(py: Python<'_>, work: impl FnOnce() -> Result<R> + Send) -
     py.detach(|| caught(work)).map_err(PyErr::from)
 }
 
-/// The exception that a Python callable raised inside the core, until it can be shown as a cause.
-pub type Raised = Arc<Mutex<Option<PyErr>>>;
+/// What Python callables raised inside the core, each with its number in the plan.
+pub type Failures = Vec<(usize, PyErr)>;
+
+/// Where they leave it until the call that they are part of is done.
+pub type Raised = Arc<Mutex<Failures>>;
 
 /// A value of the core that many Python threads share; one of them is inside at a time.
 ///
@@ -38,11 +40,19 @@ impl<T: Send> Shared<T> {
         py: Python<'_>,
         work: impl FnOnce(&mut T) -> Result<R> + Send,
     ) -> PyResult<R> {
-        let done = py.detach(|| caught(|| self.alone(work)));
-        done.map_err(|error| with_cause(py, error.into(), take(&self.raised)))
+        self.enter_with_rules(py, work).map(|(done, _)| done)
     }
 
-    fn alone<R>(&self, work: impl FnOnce(&mut T) -> Result<R>) -> Result<R> {
+    /// The same, and what callables raised meanwhile.
+    pub fn enter_with_rules<R: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut T) -> Result<R> + Send,
+    ) -> PyResult<(R, Failures)> {
+        Ok(py.detach(|| caught(|| self.alone(work)))?)
+    }
+
+    fn alone<R>(&self, work: impl FnOnce(&mut T) -> Result<R>) -> Result<(R, Failures)> {
         let own = Some(thread::current().id());
         if *lock(&self.inside) == own {
             return Err(Error::Engine("a rule called the operator that it belongs to".into()));
@@ -51,7 +61,12 @@ impl<T: Send> Shared<T> {
         let mut value = lock(&self.value);
         *lock(&self.inside) = own;
         let _left = Leaving(&self.inside);
-        work(&mut value)
+        // a call that panicked may have left some
+        lock(&self.raised).clear();
+        let done = work(&mut value);
+        // before anybody else is let in, whose callables may raise too
+        let raised = std::mem::take(&mut *lock(&self.raised));
+        Ok((done?, raised))
     }
 }
 
@@ -66,19 +81,4 @@ impl Drop for Leaving<'_> {
 
 fn lock<V>(mutex: &Mutex<V>) -> std::sync::MutexGuard<'_, V> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn take(raised: &Raised) -> Option<PyErr> {
-    lock(raised).take()
-}
-
-/// `error` with what a callable raised as its `__cause__`; an interrupt or exit stays what it is.
-fn with_cause(py: Python<'_>, error: PyErr, raised: Option<PyErr>) -> PyErr {
-    match raised {
-        Some(stop) if !stop.is_instance_of::<PyException>(py) => stop,
-        cause => {
-            error.set_cause(py, cause);
-            error
-        }
-    }
 }

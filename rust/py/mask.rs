@@ -1,6 +1,5 @@
 //! Rules written in Python: once a batch, rows in, a boolean a row out.
 
-use std::fmt::Display;
 use std::sync::PoisonError;
 
 use arrow_array::cast::AsArray;
@@ -20,6 +19,7 @@ use crate::schema::named;
 
 /// A Python callable that a rule asks which rows it fires for.
 pub struct Callable {
+    number: usize,
     name: String,
     function: Py<PyAny>,
     raised: Raised,
@@ -28,28 +28,29 @@ pub struct Callable {
 impl Callable {
     /// The callables of a plan, by the names of the rules that ask them, as masks of the engine.
     pub fn all(plan: &Plan, functions: Vec<Py<PyAny>>, raised: &Raised) -> Vec<Box<dyn Mask>> {
-        let named = |(k, function)| -> Box<dyn Mask> {
-            let name = name_of(plan, k);
-            Box::new(Callable { name, function, raised: raised.clone() })
+        let named = |(number, function)| -> Box<dyn Mask> {
+            let name = name_of(plan, number);
+            Box::new(Callable { number, name, function, raised: raised.clone() })
         };
         functions.into_iter().enumerate().map(named).collect()
     }
 
-    /// What the function raises is the outer error, what is wrong with its answer the inner one.
-    fn ask(&self, py: Python<'_>, batch: &RecordBatch) -> PyResult<Result<BooleanArray>> {
+    fn ask(&self, py: Python<'_>, batch: &RecordBatch) -> PyResult<BooleanArray> {
         let rows = engine::Batches { schema: batch.schema(), batches: vec![batch.clone()] };
         let answer = self.function.bind(py).call1((Batches(rows),))?;
         if !bridge::is_arrow(&answer)? {
             let got = answer.get_type().qualname()?;
-            let hint = "return a boolean array of pyarrow, Polars or pandas, one value a row";
-            return Ok(Err(Error::Data(format!("the answer is of type {got}\nhint: {hint}"))));
+            let hint = "return a boolean array, one value a row";
+            return Err(
+                self.wrong(Error::Data(format!("the answer is of type {got}\nhint: {hint}")))
+            );
         }
         let handed = bridge::take(&answer)?;
-        Ok(py.detach(|| boolean(handed, batch.num_rows())))
+        py.detach(|| boolean(handed, batch.num_rows())).map_err(|error| self.wrong(error))
     }
 
-    fn failed(&self, why: impl Display) -> Error {
-        Error::Engine(format!("rule \"{}\": {why}", self.name))
+    fn wrong(&self, error: Error) -> PyErr {
+        error.within(&format!("rule \"{}\"", self.name)).into()
     }
 }
 
@@ -59,13 +60,12 @@ impl Mask for Callable {
     }
 
     fn mask(&self, batch: &RecordBatch) -> Result<BooleanArray> {
-        Python::attach(|py| match self.ask(py, batch) {
-            Ok(answer) => answer.map_err(|error| self.failed(error)),
-            Err(raised) => {
-                let error = self.failed(&raised);
-                *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(raised);
-                Err(error)
-            }
+        Python::attach(|py| {
+            self.ask(py, batch).map_err(|raised| {
+                let failures = &mut *self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+                failures.push((self.number, raised));
+                Error::Data(format!("rule \"{}\" has no verdict", self.name))
+            })
         })
     }
 }

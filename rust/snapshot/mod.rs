@@ -46,10 +46,12 @@ pub fn take(pipeline: &Pipeline, since: u64, before: &[String]) -> Result<Vec<u8
             }));
         }
         for (o, (of_output, owners)) in running.rules.iter().zip(&owners.rules).enumerate() {
-            let saved = of_output.save(since)?.into_iter().zip(owners);
-            for (r, ((name, fired, pieces), owner)) in saved.enumerate() {
+            let saved = of_output.save(since)?.into_iter().zip(owners).zip(of_output.counts());
+            for (r, ((pieces, owner), (name, fired, failed))) in saved.enumerate() {
                 chunks(owner, pieces, &mut all)?;
-                rules.push(json!({"output": o, "rule": r, "name": name, "fired": fired}));
+                rules.push(json!({
+                    "output": o, "rule": r, "name": name, "fired": fired, "failed": failed,
+                }));
             }
         }
         for schema in &running.schemas {

@@ -178,7 +178,9 @@ impl State<'_> {
         pieces: &[(String, Piece)],
     ) -> Result<()> {
         for saved in &read::<Vec<Value>>(self.manifest, "rules")? {
-            let (name, fired): (String, u64) = (read(saved, "name")?, read(saved, "fired")?);
+            let name: String = read(saved, "name")?;
+            let failed = saved.get("failed").and_then(Value::as_u64).unwrap_or(0);
+            let counts: (u64, u64) = (read(saved, "fired")?, failed);
             let output = self.before.outputs.get(read::<usize>(saved, "output")?);
             let outputs = &pipeline.plan.outputs;
             let at = outputs.iter().position(|new| output.is_some_and(|old| old.name == new.name));
@@ -187,7 +189,7 @@ impl State<'_> {
             let Some(rule) = rule else { continue };
             let clock = running.operators[outputs[at].node].clock();
             let pieces = of(&owners.rules[at][rule], pieces);
-            running.rules[at].load(&name, fired, &pieces, clock)?;
+            running.rules[at].load(&name, counts, &pieces, clock)?;
         }
         Ok(())
     }
