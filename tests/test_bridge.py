@@ -108,8 +108,8 @@ def test_rows_of_any_library_come_through(data: Any) -> None:
 
 def test_duckdb_comes_through() -> None:
     query = "select timestamp '2020-01-01' + range * interval 1 second as at, 'x' as s, range as n"
-    rows = duckdb.sql(f"{query} from range(5)")
-    assert through(rows).to_pylist() == rows.to_arrow_table().to_pylist()
+    rows = [duckdb.sql(f"{query} from range(5)") for _ in range(2)]
+    assert through(rows[0]).to_pylist() == rows[1].to_arrow_table().to_pylist()
 
 
 def test_layouts_of_a_string_are_one_string() -> None:

@@ -38,6 +38,15 @@ class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return cls(size, sum_of(file, size))
 
 
+def without_views(table: Any) -> Any:
+    """The same with texts and bytes in the layout that every version of Arrow writes."""
+    plain = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    if plain.keys().isdisjoint(table.schema.types):
+        return table
+    fields = [field.with_type(plain.get(field.type, field.type)) for field in table.schema]
+    return table.cast(pa.schema(fields))
+
+
 class Part:
     """A file that is being written, in row groups of some size however small the steps are."""
 

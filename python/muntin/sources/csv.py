@@ -8,7 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from muntin import arguments
 from muntin.errors import SourceError, unknown, with_hint
+from muntin.sources.checks import texts
 from muntin.sources.files import Paths, key_value, keys_of
 from muntin.sources.grammar import Grammar, Table, better_delimiter
 from muntin.sources.pace import Speed
@@ -109,7 +111,14 @@ class Csv(TextSource):
         roles = Roles(arrival, partition)
         limits = Limits(follow, watch, lost, line_bytes_max, batch_rows)
         super().__init__(paths, schema, roles, partitions, limits, speed)
-        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
+        arguments.flag(header, "Csv: header", error=SourceError)
+        null_values = texts(null_values, "Csv: null_values", "texts")
+        if (
+            not isinstance(delimiter, str)
+            or len(delimiter) != 1
+            or not delimiter.isascii()
+            or delimiter in '"\r\n'
+        ):
             said = f"Csv: delimiter must be one ASCII character, got {delimiter!r}"
             raise SourceError(with_hint(said, 'such as "," or ";" or "\\t"'))
         if partition is not None and not header and schema is None:

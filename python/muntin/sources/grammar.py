@@ -71,7 +71,8 @@ class Table:
     def cells(self, text: bytes) -> list[str]:
         """The fields of one record."""
         read = pc.ReadOptions(autogenerate_column_names=True, block_size=len(text) + 1)
-        strings = pc.ConvertOptions(default_column_type=pa.string())
+        names = (f"f{i}" for i in range(text.count(self.grammar.delimiter.encode()) + 1))
+        strings = pc.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
         found = pc.read_csv(io.BytesIO(text), read, self._parsing(None), strings)
         return [column[0].as_py() for column in found.columns]
 
