@@ -96,7 +96,7 @@ def test_a_sink_may_stand_in_several_places() -> None:
 
 def test_what_is_no_sink_is_refused_before_anything_runs() -> None:
     opened = Kept()
-    with pytest.raises(mt.SinkError, match="is no sink"):
+    with pytest.raises(mt.SinkError, match="is not a sink"):
         mt.run(Arrow(ROWS), MINUTES, sinks=[opened, print])  # type: ignore[list-item]
     with pytest.raises(mt.SinkError, match="when= is for sinks in alerts="):
         mt.run(Arrow(ROWS), MINUTES, sinks=[Kept("n > 1")])
@@ -114,8 +114,8 @@ def test_parameters_that_are_not_there_yet_say_so(word: str) -> None:
 def test_sources_and_inputs_must_fit() -> None:
     with pytest.raises(mt.PlanError, match='unknown input "event"\nhint: did you mean "events"'):
         mt.run({"event": Arrow(ROWS)}, MINUTES)
-    with pytest.raises(mt.SourceError, match=r"a Table is no source\nhint: wrap rows"):
-        mt.run(ROWS, MINUTES)
+    with pytest.raises(mt.SourceError, match="is not a source"):
+        mt.run(5, MINUTES)
     other = mt.stream("other", time="at", out_of_order="0s", schema=WORDS)
     both = mt.union(EVENTS, other)
     with pytest.raises(mt.PlanError, match="a source is needed for each"):

@@ -78,7 +78,7 @@ def test_a_partition_column_splits_rows_and_counts_each_part() -> None:
 
 
 def test_what_is_no_arrow_object_or_column_is_refused() -> None:
-    with pytest.raises(mt.SourceError, match="a list is no Arrow object"):
+    with pytest.raises(mt.SourceError, match="is not an Arrow object"):
         Arrow([{"n": 1}])  # type: ignore[arg-type]
     with pytest.raises(mt.SourceError, match='unknown column "prt"\nhint: did you mean "part"'):
         Arrow(NUMBERS, partition="prt").partitions()

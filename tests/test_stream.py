@@ -338,7 +338,7 @@ def test_the_key_of_a_rule() -> None:
         (lambda: plan_of(pay, rule("r", "amount > 1", by="crd")), '"card"'),
         (lambda: plan_of(pay, *[rule("r", "amount > 1")] * 2), "twice"),
         (lambda: output("", pay), "needs a name"),
-        (lambda: output("a", pay, rules=["r"]), "no rule"),
+        (lambda: output("a", pay, rules=["r"]), "not a rule"),
     ],
 )
 def test_rule_errors(wrong: Callable[[], object], part: str) -> None:

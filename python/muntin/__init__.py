@@ -42,8 +42,9 @@ from muntin.errors import (
     SourceError,
 )
 from muntin.expressions import Expr, col, lit, when
+from muntin.feeds import Feed
 from muntin.functions import arrival, epoch, is_late
-from muntin.operator import Feed, Operator, operator
+from muntin.operator import Operator, operator
 from muntin.plan import Output, output
 from muntin.report import Report
 from muntin.result import Answer, Result, Table

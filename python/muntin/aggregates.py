@@ -7,12 +7,14 @@ others null.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from muntin.errors import PlanError, with_hint
-from muntin.expressions import Expr, resolve
+from muntin.arguments import shown
+from muntin.errors import PlanError, unknown, with_hint
+from muntin.expressions import Column, Expr, resolve
 from muntin.literals import Json, quote
 
 KINDS: dict[str, tuple[int, int]] = {
@@ -46,13 +48,16 @@ class Agg:
     def __post_init__(self) -> None:
         place = f"{self.kind}()"
         if self.kind not in KINDS:
-            raise PlanError(f'unknown aggregate "{self.kind}"')
+            raise PlanError(unknown("aggregate", str(self.kind), KINDS))
         for arg in self.args:
             if not isinstance(arg, Expr | str):
                 hint = "write a column by name, SQL text or an expression"
-                raise PlanError(with_hint(f"{place}: {arg!r} is no column", hint))
+                if isinstance(arg, Agg):
+                    hint = "an aggregate of an aggregate needs a window of its own behind .agg()"
+                raise PlanError(with_hint(f"{place}: {shown(arg)} is not a column", hint))
         if self.where is not None and not isinstance(self.where, Expr | str):
-            raise PlanError(f"{place}: where={self.where!r} is no condition")
+            said = f"{place}: where={shown(self.where)} is not a condition"
+            raise PlanError(with_hint(said, 'write SQL text, or col("amount") > 500'))
 
     def to_json(self, name: str, columns: Collection[str] | None, place: str) -> dict[str, Json]:
         """The aggregate in a plan, its text read against the columns known there."""
@@ -76,6 +81,35 @@ class Agg:
         if self.where is not None:
             parts.append(f"where={_shown(self.where)}")
         return f"{self.kind}({', '.join(parts)})"
+
+
+def meant(name: str, value: object) -> str:
+    """What to write where something else was given for an aggregate of that name.
+
+    >>> meant("n", len)
+    'write n=mt.count(); there is count, sum, mean, min, max, count_distinct, first, last'
+    >>> meant("total", "sum(amount)")
+    'write total=mt.sum("amount")'
+    """
+    known = f"; there is {', '.join(KINDS)}"
+    if isinstance(value, str):
+        call = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", value, re.DOTALL)
+        word = call[1].lower() if call else ""
+        if word in KINDS and call:
+            inside = (call[2] or "").strip()
+            argument = quote(inside) if inside not in ("", "*") else ""
+            if argument or not KINDS[word][0]:
+                return f"write {name}=mt.{word}({argument})"
+            return f'write {name}=mt.{word}("column")'
+        return f"write {name}=mt.sum({quote(value)})" + known
+    word = getattr(value, "__name__", "")
+    word = {"len": "count", "set": "count_distinct"}.get(word, word)
+    if callable(value) and word in KINDS:
+        argument = '"column"' if KINDS[word][0] else ""
+        return f"write {name}=mt.{word}({argument})" + ("" if value is globals()[word] else known)
+    if isinstance(value, Column):
+        return f"write {name}=mt.sum({quote(value.name)})" + known
+    return f'write {name}=mt.sum("column")' + known
 
 
 def count(column: Argument | None = None, *, where: Argument | None = None) -> Agg:

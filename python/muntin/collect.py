@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from muntin import limits
 from muntin.errors import PlanError, RuleError, unknown, with_hint
+from muntin.feeds import Feed, Rows
 from muntin.merge import common_cuts, sorted_by_time
-from muntin.operator import Feed, Operator, Pipelines, Rows, event_times, operator
+from muntin.operator import Operator, Pipelines, event_times, operator
 from muntin.result import Result, joined
 from muntin.rules import Rule
 

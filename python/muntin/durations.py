@@ -28,6 +28,15 @@ _US = {
     "us": 1,
 }
 _MONTHS = ("mo", "q", "y")
+_OTHER_WORDS = {
+    "w": ("w", "wk", "wks", "week", "weeks"),
+    "d": ("d", "day", "days"),
+    "h": ("h", "hr", "hrs", "hour", "hours"),
+    "m": ("m", "t", "min", "mins", "minute", "minutes"),
+    "s": ("s", "sec", "secs", "second", "seconds"),
+    "ms": ("ms", "l", "milli", "millis", "msec", "millisecond", "milliseconds"),
+    "us": ("us", "µs", "u", "micro", "micros", "usec", "microsecond", "microseconds"),
+}
 _PART = re.compile(r"([0-9]+)(mo|ms|us|[wdhmsqy])")
 _TEXT = re.compile(rf"(?:{_PART.pattern})+")
 _EXAMPLE = 'a number and a unit (us ms s m h d w), as in "200ms", "1m" or "1h30m"'
@@ -64,7 +73,7 @@ def parse(value: Duration, place: str, *, zero: bool = False, negative: bool = F
     elif isinstance(value, str):
         span = _parse_text(value, place)
     else:
-        raise _error(place, value, "is not a duration", f"write {_EXAMPLE}, or a timedelta")
+        raise _error(place, value, "is not a duration", _unit_hint(value))
     if abs(span.us) > I64_MAX:
         raise _error(place, value, "is longer than 64 bits of microseconds can hold")
     if span.us == 0 and not zero:
@@ -117,7 +126,40 @@ def _hint(text: str) -> str:
         return 'no fractions: write "1h30m" for an hour and a half'
     if re.fullmatch(r"[0-9]+ns", text):
         return "the shortest unit is the microsecond, us"
+    if meant := _meant(text):
+        return f'did you mean "{meant}"?'
+    if text.strip().isascii() and text.strip().isdigit():
+        return _unit_hint(int(text)) if len(text) < 19 else f"write {_EXAMPLE}"
     return f"write {_EXAMPLE}"
+
+
+def _unit_hint(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return f'say the unit, as in "{value}s", "{value}m" or "{value}h"'
+    return f"write {_EXAMPLE}, or a timedelta"
+
+
+def _meant(text: str) -> str | None:
+    """The duration in our form that a text in another form means: `1 minute`, `PT1M`, `1H`.
+
+    >>> _meant("1 hour 30 minutes"), _meant("PT1H30M"), _meant("00:01:30"), _meant("soon")
+    ('1h30m', '1h30m', '1m30s', None)
+    """
+    clock = re.fullmatch(r"(\d{1,3}):(\d\d)(?::(\d\d))?", text.strip())
+    if clock:
+        parts = list(zip((int(part or 0) for part in clock.groups()), "hms", strict=True))
+        return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
+    body, found = text.strip().lower(), []
+    if iso := re.fullmatch(r"p(?=.)(\d+w)?(\d+d)?(?:t(\d+h)?(\d+m)?(\d+s)?)?", body):
+        return "".join(part for part in iso.groups() if part) or None
+    for part in re.finditer(r"\s*(?:and|,)?\s*([0-9]+)\s*([a-zµ]+)\.?", body):
+        unit = next((short for short, words in _OTHER_WORDS.items() if part[2] in words), None)
+        if unit is None:
+            return None
+        found.append((part[0], f"{part[1]}{unit}"))
+    if not found or "".join(raw for raw, _ in found) != body:
+        return None
+    return "".join(written for _, written in found)
 
 
 def _error(place: str, value: object, what: str, hint: str | None = None) -> DurationError:

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from muntin.arguments import shown
 from muntin.errors import ColumnError, ExpressionError, unknown, with_hint
 from muntin.literals import Value, text
 from muntin.sql import parse
@@ -42,7 +43,7 @@ class Then(Case):
     def when(self, condition: Expr | str) -> When:
         """Add a condition that is asked where the ones before are not true."""
         self._open("when()")
-        return When(self.branches, _expr(condition))
+        return When(self.branches, _condition(condition))
 
     def otherwise(self, value: IntoExpr) -> Expr:
         """Give the value where no condition is true; without it that is null."""
@@ -97,7 +98,7 @@ def when(condition: Expr | str) -> When:
     >>> when(col("amount") > 500).then(lit("high")).otherwise(lit("low"))
     when(col("amount") > 500).then(lit("high")).otherwise(lit("low"))
     """
-    return When((), _expr(condition))
+    return When((), _condition(condition))
 
 
 def resolve(value: IntoExpr, columns: Collection[str] | None, place: str) -> Expr:
@@ -126,6 +127,13 @@ def check_columns(expr: Expr, columns: Collection[str], place: str) -> None:
             hint = f"text stands in single quotes: '{column.name}'"
             raise ColumnError(with_hint(f'{place}: unknown column "{column.name}"', hint))
         raise ColumnError(unknown("column", column.name, columns, place))
+
+
+def _condition(value: object) -> Expr:
+    if not isinstance(value, Expr | str):
+        hint = 'write a condition: when(col("amount") > 500)'
+        raise ExpressionError(with_hint(f"when: {shown(value)} is not a condition", hint))
+    return _expr(value)
 
 
 def _expr(value: IntoExpr) -> Expr:

@@ -7,8 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from muntin import arguments
 from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
+from muntin.errors import DataError, with_hint
 from muntin.plan import Output, Pipeline
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
 
 Rows: TypeAlias = ArrowStreamExportable | ArrowArrayExportable | Sequence[Mapping[str, Any]]
 """What a caller may hand over: an Arrow object of any library, or a list of dicts."""
@@ -47,3 +52,33 @@ class Feed:
     partition: int | ArrowArrayExportable = 0
     position: int | ArrowArrayExportable | None = None
     arrival: Watermark | ArrowArrayExportable | None = None
+
+
+def microseconds(moment: Watermark) -> int:
+    """A point in time as microseconds since 1970 in UTC.
+
+    Raises:
+        DataError: it is not one, or does not fit into 64 bits.
+    """
+    if isinstance(moment, dt.datetime):
+        zoned = moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
+        return (zoned - _EPOCH) // _MICROSECOND
+    hint = "give a datetime, or microseconds since 1970 in UTC"
+    if isinstance(moment, bool) or not isinstance(moment, int):
+        said = f"{arguments.shown(moment)} is not a point in time"
+        raise DataError(with_hint(said, hint))
+    return arguments.whole(
+        moment, "a point in time", -(2**63), 2**63 - 1, error=DataError, hint=hint
+    )
+
+
+def checked(feeds: Any) -> Sequence[Feed]:
+    """The feeds that `step` takes.
+
+    Raises:
+        DataError: it is not a list of feeds.
+    """
+    hint = "write step([mt.Feed(input, batch)]); push takes a batch alone"
+    if not isinstance(feeds, Sequence) or not all(isinstance(each, Feed) for each in feeds):
+        raise DataError(with_hint(f"step: {arguments.shown(feeds)} is not a list of feeds", hint))
+    return feeds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from muntin.arguments import shown
 from muntin.durations import EPOCH_UNITS
 from muntin.errors import ExpressionError, with_hint
 from muntin.expressions import Expr, call, resolve
@@ -27,4 +28,7 @@ def epoch(unit: str, column: Expr | str) -> Expr:
     """
     if unit not in EPOCH_UNITS:
         raise ExpressionError(with_hint(f"epoch(): unknown unit {unit!r}", "s, ms, us or ns"))
+    if not isinstance(column, Expr | str):
+        hint = 'name an integer column: mt.epoch("ms", "sent_at")'
+        raise ExpressionError(with_hint(f"epoch(): {shown(column)} is not a column", hint))
     return call(f"epoch_{unit}", resolve(column, None, "epoch()"))

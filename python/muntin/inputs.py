@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from muntin.durations import Duration, parse
-from muntin.errors import ColumnError, PlanError
+from muntin.errors import ColumnError, PlanError, with_hint
 from muntin.expressions import Expr, resolve
 from muntin.literals import Json, quote, text
 from muntin.plan import Node, Schema, dumps, schema_words
@@ -59,8 +59,12 @@ def input_node(
     return Node("input", (), dumps(body), said, columns, words is not None)
 
 
-def union_node(nodes: Sequence[Node], tag: str | None, names: Sequence[str] | None) -> Node:
+def union_node(nodes: Sequence[Node], tag: str | None, names: Sequence[str | None] | None) -> Node:
     """The node of a union; `names` are those of the streams, where there is a `tag`."""
+    for node, name in zip(nodes, names or (), strict=False):
+        if name is None:
+            hint = 'give each input a name: mt.stream("clicks", ...)'
+            raise PlanError(with_hint(f"union: tag= needs a name for {text_of(node)}", hint))
     columns: tuple[str, ...] | None = None
     if all(node.columns is not None for node in nodes):
         columns = tuple(dict.fromkeys(c for node in nodes for c in node.columns or ()))

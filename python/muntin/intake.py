@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muntin.errors import SourceError, with_hint
+from muntin.feeds import Feed
 from muntin.merge import FIRST, LAST, is_sorted, micros, rising, rows_before, runs
-from muntin.operator import Feed, Order
+from muntin.operator import Order
 from muntin.result import table_of
 from muntin.sources import Delivery, Quiet, Reader, Undecodable
 from muntin.sources.split import split

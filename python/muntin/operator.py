@@ -6,13 +6,14 @@ import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from threading import RLock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import pyarrow as pa
 
+from muntin import arguments
 from muntin.answer import answer, why_not_row_by_row
 from muntin.errors import DataError, PlanError, SnapshotError, unknown, with_hint
-from muntin.feeds import Feed, OnChange, Order, Pipelines, Rows, Watermark
+from muntin.feeds import Feed, OnChange, Order, Pipelines, Rows, Watermark, checked, microseconds
 from muntin.ingest import arrow_schema, batch_of_rows
 from muntin.merge import micros, time_column
 from muntin.plan import CompiledPlan, compile, outputs_of
@@ -37,8 +38,6 @@ __all__ = [
     "snapshot_contents",
 ]
 
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MICROSECOND = dt.timedelta(microseconds=1)
 _NEVER = -(2**63)
 
 
@@ -61,6 +60,7 @@ class Operator:
         if not isinstance(snapshot, bytes | bytearray | memoryview | None):
             hint = "give what Operator.snapshot() gave, bytes"
             raise SnapshotError(with_hint(f"a {type(snapshot).__name__} is no snapshot", hint))
+        arguments.one_of(on_change, get_args(OnChange), "on_change")
         self._plan = plan
         self._inputs = list(plan.inputs)
         self._outputs = list(plan.outputs)
@@ -72,12 +72,12 @@ class Operator:
             for spec in self._spec["inputs"]
         ]
         self._why_not = [why_not_row_by_row(self._spec, i) for i in range(len(self._inputs))]
-        self._partitions = {name: tuple(partitions[name]) for name in self._inputs}
+        self._partitions = {name: arguments.partitions(partitions[name]) for name in self._inputs}
         self._first_partitions = [next(iter(each), 0) for each in self._partitions.values()]
         self._engine = _engine(
             plan.json,
             [list(each) for each in self._partitions.values()],
-            threads,
+            arguments.threads(threads),
             [asking(rule) for rule in plan.masks],
             snapshot,
             on_change,
@@ -121,8 +121,9 @@ class Operator:
         Raises:
             As `push`.
         """
+        arguments.one_of(order, get_args(Order), "step: order")
         with self._lock:
-            ready = [self._ready(feed) for feed in feeds]
+            ready = [self._ready(feed) for feed in checked(feeds)]
             return self._wrap(self._engine.step(ready, order))
 
     def advance(
@@ -135,14 +136,14 @@ class Operator:
             input: the input's name; may be left out where there is one.
             partition: the partition; None for all of the input.
         """
-        at = _microseconds(watermark)
+        at = microseconds(watermark)
         with self._lock:
-            return self._wrap(self._engine.advance(self._index(input), partition, at))
+            return self._wrap(self._engine.advance(*self._which(input, partition), at))
 
     def idle(self, *, input: str | None = None, partition: int | None = 0) -> Result:
         """Stop waiting for a partition, or with None for all of the input, until a row comes."""
         with self._lock:
-            return self._wrap(self._engine.idle(self._index(input), partition))
+            return self._wrap(self._engine.idle(*self._which(input, partition)))
 
     def open(self, *, input: str | None = None, partition: int) -> Result:
         """Declare one more partition; it starts at the present clock.
@@ -151,7 +152,8 @@ class Operator:
             PartitionError: it is declared already.
         """
         with self._lock:
-            return self._wrap(self._engine.open(self._index(input), partition))
+            number = arguments.partition(partition)
+            return self._wrap(self._engine.open(self._index(input), number))
 
     def finish(self, *, input: str | None = None, partition: int | None = None) -> Result:
         """End a partition, an input or everything: what waits for more rows of it fires.
@@ -161,8 +163,9 @@ class Operator:
             partition: the partition of the input to end; None ends all of them.
         """
         with self._lock:
-            which = None if input is None and partition is None else self._index(input)
-            return self._wrap(self._engine.finish(which, partition))
+            everything = input is None and partition is None
+            which = (None, None) if everything else self._which(input, partition)
+            return self._wrap(self._engine.finish(*which))
 
     def ask(self, row: Mapping[str, Any], *, input: str | None = None) -> Answer:
         """Count one row and answer it at once.
@@ -272,6 +275,10 @@ class Operator:
             for name, pairs in zip(self._outputs, words, strict=True)
         }
 
+    def _which(self, name: str | None, partition: int | None) -> tuple[int, int | None]:
+        number = None if partition is None else arguments.partition(partition)
+        return self._index(name), number
+
     def _index(self, name: str | None) -> int:
         if name is None:
             if len(self._inputs) == 1:
@@ -279,14 +286,14 @@ class Operator:
             known = ", ".join(self._inputs)
             raise PlanError(with_hint(f"there are several inputs: {known}", "name one: input="))
         if name not in self._inputs:
-            raise PlanError(unknown("input", name, self._inputs))
+            raise PlanError(unknown("input", str(name), self._inputs))
         return self._inputs.index(name)
 
     def _ready(self, feed: Feed) -> tuple[int, Any, Any, Any, Any]:
         index = self._index(feed.input)
         arrival = feed.arrival
         if isinstance(arrival, dt.datetime):
-            arrival = _microseconds(arrival)
+            arrival = microseconds(arrival)
         batch = self._batch(index, feed.batch)
         return index, batch, feed.partition, feed.position, arrival
 
@@ -400,7 +407,7 @@ def operator(
     if isinstance(partitions, Mapping):
         for name in partitions:
             if name not in plan.inputs:
-                raise PlanError(unknown("input", name, plan.inputs, "partitions"))
+                raise PlanError(unknown("input", str(name), plan.inputs, "partitions"))
         declared = {name: partitions.get(name, (0,)) for name in plan.inputs}
     else:
         declared = dict.fromkeys(plan.inputs, partitions)
@@ -476,13 +483,3 @@ def _engine(*arguments: Any) -> _core.Engine:
     from muntin import _core
 
     return _core.Engine(*arguments)
-
-
-def _microseconds(moment: Watermark) -> int:
-    if isinstance(moment, dt.datetime):
-        zoned = moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
-        return (zoned - _EPOCH) // _MICROSECOND
-    if isinstance(moment, bool) or not isinstance(moment, int):
-        hint = "give a datetime, or microseconds since 1970 in UTC"
-        raise DataError(with_hint(f"{moment!r} is not a point in time", hint))
-    return moment

@@ -14,6 +14,7 @@ from hashlib import sha256
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
 
+from muntin import arguments
 from muntin.arrow import ArrowSchemaExportable, type_word
 from muntin.errors import (
     ColumnError,
@@ -129,10 +130,11 @@ def output(
     'big'
     """
     if not isinstance(name, str) or not name:
-        raise PlanError(f"an output needs a name, not {name!r}")
+        hint = 'write mt.output("name", pipeline)'
+        raise PlanError(with_hint(f"an output needs a name, not {arguments.shown(name)}", hint))
     place = f'output "{text(name, "output()")}"'
     _node_of(pipeline, place)
-    return Output(name, pipeline, _rules(rules, place), tuple(sinks))
+    return Output(name, pipeline, rules_of(rules, place), arguments.sinks(sinks, f"{place}: sinks"))
 
 
 def outputs_of(
@@ -143,21 +145,32 @@ def outputs_of(
 
     Raises `PlanError` if there is no output, or several and `rules` as well.
     """
+    outputs = named_outputs(pipeline, rules_of(rules, "rules"))
+    return [(item.name, item.pipeline, item.rules) for item in outputs]
+
+
+def named_outputs(
+    pipeline: Pipeline | Mapping[str, Pipeline] | Output | Sequence[Output],
+    rules: tuple[Rule, ...] = (),
+) -> list[Output]:
+    """The outputs a caller means; `rules` are for the only one.
+
+    Raises `PlanError` if something else was given, or there are several outputs and `rules`.
+    """
     if isinstance(pipeline, Output):
         pipeline = [pipeline]
     if isinstance(pipeline, Mapping):
         pipeline = [output(name, stream) for name, stream in pipeline.items()]
-    if not isinstance(pipeline, Sequence):
+    if not isinstance(pipeline, Sequence) or isinstance(pipeline, str | bytes):
         pipeline = [output(ONLY_OUTPUT, pipeline)]
     for item in pipeline:
         if not isinstance(item, Output):
             hint = 'write mt.output("name", pipeline), or a dict of pipelines by name'
-            raise PlanError(with_hint(f"{item!r} is no output", hint))
-    extra = _rules(rules, "rules")
-    if extra and len(pipeline) != 1:
+            raise PlanError(with_hint(f"{arguments.shown(item)} is not an output", hint))
+    if rules and len(pipeline) != 1:
         hint = 'say whose they are: mt.output("name", pipeline, rules=[...])'
         raise PlanError(with_hint(f"rules= with {len(pipeline)} outputs", hint))
-    return [(item.name, item.pipeline, item.rules + extra) for item in pipeline]
+    return [Output(item.name, item.pipeline, item.rules + rules, item.sinks) for item in pipeline]
 
 
 def compile(outputs: Sequence[tuple[str, Pipeline, Sequence[Rule]]]) -> CompiledPlan:
@@ -279,15 +292,26 @@ def _node_of(pipeline: Pipeline, place: str) -> Node:
     node = getattr(pipeline, "node", None)
     if isinstance(node, Node):
         return node
-    hint = "a window becomes a pipeline by .agg(...)" if hasattr(pipeline, "agg") else None
-    raise PlanError(with_hint(f"{place}: {pipeline!r} is no pipeline", hint))
+    hint = 'a pipeline begins with mt.stream(time="at", out_of_order="0s")'
+    if hasattr(pipeline, "agg"):
+        hint = "a window becomes a pipeline by .agg(...)"
+    elif hasattr(pipeline, "partitions") and hasattr(pipeline, "open"):
+        hint = "the source stands first: mt.run(source, pipeline)"
+    raise PlanError(with_hint(f"{place}: {arguments.shown(pipeline)} is not a pipeline", hint))
 
 
-def _rules(rules: Iterable[Rule], place: str) -> tuple[Rule, ...]:
-    found = (rules,) if isinstance(rules, Rule) else tuple(rules)
+def rules_of(rules: Iterable[Rule], place: str) -> tuple[Rule, ...]:
+    """One rule or several, as a tuple.
+
+    Raises `PlanError` for what is not a rule.
+    """
+    hint = 'make it with mt.rule("name", condition)'
+    if isinstance(rules, str) or callable(rules):
+        raise PlanError(with_hint(f"{place}: {arguments.shown(rules)} is not a rule", hint))
+    found = (rules,) if isinstance(rules, Rule) else arguments.several(rules, place, "rules")
     for item in found:
         if not isinstance(item, Rule):
-            raise PlanError(with_hint(f"{place}: {item!r} is no rule", "make it with mt.rule(...)"))
+            raise PlanError(with_hint(f"{place}: {arguments.shown(item)} is not a rule", hint))
     return found
 
 

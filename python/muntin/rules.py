@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Literal, TypeAlias, get_args, overload
 
+from muntin.arguments import flag, one_of, several, shown
 from muntin.durations import I64_MAX, Duration, Span
 from muntin.durations import parse as parse_duration
 from muntin.errors import ColumnError, PlanError, did_you_mean, unknown, with_hint
-from muntin.expressions import Expr, resolve
+from muntin.expressions import Column, Expr, resolve
 from muntin.literals import Json, quote, text
 
 Mask: TypeAlias = Callable[[Any], object]
@@ -174,11 +175,11 @@ def rule(
     if severity not in SEVERITIES:
         hint = did_you_mean(str(severity), SEVERITIES)
         known = "info, warning or critical"
-        raise PlanError(with_hint(f"{place}: severity {severity!r} is not {known}", hint))
+        raise PlanError(with_hint(f"{place}: severity {shown(severity)} is not {known}", hint))
     _check_message(place, message)
-    if on_error not in get_args(OnError):
-        raise PlanError(unknown("on_error", str(on_error), get_args(OnError), place))
-    keys = None if by is None else ((by,) if isinstance(by, str) else tuple(by))
+    one_of(on_error, get_args(OnError), f"{place}: on_error")
+    flag(shadow, f"{place}: shadow")
+    keys = None if by is None else _keys(by, place)
     span = None if cooldown is None else parse_duration(cooldown, f"{place}: cooldown")
 
     def make(condition: Expr | str | Mask) -> Rule:
@@ -189,7 +190,9 @@ def rule(
         return lambda function: make(_function(function, place))
     if not isinstance(when, Expr | str):
         hint = f'a function is decorated: @mt.rule("{name}")'
-        raise PlanError(with_hint(f"{place}: {when!r} is no condition", hint))
+        if not callable(when):
+            hint = 'write SQL text, or an expression: col("n") > 5'
+        raise PlanError(with_hint(f"{place}: {shown(when)} is not a condition", hint))
     # Read once without the columns, so that wrong text is an error on the line where it stands.
     resolve(when, None, place)
     return make(when)
@@ -201,16 +204,28 @@ def _name(name: object) -> str:
     return f'rule "{text(name, "rule()")}"'
 
 
+def _keys(by: Any, place: str) -> tuple[str, ...]:
+    names = (by,) if isinstance(by, str | Expr) else several(by, f"{place}: by", "columns")
+    for name in names:
+        if not isinstance(name, str):
+            hint = f"write by={quote(name.name)}" if isinstance(name, Column) else None
+            said = f"{place}: by={shown(name)} is not the name of a column"
+            raise PlanError(with_hint(said, hint))
+    return names
+
+
 def _function(function: Mask, place: str) -> Mask:
     if not callable(function):
-        raise PlanError(f"{place}: {function!r} is no function of a batch")
+        hint = "@mt.rule(...) stands above a function; else write mt.rule(name, condition)"
+        raise PlanError(with_hint(f"{place}: {shown(function)} is not a function", hint))
     return function
 
 
 def _check_numbers(place: str, score: int, version: int, evidence: int) -> None:
     for word, value, least in (("score", score, -I64_MAX), ("version", version, 1)):
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= I64_MAX:
-            raise PlanError(f"{place}: {word}={value!r} is no whole number in range")
+            hint = f"it is a whole number of at least {least}" if word == "version" else None
+            raise PlanError(with_hint(f"{place}: {word}={value!r} is not a whole number", hint))
     if evidence != 0:
         raise PlanError(f"{place}: evidence={evidence!r} is not there yet")
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal, overload
 
+from muntin import arguments
 from muntin.checkpoint import Checkpoint, Keeper, tell_change
 from muntin.claims import claimed
 from muntin.dashboard import Dashboard, serve
@@ -18,7 +19,7 @@ from muntin.explain import said_of, waiting_silences
 from muntin.loop import Loop, Saving
 from muntin.moment import Scene, Watcher
 from muntin.operator import Operator, Pipelines, operator
-from muntin.plan import ONLY_OUTPUT, Node, Output, compile, output, outputs_of
+from muntin.plan import Node, Output, compile, named_outputs, output, outputs_of, rules_of
 from muntin.progress import Progress
 from muntin.report import Report
 from muntin.routes import Destinations, Routes, upsert_key
@@ -139,14 +140,22 @@ def run(
     (1, {'rows': 1})
     """
     not_yet("run", history=history is not None, state_dir=state_dir is not None)
-    outputs = _outputs(pipeline, tuple(rules), tuple(sinks))
+    if name is not None and (not isinstance(name, str) or not name):
+        raise PlanError(
+            with_hint(f"run: name={arguments.shown(name)} is not a name", 'say name="fraud"')
+        )
+    arguments.flag(background, "run: background")
+    arguments.threads(threads)
+    outputs = _outputs(
+        pipeline, rules_of(rules, "run: rules"), arguments.sinks(sinks, "run: sinks")
+    )
+    beside = {"alerts": alerts, "late": late, "invalid": invalid}
+    channels = {word: arguments.sinks(given, f"run: {word}") for word, given in beside.items()}
     setting = _Setting(
         name or "run",
         outputs,
         _sources(source, compile(outputs_of(outputs)).inputs),
-        Destinations(
-            {each.name: each.sinks for each in outputs}, tuple(alerts), tuple(late), tuple(invalid)
-        ),
+        Destinations({each.name: each.sinks for each in outputs}, **channels),
         None if checkpoint is None else _checkpoint(checkpoint),
         os.environ.get(DASHBOARD) if dashboard is None else dashboard,
         threads,
@@ -220,6 +229,7 @@ class _Setting:
             page = serve(self.dashboard)
             stack.callback(page.close)
             return [page]
+        _check_watcher(self.dashboard)
         return [self.dashboard]
 
     def _saving(self, stack: ExitStack) -> Saving | None:
@@ -250,6 +260,13 @@ class _Setting:
         )
 
 
+def _check_watcher(value: object) -> None:
+    lacking = [name for name in ("begin", "gave", "moment", "end") if not hasattr(value, name)]
+    if lacking or isinstance(value, type):
+        hint = 'say dashboard=":8080", or give an mt.Dashboard'
+        raise PlanError(with_hint(f"dashboard={arguments.shown(value)} is not a page", hint))
+
+
 def _label(part: object) -> str:
     """A source or a sink as a few words: its own, if it has any."""
     own = type(part).__repr__ is not object.__repr__
@@ -262,22 +279,13 @@ def _checkpoint(value: Checkpoint | str | os.PathLike[str]) -> Checkpoint:
     if isinstance(value, (str, os.PathLike)):
         return Checkpoint(value)
     hint = 'checkpoint=mt.Checkpoint("state", every="10s")'
-    raise PlanError(with_hint(f"a {type(value).__name__} is no checkpoint", hint))
+    raise PlanError(with_hint(f"checkpoint={arguments.shown(value)} is not a checkpoint", hint))
 
 
 def _outputs(pipeline: Pipelines, rules: tuple[Rule, ...], sinks: tuple[Sink, ...]) -> list[Output]:
-    if isinstance(pipeline, Output):
-        pipeline = [pipeline]
-    if isinstance(pipeline, Mapping):
-        pipeline = [output(name, each) for name, each in pipeline.items()]
-    if not isinstance(pipeline, Sequence):
-        pipeline = [output(ONLY_OUTPUT, pipeline)]
-    if rules and len(pipeline) > 1:
-        hint = 'say whose they are: mt.output("name", pipeline, rules=[...])'
-        raise PlanError(with_hint(f"rules= with {len(pipeline)} outputs", hint))
     return [
-        output(each.name, each.pipeline, rules=each.rules + rules, sinks=(*each.sinks, *sinks))
-        for each in pipeline
+        output(each.name, each.pipeline, rules=each.rules, sinks=(*each.sinks, *sinks))
+        for each in named_outputs(pipeline, rules)
     ]
 
 

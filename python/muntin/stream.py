@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, Never, TypeAlias, overload
 
 from muntin.aggregates import Agg
 from muntin.durations import Duration, Span
@@ -23,6 +23,7 @@ from muntin.windows import (
     aggregated,
     aggregates_text,
     aligned,
+    all_named,
     call_text,
     feature_names,
     no_collisions,
@@ -96,7 +97,7 @@ class Stream:
         said = call_text("filter", [where])
         return self._then("filter", {"where": condition}, said, self.node.columns)
 
-    def with_columns(self, /, **exprs: IntoExpr) -> Stream:
+    def with_columns(self, /, *unnamed: Never, **exprs: IntoExpr) -> Stream:
         """Add columns, or replace them in place; all are computed from the columns before.
 
         A string is the name of a column or SQL text; for a constant text write `lit("x")`.
@@ -104,6 +105,7 @@ class Stream:
         >>> stream(time="at", out_of_order="0s").with_columns(total="price * quantity")
         stream(time="at", out_of_order="0s").with_columns(total="price * quantity")
         """
+        all_named(unnamed, "with_columns", "with_columns(total=...)")
         if not exprs:
             raise PlanError("with_columns: no column")
         before = self.node.columns
@@ -343,7 +345,7 @@ class Windowed:
     stream: Stream
     window: Window
 
-    def agg(self, /, **aggregates: Agg) -> Stream:
+    def agg(self, /, *unnamed: Never, **aggregates: Agg) -> Stream:
         """One row per key and window: the key, `window_start`, `window_end`, the aggregates.
 
         Raises `PlanError` without an aggregate, `ColumnError` if two columns have one name.
@@ -353,6 +355,7 @@ class Windowed:
         >>> sales.tumbling("1m", by="store").agg(n=count(), revenue=sum("amount")).node.columns
         ('store', 'window_start', 'window_end', 'n', 'revenue')
         """
+        all_named(unnamed, self.window.op, "agg(n=...)")
         return _stream(aggregated(self.stream.node, self.window, aggregates))
 
     def __repr__(self) -> str:
@@ -369,11 +372,12 @@ class Sliding:
     many: bool
     names: str
 
-    def agg(self, /, **aggregates: Agg) -> Stream:
+    def agg(self, /, *unnamed: Never, **aggregates: Agg) -> Stream:
         """The rows as they came, with a column for each aggregate and size.
 
         Raises `PlanError` without an aggregate, `ColumnError` if a column has the name already.
         """
+        all_named(unnamed, "sliding", "agg(n=...)")
         node = self.stream.node
         written = agg_json(node, "sliding", aggregates)
         features = feature_names(self.names, self.sizes, self.many, aggregates)
@@ -473,15 +477,8 @@ def union(*streams: Stream, tag: str | None = None) -> Stream:
             raise PlanError(with_hint(f"union: {item!r} is no stream", "write union(a, b)"))
     if len(streams) < 2:
         raise PlanError(f"union: {len(streams)} stream, where two are the least")
-    names = None if tag is None else [_tag_of(item) for item in streams]
+    names = None if tag is None else [item.name for item in streams]
     return _stream(union_node([item.node for item in streams], tag, names))
-
-
-def _tag_of(item: Stream) -> str:
-    if item.name is None:
-        hint = 'give each input a name: mt.stream("clicks", ...)'
-        raise PlanError(with_hint(f"union: tag= needs a name for {item!r}", hint))
-    return item.name
 
 
 def _stream(node: Node) -> Stream:

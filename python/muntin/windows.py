@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import TypeAlias
 
-from muntin.aggregates import Agg
+from muntin.aggregates import Agg, meant
+from muntin.arguments import flag, one_of, several, shown
 from muntin.durations import Duration, Span, parse
 from muntin.errors import ColumnError, PlanError, unknown, with_hint
-from muntin.expressions import Expr
+from muntin.expressions import Column, Expr
 from muntin.literals import Json, quote, text
 from muntin.plan import Node, dumps
 
@@ -53,6 +54,8 @@ def aligned(
 ) -> Window:
     """The window of `tumbling` and `hopping`, whose bounds are multiples of a step."""
     no_revisions_before(node, op)
+    flag(revisions, f"{op}: revisions")
+    flag(allow_gaps, f"{op}: allow_gaps")
     keys = key_columns(node, by, op)
     span = _required(size, f"{op}: size")
     step = span if op == "tumbling" else _required(every, f"{op}: every")
@@ -93,6 +96,7 @@ def session(
 ) -> Window:
     """The window of `session`."""
     no_revisions_before(node, "session")
+    flag(gap_closed, "session: gap_closed")
     keys = key_columns(node, by, "session")
     span = _required(gap, "session: gap")
     lateness = parse(allowed_lateness, "session: allowed_lateness", zero=True)
@@ -127,6 +131,7 @@ def sliding(
 ) -> Window:
     """The window of `sliding`, of one size or `many`."""
     no_revisions_before(node, "sliding")
+    flag(include_current, "sliding: include_current")
     one_of(closed, ("right", "left", "both", "none"), "sliding: closed")
     one_of(emit, ("arrival", "watermark"), "sliding: emit")
     one_of(null_key, ("null", "group"), "sliding: null_key")
@@ -189,7 +194,8 @@ def _known(
     known: Iterable[KeyValue | Sequence[KeyValue]], keys: tuple[str, ...]
 ) -> list[list[Json]]:
     rows: dict[str, list[Json]] = {}
-    for item in [known] if isinstance(known, str) else known:
+    given = [known] if isinstance(known, str) else several(known, "silent: known", "keys")
+    for item in given:
         values = list(item) if isinstance(item, tuple | list) else [item]
         if len(values) != len(keys):
             hint = f"a key is a value for each of: {', '.join(keys)}"
@@ -223,12 +229,17 @@ def agg_json(node: Node, place: str, aggregates: Mapping[str, Agg]) -> list[dict
     written = []
     for name, agg in aggregates.items():
         if not isinstance(agg, Agg):
-            hint = f'write {name}=mt.sum("amount")'
-            if callable(agg):
-                hint = f"write {name}=mt.{getattr(agg, '__name__', 'count')}(...)"
-            raise PlanError(with_hint(f"{place}: {name}={agg!r} is no aggregate", hint))
+            said = f"{place}: {name}={shown(agg)} is not an aggregate"
+            raise PlanError(with_hint(said, meant(name, agg)))
         written.append(agg.to_json(text(name, place), node.columns, place))
     return written
+
+
+def all_named(unnamed: Sequence[object], place: str, write: str) -> None:
+    """Refuse what was given without a name where the name is that of a column."""
+    if unnamed:
+        hint = f"name the column that it makes: {write}"
+        raise PlanError(with_hint(f"{place}: {shown(unnamed[0])} has no name", hint))
 
 
 def aggregates_text(aggregates: Mapping[str, Agg]) -> str:
@@ -241,7 +252,8 @@ def sizes_of(size: Duration | Iterable[Duration] | None) -> tuple[list[Span], bo
     if size is None:
         raise PlanError("sliding: a window since the beginning (size=None) is not there yet")
     if isinstance(size, Iterable) and not isinstance(size, str):
-        spans = [_required(one, "sliding: size") for one in size]
+        given = several(size, "sliding: size", "durations")
+        spans = [_required(one, "sliding: size") for one in given]
         if not spans:
             raise PlanError(with_hint("sliding: no size", 'write sliding(["1m", "1h"], ...)'))
         return spans, True
@@ -273,11 +285,16 @@ def feature_names(
 
 def key_columns(node: Node, by: By, place: str) -> tuple[str, ...]:
     """The columns of a key as a tuple; refuses unknown, repeated and computed ones."""
-    names = (by,) if isinstance(by, str | Expr) else tuple(by)
+    if by is None:
+        raise PlanError(with_hint(f"{place}: by=None", "leave by= out for one key over all rows"))
+    names = (by,) if isinstance(by, str | Expr) else several(by, f"{place}: by", "columns")
     for i, name in enumerate(names):
         if not isinstance(name, str):
             hint = "name a column; a computed one gets its name from with_columns() before"
-            raise PlanError(with_hint(f"{place}: by={name!r} is no name of a column", hint))
+            if isinstance(name, Column):
+                hint = f"write by={quote(name.name)}; {hint}"
+            said = f"{place}: by={shown(name)} is not the name of a column"
+            raise PlanError(with_hint(said, hint))
         if node.columns is not None and name not in node.columns:
             raise ColumnError(unknown("column", name, node.columns, f"{place}: by"))
         if name in names[:i]:
@@ -311,12 +328,6 @@ def not_yet(place: str, **given: bool) -> None:
     for name, used in given.items():
         if used:
             raise PlanError(f"{place}: {name}= is not there yet")
-
-
-def one_of(value: str, words: Sequence[str], place: str) -> None:
-    """Refuse a word that is not one of those."""
-    if value not in words:
-        raise PlanError(with_hint(f"{place}: {value!r}", f"it is one of {', '.join(words)}"))
 
 
 def call_text(verb: str, arguments: Sequence[object], **named: object) -> str:

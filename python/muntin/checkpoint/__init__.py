@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
+from muntin.arguments import one_of, path, shown
 from muntin.checkpoint.keeper import Keeper, Restored, Where, tell_change
 from muntin.checkpoint.manifest import Manifest
 from muntin.checkpoint.store import Directory, Store
@@ -58,10 +59,13 @@ class Checkpoint:
         on_change: OnChange = "refuse",
     ) -> None:
         """Remember where; nothing is read or written before the run starts."""
-        if on_change not in get_args(OnChange):
-            said = f'Checkpoint: on_change="{on_change}" is unknown'
-            raise PlanError(with_hint(said, ", ".join(map(repr, get_args(OnChange)))))
-        place = Directory(store) if isinstance(store, (str, os.PathLike)) else store
+        one_of(on_change, get_args(OnChange), "Checkpoint: on_change")
+        place: Any = store
+        if isinstance(store, (str, os.PathLike)):
+            place = Directory(path(store, "Checkpoint", error=PlanError))
+        elif not all(hasattr(store, name) for name in ("open", "close")):
+            hint = 'name a directory: mt.Checkpoint("state", every="10s")'
+            raise PlanError(with_hint(f"Checkpoint: {shown(store)} is not a directory", hint))
         object.__setattr__(self, "store", place)
         object.__setattr__(self, "every", parse(every, "Checkpoint: every", zero=True).text)
         object.__setattr__(self, "on_change", on_change)

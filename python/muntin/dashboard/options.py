@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
+from muntin.arguments import several, shown, whole
 from muntin.errors import PlanError, with_hint
 
 TOKEN_VARIABLE = "MUNTIN_DASHBOARD_TOKEN"
@@ -49,9 +51,12 @@ class Dashboard:
     port: int = field(init=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.address, str):
+            hint = 'write mt.Dashboard(":8080")'
+            raise PlanError(with_hint(f"dashboard: {shown(self.address)} is not an address", hint))
         host, port = _parsed(self.address)
         token = self.token if self.token is not None else os.environ.get(TOKEN_VARIABLE)
-        if token is not None and len(token) < _TOKEN_MIN:
+        if token is not None and (not isinstance(token, str) or len(token) < _TOKEN_MIN):
             hint = "take secrets.token_urlsafe()"
             message = f"dashboard: a token needs at least {_TOKEN_MIN} characters"
             raise PlanError(with_hint(message, hint))
@@ -59,11 +64,10 @@ class Dashboard:
             hint = f"say mt.Dashboard(..., token=...) or set {TOKEN_VARIABLE}"
             message = f'dashboard: "{self.address}" is open to other machines without a token'
             raise PlanError(with_hint(message, hint))
-        if self.history < 1:
-            raise PlanError(f"dashboard: history={self.history} keeps no row")
-        if isinstance(self.mask, str):
-            raise PlanError(with_hint("dashboard: mask= is a text", f'say mask=("{self.mask}",)'))
-        for name, value in (("host", host), ("port", port), ("token", token)):
+        whole(self.history, "dashboard: history", 1, 2**62)
+        mask, hosts = _texts("mask", self.mask), _texts("hosts", self.hosts)
+        made = {"host": host, "port": port, "token": token, "mask": mask, "hosts": hosts}
+        for name, value in made.items():
             object.__setattr__(self, name, value)
 
     @property
@@ -90,7 +94,18 @@ def options(where: bool | int | str | Dashboard) -> Dashboard:
         return Dashboard(f":{where}")
     if isinstance(where, str):
         return Dashboard(where)
-    raise PlanError(with_hint(f"dashboard={where!r} is no address", 'say dashboard=":8080"'))
+    said = f"dashboard={shown(where)} is not an address"
+    raise PlanError(with_hint(said, 'say dashboard=":8080"'))
+
+
+def _texts(word: str, values: Any) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise PlanError(with_hint(f"dashboard: {word}= is a text", f'say {word}=("{values}",)'))
+    found = several(values, f"dashboard: {word}", "texts")
+    for each in found:
+        if not isinstance(each, str):
+            raise PlanError(f"dashboard: {word}: {shown(each)} is not a text")
+    return found
 
 
 def _parsed(address: str) -> tuple[str, int]:

@@ -14,7 +14,7 @@ import msgspec
 from muntin import limits
 from muntin.errors import SinkError, with_hint
 from muntin.result import Table
-from muntin.sinks.base import Mode, When, Writes
+from muntin.sinks.base import Mode, When, Writes, checked_when
 from muntin.sinks.disk import (
     ANEW,
     Count,
@@ -68,7 +68,7 @@ class AppendedFile(ABC):
         self._path = path_of(path, type(self).__name__)
         self._directory, self._name = os.path.split(os.path.abspath(self._path))
         self._mode = mode_of(mode, type(self).__name__)
-        self.when = when
+        self.when = checked_when(when, type(self).__name__)
         self._target: OpenFile | None = None
         self._side: IO[bytes] | None = None
         self._durable = self._began = False

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from muntin.arguments import shown
+from muntin.errors import SinkError, with_hint
 from muntin.expressions import Expr
 from muntin.result import Table
 
@@ -25,6 +27,18 @@ When: TypeAlias = str | Expr | None
 
 Mode: TypeAlias = Literal["error", "append", "overwrite"]
 """What a fresh start does with a file or table that has something in it already."""
+
+
+def checked_when(when: Any, place: str) -> When:
+    """A `when=` that is a condition or None.
+
+    Raises:
+        SinkError: it is something else.
+    """
+    if when is not None and not isinstance(when, str | Expr):
+        hint = "write SQL text: when=\"severity = 'critical'\""
+        raise SinkError(with_hint(f"{place}: when={shown(when)} is not a condition", hint))
+    return when
 
 
 @runtime_checkable

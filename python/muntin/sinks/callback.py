@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from muntin.errors import SinkError
+from muntin.arguments import shown
+from muntin.errors import SinkError, with_hint
 from muntin.result import Table
-from muntin.sinks.base import When
+from muntin.sinks.base import When, checked_when
 
 
 class Callback:
@@ -23,10 +24,11 @@ class Callback:
     def __init__(self, function: Callable[[Table], object], *, when: When = None) -> None:
         """Remember the function."""
         if not callable(function):
-            raise SinkError(f"a {type(function).__name__} cannot be called")
+            hint = "give a function of a Table: Callback(print)"
+            raise SinkError(with_hint(f"Callback: {shown(function)} is not a function", hint))
         self._function = function
         self._staged: list[Table] = []
-        self.when = when
+        self.when = checked_when(when, "Callback")
 
     def open(self, output: str, key: Sequence[str]) -> None:
         """Nothing to prepare."""

@@ -6,8 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
+from muntin.arguments import shown, whole
+from muntin.errors import SinkError, with_hint
 from muntin.result import Table
-from muntin.sinks.base import When
+from muntin.sinks.base import When, checked_when
 from muntin.values import printable, to_text
 
 _ALERT_COLUMNS = {"time", "severity", "rule", "message"}
@@ -35,11 +37,16 @@ class Console:
         self, *, limit: int | None = None, stream: TextIO | None = None, when: When = None
     ) -> None:
         """Remember how much to print and where."""
+        if limit is not None:
+            whole(limit, "Console: limit", 0, 2**62, error=SinkError)
+        if stream is not None and not hasattr(stream, "write"):
+            hint = "give a text stream, as sys.stderr"
+            raise SinkError(with_hint(f"Console: stream={shown(stream)} is not a stream", hint))
         self._limit = limit
         self._stream = stream
         self._staged: list[tuple[str, Table]] = []
         self._printed: dict[str, int] = {}
-        self.when = when
+        self.when = checked_when(when, "Console")
 
     def open(self, output: str, key: Sequence[str]) -> None:
         """Nothing to prepare."""

@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from muntin.arguments import several, whole
 from muntin.durations import Duration, parse
 from muntin.errors import SinkError, unknown, with_hint
 from muntin.sinks.base import When
@@ -113,12 +114,15 @@ class Email(OutboxSink):
             message = f"{self._place}: the password would be sent in the clear"
             raise SinkError(with_hint(message, 'use tls="starttls" or tls="ssl"'))
         self._sender = _address(sender, self._place)
-        several = [to] if isinstance(to, str) else list(to)
-        if not several:
+        receivers = (
+            (to,) if isinstance(to, str) else several(to, "email: to", "addresses", error=SinkError)
+        )
+        if not receivers:
             raise SinkError(f"{self._place}: there is nobody to send to")
-        self._to = [_address(each, self._place) for each in several]
+        self._to = [_address(each, self._place) for each in receivers]
         self._subject = _template(subject, self._place)
-        self._server, self._port = server, port
+        self._server = server
+        self._port = whole(port, "email: port", 1, 65535, error=SinkError)
         self._user, self._password = user, password
         self._tls = tls
         self._context = ssl.create_default_context()

@@ -25,7 +25,7 @@ import msgspec
 from muntin.durations import Duration, parse
 from muntin.errors import SinkError, with_hint
 from muntin.result import Table
-from muntin.sinks.base import When, Writes
+from muntin.sinks.base import When, Writes, checked_when
 from muntin.sinks.disk import Count, path_of, state_of, write_all
 from muntin.sinks.flat import json_rows
 
@@ -239,7 +239,7 @@ class OutboxSink(ABC):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 hint = "it is a number of at least 1"
                 raise SinkError(with_hint(f"{place}: {word}={value!r}", hint))
-        self.when = when
+        self.when = checked_when(when, place)
         self._place = place
         self.drain = parse(drain, "drain", zero=True).us / 1e6
         self._dead_letter = None if dead_letter is None else path_of(dead_letter, place)

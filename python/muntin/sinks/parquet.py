@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from muntin import arguments
 from muntin.errors import SinkError, with_hint
 from muntin.result import Table
-from muntin.sinks.base import Mode, When, Writes
+from muntin.sinks.base import Mode, When, Writes, checked_when
 from muntin.sinks.disk import (
     ANEW,
     Count,
@@ -26,7 +27,7 @@ from muntin.sinks.disk import (
     state_of,
     sync_directory,
 )
-from muntin.sinks.parquet_part import Part, Written, check_schema, mark_of
+from muntin.sinks.parquet_part import Part, Written, check_schema, mark_of, without_views
 from muntin.sinks.parquet_parts import (
     Published,
     clear,
@@ -36,6 +37,9 @@ from muntin.sinks.parquet_parts import (
     staged_numbers,
     staged_path,
 )
+
+CODECS = ("zstd", "snappy", "gzip", "lz4", "brotli", "none")
+"""How parts may be compressed."""
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,16 +97,17 @@ class Parquet:
         when: When = None,
     ) -> None:
         """Check the values; the directory is made when the run starts."""
-        if rows_per_file < 1:
-            raise SinkError(f"rows_per_file: {rows_per_file} is less than one row")
-        if compression.lower() != "none" and not pa.Codec.is_available(compression):
-            hint = "say zstd, snappy, gzip, lz4, brotli or none"
-            raise SinkError(with_hint(f'compression: unknown codec "{compression}"', hint))
+        place = "Parquet: rows_per_file"
+        self._rows_per_file = arguments.whole(rows_per_file, place, 1, 2**62, error=SinkError)
+        compression = compression.lower() if isinstance(compression, str) else compression
+        arguments.one_of(compression, CODECS, "Parquet: compression", error=SinkError)
+        if compression != "none" and not pa.Codec.is_available(compression):
+            said = f'compression: this pyarrow was built without "{compression}"'
+            raise SinkError(with_hint(said, f"take another of {', '.join(CODECS)}"))
         self._directory = path_of(directory, "Parquet")
-        self._rows_per_file = rows_per_file
         self._compression = compression
         self._mode = mode_of(mode, "Parquet")
-        self.when = when
+        self.when = checked_when(when, "Parquet")
         self._output: str | None = None
         self._schema: Any = None
         self._durable = self._began = self._replaces = False
@@ -132,7 +137,7 @@ class Parquet:
 
     def columns(self, output: str, rows: Table) -> None:
         """Remember the schema, and see that Parquet has a place for each column."""
-        schema = rows.to_arrow().schema
+        schema = without_views(rows.to_arrow()).schema
         check_schema(schema, self._directory)
         self._schema = schema
 
@@ -234,7 +239,7 @@ class Parquet:
         self._show(check=True)
 
     def _write(self, rows: Table) -> None:
-        table = rows.to_arrow()
+        table = without_views(rows.to_arrow())
         while table.num_rows:
             if self._part is not None and self._part.schema != table.schema:
                 self._end_part()

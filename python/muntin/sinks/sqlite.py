@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
+from muntin.arguments import shown
 from muntin.errors import SinkError, with_hint
 from muntin.result import Table
-from muntin.sinks.base import Mode, When, Writes
+from muntin.sinks.base import Mode, When, Writes, checked_when
 from muntin.sinks.disk import ANEW, Count, failed, mode_of, path_of, state_of
 from muntin.sinks.sqlite_columns import check_columns
 from muntin.sinks.sqlite_table import Target, create_ledger
@@ -72,9 +73,12 @@ class Sqlite:
     ) -> None:
         """Remember the file; it is opened when the run starts."""
         self._path = path_of(path, "Sqlite")
+        if table is not None and (not isinstance(table, str) or not table):
+            said = f"Sqlite: table={shown(table)} is not a name"
+            raise SinkError(with_hint(said, "leave it out to name a table by its output"))
         self._table = table
         self._mode = mode_of(mode, "Sqlite")
-        self.when = when
+        self.when = checked_when(when, "Sqlite")
         self._db: sqlite3.Connection | None = None
         self._targets: dict[str, Target] = {}
         self._durable = self._began = self._started = False

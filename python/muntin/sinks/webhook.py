@@ -17,6 +17,7 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from muntin.arguments import kind
 from muntin.durations import Duration, parse
 from muntin.errors import SinkError, with_hint
 from muntin.sinks.base import When
@@ -118,8 +119,13 @@ class Webhook(OutboxSink):
         if address is not None and not allow_private and not is_public(address):
             message = f"{self._place}: the address is not a public one"
             raise SinkError(with_hint(message, "if it is meant, say allow_private=True"))
+        if secret is not None and not isinstance(secret, str | bytes):
+            raise SinkError(f"{self._place}: the secret is {kind(secret)}, not a text")
         if secret is not None and not secret:
             raise SinkError(f"{self._place}: the secret is empty")
+        if headers is not None and not isinstance(headers, Mapping):
+            hint = 'give a dict: headers={"X-Team": "fraud"}'
+            raise SinkError(with_hint(f"{self._place}: headers are {kind(headers)}", hint))
         self._secret = secret
         self._timeout = parse(timeout, "timeout").us / 1e6
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from muntin.arguments import shown
 from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
 from muntin.errors import SourceError, unknown, with_hint
 from muntin.result import table_of
 from muntin.sources.base import Reader, Words
+from muntin.sources.checks import check_roles, check_rows
 from muntin.sources.columns import BatchReader, distinct_partitions, partition_array
 from muntin.sources.pace import Speed, pace_of
 from muntin.sources.places import Places
@@ -50,7 +53,11 @@ class Arrow:
         """Remember the rows; nothing is read before `open`, except for `partition=`."""
         if not isinstance(data, (ArrowStreamExportable, ArrowArrayExportable)):
             hint = "give a Polars, pandas, DuckDB or pyarrow object; mt.sources.Rows takes dicts"
-            raise SourceError(with_hint(f"a {type(data).__name__} is no Arrow object", hint))
+            if isinstance(data, str | os.PathLike):
+                hint = f"a file is mt.sources.Parquet({os.fspath(data)!r}), Csv or JsonLines"
+            raise SourceError(with_hint(f"Arrow: {shown(data)} is not an Arrow object", hint))
+        check_roles("Arrow", arrival=arrival, partition=partition)
+        check_rows(batch_rows, "Arrow")
         # a second pass over the rows is needed to know the partitions, so they are kept
         self._data: Any = table_of(data) if partition is not None else data
         self._arrival = arrival

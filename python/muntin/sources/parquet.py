@@ -8,9 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from muntin.arguments import flag
+from muntin.arguments import partitions as numbers
 from muntin.errors import SourceError, unknown, with_hint
 from muntin.ingest import arrow_schema
 from muntin.sources.base import Delivery, Quiet, Reader, Words
+from muntin.sources.checks import check_paths, check_roles, check_rows, check_schema, texts
 from muntin.sources.columns import distinct_partitions, partition_array
 from muntin.sources.files import Paths, files_of, names_of
 from muntin.sources.marks import Mark, mark_of
@@ -85,14 +88,19 @@ class Parquet:
         batch_rows: int = 65_536,
     ) -> None:
         """Remember where the rows are; nothing is read before it has to be."""
-        if batch_rows < 1:
-            raise SourceError(f"Parquet: batch_rows must be at least 1, got {batch_rows}")
+        check_paths(paths, "Parquet")
+        check_schema(schema, "Parquet")
+        check_roles("Parquet", arrival=arrival, partition=partition)
+        check_rows(batch_rows, "Parquet")
+        flag(watch, "Parquet: watch", error=SourceError)
+        if partitions is not None:
+            partitions = numbers(partitions, "Parquet: partitions", error=SourceError)
         if watch and partition is not None and partitions is None:
             hint = "they must be known before the first row: partitions=[0, 1]"
             raise SourceError(with_hint("Parquet: watch= and partition= need partitions=", hint))
         self._paths = paths
         self._schema = None if schema is None else arrow_schema(schema.items())
-        self._columns = None if columns is None else list(columns)
+        self._columns = None if columns is None else texts(columns, "Parquet: columns", "columns")
         self._roles = Roles(arrival, partition)
         self._partitions = None if partitions is None else tuple(partitions)
         self._found: tuple[list[str], Sequence[int]] | None = None

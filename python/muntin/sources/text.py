@@ -14,9 +14,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from muntin import arguments
 from muntin.errors import SourceError, with_hint
 from muntin.ingest import arrow_schema
 from muntin.sources.base import Delivery, Quiet, Reader, Undecodable, Words, column_array
+from muntin.sources.checks import check_paths, check_roles, check_schema
 from muntin.sources.columns import distinct_partitions
 from muntin.sources.files import Paths, files_of, names_of
 from muntin.sources.marks import Mark, mark_of
@@ -80,17 +82,17 @@ class Limits:
         Raises:
             SourceError: a limit is below 1, or a word is unknown.
         """
+        arguments.flag(self.follow, f"{name}: follow", error=SourceError)
         for word in ("batch_rows", "line_bytes_max"):
-            if getattr(self, word) < 1:
-                raise SourceError(f"{name}: {word} must be at least 1, got {getattr(self, word)}")
+            value = getattr(self, word)
+            arguments.whole(value, f"{name}: {word}", 1, 2**62, error=SourceError)
+        arguments.flag(self.watch, f"{name}: watch", error=SourceError)
         if self.follow and self.watch:
             hint = (
                 "files of a watched folder are complete when they appear; follow a log by its name"
             )
             raise SourceError(with_hint(f"{name}: follow= and watch= at once", hint))
-        if self.lost not in ("error", "skip"):
-            said = f'{name}: lost="{self.lost}" is unknown'
-            raise SourceError(with_hint(said, "'error' or 'skip'"))
+        arguments.one_of(self.lost, ("error", "skip"), f"{name}: lost", error=SourceError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,11 @@ class TextSource(ABC):
         """Remember where the records are; nothing is read before it has to be."""
         name = type(self).__name__
         limits.check(name)
+        check_paths(paths, name)
+        check_roles(name, arrival=roles.arrival, partition=roles.partition)
+        check_schema(schema, name)
+        if partitions is not None:
+            partitions = arguments.partitions(partitions, f"{name}: partitions", error=SourceError)
         if paths == STDIN and (limits.follow or limits.watch):
             hint = "standard input is read as it comes, to its end"
             raise SourceError(with_hint(f"{name}: standard input with follow= or watch=", hint))
