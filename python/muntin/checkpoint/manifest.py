@@ -113,7 +113,7 @@ def decode(name: str, data: bytes) -> Manifest:
             manifest = msgspec.json.decode(line, type=Manifest)
             _check(name, manifest)
             return manifest
-    except (msgspec.DecodeError, KeyError, TypeError, RecursionError) as error:
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise SnapshotError(f'"{name}" is not a manifest: {error}') from error
     raise SnapshotError(f'"{name}" has format {version!r}, known is {FORMAT}')
 

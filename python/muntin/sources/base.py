@@ -7,11 +7,13 @@ for the loop to judge, by the evidence the reader gives.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
+from muntin.errors import SourceError, with_hint
 
 Words: TypeAlias = Sequence[tuple[str, str]]
 """Columns and their type words, as a stream declares them."""
@@ -161,9 +163,19 @@ def opened(
     positions: Mapping[int, int],
     mark: Mapping[str, Any] | None,
 ) -> Reader:
-    """Open a source where an earlier run was; one that gave a mark gets it back."""
+    """Open a source where an earlier run was; one that gave a mark gets it back.
+
+    Raises:
+        SourceError: there is a mark, and the source takes none: another had given it.
+    """
     if mark is None:
         return source.open(schema, positions)
+    try:
+        inspect.signature(source.open).bind(schema, positions, mark)
+    except (TypeError, ValueError):
+        hint = "go on with the source that the checkpoint was made with"
+        said = f"a {type(source).__name__} cannot go on at {mark!r}, which another source gave"
+        raise SourceError(with_hint(said, hint)) from None
     return cast(MarkedSource, source).open(schema, positions, mark)
 
 
