@@ -191,3 +191,54 @@ def test_a_third_failure_in_a_row_ends_the_run(
         outputs.run(Faults("after prepare of first", 2, 4))
     outputs.run(Faults())
     assert outputs.seen() == whole[0]
+
+
+class Plain:
+    """A sink without a state, which may fail in its turn."""
+
+    when = None
+
+    def __init__(self, shown: list[int], fails: set[int]) -> None:
+        self.shown, self.fails = shown, fails
+        self.staged: list[int] = []
+        self.published = 0
+
+    def open(self, output: str, key: Any) -> None: ...
+
+    def stage(self, output: str, rows: mt.Table) -> None:
+        self.staged += [row["n"] for row in rows.to_dicts()]
+
+    def publish(self) -> None:
+        self.published += 1
+        if self.published in self.fails:
+            raise RuntimeError("injected")
+        self.shown += self.staged
+        self.staged = []
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("place", ["before", "behind"])
+@pytest.mark.parametrize("nth", [1, 2, 5])
+def test_sinks_without_a_state_show_every_row_at_least_once(
+    place: str, nth: int, tmp_path: Path
+) -> None:
+    """A failure between the commit of a checkpoint and its rows being shown loses none."""
+    shown: list[int] = []
+    fails = {nth} if place == "behind" else set()
+
+    def run(fails: set[int], faults: Faults) -> None:
+        sinks = [Shaky([], faults, "first"), Plain(shown, fails)]
+        mt.run(mt.sources.Arrow(TABLE, batch_rows=10), SCORED, sinks=sinks,
+               checkpoint=mt.Checkpoint(tmp_path, every="0s"))  # fmt: skip
+
+    whole = [row["n"] for row in mt.collect(SCORED, TABLE, order="given").rows]
+    with pytest.raises((RuntimeError, OSError), match="injected"):
+        run(fails, Faults("before publish of first", nth) if place == "before" else Faults())
+    assert shown != whole
+    run(set(), Faults())
+    assert shown == whole
+    # and once all is shown, a new start shows nothing again
+    run(set(), Faults())
+    assert shown == whole
+    assert not list(tmp_path.glob("rows-*"))

@@ -128,15 +128,9 @@ class Loop:
         self._check_identities(restored)
         self._routes.open()
         self._routes.describe(self._op.schemas)
-        if self._saving is None:
-            self._routes.begin()
-        else:
-            manifest = restored.manifest if restored else None
-            if manifest is None:
-                self._routes.restore(None, {}, {})
-            else:
-                self._routes.restore(manifest.sinks, manifest.staged, manifest.also)
+        # before sinks begin: a source that cannot be read shall not cost what is to be overwritten
         readers = {name: stack.enter_context(closing(self._opened(name))) for name in self._sources}
+        self._begin_sinks(restored)
         for watcher in self._watchers:
             watcher.begin(self._scene)
         self._start = self._told = self._checked = self._clock()
@@ -219,6 +213,17 @@ class Loop:
         for watcher in self._watchers:
             watcher.gave(result, taken.undecodable)
 
+    def _begin_sinks(self, restored: Restored | None) -> None:
+        if self._saving is None:
+            self._routes.begin()
+        elif restored is None:
+            self._routes.restore(None, {}, {})
+        else:
+            manifest = restored.manifest
+            self._routes.restore(manifest.sinks, manifest.staged, manifest.also)
+            self._routes.show_again(restored.rows)
+            self._saving.keeper.shown()
+
     def _finish_sinks(self) -> None:
         with self._in_stage("sink"):
             self._routes.finish(self._op.schemas)
@@ -238,7 +243,8 @@ class Loop:
         }
         self._unshown = staged = self._routes.staged()
         counts, also = self._tally.counts(), self._routes.also
-        where = Where(self._scene.name, inputs, counts, ended, staged, also)
+        rows = self._routes.unshown()
+        where = Where(self._scene.name, inputs, counts, ended, staged, also, rows)
         with self._in_stage("checkpoint"):
             try:
                 self._saved = self._saving.keeper.commit(self._op, where, self._routes.prepare)
@@ -252,6 +258,7 @@ class Loop:
                 self._checked = self._clock()
         with self._in_stage("sink"):
             self._routes.publish()
+        self._saving.keeper.shown()
 
     def _settle(self, *, ended: bool) -> None:
         """Let alert channels send what waits, and keep that all is shown.
@@ -269,7 +276,8 @@ class Loop:
 
     def _failed(self, error: OSError, *, last: bool) -> None:
         self._failures += 1
-        said = f"a checkpoint could not be written: {error}"
+        place = "" if self._saving is None else f" in {self._saving.keeper.place}"
+        said = f"a checkpoint{place} could not be written: {error}"
         if last or self._failures >= _FAILURES_MAX:
             hint = "make room or mend the directory, then start again: nothing is lost"
             raise SnapshotError(with_hint(said, hint)) from error

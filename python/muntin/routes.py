@@ -22,6 +22,7 @@ from muntin.sinks.outbox import OutboxSink
 from muntin.sinks.records import RECORD_SCHEMA, SAID
 from muntin.sources import Undecodable
 from muntin.stream import stream
+from muntin.unshown import packed, unpacked
 
 _log = logging.getLogger("muntin.sinks")
 
@@ -98,6 +99,8 @@ class Routes:
         self._alert_filters = [_AlertFilter(sink) for sink in destinations.alerts]
         self._waiting: Counter[int] = Counter()
         self._columns: dict[str, Table] = {}
+        self._plain: dict[int, str] = {}  # sinks without a state, in a run with checkpoints
+        self._unshown: dict[str, list[tuple[str, Table]]] = {}
 
     def open(self) -> None:
         """Open every sink for everything it is given."""
@@ -169,6 +172,7 @@ class Routes:
                     _log.warning("%s is not in the checkpoint: it starts here", place)
                 sink.restore(state)
             else:
+                self._plain[id(sink)] = place
                 _log.info("%s shows rows again that a restart repeats: at least once", place)
 
     def _place_then(
@@ -233,6 +237,27 @@ class Routes:
         self._waiting.clear()
         for sink in self._places.values():
             sink.publish()
+        self._unshown.clear()
+
+    def unshown(self) -> bytes:
+        """What sinks without a state are about to show, for a restart before they have."""
+        return packed(self._unshown)
+
+    def show_again(self, data: bytes) -> None:
+        """Show what sinks without a state had perhaps not shown when the process ended.
+
+        Raises:
+            SnapshotError: it is not what `unshown` gave.
+        """
+        for place, tables in unpacked(data).items():
+            sink = self._places.get(place)
+            if sink is None:
+                rows = sum(len(table) for _, table in tables)
+                _log.warning("%s is no sink any more, and did not show %d rows", place, rows)
+                continue
+            for output, table in tables:
+                sink.stage(output, table)
+            sink.publish()
 
     def counted(self, word: str) -> dict[str, int]:
         """What sinks with an outbox say of it, by place: how many rows are `waiting`, `dropped`."""
@@ -276,6 +301,9 @@ class Routes:
             for sink in sinks:
                 sink.stage(name, rows)
                 self._waiting[id(sink)] += len(rows)
+                if id(sink) in self._plain:
+                    place = self._plain[id(sink)]
+                    self._unshown.setdefault(place, []).append((name, rows))
 
 
 class _AlertFilter:

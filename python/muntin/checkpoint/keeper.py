@@ -6,6 +6,7 @@ is thus written twice, and any one file may be lost or damaged without loss of b
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,6 +23,8 @@ from muntin.checkpoint.manifest import (
     manifest_name,
     numbers,
     part_name,
+    row_numbers,
+    rows_name,
 )
 from muntin.checkpoint.store import Store
 from muntin.errors import SnapshotError, with_hint
@@ -50,6 +53,7 @@ class Where:
         ended: whether all inputs have ended and everything is fired.
         staged: how many rows are about to be shown, by the place of the sink.
         also: further places of sinks, and their first.
+        rows: what sinks without a state are about to show; nothing if there is nothing.
     """
 
     run: str
@@ -58,14 +62,22 @@ class Where:
     ended: bool
     staged: Mapping[str, int] = field(default_factory=dict)
     also: Mapping[str, str] = field(default_factory=dict)
+    rows: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A checkpoint that was found: its manifest and the engine's whole state."""
+    """A checkpoint that was found: its manifest and the engine's whole state.
+
+    Attributes:
+        manifest: what it consists of.
+        snapshot: the engine's state.
+        rows: what sinks without a state have perhaps not shown; nothing if they have.
+    """
 
     manifest: Manifest
     snapshot: bytes
+    rows: bytes = b""
 
 
 @dataclass(slots=True)
@@ -94,6 +106,11 @@ class Keeper:
         self._bases = [_Base(), _Base()]  # of the newest checkpoint, and of the one before
         self._last = 0
         self._good: list[Manifest] = []
+
+    @property
+    def place(self) -> str:
+        """Where the checkpoints are, for messages."""
+        return repr(self._store)
 
     def recover(self) -> Restored | None:
         """The newest checkpoint that is whole; None if there never was one.
@@ -140,8 +157,11 @@ class Keeper:
         start = time.perf_counter()
         self._last += 1
         part, base = self._write_part(op)
+        rows = _rows_part(self._last, where.rows)
         try:
             sinks = prepare()
+            if rows is not None:
+                self._store.write(rows.file, where.rows)
         except BaseException:
             self._remove([part.file])
             raise
@@ -156,6 +176,7 @@ class Keeper:
             ended=where.ended,
             staged=dict(where.staged),
             also=dict(where.also),
+            rows=rows,
         )
         data = manifest.encode()
         try:
@@ -171,6 +192,11 @@ class Keeper:
         total = sum(each.bytes for each in base.parts)
         _log.debug("checkpoint %d: %d bytes in %.3f s", manifest.number, part.bytes, seconds)
         return Saved(manifest.number, manifest.at, seconds, total, part.bytes + len(data))
+
+    def shown(self) -> None:
+        """The rows of the last checkpoint are shown; a restart need not show them again."""
+        if self._good and self._good[0].rows is not None:
+            self._remove([self._good[0].rows.file])
 
     def _write_part(self, op: Operator) -> tuple[Part, _Base]:
         base = self._next_base()
@@ -222,7 +248,15 @@ class Keeper:
             if part is manifest.parts[-1]:
                 base = _base_after(known, manifest.parts[:-1], part, found)
             known |= _own_chunks(part, found)
-        return Restored(manifest, assembled(parts)), base
+        return Restored(manifest, assembled(parts), self._rows_of(manifest)), base
+
+    def _rows_of(self, manifest: Manifest) -> bytes:
+        if manifest.rows is None or manifest.rows.file not in self._store.names():
+            return b""
+        data = self._read(manifest.rows.file)
+        if _rows_part(manifest.number, data) != manifest.rows:
+            raise SnapshotError(f'"{manifest.rows.file}" is damaged')
+        return data
 
     def _read(self, name: str) -> bytes:
         try:
@@ -236,12 +270,15 @@ class Keeper:
         """Remove what the last two checkpoints do not need; it is tried again the next time."""
         wanted = {manifest_name(manifest.number) for manifest in self._good}
         wanted |= {part.file for manifest in self._good for part in manifest.parts}
+        wanted |= {manifest.rows.file for manifest in self._good[:1] if manifest.rows}
         try:
-            manifests, parts = numbers(self._store.names())
+            names = self._store.names()
         except OSError as error:
             _log.warning("old checkpoints in %r cannot be removed: %s", self._store, error)
             return
+        manifests, parts = numbers(names)
         ours = [*map(manifest_name, manifests), *map(part_name, parts)]
+        ours += map(rows_name, row_numbers(names))
         self._remove(name for name in ours if name not in wanted)
 
     def _remove(self, names: Iterable[str]) -> None:
@@ -261,6 +298,11 @@ def tell_change(op: Operator, on_change: OnChange) -> None:
     words = {"restored": "restored", "new": new, "dropped": "dropped with their state"}
     said = [f"{word}: {', '.join(found[key]) or 'none'}" for key, word in words.items()]
     _log.warning("the pipeline is another than the checkpoint's; verbs %s", "; ".join(said))
+
+
+def _rows_part(number: int, data: bytes) -> Part | None:
+    seal = hashlib.sha256(data).hexdigest()
+    return Part(rows_name(number), len(data), seal) if data else None
 
 
 def _own_chunks(part: Part, found: Mapping[str, Any]) -> dict[str, Chunk]:

@@ -19,6 +19,7 @@ FORMAT = 1
 _AT_MAX = 253_402_300_799.0
 _NAME = re.compile(r"checkpoint-([0-9]{8,18})\.json")
 _PART = re.compile(r"state-([0-9]{8,18})\.muntin")
+_ROWS = re.compile(r"rows-([0-9]{8,18})\.muntin")
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A number of things; what is below zero or does not fit 64 bits is refused."""
@@ -78,6 +79,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ended: whether all inputs had ended and everything was fired.
         staged: how many rows were about to be shown by each sink that has a state, by its place.
         also: further places of sinks, and the place that their state is under.
+        rows: the file with the rows that sinks without a state are about to show; it is removed
+            when they have.
     """
 
     number: Count
@@ -90,6 +93,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ended: bool
     staged: dict[str, Count] = {}
     also: dict[str, str] = {}
+    rows: Part | None = None
     format: int = FORMAT
 
     def encode(self) -> bytes:
@@ -125,6 +129,8 @@ def _check(name: str, manifest: Manifest) -> None:
     for part in manifest.parts:
         if not numbers([part.file])[1]:
             raise SnapshotError(f'"{name}" names the file {part.file!r}, which is not a state file')
+    if manifest.rows is not None and not row_numbers([manifest.rows.file]):
+        raise SnapshotError(f'"{name}" names the file {manifest.rows.file!r}, which has no rows')
     if not manifest.parts:
         raise SnapshotError(f'"{name}" names no state file')
     if not 0 <= manifest.at <= _AT_MAX:
@@ -143,6 +149,16 @@ def manifest_name(number: int) -> str:
 def part_name(number: int) -> str:
     """The name of the file of a part."""
     return f"state-{number:08}.muntin"
+
+
+def rows_name(number: int) -> str:
+    """The name of the file of rows that are about to be shown."""
+    return f"rows-{number:08}.muntin"
+
+
+def row_numbers(names: Iterable[str]) -> list[int]:
+    """The numbers of the files of rows among some names, newest first."""
+    return _numbered(list(names), _ROWS, rows_name)
 
 
 def numbers(names: Iterable[str]) -> tuple[list[int], list[int]]:
