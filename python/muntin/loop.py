@@ -84,6 +84,7 @@ class Loop:
         scene: Scene,
         *,
         saving: Saving | None = None,
+        once: bool = False,
         watchers: Sequence[Watcher] = (),
         stop: Stop | None = None,
         clock: Clock = time.monotonic,
@@ -94,6 +95,7 @@ class Loop:
         self._routes = routes
         self._scene = scene
         self._saving = saving
+        self._once = once
         self._watchers = watchers
         self._stop = stop if stop is not None else Stop()
         self._clock = clock
@@ -137,14 +139,15 @@ class Loop:
         if restored and restored.manifest.ended:
             self._nothing_new(readers)
             return False
-        ended = self._turns(readers)
+        through = self._turns(readers)
+        ended = through and not self._once
         if ended:
             self._take_out(self._finished(), Taken())
         self._finish_sinks()
         self._save(ended=ended)
         self._settle(ended=ended)
         self._tell(self._clock())
-        return not ended
+        return not through
 
     def _turns(self, readers: Mapping[str, Reader]) -> bool:
         """Take what comes until all inputs have ended; False if it was asked to stop before."""
@@ -169,7 +172,7 @@ class Loop:
     def _take(self, taken: Taken) -> None:
         for feed in taken.feeds:
             self._quiet.heard(str(feed.input), feed.partition)
-        for name, partition in taken.quiet:
+        for name, partition in () if self._once else taken.quiet:
             with self._showing(Taken()):
                 for result in self._quiet.silent(name, partition):
                     self._take_out(result, Taken())
@@ -181,7 +184,7 @@ class Loop:
         for name, partition, at in taken.resume:
             self._next[name][partition] = at
         self._marks.update(taken.marks)
-        if len(self._sources) > len(taken.ended):
+        if not self._once and len(self._sources) > len(taken.ended):
             for name in taken.ended:
                 with self._in_stage("engine"), self._showing(Taken()):
                     result = self._op.finish(input=name)

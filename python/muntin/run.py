@@ -27,6 +27,7 @@ from muntin.rules import Rule
 from muntin.running import Running
 from muntin.sinks import Sink
 from muntin.sources import Given, Source, source_of
+from muntin.sources.once import Once, replayable
 from muntin.stop import Stop
 from muntin.stream import Stream
 from muntin.windows import not_yet
@@ -53,6 +54,7 @@ def run(
     dashboard: bool | int | str | Dashboard | Watcher | None = None,
     threads: int = 1,
     state_dir: object | None = None,
+    once: bool = False,
     background: Literal[False] = False,
 ) -> Report: ...
 
@@ -73,6 +75,7 @@ def run(
     dashboard: bool | int | str | Dashboard | Watcher | None = None,
     threads: int = 1,
     state_dir: object | None = None,
+    once: bool = False,
     background: Literal[True],
 ) -> Running: ...
 
@@ -92,6 +95,7 @@ def run(
     dashboard: bool | int | str | Dashboard | Watcher | None = None,
     threads: int = 1,
     state_dir: object | None = None,
+    once: bool = False,
     background: bool = False,
 ) -> Report | Running:
     """Read sources to their end, through a pipeline, into sinks.
@@ -115,6 +119,10 @@ def run(
             variable `MUNTIN_DASHBOARD` says.
         threads: how many threads the engine may use; results do not depend on it.
         history, state_dir: not there yet.
+        once: take what is there now, leave open what is open, take a checkpoint, and end: a
+            pipeline as a cron job, whose next run goes on. Sources that have an end are not at
+            it: nothing fires that is not complete, and a last line without its end is left for
+            later. It needs `checkpoint=`; a run without `once` fires in the end what is open.
         background: come back at once with a `Running`, and run on a thread.
 
     Raises:
@@ -154,14 +162,20 @@ def run(
     setting = _Setting(
         name or "run",
         outputs,
-        _sources(source, compile(outputs_of(outputs)).inputs),
+        _sources(source, compile(outputs_of(outputs)).inputs, once=once),
         Destinations({each.name: each.sinks for each in outputs}, **channels),
         None if checkpoint is None else _checkpoint(checkpoint),
         os.environ.get(DASHBOARD) if dashboard is None else dashboard,
         threads,
+        once,
     )
     if setting.checkpoint is not None:
         _check_replayable(setting.sources)
+    elif once:
+        hint = 'say where it goes on the next time: checkpoint="state"'
+        raise PlanError(
+            with_hint("run: once=True without checkpoint= would lose what is open", hint)
+        )
     if background:
         return Running(setting.play)
     stop = Stop()
@@ -180,6 +194,7 @@ class _Setting:
     checkpoint: Checkpoint | None
     dashboard: bool | int | str | Dashboard | Watcher | None
     threads: int
+    once: bool
 
     def play(self, stop: Stop, watchers: Sequence[Watcher]) -> Report:
         """Build the parts, and run the loop over them."""
@@ -207,6 +222,7 @@ class _Setting:
                 Routes(self.destinations, op.plan),
                 self._scene(op),
                 saving=saving,
+                once=self.once,
                 watchers=shown,
                 stop=stop,
             ).run()
@@ -289,7 +305,9 @@ def _outputs(pipeline: Pipelines, rules: tuple[Rule, ...], sinks: tuple[Sink, ..
     ]
 
 
-def _sources(source: Given | Mapping[str, Given], inputs: Sequence[str]) -> dict[str, Source]:
+def _sources(
+    source: Given | Mapping[str, Given], inputs: Sequence[str], *, once: bool
+) -> dict[str, Source]:
     if not isinstance(source, Mapping):
         if len(inputs) > 1:
             hint = "give a dict: the input's name to its source"
@@ -304,13 +322,14 @@ def _sources(source: Given | Mapping[str, Given], inputs: Sequence[str]) -> dict
     missing = [name for name in inputs if name not in source]
     if missing:
         raise PlanError(f"run: no source for the inputs {missing}")
-    return {name: source_of(source[name]) for name in inputs}
+    found = {name: source_of(source[name]) for name in inputs}
+    return {name: Once(each) for name, each in found.items()} if once else found
 
 
 def _check_replayable(sources: Mapping[str, Source]) -> None:
     """A checkpoint needs sources that can be read again."""
     for name, source in sources.items():
-        if not getattr(source, "replayable", True):
+        if not replayable(source):
             said = (
                 f'input "{name}": {_label(source)} gives its rows once, so that no later run could '
             )

@@ -109,7 +109,7 @@ class Csv(TextSource):
     ) -> None:
         """Remember where the records are; nothing is read before it has to be."""
         roles = Roles(arrival, partition)
-        limits = Limits(follow, watch, lost, line_bytes_max, batch_rows)
+        limits = Limits(follow, watch, False, lost, line_bytes_max, batch_rows)
         super().__init__(paths, schema, roles, partitions, limits, speed)
         arguments.flag(header, "Csv: header", error=SourceError)
         null_values = texts(null_values, "Csv: null_values", "texts")

@@ -92,7 +92,7 @@ class JsonLines(TextSource):
     ) -> None:
         """Remember where the lines are; nothing is read before it has to be."""
         roles = Roles(arrival, partition)
-        limits = Limits(follow, watch, lost, line_bytes_max, batch_rows)
+        limits = Limits(follow, watch, False, lost, line_bytes_max, batch_rows)
         super().__init__(paths, schema, roles, partitions, limits, speed)
 
     def _format(self, schema: Any | None, roles: Roles) -> tuple[Cut, Decoder]:

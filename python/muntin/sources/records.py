@@ -72,11 +72,13 @@ class Reading:
 
     Attributes:
         follow: the last file has no end.
+        once: the last file is read as one that is followed, unless it is compressed.
         line_bytes_max: what is longer is not a record.
         skip_lost: go on with a warning where lines are lost, since a file is not there any more.
     """
 
     follow: bool = False
+    once: bool = False
     line_bytes_max: int = LINE_BYTES_MAX
     skip_lost: bool = False
 
@@ -219,7 +221,7 @@ class Blocks:
             if self._files.vanished(name):
                 return self._enter()
             raise
-        if self._followed and file.compression:
+        if file.compression and self._how.follow and self._files.last and not self._how.once:
             file.close()
             hint = "read it without follow=, or follow the file before it is compressed"
             said = f'"{file.name}" is compressed with {file.compression} and cannot be followed'
@@ -235,7 +237,10 @@ class Blocks:
 
     @property
     def _followed(self) -> bool:
-        return self._how.follow and self._files.last
+        if not (self._how.follow and self._files.last):
+            return False
+        # a compressed file does not grow: there is nothing of it to wait for
+        return not (self._how.once and self._file is not None and self._file.compression)
 
     def _go_on(self, mark: Mark) -> None:
         """Go on at the mark of an earlier run."""

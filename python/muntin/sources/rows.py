@@ -6,6 +6,7 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from inspect import isasyncgen, isasyncgenfunction, iscoroutinefunction
 from itertools import islice
 from threading import Event, Thread
@@ -120,6 +121,12 @@ class Rows:
         if not isinstance(self._rows, Sequence) or not all(map(_is_dict, self._rows)):
             return None
         return len(self._rows)
+
+    def for_once(self) -> Rows:
+        """The same rows, of which none come by and by."""
+        found = copy(self)
+        found._live = False
+        return found
 
     def partitions(self) -> Sequence[int]:
         """The partitions that were named, else those of the rows, which are gone through for it."""

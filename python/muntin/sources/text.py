@@ -7,6 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
@@ -72,6 +73,7 @@ class Limits:
 
     follow: bool = False
     watch: bool = False
+    once: bool = False
     lost: Lost = "error"
     line_bytes_max: int = LINE_BYTES_MAX
     batch_rows: int = 65_536
@@ -162,13 +164,21 @@ class TextSource(ABC):
         """False for standard input."""
         return self._paths != STDIN
 
+    def for_once(self) -> TextSource:
+        """The same files; a last line that has no end yet is left for a later run."""
+        found = copy(self)
+        found._limits = replace(self._limits, follow=not self._limits.watch, once=True)
+        return found
+
     def partitions(self) -> Sequence[int]:
         """The partitions that were named, else those in the files, which are read for it."""
         if self._roles.partition is None:
             return (0,)
         if self._partitions is None:
             roles = Roles(None, self._roles.partition)
-            reader = self._reader(roles.added(pa.schema([])), roles, Places({}), (0,))
+            bounded = copy(self)
+            bounded._limits = replace(self._limits, follow=False, watch=False)
+            reader = bounded._reader(roles.added(pa.schema([])), roles, Places({}), (0,))
             found = iter(reader.poll, None)
             columns = [d.partition for d in found if isinstance(d, Delivery) and rows_of(d)]
             self._partitions = tuple(distinct_partitions(columns))
@@ -226,7 +236,7 @@ class TextSource(ABC):
         if mark is not None:
             decoder.recall(mark.memory)
         limits = self._limits
-        reading = Reading(limits.follow, limits.line_bytes_max, limits.lost == "skip")
+        reading = Reading(limits.follow, limits.once, limits.line_bytes_max, limits.lost == "skip")
         blocks = Blocks(self._turns(), cut, reading, mark)
         # columns read for the source itself alone are not in the stream
         hidden = set() if schema is None else set(roles.added(schema).names) - set(schema.names)
