@@ -33,19 +33,30 @@ class BatchReader:
         self._partition = partition
         self._places = places
         self._place = place
+        self._read = 0
 
     def poll(self) -> Delivery | None:
         """The next slice that has rows, or None at the end."""
-        for batch in self._slices:
+        while (batch := self._next()) is not None:
             for column in (self._arrival, self._partition):
                 if column is not None and column not in batch.schema.names:
                     names = batch.schema.names
                     raise SourceError(unknown("column", column, names, self._place))
+            self._read += len(batch)
             delivery = self._whole(batch) if self._partition is None else self._split(batch)
             if delivery is not None:
                 return delivery
         self._places.end(self._place)
         return None
+
+    def _next(self) -> Any | None:
+        try:
+            return next(self._slices, None)
+        except SourceError:
+            raise
+        except Exception as error:
+            said = f"{self._place}: the rows cannot be read after {self._read:,} of them"
+            raise SourceError(f"{said}: {type(error).__name__}: {error}") from error
 
     def close(self) -> None:
         """Stop reading."""
@@ -58,7 +69,7 @@ class BatchReader:
         batch = batch.slice(had)
         if not len(batch):
             return None
-        arrival = column_array(batch, self._arrival)
+        arrival = arrival_array(batch, self._arrival, self._place)
         return Delivery(batch, {0: self._places.next(0)}, 0, start + had, arrival)
 
     def _split(self, batch: Any) -> Delivery | None:
@@ -70,7 +81,7 @@ class BatchReader:
         if not len(batch):
             return None
         resume = {p: self._places.next(p) for p in pc.unique(partitions).to_pylist()}
-        arrival = column_array(batch, self._arrival)
+        arrival = arrival_array(batch, self._arrival, self._place)
         return Delivery(batch, resume, partitions, positions, arrival)
 
 
@@ -87,7 +98,32 @@ def partition_array(batch: Any, name: str | None, place: str) -> Any:
     if column.null_count:
         said = f'{place}: {column.null_count} rows have no partition in "{name}"'
         raise SourceError(with_hint(said, "each row must have one"))
-    return column.cast(pa.int64())
+    return _in_64_bits(column, f'{place}: the partition column "{name}"')
+
+
+def arrival_array(batch: Any, name: str | None, place: str) -> Any | None:
+    """When each row arrived, a timestamp or `int64` microseconds; None for no name.
+
+    Raises:
+        SourceError: the column is neither.
+    """
+    column = column_array(batch, name)
+    if column is None:
+        return None
+    if pa.types.is_timestamp(column.type):
+        return column
+    if not (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
+        hint = "it has the time of arrival: a timestamp, or int64 microseconds"
+        said = f'{place}: the arrival column "{name}" is a {column.type}'
+        raise SourceError(with_hint(said, hint))
+    return _in_64_bits(column, f'{place}: the arrival column "{name}"')
+
+
+def _in_64_bits(column: Any, what: str) -> Any:
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise SourceError(f"{what} does not fit int64: {error}") from error
 
 
 def distinct_partitions(columns: Iterable[Any]) -> Sequence[int]:

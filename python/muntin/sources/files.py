@@ -40,11 +40,6 @@ def files_of(paths: Paths, *, empty: bool = False) -> list[str]:
         SourceError: a file or a folder is not there, cannot be read, or has no files.
     """
     if not isinstance(paths, (str, os.PathLike)):
-        if not isinstance(paths, Sequence) or isinstance(paths, bytes):
-            hint = "give a path, a folder, a pattern, or a list of these"
-            raise SourceError(with_hint(f"a {type(paths).__name__} is not a path", hint))
-        if not paths and not empty:
-            raise SourceError(with_hint("no files", "the list of paths is empty"))
         return [name for path in paths for name in files_of(path, empty=empty)]
     path = os.fspath(paths)
     if path == STDIN:
@@ -53,7 +48,7 @@ def files_of(paths: Paths, *, empty: bool = False) -> list[str]:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return _matching(path, empty=empty)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise unreadable(path, error) from error
     if stat.S_ISREG(mode):
         return [path]

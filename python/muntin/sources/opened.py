@@ -9,15 +9,13 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from muntin import limits
 from muntin.errors import SourceError, with_hint
 from muntin.sources.formats import SAMPLE_BYTES, check_text, compression_of, ending_of
 from muntin.sources.marks import SAMPLE, Mark, Seen, digest
 
 STDIN = "-"
 """The name of standard input."""
-
-_CHUNK = 1 << 20
-_PIPE_BYTES = 1 << 20
 
 
 def unreadable(name: str, error: BaseException, at: int | None = None) -> SourceError:
@@ -133,7 +131,7 @@ class Opened:
                 if digest(head) != mark.head:
                     return False
             while self.seen.at < mark.at:
-                data = self._stream.read(min(mark.at - self.seen.at, _CHUNK))
+                data = self._stream.read(min(mark.at - self.seen.at, limits.BLOCK_BYTES))
                 if not data:
                     return False
                 self.seen.take(data)
@@ -177,7 +175,7 @@ class StandardInput:
         try:
             if sys.platform != "win32" and not select.select([self._number], [], [], self._wait)[0]:
                 return None
-            data = os.read(self._number, min(size, _PIPE_BYTES))
+            data = os.read(self._number, size)
         except OSError as error:
             raise unreadable("standard input", error, self.seen.at) from error
         if not self.seen.at and data:

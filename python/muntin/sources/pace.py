@@ -204,9 +204,7 @@ class PacedReader:
             if by not in table.column_names:
                 raise SourceError(unknown("column", by, table.column_names, "speed"))
             column = table[by].combine_chunks()
-        kind = column.type
-        moment = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
-        times = rising(micros(column) if moment else column.cast(pa.int64()), self._floor)
+        times = rising(_moments(column, by), self._floor)
         if len(times):
             self._floor = times[-1].as_py()
         return times
@@ -224,3 +222,21 @@ class PacedReader:
         else:
             self._held = None
         return held
+
+
+def _moments(column: Any, by: str | None) -> Any:
+    """A column of times as `int64` microseconds.
+
+    Raises:
+        SourceError: it is not one.
+    """
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return micros(column)
+    if not (pa.types.is_integer(kind) or pa.types.is_null(kind)):
+        hint = "it says when a row is due: a timestamp, a date, or int64 microseconds"
+        raise SourceError(with_hint(f'speed: the column "{by}" is a {kind}', hint))
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise SourceError(f'speed: the column "{by}" does not fit int64: {error}') from error

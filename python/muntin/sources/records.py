@@ -17,7 +17,7 @@ import msgspec
 from muntin import limits
 from muntin.errors import SourceError, with_hint
 from muntin.sources.marks import Mark, Seen, digest
-from muntin.sources.opened import STDIN, Opened, StandardInput
+from muntin.sources.opened import STDIN, Opened, StandardInput, unreadable
 from muntin.sources.rotation import at_mark, behind, find
 from muntin.sources.turns import Turns
 
@@ -140,7 +140,12 @@ class Blocks:
             SourceError: a file cannot be read, or has become shorter than what was read of it.
         """
         with self._lock:
-            return self._next()
+            try:
+                return self._next()
+            except SourceError:
+                raise
+            except OSError as error:
+                raise unreadable(self._name, error, self._passed.at) from error
 
     def wait(self) -> None:
         """Give a followed file a moment to grow; `close` ends the wait."""

@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from muntin import arguments
 from muntin.errors import SourceError, with_hint
 from muntin.ingest import arrow_schema
-from muntin.sources.base import Delivery, Quiet, Reader, Undecodable, Words, column_array
+from muntin.sources.base import Delivery, Quiet, Reader, Undecodable, Words
 from muntin.sources.checks import check_paths, check_roles, check_schema
-from muntin.sources.columns import distinct_partitions
+from muntin.sources.columns import arrival_array, distinct_partitions, partition_array
 from muntin.sources.files import Paths, files_of, names_of
 from muntin.sources.marks import Mark, mark_of
 from muntin.sources.opened import STDIN
@@ -305,8 +305,11 @@ class Placed:
 
     def __call__(self, file: str, decoded: Decoded) -> Delivery | None:
         """The new rows and records that are none; None if an earlier run has had them all."""
-        of = self._one if self._roles.partition is None else self._many
-        partitions, positions, bad_at = of(decoded)
+        if self._roles.partition is None:
+            partitions, positions, bad_at = self._one(decoded)
+        else:
+            column = partition_array(decoded.batch, self._roles.partition, file or "Rows")
+            partitions, positions, bad_at = self._many(decoded, column)
         home = self.partitions[0]
         bad = tuple(
             Undecodable(home, at, file, line, _shown(text), detail.partition("\n")[0])
@@ -320,7 +323,7 @@ class Placed:
             positions = positions.filter(mask)
         if not len(batch) and not bad:
             return None
-        arrival = column_array(batch, self._roles.arrival)
+        arrival = arrival_array(batch, self._roles.arrival, file or "Rows")
         batch = batch.drop_columns([name for name in batch.schema.names if name in self._hidden])
         touched = {*partitions.unique().to_pylist(), *(record.partition for record in bad)}
         resume = {partition: self.places.next(partition) for partition in touched}
@@ -333,9 +336,7 @@ class Placed:
         partitions = pa.repeat(pa.scalar(0, pa.int64()), len(positions))
         return partitions, positions, [first + each.ordinal for each in decoded.bad]
 
-    def _many(self, decoded: Decoded) -> tuple[Any, Any, list[int]]:
-        column: Any = column_array(decoded.batch, self._roles.partition)
-        partitions = column.cast(pa.int64())
+    def _many(self, decoded: Decoded, partitions: Any) -> tuple[Any, Any, list[int]]:
         # what cannot be decoded has no partition of its own: it counts to the first one
         home = pa.repeat(pa.scalar(self.partitions[0], pa.int64()), len(decoded.bad))
         ordinals = pa.array([each.ordinal for each in decoded.bad], pa.int64())
