@@ -127,6 +127,93 @@ def test_files_are_synced_before_their_names_appear(
     store.close()
 
 
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What is synced, renamed and removed, in order."""
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs /proc to tell which file is synced")
+    found: list[tuple[str, str]] = []
+    before = {name: getattr(os, name) for name in ("fsync", "rename", "replace", "unlink")}
+
+    def recorded(word: str, name: str, at: int) -> Any:
+        def call(*args: Any, **more: Any) -> Any:
+            path = os.readlink(f"/proc/self/fd/{args[0]}") if word == "sync" else args[at]
+            found.append((word, os.path.basename(path)))
+            return before[name](*args, **more)
+
+        return call
+
+    calls = [("sync", "fsync", 0), ("rename", "rename", 1), ("rename", "replace", 1)]
+    for word, name, at in [*calls, ("remove", "unlink", 0)]:
+        monkeypatch.setattr(os, name, recorded(word, name, at))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_lines_are_synced_before_what_held_them_goes(
+    kind: str, tmp_path: Path, events: list[tuple[str, str]]
+) -> None:
+    path = tmp_path / f"rows.{kind}"
+    sink = {"jsonl": mt.sinks.JsonLines, "csv": mt.sinks.Csv}[kind](path)
+    sink.open("rows", ())
+    sink.restore(None)
+    assert events == [("sync", tmp_path.name)]
+    events.clear()
+    for _ in range(2):
+        sink.stage("rows", mt.Table([rows_at(1)]))
+        sink.prepare()
+        assert events == [("sync", f".rows.{kind}.1.staged"), ("sync", tmp_path.name)]
+        events.clear()
+    state = sink.prepare()
+    events.clear()
+    sink.publish()
+    assert events == [("sync", path.name), ("remove", f".rows.{kind}.1.staged")]
+    sink.close()
+    events.clear()
+    again = type(sink)(path)
+    again.open("rows", ())
+    again.restore(state)
+    assert events == [("sync", path.name), ("sync", tmp_path.name)]
+    again.close()
+
+
+def test_parts_are_synced_before_they_are_named(
+    tmp_path: Path, events: list[tuple[str, str]]
+) -> None:
+    sink = mt.sinks.Parquet(tmp_path / "parts", rows_per_file=1)
+    sink.open("rows", ())
+    sink.restore(None)
+    sink.stage("rows", mt.Table([rows_at(1, 2)]))
+    sink.prepare()
+    hidden = [f".part-000000{n}.parquet.staged" for n in range(2)]
+    assert events == [("sync", n) for name in hidden for n in (name, "parts")]
+    events.clear()
+    sink.publish()
+    shown = [("rename", f"part-000000{n}.parquet") for n in range(2)]
+    assert events == [*shown, ("sync", "parts")]
+    sink.close()
+
+
+def test_a_database_is_synced_where_a_checkpoint_relies_on_it(tmp_path: Path) -> None:
+    sink = mt.sinks.Sqlite(tmp_path / "rows.db")
+    sink.open("rows", ())
+    sink.restore(None)
+    said: list[str] = []
+    assert sink._db is not None
+    sink._db.set_trace_callback(said.append)
+    for call, safe in (
+        (lambda: sink.stage("rows", mt.Table([rows_at(1)])), False),
+        (sink.prepare, True),
+        (sink.publish, True),
+    ):
+        said.clear()
+        call()
+        assert said[0] == f"PRAGMA synchronous = {'FULL' if safe else 'NORMAL'}"
+        wrote = [each for each in said if "_muntin_commits" in each]
+        assert (said[1], said[-1], bool(wrote)) == ("BEGIN IMMEDIATE", "COMMIT", safe)
+    sink.close()
+
+
 def test_what_an_unfinished_commit_left_is_removed(tmp_path: Path) -> None:
     filled(tmp_path)
     (tmp_path / "checkpoint-00000007.json.tmp").write_bytes(b"{")

@@ -84,10 +84,43 @@ def test_the_file_of_a_source_is_no_output(way: Callable[[Path], Path], tmp_path
         os.link(path, other)
     for more in ({}, {"checkpoint": tmp_path / "state"}):
         for mode in ("error", "append", "overwrite"):
-            with pytest.raises(mt.SinkError, match=r'input "events" reads .*which rows/rows/0'):
+            with pytest.raises(mt.SinkError, match=r'input "events" reads .*and rows/rows/0'):
                 mt.run(mt.sources.JsonLines(path), SCORED, sinks=[JsonLines(other, mode=mode)],
                        **more)  # fmt: skip
     assert path.read_text() == LINE * 9
+
+
+@pytest.mark.parametrize(
+    ("reads", "writes", "refused"),
+    [
+        ("in", "in/out.jsonl", True),
+        ("in", "in/deep/out.jsonl", True),
+        ("in", "in/_out/rows.jsonl", False),
+        ("in", "in/.out.jsonl", False),
+        ("in", "out.jsonl", False),
+        ("in", "in2/out.jsonl", False),
+        ("in/*.jsonl", "in/out.jsonl", True),
+        ("in/*.jsonl", "in/out.csv", False),
+        ("in/*.jsonl", "in/out/rows.jsonl", False),
+        ("in/**/*.jsonl", "in/a/b/rows.jsonl", True),
+        ("in/row?.jsonl", "in/rows.jsonl", True),
+    ],
+)
+def test_what_a_source_would_read_in_its_next_run_is_no_output(
+    reads: str, writes: str, refused: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "row1.jsonl").write_text(LINE)
+    path = tmp_path / writes
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pipeline = EVENTS.filter("v > 9")
+    source = mt.sources.JsonLines(tmp_path / reads)
+    if refused:
+        with pytest.raises(mt.SinkError, match='input "events" reads'):
+            mt.run(source, pipeline, sinks=[JsonLines(path)])
+        assert not path.exists()
+    else:
+        mt.run(source, pipeline, sinks=[JsonLines(path)])
 
 
 def test_folders_in_one_another_are_refused(tmp_path: Path) -> None:

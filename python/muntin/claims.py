@@ -6,11 +6,14 @@ a hidden file beside each output is locked; the lock is gone with the process, h
 
 from __future__ import annotations
 
+import fnmatch
+import glob
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 from urllib.parse import quote
 
 from muntin.checkpoint import Directory, Store
@@ -23,6 +26,14 @@ from muntin.sources import Source
 _log = logging.getLogger("muntin.run")
 
 _NAME_MAX = 200
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """A source that knows its files, also those that are not there yet."""
+
+    def reads(self) -> Sequence[str]:
+        """Paths, folders and patterns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +120,35 @@ def _check_store(claim: _Claim, directory: str) -> None:
 
 
 def _check_source(claims: Iterable[_Claim], name: str, source: Source) -> None:
-    for each in source.identity():
-        if not os.path.exists(each):
-            continue
-        path = os.path.realpath(each)
+    """No sink writes what the source reads, or would read in a later run."""
+    reads = [*source.identity(), *(source.reads() if isinstance(source, Reading) else ())]
+    for each in dict.fromkeys(reads):
         for claim in claims:
-            if _same(claim.path, path) or claim.holds(path):
+            if _is_read(claim, each):
                 hint = "it would read what it has written: write to another place"
-                said = f'input "{name}" reads "{each}", which {claim.place} writes'
-                raise SinkError(with_hint(said, hint))
+                said = f'input "{name}" reads "{each}", and {claim.place} writes '
+                raise SinkError(with_hint(f'{said}"{claim.writes.path}"', hint))
+
+
+def _is_read(claim: _Claim, reads: str) -> bool:
+    real = os.path.realpath(reads)
+    if os.path.exists(reads) and (_same(claim.path, real) or claim.holds(real)):
+        return True
+    written = os.path.join(claim.path, "part-0.parquet") if claim.writes.folder else claim.path
+    if os.path.isdir(real):
+        below = os.path.relpath(written, real).split(os.sep) if _inside(written, real) else []
+        return bool(below) and not any(part.startswith((".", "_")) for part in below)
+    return glob.has_magic(reads) and any(
+        _matches(written, form(reads)) for form in (os.path.abspath, os.path.realpath)
+    )
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Whether a path is one of a pattern's, part by part unless `**` spans several."""
+    if "**" in pattern:
+        return fnmatch.fnmatchcase(path, pattern)
+    parts, forms = path.split(os.sep), pattern.split(os.sep)
+    return len(parts) == len(forms) and all(map(fnmatch.fnmatchcase, parts, forms))
 
 
 def _lock_paths(claim: _Claim) -> Iterator[str]:

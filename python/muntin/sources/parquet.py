@@ -141,6 +141,10 @@ class Parquet:
             self._found = (files, distinct_partitions(columns))
         return self._found[1]
 
+    def reads(self) -> Sequence[str]:
+        """The paths, folders and patterns it reads, now and in later runs."""
+        return names_of(self._paths)
+
     def identity(self) -> Sequence[str]:
         """The files, in order; of a watched folder, its name."""
         return names_of(self._paths) if self._watch else files_of(self._paths)

@@ -184,6 +184,10 @@ class TextSource(ABC):
             self._partitions = tuple(distinct_partitions(columns))
         return self._partitions
 
+    def reads(self) -> Sequence[str]:
+        """The paths, folders and patterns it reads, now and in later runs."""
+        return names_of(self._paths)
+
     def identity(self) -> Sequence[str]:
         """The files, in order; of a watched folder, its name."""
         if self._limits.watch:
