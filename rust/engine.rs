@@ -167,18 +167,19 @@ impl Engine {
             entry.blocks[input] = Some(stamped.block);
             entry.clocks[input] = Arc::new(stamped.clock);
             entry.sources[input] = Some(stamped.source);
-            entry.records.extend(stamped.invalid);
+            let node = self.pipeline.node_of(input as u32);
+            let invalid = stamped.invalid.into_iter();
+            entry.records.extend(invalid.map(|record| Record { node, ..record }));
         }
         Ok(entry)
     }
 
     /// Runs one step through the graph, operator after operator.
     fn run(&mut self, entry: Entry) -> Result<Step> {
-        let Entry { mut blocks, clocks, sources, mut records } = entry;
+        let Entry { mut blocks, clocks, sources, records } = entry;
         self.pipeline.epoch += 1;
-        for record in &mut records {
+        for record in &records {
             self.pipeline.undecoded[record.origin.input as usize] += 1;
-            record.node = self.pipeline.node_of(record.origin.input);
         }
         let Some(running) = &mut self.pipeline.running else { return Ok(self.nothing()) };
         let mut context = Context { threads: self.threads, epoch: self.pipeline.epoch, records };

@@ -60,7 +60,8 @@ impl Reorder {
             self.counters.late += 1;
             let record = Record::row(Reason::Late, self.node, marks.seq[row], marks.origin(row));
             let late_by = Some(limit.saturating_sub(marks.time[row]));
-            context.records.push(Record { late_by, ..record });
+            let window = Some(self.inner.longest_window(marks.time[row]));
+            context.records.push(Record { window, late_by, ..record });
         }
         if !keep.is_empty() {
             self.changed = context.epoch;

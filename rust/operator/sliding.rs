@@ -51,6 +51,8 @@ pub struct SlidingWindows {
 #[derive(Debug)]
 struct Moments {
     lateness: Micros,
+    /// The longest size.
+    longest: Micros,
     include_current: bool,
     /// Whether rows of one time, which come together, count in each other's answers.
     peers: bool,
@@ -62,6 +64,11 @@ impl Moments {
     fn of(&self, time: Micros, limit: Micros) -> (Micros, Option<Micros>) {
         let floor = shift(limit, -self.lateness);
         (time.max(floor), (time < floor).then(|| floor.saturating_sub(time)))
+    }
+
+    /// The bounds of the longest window that looks back from a moment.
+    fn longest_window(&self, moment: Micros) -> (Micros, Micros) {
+        (moment.saturating_sub(self.longest), moment)
     }
 
     /// Whether a row has a key; one without has no answer.
@@ -83,6 +90,7 @@ impl SlidingWindows {
             running: Running::new(spans, plan.columns.clone(), Kit::new(folding)?),
             rule: Moments {
                 lateness: plan.allowed_lateness,
+                longest: plan.sizes.iter().copied().max().unwrap_or(0),
                 include_current: plan.include_current,
                 peers: plan.emit == Answering::Watermark,
                 null_is_key: plan.null_key == NullKey::Group,
@@ -100,6 +108,11 @@ impl SlidingWindows {
     /// Keys and arguments of a block.
     pub fn prepare(&self, block: &Block) -> Result<Prepared> {
         self.running.kit.prepare(block, self.node)
+    }
+
+    /// The bounds of the longest window that looks back from a moment.
+    pub fn longest_window(&self, moment: Micros) -> (Micros, Micros) {
+        self.rule.longest_window(moment)
     }
 
     /// How many of them are features.

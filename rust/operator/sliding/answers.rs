@@ -85,7 +85,7 @@ impl Given<'_> {
             let (moment, late_by) = rule.of(time, limit);
             match late_by {
                 None => out.counters.counted += 1,
-                Some(late_by) => self.late(row, late_by, out),
+                Some(late_by) => self.late(row, (moment, late_by), out),
             }
             if !rule.has_key(task, row) {
                 running.answer_nothing(&mut out.tapes, &mut out.columns);
@@ -106,13 +106,14 @@ impl Given<'_> {
         running.play(slot, &mut out.tapes, &mut out.columns);
     }
 
-    /// Notes that a row came late.
-    fn late(&self, row: u32, late_by: Micros, out: &mut Answers) {
+    /// Notes that a row came late, and the window over which it is answered.
+    fn late(&self, row: u32, (moment, late_by): (Micros, Micros), out: &mut Answers) {
         out.counters.late += 1;
         out.late.push(row);
         if !self.task.block.marks.is_late(row as usize) {
             let record = self.task.record(Reason::Late, row);
-            out.records.push(Record { late_by: Some(late_by), ..record });
+            let window = Some(self.rule.longest_window(moment));
+            out.records.push(Record { window, late_by: Some(late_by), ..record });
         }
     }
 
