@@ -119,3 +119,54 @@ pub fn run<S: Send, T: Send>(
         owners.into_iter().map(joined).collect()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::thread::ThreadId;
+
+    use super::*;
+    use crate::error::Error;
+
+    /// The threads on which the slots of a step of `rows` rows were worked on.
+    fn threads_of(threads: usize, rows: usize, slots: usize) -> (HashSet<ThreadId>, Vec<usize>) {
+        let mut state = vec![0u8; slots];
+        let work = |range: usize, slot: &mut u8, out: &mut Vec<(ThreadId, usize)>| {
+            *slot += 1;
+            out.push((std::thread::current().id(), range));
+            Ok(())
+        };
+        let all = run(threads, rows, state.iter_mut().enumerate().collect(), Vec::new, work);
+        let all: Vec<_> = all.unwrap().into_iter().flatten().collect();
+        assert!(state.iter().all(|times| *times == 1));
+        (all.iter().map(|each| each.0).collect(), all.iter().map(|each| each.1).collect())
+    }
+
+    #[test]
+    fn from_the_limit_on_slots_are_shared_out_and_stay_in_order() {
+        let here = HashSet::from([std::thread::current().id()]);
+        let order: Vec<usize> = (0..7).collect();
+        for (threads, rows, slots) in [(1, INLINE_ROWS_MAX, 7), (3, INLINE_ROWS_MAX - 1, 7)] {
+            assert_eq!(threads_of(threads, rows, slots), (here.clone(), order.clone()));
+        }
+        assert_eq!(threads_of(3, INLINE_ROWS_MAX, 1).0, here);
+        for threads in [2, 3, 7, 9] {
+            let (ids, ranges) = threads_of(threads, INLINE_ROWS_MAX, 7);
+            assert!(ids.is_disjoint(&here));
+            assert_eq!(ids.len(), 7usize.div_ceil(7usize.div_ceil(threads)));
+            assert_eq!(ranges, order);
+        }
+    }
+
+    #[test]
+    fn the_error_of_any_slot_is_that_of_the_step() {
+        let mut state = [0u8; 4];
+        let slots = state.iter_mut().enumerate().collect();
+        let work = |range: usize, _: &mut u8, _: &mut ()| match range {
+            3 => Err(Error::Engine("of the last".into())),
+            _ => Ok(()),
+        };
+        let error = run(2, INLINE_ROWS_MAX, slots, || (), work).unwrap_err();
+        assert_eq!(error.message(), "of the last");
+    }
+}

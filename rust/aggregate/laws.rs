@@ -7,16 +7,16 @@ use super::{Aggregate, AnswerColumn, Class, Column, Hot, KINDS, Moment, Retract,
 use crate::error::Error;
 use crate::schema::named as type_word;
 
-type Row = (Value<'static>, Moment);
+pub(super) type Row = (Value<'static>, Moment);
 
 /// An aggregate over one argument type (`None`: without an argument).
-struct Subject {
-    name: String,
-    argument: Option<DataType>,
-    aggregate: Box<dyn Aggregate>,
+pub(super) struct Subject {
+    pub(super) name: String,
+    pub(super) argument: Option<DataType>,
+    pub(super) aggregate: Box<dyn Aggregate>,
 }
 
-fn subjects() -> Vec<Subject> {
+pub(super) fn subjects() -> Vec<Subject> {
     let types = [
         DataType::Boolean,
         DataType::Int8,
@@ -88,12 +88,12 @@ impl Subject {
         }
     }
 
-    fn rows(&self, picks: &[u64]) -> Vec<Row> {
+    pub(super) fn rows(&self, picks: &[u64]) -> Vec<Row> {
         let row = |(seq, pick)| (self.value(pick), Moment { time: (pick % 7) as i64 - 3, seq });
         (0..).zip(picks.iter().copied()).map(row).collect()
     }
 
-    fn fold(&self, rows: &[Row]) -> State<'_> {
+    pub(super) fn fold(&self, rows: &[Row]) -> State<'_> {
         let mut hot = Hot::new(self.aggregate.words());
         hot.push();
         let mut state = State { subject: self, hot };
@@ -103,7 +103,7 @@ impl Subject {
 }
 
 /// One cell.
-struct State<'a> {
+pub(super) struct State<'a> {
     subject: &'a Subject,
     hot: Hot,
 }
@@ -114,7 +114,7 @@ impl State<'_> {
         aggregate.update(self.hot.cell(0, 0, aggregate.words()), value, at);
     }
 
-    fn retract(&mut self, (value, at): Row) -> Retract {
+    pub(super) fn retract(&mut self, (value, at): Row) -> Retract {
         let aggregate = &self.subject.aggregate;
         aggregate.retract(self.hot.cell(0, 0, aggregate.words()), value, at)
     }
@@ -137,7 +137,7 @@ impl State<'_> {
     }
 
     /// The answer, with the sign of zero; and the saved bytes.
-    fn says(&self) -> (String, Vec<u8>) {
+    pub(super) fn says(&self) -> (String, Vec<u8>) {
         let aggregate = &self.subject.aggregate;
         let cell = self.hot.peek(0, 0, aggregate.words());
         let mut out = Vec::new();
@@ -151,7 +151,7 @@ impl State<'_> {
     }
 }
 
-fn picks() -> impl Strategy<Value = Vec<u64>> {
+pub(super) fn picks() -> impl Strategy<Value = Vec<u64>> {
     // More than a small set of distinct values holds.
     prop::collection::vec(any::<u64>(), 0..40)
 }
@@ -307,7 +307,7 @@ proptest! {
 }
 
 /// A column of a class without rows.
-fn column_of(class: Class) -> Column {
+pub(super) fn column_of(class: Class) -> Column {
     let data_type = match class {
         Class::Unit => return Column::from_array(None, None, 0).unwrap(),
         Class::I64 => DataType::Int64,

@@ -41,6 +41,8 @@ pub mod count_distinct;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod tape_laws;
+#[cfg(test)]
 mod float_laws;
 
 use std::fmt::Debug;

@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn ids_come_out_when_due() {
-        let mut timers = Timers::new(160);
+        let mut timers = Timers::new(10 * TIMER_BUCKETS as Micros);
         timers.arm(-5, 1);
         timers.arm(25, 2);
         assert!(!timers.is_due(-6) && timers.is_due(-5));
