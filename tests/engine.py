@@ -9,17 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from kinds import array, as_json, layouts
 from muntin import _core
 from oracle import Feed, Out
-
-WORDS = {
-    "i64": pa.int64(),
-    "f64": pa.float64(),
-    "str": pa.string(),
-    "bool": pa.bool_(),
-    "timestamp[us]": pa.timestamp("us"),
-    "timestamp[us, UTC]": pa.timestamp("us", "UTC"),
-}
 
 
 def inside(snapshot: bytes) -> dict:
@@ -44,13 +36,13 @@ class Engine:
     ) -> None:
         self.plan, self.threads = plan, threads
         self.partitions = [partitions[i] for i in range(len(plan["inputs"]))]
-        self.schemas = [
-            pa.schema([(name, WORDS[word]) for name, word in spec["schema"]])
-            for spec in plan["inputs"]
-        ]
+        self.schemas = [dict(spec["schema"]) for spec in plan["inputs"]]
+        self.batches = 0
         text = json.dumps(plan)
         self.core = _core.Engine(text, self.partitions, threads, [], snapshot, on_change)
         self.parts: list[bytes] = []
+        self.types: list[dict[str, pa.DataType]] = []
+        """The types of the columns of each output, as the last step had them."""
 
     def restored(self) -> Engine:
         """A new engine out of this one's snapshot, built from what changed since the last."""
@@ -67,6 +59,10 @@ class Engine:
     def step(self, feeds: list[Feed], order: str = "given") -> Out:
         """Rows of several inputs."""
         return self.out(self.core.step([self.tuple_of(Feed(*feed)) for feed in feeds], order))
+
+    def peek(self, feed: Feed) -> Out:
+        """The answer to one row that is not counted."""
+        return self.out(self.core.peek(self.tuple_of(feed)))
 
     def advance(self, input: int, partition: int | None, watermark: int) -> Out:
         """Moves a watermark."""
@@ -91,17 +87,27 @@ class Engine:
 
     def tuple_of(self, feed: Feed) -> tuple:
         """A feed as the compiled module takes it."""
-        batch = pa.RecordBatch.from_pylist(feed.rows, self.schemas[feed.input])
         return (
             feed.input,
-            batch,
+            self.batch(feed),
             numbers(feed.partition),
             numbers(feed.position),
             numbers(feed.arrival),
         )
 
+    def batch(self, feed: Feed) -> pa.RecordBatch:
+        """The rows of a feed, each time in another of the layouts that their types have."""
+        columns = {}
+        for name, word in self.schemas[feed.input].items():
+            choices = layouts(word)
+            self.batches += 1
+            layout = choices[self.batches % len(choices)]
+            columns[name] = array([row[name] for row in feed.rows], word, layout)
+        return pa.record_batch(columns)
+
     def out(self, step: _core.Step) -> Out:
         """What a step gave, as the oracle tells it."""
+        self.types = [dict(zip(b.names, pa.schema(b).types, strict=True)) for b in step.outputs]
         return Out(
             [rows(b) for b in step.outputs],
             [alert(row) for row in rows(step.alerts)],
@@ -166,32 +172,67 @@ def plain(value: Any) -> Any:
     return value
 
 
-def comparable(out: Out, plan: dict) -> dict[str, Any]:
-    """What two machines must agree on.
+def comparable(out: Out, plan: dict, types: list[dict[str, str]]) -> dict[str, Any]:
+    """What two machines must agree on; but for ids of alerts, which the oracle does not give.
 
-    A row that waited for the watermark no longer has its source columns with it.
+    `types` are those of the outputs' columns, to write the values of the oracle's alerts as JSON.
     """
-    told = ["reason", "node", "partition", "position"]
-    if not any(node.get("emit") == "watermark" for node in plan["nodes"]):
-        told += ["at", "k", "k2", "v", "x", "s"]
+    words = {o["name"]: types[i] for i, o in enumerate(plan["outputs"])}
+    waiting = behind_waiting(plan)
     records = [
-        [{name: r.get(name) for name in told} | bounds(r) for r in of]
-        for of in (*out.late, *out.invalid)
+        [record_of(r, plan["inputs"][i], waiting) for r in of]
+        for records in (out.late, out.invalid)
+        for i, of in enumerate(records)
     ]
-    alerts = [{n: v for n, v in a.items() if n not in ("id", "key", "values")} for a in out.alerts]
     return {
         "outputs": [[list(row.items()) for row in plain(o)] for o in out.outputs],
-        "alerts": plain(alerts),
+        "alerts": plain([alert_of(a, words[a["output"]]) for a in out.alerts]),
         "records": plain(records),
     }
 
 
-def bounds(record: dict) -> dict:
-    """Window bounds and lateness of a record, where it has a window."""
-    if record["operator"] == "sliding":
-        return {"late_by": record["late_by"]}
-    names = ("window_start", "window_end", "late_by")
-    return {n: record[n] for n in names} | {"windows": record["windows"] or None}
+def alert_of(alert: dict, words: dict[str, str]) -> dict:
+    """An alert without its id, its key and values as JSON has them."""
+    told = {name: value for name, value in alert.items() if name != "id"}
+    for name in ("key", "values"):
+        if "id" not in alert:
+            told[name] = {n: as_json(v, words[n]) for n, v in told[name].items()}
+    return told
 
 
-__all__ = ["Engine", "comparable", "plain"]
+def check_same(got: Any, want: Any, place: str = "") -> None:
+    """Fails with the first place where two results differ."""
+    assert type(got) is type(want), f"{place}: {got!r} is not {want!r}"
+    if isinstance(got, dict):
+        assert set(got) == set(want), f"{place}: {list(got)} are not {list(want)}"
+        for name, value in got.items():
+            check_same(value, want[name], f"{place}.{name}")
+    elif isinstance(got, list):
+        for i, (one, other) in enumerate(zip(got, want, strict=False)):
+            check_same(one, other, f"{place}[{i}]")
+        assert len(got) == len(want), f"{place}: {len(got)} are not {len(want)}"
+    else:
+        assert got == want, f"{place}: {got!r} is not {want!r}"
+
+
+def behind_waiting(plan: dict) -> set[int]:
+    """Nodes whose rows waited for the watermark: those no longer have their source columns."""
+    waiting: set[int] = set()
+    for i, node in enumerate(plan["nodes"]):
+        above = node.get("from", [])
+        above = set(above if isinstance(above, list) else [above])
+        if node.get("emit") == "watermark" or above & waiting:
+            waiting.add(i)
+    return waiting
+
+
+def record_of(record: dict, spec: dict, waiting: set[int]) -> dict:
+    """A late or invalid record: what happened, where, and the row's own columns if it has them."""
+    told = ["reason", "operator", "node", "input", "partition", "position"]
+    told += ["window_start", "window_end", "late_by"]
+    if record["node"] not in waiting:
+        told += [name for name, _ in spec["schema"]]
+    return {name: record.get(name) for name in told} | {"windows": record["windows"] or None}
+
+
+__all__ = ["Engine", "check_same", "comparable", "plain"]

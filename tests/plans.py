@@ -6,13 +6,17 @@ the columns that stand behind it, so that whatever is drawn is well typed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 
+from kinds import DECIMALS, INTEGERS, KEYS, WORDS, sum_of
+
 S = 1_000_000
-COLUMNS = ["at", "k", "k2", "v", "x", "s"]
+COLUMNS = ["at", "k", "k2", "v", "x", "s", "d"]
+FLOATS = ["f32", "f64"]
 Draw = Callable[[st.SearchStrategy], object]
 
 
@@ -22,6 +26,8 @@ class Branch:
 
     node: int
     columns: dict[str, str]
+    time: str
+    """The type of a window's bounds."""
     revised: bool = False
 
     def of(self, *words: str) -> list[str]:
@@ -73,21 +79,22 @@ def lit(value: object, word: str) -> dict:
 
 def number(g: Graph, b: Branch) -> tuple[dict, str]:
     """A numeric expression and its type."""
-    ints, floats = b.of("i64"), b.of("f64")
-    kinds = ["int", "int", "sum", "case"] * bool(ints) + ["float", "float", "half"] * bool(floats)
-    kind = g.one(*kinds, "lit")
-    if kind in ("float", "half"):
-        column = {"col": g.one(*floats)}
-        return (column if kind == "float" else call("div", column, lit(2, "i64"))), "f64"
+    ints, floats, exact = b.of(*INTEGERS), b.of(*FLOATS), b.of(*DECIMALS)
+    kinds = ["int", "int", "sum"] * bool(ints) + ["float", "float", "half"] * bool(floats)
+    kind = g.one(*kinds, *["case"] * bool(b.of("i64")), *["exact"] * bool(exact), "lit")
     if kind == "lit":
         return lit(g.one(0, 1, 5), "i64"), "i64"
-    column = {"col": g.one(*ints)}
+    of = {"float": floats, "half": floats, "exact": exact, "case": b.of("i64")}
+    name = g.one(*of.get(kind, ints))
+    column, word = {"col": name}, b.columns[name]
+    if kind == "half":
+        return call("div", column, lit(2, "i64")), "f64"
     if kind == "sum":
         return call(g.one("add", "sub", "mul", "mod"), column, lit(g.one(-2, 0, 3), "i64")), "i64"
     if kind == "case":
         positive = call("gt", column, lit(0, "i64"))
         return {"case": [[positive, column]], "else": g.one(None, lit(-1, "i64"))}, "i64"
-    return column, "i64"
+    return column, word
 
 
 def predicate(g: Graph, b: Branch, depth: int = 2) -> dict:
@@ -116,8 +123,11 @@ def aggregate(g: Graph, b: Branch) -> tuple[dict, str]:
     where = predicate(g, b, 1) if g.one(False, False, True) else None
     made = {"name": g.name(), "kind": kind, "args": [], "where": where}
     if kind in ("sum", "mean"):
+        spans = b.of("duration[us]") if kind == "sum" else []
         argument, word = number(g, b)
-        return made | {"args": [argument]}, word if kind == "sum" else "f64"
+        if spans and g.one(True, False):
+            argument, word = {"col": g.one(*spans)}, "duration[us]"
+        return made | {"args": [argument]}, sum_of(word) if kind == "sum" else "f64"
     if kind == "count" and g.one(True, False):
         return made, "i64"
     name = g.one(*b.columns)
@@ -135,10 +145,13 @@ def aggregates(g: Graph, b: Branch) -> tuple[list[dict], dict[str, str]]:
 # ── verbs ───────────────────────────────────────────────────────────────────────────────────────
 
 
+BY: list[list[str]] = [[], ["k"], ["k2"], ["k", "k2"], ["d"], ["k", "d"]]
+
+
 def keys(g: Graph, b: Branch, least: int = 0) -> list[str]:
     """Columns to group by."""
-    usable = [name for name in ("k", "k2") if name in b.columns]
-    choices = [by for by in ([], ["k"], ["k2"], ["k", "k2"]) if set(by) <= set(usable)]
+    usable = [name for name in ("k", "k2", "d") if b.columns.get(name) in KEYS]
+    choices = [by for by in BY if set(by) <= set(usable)]
     return g.one(*[by for by in choices if len(by) >= least] or [[]])
 
 
@@ -156,7 +169,7 @@ def with_columns(g: Graph, b: Branch) -> Branch:
     columns, words = [], dict(b.columns)
     for name in [g.name()] + ["v"] * ("v" in b.columns and g.one(True, False)):
         value, word = number(g, b)
-        if name == "v" and word != "i64":
+        if name == "v" and word != b.columns["v"]:
             continue
         columns.append([name, value])
         words[name] = word
@@ -195,13 +208,12 @@ def aligned(g: Graph, b: Branch, op: str, last: bool) -> Branch:
     revised = revised or (lateness > 0 and node["revisions"])
     columns = {name: b.columns[name] for name in by} | bounds(b) | words
     columns |= {"revision": "i64"} if revised else {}
-    return Branch(g.add(node | {"aggregates": made}), columns, revised)
+    return Branch(g.add(node | {"aggregates": made}), columns, b.time, revised)
 
 
 def bounds(b: Branch) -> dict[str, str]:
     """The columns of a window's bounds."""
-    time = next(word for word in b.columns.values() if word.startswith("timestamp"))
-    return {"window_start": time, "window_end": time}
+    return dict.fromkeys(("window_start", "window_end"), b.time)
 
 
 def session(g: Graph, b: Branch) -> Branch:
@@ -211,8 +223,8 @@ def session(g: Graph, b: Branch) -> Branch:
     node = {"op": "session", "from": b.node, "by": by, "gap": g.span(1, 12)}
     node |= {"gap_closed": g.one(True, False), "allowed_lateness": g.one(0, 0, g.span(1, 12))}
     columns = {name: b.columns[name] for name in by} | bounds(b)
-    columns |= {"last_event_time": columns["window_start"]} | words
-    return Branch(g.add(node | {"aggregates": made}), columns)
+    columns |= {"last_event_time": b.time} | words
+    return Branch(g.add(node | {"aggregates": made}), columns, b.time)
 
 
 def sliding(g: Graph, b: Branch) -> Branch:
@@ -232,7 +244,7 @@ def sliding(g: Graph, b: Branch) -> Branch:
     node |= {"allowed_lateness": 0 if emit == "watermark" else g.one(0, 0, g.span(1, 12))}
     index = g.add(node | {"aggregates": made, "columns": columns})
     added = {c["name"]: words[made[c["aggregate"]]["name"]] for c in columns}
-    return Branch(index, b.columns | added)
+    return Branch(index, b.columns | added, b.time)
 
 
 def silent(g: Graph, b: Branch) -> Branch:
@@ -245,7 +257,7 @@ def silent(g: Graph, b: Branch) -> Branch:
     if g.one(False, False, True):
         node |= {"every": g.span(1, 9)}
     columns = {name: b.columns[name] for name in by} | bounds(b)
-    return Branch(g.add(node), columns | {"last_event_time": columns["window_start"]})
+    return Branch(g.add(node), columns | {"last_event_time": b.time}, b.time)
 
 
 def tagged(g: Graph, branches: list[Branch], names: list[str]) -> Branch:
@@ -258,7 +270,7 @@ def tagged(g: Graph, branches: list[Branch], names: list[str]) -> Branch:
         columns = b.columns | columns
     order = list(dict.fromkeys(name for b in branches for name in b.columns))
     words = {name: columns[name] for name in order} | ({"tag": "str"} if tag else {})
-    return Branch(g.add(node), words, any(b.revised for b in branches))
+    return Branch(g.add(node), words, branches[0].time, any(b.revised for b in branches))
 
 
 def verb(g: Graph, b: Branch, name: str, last: bool = True) -> Branch:
@@ -337,16 +349,35 @@ def rule(g: Graph, b: Branch, name: str) -> dict:
     }
 
 
+def words_of(g: Graph, zoned: bool, text_keys: bool, typed: bool) -> dict[str, str]:
+    """The type of each column: the usual ones, or any that fit what the verbs do with them."""
+    zone = ", UTC" if zoned else ""
+    words = {"at": f"timestamp[us{zone}]", "k": "str" if text_keys else "i64", "k2": "str"}
+    words |= {"v": "i64", "x": "f64", "s": "str", "d": "i64"}
+    if typed:
+        units = ["us", "ns"] + ["s", "ms"] * (g.unit == S)
+        zone = g.one(", UTC", ", Europe/Berlin", ", -03:30") if zoned else ""
+        words |= {"at": f"timestamp[{g.one(*units)}{zone}]"}
+        words |= {"k": words["k"] if text_keys else g.one(*KEYS), "v": g.one(*INTEGERS)}
+        words |= {"x": g.one(*FLOATS), "d": g.one(*WORDS)}
+    return words
+
+
 @st.composite
 def plans(
-    draw: st.DrawFn, unit: int, zoned: bool, text_keys: bool, shapes: tuple[str, ...] = ()
-) -> dict:
-    """A plan of one of `shapes` (any, if none is named), on a grid of `unit` microseconds."""
+    draw: st.DrawFn,
+    unit: int,
+    zoned: bool,
+    text_keys: bool,
+    typed: bool = False,
+    shapes: tuple[str, ...] = (),
+) -> tuple[dict, list[dict[str, str]]]:
+    """A plan of one of `shapes` (any, if none is named), on a grid of `unit` microseconds; and the
+    types of the columns of each output."""
     g = Graph(draw, unit)
     shape = g.one(*(shapes or SHAPES))
-    time = "timestamp[us, UTC]" if zoned else "timestamp[us]"
-    words = {"at": time, "k": "str" if text_keys else "i64", "k2": "str", "v": "i64"}
-    words |= {"x": "f64", "s": "str"}
+    words = words_of(g, zoned, text_keys, typed)
+    bounds_word = re.sub(r"\[\w+", "[us", words["at"])
     inputs, heads = [], []
     for i in range(2 if shape == "inputs" else 1):
         options = {"out_of_order": g.span(0, 10), "idle_after": None}
@@ -355,9 +386,10 @@ def plans(
             "schema": [*map(list, words.items())],
         }
         inputs.append({"name": f"input{i}", "time": {"col": "at"}} | options)
-        heads.append(Branch(g.add({"op": "input", "input": i}), words))
-    outputs = []
+        heads.append(Branch(g.add({"op": "input", "input": i}), words, bounds_word))
+    outputs, types = [], []
     for i, branch in enumerate(grown(g, heads, shape)):
-        rules = [rule(g, branch, f"rule{i}{j}") for j in range(g.one(0, 0, 1, 2))]
+        rules = [rule(g, branch, f"rule{j}") for j in range(g.one(0, 0, 1, 2))]
         outputs.append({"name": f"output{i}", "node": branch.node, "rules": rules})
-    return {"version": 1, "inputs": inputs, "nodes": g.nodes, "outputs": outputs}
+        types.append(branch.columns)
+    return {"version": 1, "inputs": inputs, "nodes": g.nodes, "outputs": outputs}, types

@@ -12,26 +12,22 @@ negative times are common. `plans.py` beside it draws the plans.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
 
+from kinds import values
 from oracle import Feed, Out, stamp
 from plans import COLUMNS, S, plans
 
 __all__ = ["COLUMNS", "Case", "S", "alone", "cases", "joined", "merge", "play", "recut", "rows"]
 
 Op = tuple[Any, ...]
-FLOATS = [
-    *(None, math.nan, math.inf, -math.inf, 0.0, -0.0, 0.1, 0.2, 1.0, -3.5),
-    *(1e16, 1e40, -1e40, 1.7e308, -1.7e308, 5e-324, 1e-9),
-]
-TEXTS = [None, "", "a", "b", "ab", "B", "é", "long enough for two words"]
-INTS = [None, 0, 1, 2, 3, -1, -7, 10]
-HUGE = [2**62, -(2**62), 2**63 - 1, -(2**63)]
+
+KEYS = {"str": ["a", "b", "c", "card 1234567"], "i64": [1, 2, 3, -1]}
+TAGS = ["x", "y", "z"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,8 @@ class Case:
     plan: dict
     partitions: dict[int, list[int]]
     ops: list[Op]
+    types: list[dict[str, str]]
+    """The types of the columns of each output."""
 
 
 # ── operations ──────────────────────────────────────────────────────────────────────────────────
@@ -142,31 +140,25 @@ def recut(ops: list[Op], data: st.DataObject) -> list[Op]:
 
 
 @st.composite
-def rows(draw: st.DrawFn, unit: int, zoned: bool, text_keys: bool, huge: bool, count: int) -> list:
+def rows(draw: st.DrawFn, unit: int, words: dict[str, str], huge: bool, count: int) -> list:
     """`count` rows, mostly in order of time, on a grid of `unit` microseconds."""
     now = draw(st.integers(-20, 10))
-    keys = ["a", "b", "c", "card 1234567", None] if text_keys else [1, 2, 3, -1, None]
+    zoned = "," in words["at"]
+    pools = {name: [None, *values(word, huge)] for name, word in words.items()}
+    pools |= {"k": [*KEYS.get(words["k"], values(words["k"])[:5]), None], "k2": [*TAGS, None]}
     out = []
     for _ in range(count):
         now += draw(st.sampled_from([0, 0, 1, 1, 2, 3, 5, 9, 17]))
         behind = draw(st.sampled_from([0, 0, 0, 0, 1, 2, 4, 8, 15, 40]))
         time = None if draw(st.integers(0, 39)) == 39 else stamp((now - behind) * unit, zoned)
-        out.append(
-            {
-                "at": time,
-                "k": draw(st.sampled_from(keys)),
-                "k2": draw(st.sampled_from(["x", "y", "z", None])),
-                "v": draw(st.sampled_from(INTS + HUGE * 2 if huge else INTS)),
-                "x": draw(st.sampled_from(FLOATS)),
-                "s": draw(st.sampled_from(TEXTS)),
-            }
-        )
+        row = {name: draw(st.sampled_from(pool)) for name, pool in pools.items() if name != "at"}
+        out.append({"at": time} | row)
     return out
 
 
 @st.composite
 def operations(
-    draw: st.DrawFn, inputs: int, partitions: dict[int, list[int]], unit: int, **shape: bool
+    draw: st.DrawFn, plan: dict, partitions: dict[int, list[int]], unit: int, huge: bool, most: int
 ) -> list[Op]:
     """Steps of random rows with clock events between them; usually finished at the end."""
     alive = {i: list(p) for i, p in partitions.items()}
@@ -175,8 +167,9 @@ def operations(
     stamped = draw(st.booleans(), label="arrivals given")
     ops: list[Op] = []
     counts: dict[tuple[int, int], int] = {}
-    total = draw(st.integers(1, 40), label="rows")
-    pools = {i: draw(rows(unit=unit, count=total, **shape)) for i in range(inputs)}
+    total = draw(st.integers(1, most), label="rows")
+    inputs, words = len(plan["inputs"]), dict(plan["inputs"][0]["schema"])
+    pools = {i: draw(rows(unit=unit, words=words, huge=huge, count=total)) for i in range(inputs)}
     feeds: list[Feed] = []
     for n in range(total):
         i = draw(st.integers(0, inputs - 1)) if inputs > 1 else 0
@@ -235,9 +228,10 @@ def cases(draw: st.DrawFn, verbs: tuple[str, ...] = ()) -> Case:
     zoned = draw(st.booleans(), label="zoned")
     text_keys = draw(st.booleans(), label="text keys")
     huge = draw(st.booleans(), label="huge")
-    plan = draw(plans(unit=unit, zoned=zoned, text_keys=text_keys, shapes=verbs))
-    inputs = len(plan["inputs"])
-    partitions = {i: list(range(draw(st.integers(1, 3)))) for i in range(inputs)}
-    shape = {"zoned": zoned, "text_keys": text_keys, "huge": huge}
-    ops = draw(operations(inputs, partitions, unit, **shape))
-    return Case(plan, partitions, ops)
+    typed = draw(st.booleans(), label="all types")
+    kinds = {"zoned": zoned, "text_keys": text_keys, "typed": typed}
+    plan, types = draw(plans(unit=unit, shapes=verbs, **kinds))
+    partitions = {i: list(range(draw(st.integers(1, 3)))) for i in range(len(plan["inputs"]))}
+    most = draw(st.sampled_from([10, 40, 40, 120]), label="most rows")
+    ops = draw(operations(plan, partitions, unit, huge, most))
+    return Case(plan, partitions, ops, types)

@@ -540,7 +540,11 @@ def test_rules_see_revision_0() -> None:
 
 # ── laws ────────────────────────────────────────────────────────────────────────────────────────
 
-SLOW = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=150)
+SLOW = settings(
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    max_examples=settings.default.max_examples * 3 // 2,
+)
 
 
 @SLOW
