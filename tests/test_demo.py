@@ -29,6 +29,8 @@ from muntin.demo.simulate import Events, simulate
 from muntin.demo.year import Outcome, play
 from muntin.intake import merged
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("duckdb")
 
 DIGEST = "a70e2c74c1249c3828919eb2f22da5310e724f5203ebabe3a1dc8e9972642f9d"

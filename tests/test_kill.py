@@ -24,7 +24,10 @@ import pytest
 
 import killed
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="processes are killed as POSIX does it")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name != "posix", reason="processes are killed as POSIX does it"),
+]
 
 RANDOM_KILLS = 50
 START = datetime(2024, 5, 1, 10, tzinfo=UTC)

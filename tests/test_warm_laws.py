@@ -15,6 +15,8 @@ from oracle import Out, micros
 from plans import SHAPES
 from strategies import Case, cases, joined, play
 
+pytestmark = pytest.mark.slow
+
 CALM = settings(deadline=None, suppress_health_check=list(HealthCheck))
 BOUNDS = {"window_start", "window_end"}
 WINDOWS = ("tumbling", "hopping", "session", "silent")

@@ -1,0 +1,51 @@
+"""How long Hypothesis searches, and which seed it searches with.
+
+A normal run takes a new seed for each test and prints a failing example so that it can be repeated.
+`pytest --hypothesis-profile=nightly` searches twenty times as long with one seed, which it prints
+and adds to `.hypothesis/seeds.txt`; `--hypothesis-seed=N` searches the same way again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("default", deadline=None, print_blob=True)
+settings.register_profile(
+    "nightly",
+    deadline=None,
+    print_blob=True,
+    max_examples=2000,
+    suppress_health_check=[*HealthCheck],
+)
+settings.load_profile("default")
+
+SEEDS = Path(__file__).parent.parent / ".hypothesis" / "seeds.txt"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Draws the seed of a nightly run before Hypothesis asks for it."""
+    option = config.option
+    is_worker = hasattr(config, "workerinput")
+    if option.hypothesis_profile == "nightly" and option.hypothesis_seed is None and not is_worker:
+        option.hypothesis_seed = str(secrets.randbits(32))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    """Tells the seed, and keeps that of a nightly run with how the run ended."""
+    seed = config.option.hypothesis_seed
+    if seed is None:
+        return
+    terminalreporter.write_line(f"repeat with --hypothesis-seed={seed}")
+    if config.option.hypothesis_profile == "nightly":
+        SEEDS.parent.mkdir(exist_ok=True)
+        with SEEDS.open("a") as seeds:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            seeds.write(f"{now} seed {seed} exit {int(exitstatus)}\n")
