@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+import httpx
 
 import muntin as mt
 from muntin.dashboard import serve
@@ -110,3 +113,16 @@ def eventually(get, good, tries: int = 400):
             return value
         time.sleep(0.025)
     raise AssertionError(f"still {value!r}")
+
+
+def ticks(url: str, enough, query: str = "") -> dict:
+    """All that the events of a stream say until there is enough."""
+    said: dict = {}
+    with httpx.stream("GET", f"{url}events{query}", timeout=20) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                said |= json.loads(line.removeprefix("data: "))
+                if enough(said):
+                    return said
+    raise AssertionError(f"the stream ended with {said}")

@@ -18,10 +18,9 @@ from muntin.dashboard import Dashboard, serve
 from muntin.dashboard.cells import columns
 from muntin.dashboard.history import History
 from muntin.dashboard.inbox import Inbox
-from muntin.dashboard.mask import Mask
 from muntin.result import PerInput, Result, Table
 from muntin.sources import Undecodable
-from pages import FakeLoop, eventually, page, per_minute, sale
+from pages import FakeLoop, eventually, page, per_minute, sale, ticks
 
 TOKEN = "0123456789abcdef-token"
 TRAVERSALS = """
@@ -51,19 +50,6 @@ def raw(url: str, path: str, headers: dict[str, str] | None = None, method: str 
 
 def status(*arguments, **more) -> int:
     return int(raw(*arguments, **more).split()[1])
-
-
-def ticks(url: str, enough, query: str = "") -> dict:
-    """All that the events of a stream say until there is enough."""
-    said: dict = {}
-    with httpx.stream("GET", f"{url}events{query}", timeout=20) as answer:
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        for line in answer.iter_lines():
-            if line.startswith("data: "):
-                said |= json.loads(line.removeprefix("data: "))
-                if enough(said):
-                    return said
-    raise AssertionError(f"the stream ended with {said}")
 
 
 def alive() -> list[str]:
@@ -305,20 +291,6 @@ def test_history_is_bounded_and_keeps_its_numbers() -> None:
     assert history.since(4997)["n"].to_pylist() == [4997, 4998, 4999]
     assert history.since(5000).num_rows == 0
     assert len(history._blocks) < 300
-
-
-def test_masks_replace_whole_values_only() -> None:
-    mask = Mask(["card"], b"k")
-    alerts = {
-        "key": ['{"card":12}', '{"card":12.0}'],
-        "values": ['{"card":12,"n":123}', '{"card":12.0}'],
-        "message": ["12 of 123, 12", "card 12"],
-        "rule": ["a", "b"],
-    }
-    said = mask.alerts(alerts, {"a": "{card} of {n}, {card}", "b": "card {card}"})
-    shown = mask.text("card", "12")
-    assert said["message"] == [f"{shown} of 123, {shown}", "•••"]
-    assert json.loads(said["values"][0]) == {"card": shown, "n": 123}
 
 
 def test_a_page_with_one_output_without_rules() -> None:

@@ -25,7 +25,7 @@ PYTHON_FILES_MIN = 30
 RUST_ORDER = re.findall(r"^(?:pub )?mod (\w+);", (ROOT / "rust" / "lib.rs").read_text(), re.M)
 
 PYTHON_ORDER = """
-    limits errors arguments missing locks durations arrow literals times values
+    limits errors arguments missing locks durations arrow literals times values messages
     tree sql expressions functions aggregates rules plan windows explain inputs stream
     frames table result verdicts ingest answer merge feeds operator
     sources sinks moment dashboard

@@ -14,6 +14,7 @@ from muntin.durations import parse as parse_duration
 from muntin.errors import ColumnError, PlanError, did_you_mean, unknown, with_hint
 from muntin.expressions import Column, Expr, resolve
 from muntin.literals import Json, quote, text
+from muntin.messages import columns_of
 
 Mask: TypeAlias = Callable[[Any], object]
 """A function of a `Table` that gives one boolean a row."""
@@ -42,7 +43,7 @@ class Rule:
 
     def columns(self) -> tuple[str, ...]:
         """The columns its message names, in order of appearance."""
-        return tuple(f for _, f, _, _ in Formatter().parse(self.message) if f)
+        return columns_of(self.message)
 
     def to_json(
         self, columns: Collection[str] | None, by: Iterable[str], mask: int | None

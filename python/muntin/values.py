@@ -82,6 +82,23 @@ def json_text(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def said(value: Json) -> str:
+    """The text of a value of `to_json`; that of a null is empty.
+
+    >>> said(1.0), said(["a", None]), said(True)
+    ('1.0', '["a",null]', 'true')
+    """
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case float():
+            return float_text(value)
+        case _:
+            return json_text(value)
+
+
 def float_text(value: float) -> str:
     """A float as Python writes it; JavaScript's words for what is no number.
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from muntin.dashboard.cells import cell, columns
+from muntin.dashboard.cells import Cell, columns
 from muntin.dashboard.history import History, Shape, is_number
 from muntin.dashboard.inbox import Inbox
 from muntin.dashboard.mask import HIDDEN, Mask
@@ -22,6 +22,7 @@ from muntin.sources import Undecodable
 ALERTS_MAX = 1_000
 _SAMPLES_MAX = 100
 _SHARED_ENDS = {"tumbling", "hopping", "cumulative"}
+_WORDS = {"text", "detail"}
 _NO_MEASURE = {"revision", "window_start", "window_end", "last_event_time"}
 
 
@@ -33,7 +34,7 @@ class View:
         self._inbox = inbox
         self._limit = options.history
         self.mask = Mask(options.mask)
-        self.scene: Scene | None = None
+        self._scene: Scene | None = None
         self.ended: tuple[str, BaseException | None] | None = None
         self._told: tuple[str, BaseException | None] | None = None
         self.rates = Rates()
@@ -45,6 +46,17 @@ class View:
         self.late: dict[str, History] = {}
         self.invalid: dict[str, History] = {}
         self.undecodable: deque[tuple[str, Undecodable]] = deque(maxlen=_SAMPLES_MAX)
+
+    @property
+    def scene(self) -> Scene | None:
+        """What the run consists of; None before it begins."""
+        return self._scene
+
+    @scene.setter
+    def scene(self, scene: Scene) -> None:
+        # nothing of the run is to be seen before it is known what of it is masked
+        self.mask.see(scene.plan)
+        self._scene = scene
 
     @property
     def state(self) -> tuple[str, str | None]:
@@ -86,13 +98,23 @@ class View:
             history, scene = self.outputs.get(name), self.scene
             if history is None or scene is None or not history.came:
                 return None
-            self.shapes[name] = shape_of(history.last(1).schema, scene.plan, name)
+            self.shapes[name] = shape_of(history.last(1).schema, scene.plan, name, self.mask)
         return self.shapes[name]
 
-    def messages(self) -> dict[str, str]:
-        """The message of each rule as it was written, `{column}` and all."""
+    def shown_alerts(self, table: Any) -> dict[str, list[Cell]]:
+        """Alerts by columns, without what is masked."""
         outputs = self.scene.plan["outputs"] if self.scene is not None else []
-        return {rule["name"]: rule.get("message", "") for out in outputs for rule in out["rules"]}
+        messages = {
+            (out["name"], rule["name"]): rule.get("message", "")
+            for out in outputs
+            for rule in out["rules"]
+        }
+        schemas = {name: history.last(1).schema for name, history in self.outputs.items()}
+        kinds = {
+            name: dict(zip(schema.names, schema.types, strict=True))
+            for name, schema in schemas.items()
+        }
+        return self.mask.alerts(columns(table), messages, kinds)
 
     def samples(self) -> dict[str, Any]:
         """The newest late and invalid rows by input, and lines that were no rows."""
@@ -100,7 +122,7 @@ class View:
             "late": self._rows(self.late),
             "invalid": self._rows(self.invalid),
             "undecodable": [
-                [name, cell(one.file), one.line, one.position,
+                [name, self.mask.path(one.file or ""), one.line, one.position,
                  HIDDEN if self.mask else one.text[:500],
                  HIDDEN if self.mask else one.detail[:500]]
                 for name, one in list(self.undecodable)[-20:]
@@ -114,10 +136,18 @@ class View:
 
     def _rows(self, kept: Mapping[str, History]) -> dict[str, Any]:
         return {
-            name: self.mask.columns(columns(history.last(20)))
+            name: self._without_words(self.mask.columns(history.last(20)))
             for name, history in kept.items()
             if history.came
         }
+
+    def _without_words(self, table: dict[str, list[Cell]]) -> dict[str, list[Cell]]:
+        """Without what was read and what was wrong with it: masked values may stand in both."""
+        if not self.mask:
+            return table
+        for name in _WORDS & table.keys():
+            table[name] = [None if each is None else HIDDEN for each in table[name]]
+        return table
 
     def scene_json(self) -> bytes:
         """What does not change while the run goes on."""
@@ -131,7 +161,10 @@ class View:
             "name": scene.name,
             "started": scene.started,
             "total": scene.total,
-            "inputs": [[one["name"], scene.sources.get(one["name"], "")] for one in plan["inputs"]],
+            "inputs": [
+                [one["name"], self.mask.path(scene.sources.get(one["name"], ""))]
+                for one in plan["inputs"]
+            ],
             "nodes": [
                 {
                     "op": node["op"],
@@ -162,8 +195,11 @@ def parents(node: Mapping[str, Any]) -> list[int]:
     return [above] if isinstance(above, int) else list(above)
 
 
-def shape_of(schema: Any, plan: Mapping[str, Any], name: str) -> Shape:
-    """How rows of that schema can be drawn, by what the plan says of the output."""
+def shape_of(schema: Any, plan: Mapping[str, Any], name: str, mask: Mask) -> Shape:
+    """How rows of that schema can be drawn, by what the plan says of the output.
+
+    A masked column may be a key, by what stands for its values, and is not drawn.
+    """
     nodes: Sequence[Mapping[str, Any]] = plan["nodes"]
     at = next(out["node"] for out in plan["outputs"] if out["name"] == name)
     by: tuple[str, ...] = ()
@@ -180,16 +216,19 @@ def shape_of(schema: Any, plan: Mapping[str, Any], name: str) -> Shape:
         at = above[0]
     shared = shared and "window_end" in schema.names
     taken = {*by, *_NO_MEASURE}
-    numeric = [f.name for f in schema if is_number(f.type) and f.name not in taken]
+    plain = [f for f in schema if f.name not in taken and not mask.hides(f.name)]
+    numeric = [f.name for f in plain if is_number(f.type)]
     made = {one["name"] for one in (*node.get("columns", ()), *node.get("aggregates", ()))
             if isinstance(one, dict)}  # fmt: skip
     measures = tuple(sorted(numeric, key=lambda column: column not in made))
-    return Shape(by, _time(schema, plan), measures, shared, tuple(schema.names))
+    return Shape(by, _time(schema, plan, mask), measures, shared, tuple(schema.names))
 
 
-def _time(schema: Any, plan: Mapping[str, Any]) -> str | None:
+def _time(schema: Any, plan: Mapping[str, Any], mask: Mask) -> str | None:
     columns = ["window_end", *(one["time"].get("col") for one in plan["inputs"])]
     for name in (*columns, *schema.names):
-        if name in schema.names and pa.types.is_timestamp(schema.field(name).type):
+        if name not in schema.names or mask.hides(name):
+            continue
+        if pa.types.is_timestamp(schema.field(name).type):
             return str(name)
     return None

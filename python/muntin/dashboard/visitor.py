@@ -84,10 +84,10 @@ class Visitor:
         new = alerts.since(self._told_alerts)
         shown = new if first else new.slice(max(new.num_rows - _ALERTS_A_TICK, 0))
         self._told_alerts = alerts.came
-        columns = cells.columns(shown)
+        columns = self._view.shown_alerts(shown)
         for name in ("partition", "position"):
             columns.pop(name, None)
-        return {"columns": self._view.mask.alerts(columns, self._view.messages())}
+        return {"columns": columns}
 
     def _rows(self, value: dict[str, Any], slow: bool) -> None:
         view = self._view
@@ -170,7 +170,7 @@ class Visitor:
         mask = self._view.mask
         latest = history.last(_TOP)
         answer: dict[str, Any] = {
-            "latest": mask.columns(cells.columns(latest)),
+            "latest": mask.columns(latest),
             "came": history.came,
         }
         if measure is None or not shape.by:
