@@ -305,6 +305,7 @@ class _Records:
         """The columns in their types, and what is wrong with the rows that do not fit."""
         arrays: list[Any] = []
         misfits: dict[int, str] = {}
+        needed = self._roles.needed()
         for field in schema:
             texts = columns[field.name].combine_chunks()
             values, bad = converted(texts, field.type)
@@ -312,10 +313,10 @@ class _Records:
             for row in bad:
                 said = f'column "{field.name}" does not fit {field.type}: "{texts[row]}"'
                 misfits.setdefault(row, said)
-            if field.name == self._roles.partition and values.null_count:
+            if (what := needed.get(field.name)) is not None and values.null_count:
                 for row in set(range(len(values))) - set(misfits):
                     if values[row].as_py() is None:
-                        misfits[row] = f'it has no partition in "{field.name}"'
+                        misfits[row] = f'it has no {what} in "{field.name}"'
         if not len(schema):
             return no_rows(None), {}
         return pa.RecordBatch.from_arrays(arrays, schema=schema), misfits

@@ -17,12 +17,13 @@ def fitting(
 ) -> tuple[Any, dict[int, str]]:
     """The rows that fit the schema as a batch, and what is wrong with the others, by index.
 
-    Fields that the schema does not name are left out. A row must have a partition, if rows do.
+    Fields that the schema does not name are left out. A row must have a partition and a time of
+    arrival, if rows do.
     """
     named = [{name: row.get(name) for name in schema.names} for row in rows]
-    lost = roles.partition
+    needed = roles.needed()
     try:
-        if lost is None or all(row[lost] is not None for row in named):
+        if all(row[name] is not None for name in needed for row in named):
             return batch_of_rows(named, schema), {}
     except DataError:
         pass
@@ -32,8 +33,9 @@ def fitting(
         try:
             for field in schema:
                 column_of([row[field.name]], field.name, field.type)
-            if lost is not None and row[lost] is None:
-                raise DataError(f'it has no partition in "{lost}"')
+            for name, what in needed.items():
+                if row[name] is None:
+                    raise DataError(f'it has no {what} in "{name}"')
         except DataError as error:
             bad[i] = str(error)
         else:

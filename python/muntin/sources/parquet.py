@@ -292,7 +292,7 @@ class ParquetReader:
         for name in (self._roles.arrival, self._roles.partition):
             if name is not None and name not in group.batch.schema.names:
                 raise SourceError(unknown("column", name, group.batch.schema.names, file.name))
-        decoded = group.decoded(self._passed, self._roles.partition, file.name)
+        decoded = group.decoded(self._passed, self._roles, file.name)
         self._passed += decoded.records
         delivery = self._placed(file.name, decoded)
         if delivery is None:

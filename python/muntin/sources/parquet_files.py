@@ -17,7 +17,7 @@ from muntin.sources.files import key_value, keys_of
 from muntin.sources.kinds import cast, common, convertible, is_kept
 from muntin.sources.marks import SAMPLE, digest
 from muntin.sources.opened import unreadable
-from muntin.sources.text import Bad, Decoded
+from muntin.sources.text import Bad, Decoded, Roles
 
 _SHOWN = 1024
 
@@ -30,15 +30,15 @@ class Group:
     before: Any
     bad: dict[int, str]
 
-    def decoded(self, passed: int, partition: str | None, file: str) -> Decoded:
+    def decoded(self, passed: int, roles: Roles, file: str) -> Decoded:
         """The rows that fit, and the others as records of what is wrong with them."""
         count, batch, wrong = len(self.batch), self.batch, dict(self.bad)
-        if partition is not None:
-            column = batch.column(batch.schema.get_field_index(partition))
-            if not pa.types.is_integer(column.type):
-                partition_array(batch, partition, file)
+        for name, what in roles.needed().items():
+            column = batch.column(batch.schema.get_field_index(name))
+            if name == roles.partition and not pa.types.is_integer(column.type):
+                partition_array(batch, name, file)
             for row in pc.indices_nonzero(column.is_null()).to_pylist():
-                wrong.setdefault(row, f'it has no partition in "{partition}"')
+                wrong.setdefault(row, f'it has no {what} in "{name}"')
         if not wrong:
             return Decoded(batch, pa.array(range(count), pa.int64()), [], count)
         bad = [Bad(i, passed + i + 1, _shown(self.before, i), wrong[i]) for i in sorted(wrong)]

@@ -104,6 +104,11 @@ class Roles:
     arrival: str | None = None
     partition: str | None = None
 
+    def needed(self) -> dict[str, str]:
+        """The columns that every row must have a value in, and what that is."""
+        names = {self.partition: "partition", self.arrival: "time of arrival"}
+        return {name: what for name, what in names.items() if name is not None}
+
     def added(self, schema: Any) -> Any:
         """The schema with those of them that it does not name."""
         names = {self.arrival: pa.timestamp("us", "UTC"), self.partition: pa.int64()}
