@@ -25,12 +25,19 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "WAIT_SECONDS", 0.0001)
 
 
+def positions_of(delivery: Delivery) -> list[int]:
+    rows = len(pa.table(delivery.batch))
+    if isinstance(delivery.position, int):
+        return list(range(delivery.position, delivery.position + rows))
+    return pa.array(delivery.position).to_pylist()
+
+
 def read(source: Any) -> list[tuple[int, Any]]:
     """Rows and what is none, by position."""
     reader = source.open(None, {})
     found: list[tuple[int, Any]] = []
     while isinstance(polled := reader.poll(), Delivery):
-        positions = pa.array(polled.position).to_pylist()
+        positions = positions_of(polled)
         found += zip(positions, pa.table(polled.batch).to_pylist(), strict=True)
         found += [(bad.position, (bad.line, bad.text, bad.detail)) for bad in polled.undecodable]
     assert polled is None or isinstance(polled, Quiet)
@@ -191,7 +198,7 @@ def test_a_followed_file_gives_what_a_whole_one_gives(
         with open(path, "ab") as out:
             out.write(piece)
         while isinstance(polled := reader.poll(), Delivery):
-            positions = pa.array(polled.position).to_pylist()
+            positions = positions_of(polled)
             found += zip(positions, pa.table(polled.batch).to_pylist(), strict=True)
             found += [(b.position, (b.line, b.text, b.detail)) for b in polled.undecodable]
     reader.close()

@@ -246,8 +246,10 @@ class _Records:
         count = len(columns) + len(wrong) + len(lost)
         whole = _others(count, lost)
         details = lost | {whole[row]: detail for row, detail in wrong.items()}
-        ordinals = pa.array(_others(count, details), pa.int64())
         batch, misfits = self._typed(columns, schema)
+        if not (details or misfits):
+            return Decoded(batch, None, [], count)
+        ordinals = pa.array(_others(count, details), pa.int64())
         if misfits:
             keep = pa.array([row not in misfits for row in range(len(ordinals))])
             details |= {ordinals[row].as_py(): detail for row, detail in misfits.items()}

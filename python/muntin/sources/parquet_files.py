@@ -40,7 +40,7 @@ class Group:
             for row in pc.indices_nonzero(column.is_null()).to_pylist():
                 wrong.setdefault(row, f'it has no {what} in "{name}"')
         if not wrong:
-            return Decoded(batch, pa.array(range(count), pa.int64()), [], count)
+            return Decoded(batch, None, [], count)
         bad = [Bad(i, passed + i + 1, _shown(self.before, i), wrong[i]) for i in sorted(wrong)]
         kept = pa.array([i for i in range(count) if i not in wrong], pa.int64())
         return Decoded(batch.take(kept), kept, bad, count)

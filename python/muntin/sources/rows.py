@@ -310,7 +310,7 @@ class _Decoder:
                     yield self._of_dicts(dicts)
                     dicts = []
                 batch = self._of_arrow(item)
-                yield Decoded(batch, pa.array(range(len(batch)), pa.int64()), [], len(batch))
+                yield Decoded(batch, None, [], len(batch))
             else:
                 dicts.append(item)
         if dicts:

@@ -42,7 +42,10 @@ class Bad(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """A block's rows, which of its records they are (`int64`), the others, and how many in all."""
+    """A block's rows, which of its records they are, the others, and how many in all.
+
+    Which they are is an `int64` array, or None if all records are rows.
+    """
 
     batch: Any
     ordinals: Any
@@ -314,6 +317,10 @@ class Placed:
 
     def __call__(self, file: str, decoded: Decoded) -> Delivery | None:
         """The new rows and records that are none; None if an earlier run has had them all."""
+        if decoded.ordinals is None:
+            if self._roles.partition is None:
+                return self._whole(file, decoded.batch)
+            decoded = decoded._replace(ordinals=pa.array(range(decoded.records), pa.int64()))
         if self._roles.partition is None:
             partitions, positions, bad_at = self._one(decoded)
         else:
@@ -338,6 +345,17 @@ class Placed:
         resume = {partition: self.places.next(partition) for partition in touched}
         partition = 0 if self._roles.partition is None else partitions
         return Delivery(batch, resume, partition, positions, arrival, bad)
+
+    def _whole(self, file: str, batch: Any) -> Delivery | None:
+        """The rows of a block in which all records are rows, of one partition."""
+        start = self.places.run(0, len(batch))
+        had = max(self.places.resume(0) - start, 0)
+        if had >= len(batch):
+            return None
+        batch = batch.slice(had)
+        arrival = arrival_array(batch, self._roles.arrival, file or "Rows")
+        batch = batch.drop_columns([name for name in batch.schema.names if name in self._hidden])
+        return Delivery(batch, {0: self.places.next(0)}, 0, start + had, arrival)
 
     def _one(self, decoded: Decoded) -> tuple[Any, Any, list[int]]:
         first = self.places.run(0, decoded.records)
