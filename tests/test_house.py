@@ -29,7 +29,8 @@ PYTHON_ORDER = """
     tree sql expressions functions aggregates rules plan windows explain inputs stream
     frames table result verdicts ingest answer merge feeds operator
     sources sinks moment dashboard
-    checkpoint collect stop progress report intake quiet unshown routes claims loop running run
+    checkpoint journal collect stop progress report intake quiet unshown routes claims loop running
+    run
     testing inspect logs demo cli
 """.split()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import sys
 from typing import Any, TextIO
@@ -33,7 +34,15 @@ class JsonLog(logging.Formatter):
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         line |= {word: value for word, value in vars(record).items() if word not in _PLAIN}
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        try:
+            return msgspec.json.encode(line, enc_hook=str).decode()
+        except (UnicodeError, OverflowError, TypeError):
+            # texts that are not Unicode, numbers beyond 64 bits, keys that are not texts
+            return json.dumps({word: _plain(value) for word, value in line.items()})
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | None) else str(value)
 
 
 def log_to(stream: TextIO | None = None, *, as_json: bool = False, level: str = "INFO") -> None:

@@ -159,7 +159,7 @@ class Loop:
             if self._saving and self._is_due(self._saving.every, now):
                 self._save(ended=False)
             if self._stop.asked:
-                _log.info("asked to stop")
+                _log.info("asked to stop", extra={"event": "stop", "run": self._scene.name})
                 return False
         return True
 
@@ -251,6 +251,9 @@ class Loop:
         with self._in_stage("checkpoint"):
             try:
                 self._saved = self._saving.keeper.commit(self._op, where, self._routes.prepare)
+                if self._failures:
+                    facts = {"event": "checkpoint_again", "run": self._scene.name}
+                    _log.info("checkpoints are written again", extra=facts)
                 self._failures = 0
             except MuntinError:
                 raise
@@ -284,7 +287,8 @@ class Loop:
         if last or self._failures >= _FAILURES_MAX:
             hint = "make room or mend the directory, then start again: nothing is lost"
             raise SnapshotError(with_hint(said, hint)) from error
-        _log.warning("%s; the run goes on and tries again", said)
+        facts = {"event": "checkpoint_failed", "run": self._scene.name, "in_a_row": self._failures}
+        _log.warning("%s; the run goes on and tries again", said, extra=facts)
 
     def _opened(self, name: str) -> Reader:
         words = self._op.input_plan(name)["schema"]

@@ -16,6 +16,7 @@ from muntin.claims import claimed
 from muntin.dashboard import Dashboard, serve
 from muntin.errors import PlanError, SourceError, unknown, with_hint
 from muntin.explain import said_of, waiting_silences
+from muntin.journal import Journal
 from muntin.loop import Loop, Saving
 from muntin.moment import Scene, Watcher
 from muntin.operator import Operator, Pipelines, operator
@@ -223,7 +224,7 @@ class _Setting:
                 self._scene(op),
                 saving=saving,
                 once=self.once,
-                watchers=shown,
+                watchers=[*shown, Journal(restored)],
                 stop=stop,
             ).run()
 

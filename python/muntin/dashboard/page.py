@@ -35,7 +35,8 @@ class Page:
         self._view = View(self._inbox, options)
         self._server = Server(self._view, options)
         _log.info("dashboard at %s", self.url)
-        print(f"dashboard: {self.url}", file=sys.stderr)
+        if not logging.getLogger("muntin").handlers:
+            print(f"dashboard: {self.url}", file=sys.stderr)
 
     @property
     def url(self) -> str:
