@@ -31,7 +31,7 @@ PYTHON_ORDER = """
     sources sinks moment dashboard
     checkpoint journal collect stop progress report intake quiet unshown routes claims loop running
     run
-    testing inspect logs demo cli
+    testing inspect logs demo program cli
 """.split()
 
 MAY_BE_UNSAFE = {"py/bridge.rs", "prefetch.rs"}

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,9 +13,7 @@ import typer
 from rich.markup import escape
 
 from muntin import values
-from muntin.errors import MuntinError
-from muntin.plan import Output, compile, outputs_of
-from muntin.stream import Stream
+from muntin.program import check_ran, checked, execute, told
 
 if TYPE_CHECKING:
     from muntin.inspect import Inside
@@ -41,6 +36,24 @@ class LogForm(StrEnum):
 
     text = "text"
     json = "json"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from muntin import __version__
+
+        print(f"muntin {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Windowed features and rules over streams of Arrow record batches."""
 
 
 @app.command()
@@ -88,7 +101,7 @@ def demo(
         port = free_port()
     if no_page:
         port = None
-    with _told(), page(port) as shown:
+    with told(), page(port) as shown:
         outcome = play(sample=sample, out=out, page=shown, url=webhook, quiet=as_json)
         if as_json:
             print(json.dumps(outcome.to_json()))
@@ -108,6 +121,7 @@ def run(
     log: Annotated[
         LogForm, typer.Option("--log", help="Write what a run logs as text, or as JSON lines.")
     ] = LogForm.text,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --log json.")] = False,
     dashboard: Annotated[
         str | None,
         typer.Option(
@@ -123,9 +137,10 @@ def run(
 
     if dashboard is not None:
         os.environ["MUNTIN_DASHBOARD"] = dashboard
-    log_to(as_json=log is LogForm.json)
-    with _told():
-        _execute(file, "__main__")
+    log_to(as_json=as_json or log is LogForm.json)
+    with told():
+        execute(file, "__main__")
+        check_ran(file)
 
 
 @app.command()
@@ -144,12 +159,12 @@ def inspect(
     """Show what is inside a checkpoint: positions, watermarks, state, sinks."""
     from muntin.inspect import look_into
 
-    with _told():
+    with told():
         inside = look_into(path)
         rows = None if chunk is None else inside.chunk(chunk)
     if as_json:
-        told = inside.to_json() if rows is None else values.rows(rows.to_arrow(), values.to_json)
-        print(json.dumps(told))
+        shown = inside.to_json() if rows is None else values.rows(rows.to_arrow(), values.to_json)
+        print(json.dumps(shown))
     elif rows is not None:
         print(rows)
     else:
@@ -192,38 +207,16 @@ def _cell(value: Any) -> str:
 
 @app.command()
 def check(file: ProgramFile) -> None:
-    """Check the pipelines that a Python file defines, without running them, and print the plans.
+    """Check the pipelines and rules that a Python file defines, and print the plans.
 
-    The file is imported, so what it runs should stand behind `if __name__ == "__main__":`.
+    Nothing is run, but the file is imported, so what it runs should stand behind
+    `if __name__ == "__main__":`. All errors are printed, each with its line.
     """
-    with _told():
-        names = _execute(file, "muntin.check")
-        found = {
-            name: value
-            for name, value in names.items()
-            if isinstance(value, (Stream, Output)) and not name.startswith("_")
-        }
-        for name, value in found.items():
-            outputs = outputs_of(value)
-            compile(outputs)
-            for _, pipeline, _ in outputs:
-                print(f"{name}\n{Stream(pipeline.node).explain()}\n")
-    if not found:
-        print(f"{file}: no pipeline at the top level", file=sys.stderr)
+    with told():
+        found = checked(file)
+    for text in found.plans:
+        print(f"{text}\n")
+    for text in found.faults:
+        print(f"error: {text}", file=sys.stderr)
+    if found.faults:
         raise typer.Exit(1)
-
-
-def _execute(file: Path, name: str) -> dict[str, Any]:
-    # as Python itself does it: the program may import what lies beside it
-    sys.path.insert(0, str(file.resolve().parent))
-    sys.argv = [str(file)]
-    return runpy.run_path(str(file), run_name=name)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except MuntinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(1) from error

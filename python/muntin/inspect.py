@@ -136,15 +136,11 @@ def look_into(path: Path) -> Inside:
     """Open a checkpoint's directory, at its newest good one, or a file with a snapshot.
 
     Raises:
-        SnapshotError: there is none, it is damaged, or a run is using the directory.
+        SnapshotError: there is none, or it is damaged.
     """
     if path.is_dir():
-        store = Directory(path)
-        store.open()
-        try:
-            restored = Keeper(store).recover()
-        finally:
-            store.close()
+        # without the lock: a run may be using it, and goes on writing and removing files
+        restored = Keeper(Directory(path)).look()
         if restored is None:
             raise SnapshotError(with_hint(f'"{path}" holds no checkpoint', "name its directory"))
         return Inside(restored.manifest, restored.snapshot, snapshot_contents(restored.snapshot))

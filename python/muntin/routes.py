@@ -48,10 +48,9 @@ ALERT_SCHEMA = {
 """The columns of an alert."""
 
 
-_NO_ALERTS = Table([arrow_schema(ALERT_SCHEMA.items()).empty_table()])
-_NO_RECORDS = Table(
-    [pa.table({name: pa.array([], RECORD_SCHEMA.field(name).type) for name in SAID})]
-)
+def _no_records() -> Table:
+    # not at import: an array of Python values makes pyarrow import pandas
+    return Table([pa.table({name: pa.array([], RECORD_SCHEMA.field(name).type) for name in SAID})])
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,8 @@ class Routes:
             rows = _without_rows(words or {}) if known is None else known
             if rows is not None:
                 self._describe(self._to.rows[name], name, rows)
-        self._describe(self._to.alerts, "alerts", _NO_ALERTS)
+        no_alerts = Table([arrow_schema(ALERT_SCHEMA.items()).empty_table()])
+        self._describe(self._to.alerts, "alerts", no_alerts)
 
     def begin(self) -> None:
         """A fresh start without checkpoints; called once, after `open`.
@@ -140,7 +140,7 @@ class Routes:
         """The run ends in order: what gave no rows leaves its columns alone."""
         self.describe(schemas)
         for word, sinks in (("late", self._to.late), ("invalid", self._to.invalid)):
-            self._describe(sinks, word, self._columns.get(word, _NO_RECORDS))
+            self._describe(sinks, word, self._columns.get(word, _no_records()))
         for sink in self._placed():
             sink.finish()
 

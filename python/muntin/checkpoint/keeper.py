@@ -31,6 +31,7 @@ from muntin.errors import SnapshotError, with_hint
 from muntin.moment import Saved
 from muntin.operator import OnChange, Operator, assembled, snapshot_contents
 
+_LOOKS_MAX = 20
 _log = logging.getLogger("muntin.checkpoint")
 
 KEPT = 2
@@ -140,6 +141,25 @@ class Keeper:
             said = f"no checkpoint in {self._store!r} can be used: {'; '.join(problems)}"
             raise SnapshotError(with_hint(said, hint))
         return found
+
+    def look(self) -> Restored | None:
+        """The newest checkpoint, without the lock of the store and without changing anything.
+
+        A run may replace it meanwhile: then its files are gone, and there is a newer one.
+
+        Raises:
+            SnapshotError: as `recover`.
+        """
+        for _ in range(_LOOKS_MAX):
+            before = numbers(self._store.names())[0]
+            if not before:
+                return None
+            try:
+                return self._load(before[0])[0]
+            except SnapshotError:
+                if numbers(self._store.names())[0][:1] == before[:1]:
+                    break
+        return self.recover()
 
     def commit(self, op: Operator, where: Where, prepare: Prepare) -> Saved:
         """Take a checkpoint between two steps.
