@@ -93,7 +93,7 @@ def test_a_row_is_answered_when_its_window_lies_wholly_behind(closed: Any, first
 
 def test_a_late_row_is_full_where_the_moment_is_as_of_which_it_is_answered() -> None:
     op = on(begun(EVENTS, 1), SCORED)
-    assert told(op, 5, 30, 5) == [None, 1, 1]
+    assert told(op, 5, 30, 5) == [None, 1, 2]
 
 
 def test_each_size_warms_by_itself_and_so_does_what_reads_it() -> None:
