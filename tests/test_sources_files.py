@@ -125,6 +125,22 @@ def test_a_file_of_another_format_is_named(
 
 
 @pytest.mark.parametrize(
+    "kind, data, said",
+    [
+        ("jsonlines", '[{"n": 1}, {"n": 2}]', "it is a JSON array\nhint: read its rows with mt.s"),
+        ("jsonlines", '[\n  {\n    "n": 1\n  }\n]\n', "it is a JSON array"),
+        ("jsonlines", "n,s\n1,a\n2,b\n", "it looks like CSV\nhint: read it with mt.sources.Csv("),
+        ("csv", '{"n": 1, "s": "a"}\n{"n": 2}\n', "its first line is a JSON object\nhint: read it"),
+    ],
+)
+def test_text_of_another_format_is_named(tmp_path: Path, kind: str, data: str, said: str) -> None:
+    for schema in (WORDS, None):
+        with pytest.raises(mt.SourceError) as error:
+            read(KINDS[kind](put(tmp_path / "rows", data.encode()), schema=schema))
+        assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
     "data, more",
     [
         ("n;s\n1;a\n2;b\n", {"schema": WORDS}),
@@ -242,8 +258,16 @@ def test_files_that_were_read_may_not_change(tmp_path: Path, kind: str) -> None:
     put(tmp_path / "0", text(kind, 70))
     with pytest.raises(mt.SourceError, match=r'0" is not the file that was read: its length'):
         numbers_from(source, {0: 2}, mark)
-    with pytest.raises(mt.SourceError, match="place in the source cannot be read"):
-        source.open(None, {0: 2}, {"file": 5})
+    forged = [
+        *({"file": 5}, {}, {**mark, "at": -1}, {**mark, "line": 0}, {**mark, "more": 0}),
+        *({**mark, "memory": {"schema": "x"}}, {**mark, "next": {"0": -1}}),
+    ]
+    forged += [{**mark, "memory": {"names": 5}}] if kind == "csv" else []
+    for each in forged:
+        with pytest.raises(
+            mt.SourceError, match=r"of the source cannot be read|in the source cannot"
+        ):
+            numbers_from(KINDS[kind](tmp_path / "0"), {0: 2}, each)
 
 
 def numbers_from(source: Any, positions: dict[int, int], mark: Any) -> list[int]:

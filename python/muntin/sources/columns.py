@@ -105,17 +105,14 @@ def arrival_array(batch: Any, name: str | None, place: str) -> Any | None:
     """When each row arrived, a timestamp or `int64` microseconds; None for no name.
 
     Raises:
-        SourceError: a row has none, or the column is neither.
+        SourceError: the column is neither.
     """
     column = column_array(batch, name)
     if column is None:
         return None
-    if column.null_count:
-        said = f'{place}: {column.null_count} rows have no time of arrival in "{name}"'
-        raise SourceError(with_hint(said, "each row must have one"))
     if pa.types.is_timestamp(column.type):
         return column
-    if not (pa.types.is_integer(column.type)):
+    if not (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
         hint = "it has the time of arrival: a timestamp, or int64 microseconds"
         said = f'{place}: the arrival column "{name}" is a {column.type}'
         raise SourceError(with_hint(said, hint))

@@ -12,6 +12,7 @@ from muntin import arguments
 from muntin.errors import SourceError, unknown, with_hint
 from muntin.sources.checks import texts
 from muntin.sources.files import Paths, key_value, keys_of
+from muntin.sources.formats import check_csv
 from muntin.sources.grammar import Grammar, Table, better_delimiter
 from muntin.sources.pace import Speed
 from muntin.sources.records import LINE_BYTES_MAX, Block, Cut
@@ -162,7 +163,14 @@ class _Records:
 
     def recall(self, memory: Mapping[str, Any]) -> None:
         self._schema = known_schema(memory, self._schema)
-        self._names = memory.get("names")
+        names = memory.get("names")
+        if names is not None and not (
+            isinstance(names, list) and all(isinstance(name, str) for name in names)
+        ):
+            hint = "start with an empty checkpoint and empty outputs"
+            said = f"the checkpoint's columns of the source cannot be read: {names!r}"
+            raise SourceError(with_hint(said, hint))
+        self._names = names
 
     def __call__(self, block: Block) -> Decoded:
         self._keys = keys_of(block.file)
@@ -174,6 +182,8 @@ class _Records:
                 raise SourceError(f'"{block.file}" has no header: {block.fault}')
             return one_bad(block, self._schema)
         begins = block.begins
+        if begins:
+            check_csv(block.file, block.text)
         if self._awaits_header:
             block = self._without_header(block)
         if begins:

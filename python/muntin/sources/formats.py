@@ -10,6 +10,7 @@ SAMPLE_BYTES = 512
 _COMPRESSED = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _ENDINGS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 
+_DELIMITERS = (b",", b";", b"\t", b"|")
 _PARQUET = "read it with mt.sources.Parquet"
 _ARROW = "read it with mt.sources.Arrow(pyarrow.ipc.open_file(...).read_all())"
 _UNPACK = "unpack it first, or compress it with gzip or zstd"
@@ -72,3 +73,38 @@ def check_text(name: str, start: bytes) -> None:
         hint = 'if it is UTF-16: "iconv -f UTF-16LE -t UTF-8"'
         said = f'"{name}" is not UTF-8 text: {nuls} of its first {len(start)} bytes are NUL'
         raise SourceError(with_hint(said, hint))
+
+
+def check_json_lines(name: str, text: bytes) -> None:
+    """Refuse a file whose first lines are a JSON array, or CSV.
+
+    Raises:
+        SourceError: they are.
+
+    >>> check_json_lines("a.json", b'[{"n": 1}, {"n": 2}]')
+    Traceback (most recent call last):
+    muntin.errors.SourceError: "a.json" is not JSON lines: it is a JSON array
+    hint: read its rows with mt.sources.Rows(json.load(open("a.json")))
+    """
+    start = text.lstrip()
+    if start.startswith(b"[") and start[1:].lstrip()[:1] in (b"{", b""):
+        hint = f'read its rows with mt.sources.Rows(json.load(open("{name}")))'
+        raise SourceError(with_hint(f'"{name}" is not JSON lines: it is a JSON array', hint))
+    lines = text.split(b"\n", 3)[:3]
+    if len(lines) > 2 and b"{" not in text:
+        for mark in _DELIMITERS:
+            if lines[0].count(mark) == lines[1].count(mark) > 0:
+                hint = f'read it with mt.sources.Csv("{name}")'
+                raise SourceError(with_hint(f'"{name}" is not JSON lines: it looks like CSV', hint))
+
+
+def check_csv(name: str, text: bytes) -> None:
+    """Refuse a file whose first line is a JSON object.
+
+    Raises:
+        SourceError: it is.
+    """
+    line = text.lstrip().partition(b"\n")[0].strip()
+    if line.startswith(b'{"') and line.endswith(b"}"):
+        hint = f'read it with mt.sources.JsonLines("{name}")'
+        raise SourceError(with_hint(f'"{name}" is not CSV: its first line is a JSON object', hint))

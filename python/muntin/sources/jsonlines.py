@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from muntin.sources.files import Paths, key_value, keys_of
 from muntin.sources.fitting import fitting, schema_of
+from muntin.sources.formats import check_json_lines
 from muntin.sources.pace import Speed
 from muntin.sources.records import LINE_BYTES_MAX, Block, Cut, Lines
 from muntin.sources.text import (
@@ -116,6 +117,8 @@ class _Objects:
     def __call__(self, block: Block) -> Decoded:
         if block.fault:
             return one_bad(block, self._schema)
+        if block.begins:
+            check_json_lines(block.file, block.text)
         texts = block.text.removesuffix(b"\n").split(b"\n")
         lines = [Bad(i, block.line + i, text, "") for i, text in enumerate(texts)]
         rows, places, bad = _objects(lines)

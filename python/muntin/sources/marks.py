@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -17,6 +17,10 @@ from muntin.errors import SourceError, with_hint
 
 SAMPLE = 1024
 """How many bytes of a file's start, and how many before a place in it, are compared."""
+
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+"""How many there are of something."""
 
 
 class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,11 +42,11 @@ class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     file: str
-    next: dict[int, int]
+    next: dict[int, Count]
     device: int = 0
     inode: int = 0
-    at: int = 0
-    line: int = 1
+    at: Count = 0
+    line: Annotated[int, msgspec.Meta(ge=1, le=2**62)] = 1
     head: str = ""
     tail: str = ""
     unended: bool = False
