@@ -5,14 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
 import pytest
 
 import muntin as mt
@@ -413,52 +413,44 @@ def test_following_and_watching_exclude_each_other(tmp_path: Path) -> None:
         Csv(tmp_path, partition="p", watch=True)
 
 
-# ── standard input ──────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("kind", [*KINDS, "parquet"])
+def test_a_run_over_a_watched_folder_goes_on(tmp_path: Path, kind: str) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    words = {"n": "i64", "at": "i64"}
+    rows = mt.stream(time=mt.epoch("s", "at"), out_of_order="1h", schema=words).filter("n >= 0")
 
-STDIN = """
-import sys, muntin as mt
-kind = getattr(mt.sources, sys.argv[1])
-rows = mt.stream(time=mt.epoch("s", "n"), out_of_order="0s", schema={"n": "i64"}).filter("n >= 0")
-report = mt.run(kind("-"), rows, sinks=[mt.sinks.Callback(
-    lambda table: print([row["n"] for row in table.to_dicts()], flush=True))])
-print(report.rows, report.invalid)
-"""
+    def write(name: str, *values: int) -> None:
+        table = pa.table({"n": values, "at": values})
+        hidden = folder / f".{name}"
+        if kind == "parquet":
+            pq.write_table(table, hidden)
+        elif kind == "csv":
+            pc.write_csv(table, hidden)
+        else:
+            hidden.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+        hidden.rename(folder / name)
 
+    def until(count: int) -> list[int]:
+        source = {**KINDS, "parquet": Parquet}[kind](folder, watch=True)
+        checkpoint = mt.Checkpoint(tmp_path / "state", every="0s")
+        sinks = [mt.sinks.JsonLines(out)]
+        running = mt.run(source, rows, sinks=sinks, checkpoint=checkpoint, background=True)
+        end = time.monotonic() + 30
+        while running.alive and len(shown()) < count and time.monotonic() < end:
+            time.sleep(0.01)
+        running.stop(30)
+        return shown()
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_standard_input_is_read_as_it_comes(kind: str) -> None:
-    told = [sys.executable, "-c", STDIN, KINDS[kind].__name__]
-    with subprocess.Popen(told, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
-        assert run.stdin is not None and run.stdout is not None
-        data = text(kind, 1, 2)
-        run.stdin.write(data)
-        run.stdin.flush()
-        assert run.stdout.readline() == b"[1, 2]\n"
-        run.stdin.write(text(kind, 3).removeprefix(b"n,s\n").rstrip(b"\n"))
-        run.stdin.close()
-        assert run.stdout.read() == b"[3]\n3 0\n"
-        assert run.wait(30) == 0
+    def shown() -> list[int]:
+        return (
+            [json.loads(each)["n"] for each in out.read_text().splitlines()] if out.exists() else []
+        )
 
-
-def test_a_run_on_standard_input_can_be_stopped() -> None:
-    told = [sys.executable, "-c", STDIN, "JsonLines"]
-    with subprocess.Popen(told, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
-        assert run.stdin is not None and run.stdout is not None
-        run.stdin.write(b'{"n": 1}\n')
-        run.stdin.flush()
-        assert run.stdout.readline() == b"[1]\n"
-        run.terminate()
-        start = time.monotonic()
-        assert run.wait(30) == 0
-        assert time.monotonic() - start < 20
-        assert run.stdout.read() == b"1 0\n"
-
-
-def test_what_standard_input_cannot_do_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(mt.SourceError, match="standard input with follow= or watch="):
-        JsonLines("-", follow=True)
-    with pytest.raises(mt.SourceError, match="partition= need partitions="):
-        Csv("-", partition="p")
-    rows = mt.stream(time="at", out_of_order="0s").filter("n >= 0")
-    with pytest.raises(mt.SourceError, match="gives its rows once"):
-        mt.run(JsonLines("-"), rows, checkpoint=tmp_path / "state")
+    write("b10", 3, 4)
+    write("b9", 1, 2)
+    assert until(4) == [1, 2, 3, 4]
+    write("a", 5)
+    (folder / "b9").unlink()
+    assert until(5) == [1, 2, 3, 4, 5]
+    assert until(5) == [1, 2, 3, 4, 5]
