@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
+import pickle
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -115,3 +118,86 @@ def test_several_outputs_are_taken_by_name() -> None:
 def test_results_are_joined_in_order() -> None:
     whole = joined([result(rows=STORES.slice(0, 1)), result(rows=STORES.slice(1))], dict)
     assert whole.rows.to_arrow().equals(STORES)
+
+
+def test_rows_columns_and_slices_of_a_table() -> None:
+    table = Table([STORES.slice(0, 1), STORES.slice(1)])
+    rows = STORES.to_pylist()
+    assert list(table) == [*table] == rows
+    assert [table[i] for i in range(-3, 3)] == [*rows, *rows]
+    assert table["n"].to_pylist() == [3, 1, 2]
+    for at in (slice(1), slice(1, None), slice(None, None, 2), slice(None, None, -1), slice(9, 3)):
+        assert table[at].to_dicts() == rows[at]
+    assert table.head(2).to_dicts() == rows[:2] and len(table.head()) == 3
+    for place in (3, -4, 2**70):
+        with pytest.raises(mt.RowError, match=rf"row {place} of a table of 3 rows"):
+            table[place]
+    with pytest.raises(mt.ColumnError, match='unknown column "stroe"\nhint: did you mean "store"'):
+        table["stroe"]
+    with pytest.raises(mt.PlanError, match="is not a place in a table"):
+        table[1.5]  # type: ignore[call-overload]
+    assert list(Table([])) == [] and Table([pa.table({"a": []})]).head().to_dicts() == []
+    batch = pa.record_batch(table)
+    assert (batch.num_rows, pa.record_batch(Table([STORES.slice(0, 0)])).num_rows) == (3, 0)
+
+
+def test_records_have_rows_and_columns_too() -> None:
+    clicks = pa.table({"reason": ["late", "future"]})
+    records = PerInput({"clicks": Table([clicks])})
+    assert records["reason"].to_pylist() == ["late", "future"]
+    assert records[-1] == {"reason": "future"}
+    assert records["clicks"].to_dicts() == list(records) == records[:].to_dicts()
+    again = pickle.loads(pickle.dumps(records))
+    assert again["clicks"].to_dicts() == clicks.to_pylist()
+
+
+def test_a_result_is_pickled_with_its_counters() -> None:
+    two = result(a=STORES, b=STORES.slice(1))
+    for again in (pickle.loads(pickle.dumps(two)), copy.copy(two), copy.deepcopy(two)):
+        assert again["b"].to_dicts() == two["b"].to_dicts()
+        assert again.stats == {"seq": 7}
+        assert repr(again) == repr(two)
+    assert pickle.loads(pickle.dumps(two["a"])).to_arrow().equals(STORES)
+
+
+STREAM = mt.stream(time="at", out_of_order="0s")
+
+
+@pytest.mark.parametrize(
+    ("get", "message"),
+    [
+        (lambda: STREAM.groupby, "a key is written as by="),  # type: ignore[attr-defined]
+        (lambda: STREAM.join, "Stream.join is not there yet"),  # type: ignore[attr-defined]
+        (lambda: STREAM.fliter, 'did you mean "filter"'),  # type: ignore[attr-defined]
+        (lambda: STREAM.tumbling("1m").sum, "write .agg"),  # type: ignore[attr-defined]
+        (lambda: mt.backtest, "muntin.backtest is not there yet"),  # type: ignore[attr-defined]
+        (lambda: mt.opertor, 'did you mean "operator"'),  # type: ignore[attr-defined]
+        (lambda: mt.len, r"write mt\.count"),  # type: ignore[attr-defined]
+        (lambda: mt.sinks.Kafka, "sinks.Kafka is not there yet"),  # type: ignore[attr-defined]
+        (lambda: mt.sources.Jsonlines, 'mean "JsonLines"'),  # type: ignore[attr-defined]
+        (lambda: Table([STORES]).groupby, "take it into a library"),
+        (lambda: Table([STORES]).to_list, r"write \.to_dicts"),
+        (lambda: result(a=STORES).to_polars, r"write result\.rows\.to_polars"),
+        (lambda: result(a=STORES).a, r'write result\["a"\]'),
+    ],
+)
+def test_a_name_that_is_not_there_says_what_to_write(get: Any, message: str) -> None:
+    with pytest.raises(mt.MissingName, match=message):
+        get()
+
+
+def test_libraries_may_ask_for_names_of_their_own() -> None:
+    for thing in (STREAM, STREAM.tumbling("1m"), Table([STORES]), result(a=STORES), mt):
+        assert not hasattr(thing, "__array_interface__")
+        assert getattr(thing, "_ipython_display_", None) is None
+    assert copy.copy(STREAM) == STREAM == pickle.loads(pickle.dumps(STREAM))
+
+
+def test_a_cell_is_one_line_and_nothing_that_a_terminal_obeys() -> None:
+    text = repr(Table([pa.table({"t": ["a\nb", "\x1b[31mred"]})]))
+    assert text.splitlines()[3:] == ["a\\nb", "\\x1b[31mred"]
+
+
+def test_an_operator_says_what_it_reads_and_gives() -> None:
+    named = mt.stream("sales", time="at", out_of_order="0s")
+    assert repr(mt.operator({"a": named, "b": named.filter("x > 1")})) == "Operator(sales -> a, b)"

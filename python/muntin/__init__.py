@@ -17,7 +17,9 @@ its rows, and `collect`, `operator` or `run` bring it to life.
 2.5
 """
 
-from muntin import sinks, sources, testing
+from typing import TYPE_CHECKING, Never
+
+from muntin import missing, sinks, sources, testing
 from muntin.aggregates import Agg, count, count_distinct, first, last, max, mean, min, sum
 from muntin.checkpoint import Checkpoint
 from muntin.collect import collect
@@ -118,3 +120,11 @@ __all__ = [
     "union",
     "when",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Never:
+        hints = {"len": "write mt.count()"}
+        raise missing.missing(
+            "muntin", name, __all__, hints=hints, not_yet=missing.NOT_YET["muntin"]
+        )

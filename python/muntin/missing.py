@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Never
 
 from muntin.errors import MissingName, did_you_mean, with_hint
 
@@ -18,6 +19,7 @@ ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(("resample", "group_by_dynamic"), 'write tumbling("1m")'),
     **dict.fromkeys(("collect", "execute"), "write mt.collect(stream, rows)"),
     **dict.fromkeys(("run", "start"), "write mt.run(source, stream)"),
+    **dict.fromkeys(("count", "sum", "mean", "len", "size"), "write .agg(n=mt.count())"),
     **dict.fromkeys(("rename", "drop"), "write select: stream.select(new=col('old'))"),
 }
 """What other libraries call it, and what to write here."""
@@ -34,6 +36,35 @@ ROWS: dict[str, str] = {
     "iterrows": "write: for row in table",
 }
 """What to do with rows that came out."""
+
+
+NOT_YET: dict[str, frozenset[str]] = {
+    "Stream": frozenset(
+        "cumulative deduplicate decide explode join join_asof lookup map previous top".split()
+    ),
+    "Windowed": frozenset({"top"}),
+    "muntin": frozenset(
+        "Aggregate any all approx_count_distinct arg_max arg_min array_agg backtest "
+        "collect_distinct corr cov decayed_sum ewma histogram kurtosis median mode quantile rate "
+        "skew slope std table top_k var".split()
+    ),
+    "muntin.sinks": frozenset("Kafka Postgres Delta Iceberg DuckDB".split()),
+    "muntin.sources": frozenset("Http Kafka Kinesis Mqtt WebSocket Avro Protobuf".split()),
+}
+"""What is planned: the names exist in no version so far."""
+
+
+class Hinting:
+    """An object that says what to write in place of a name that it does not have."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Never:
+            owner = type(self).__name__
+            known = dir(type(self))
+            raise missing(owner, name, known, hints=ELSEWHERE, not_yet=NOT_YET.get(owner, ()))
 
 
 def missing(
@@ -60,5 +91,7 @@ def missing(
     if name in not_yet:
         return MissingName(f"{owner}.{name} is not there yet")
     public = [word for word in known if not word.startswith("_")]
+    # of two words that differ by case alone, the one written as the name is
+    public.sort(key=lambda word: word[:1].isupper() != name[:1].isupper())
     hint = (hints or {}).get(name) or did_you_mean(name, public)
     return MissingName(with_hint(f'{owner} has no "{name}"', hint))

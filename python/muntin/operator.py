@@ -83,6 +83,10 @@ class Operator:
             on_change,
         )
 
+    def __repr__(self) -> str:
+        """Its inputs and outputs."""
+        return f"Operator({', '.join(self._inputs)} -> {', '.join(self._outputs)})"
+
     def push(self, batch: Rows, *, input: str | None = None, partition: int = 0) -> Result:
         """Take a batch of one partition's rows, in order.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Never
 
-from muntin.errors import PlanError, unknown, with_hint
+from muntin.errors import MissingName, PlanError, unknown, with_hint
 from muntin.missing import ROWS, missing
 from muntin.table import PerInput, Table, is_arrow, table_of
 
@@ -90,8 +90,12 @@ class Result:
         """The rows of the only output, as a capsule."""
         return self.rows.__arrow_c_stream__(requested_schema)
 
-    def __getattr__(self, name: str) -> Any:
-        raise missing("Result", name, [*dir(type(self)), *self.__dict__], hints=_HINTS)
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Never:
+            if name in self.__dict__.get("_outputs", ()):
+                raise MissingName(with_hint(f'Result has no "{name}"', f'write result["{name}"]'))
+            raise missing("Result", name, [*dir(type(self)), *self.__dict__], hints=_HINTS)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled with its counters as they are now."""

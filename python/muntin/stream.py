@@ -13,6 +13,7 @@ from muntin.explain import explain
 from muntin.expressions import Column, Expr, IntoExpr, resolve
 from muntin.inputs import ONLY_INPUT, input_node, text_of, union_node
 from muntin.literals import Json, text
+from muntin.missing import Hinting
 from muntin.plan import Node, Schema, check, dumps
 from muntin.windows import (
     NAMES,
@@ -41,7 +42,7 @@ _MISSING: Any = object()
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Stream:
+class Stream(Hinting):
     """A pipeline: where rows come from and what is done to them, as a frozen value.
 
     Made by `stream` and `union`; each verb gives a new one. Two streams are equal if they compute
@@ -339,7 +340,7 @@ class Stream:
 
 
 @dataclass(frozen=True, repr=False, slots=True)
-class Windowed:
+class Windowed(Hinting):
     """Windows of a stream that wait for their aggregates."""
 
     stream: Stream
@@ -363,7 +364,7 @@ class Windowed:
 
 
 @dataclass(frozen=True, repr=False, slots=True)
-class Sliding:
+class Sliding(Hinting):
     """Per-event windows of a stream that wait for their aggregates."""
 
     stream: Stream

@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from operator import index
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, Never, overload
 
 import pyarrow as pa
 
@@ -199,10 +199,12 @@ class Table:
             return Table([self._arrow.slice(start, max(stop - start, 0))])
         return Table([self._arrow.take(pa.array(range(start, stop, step), pa.int64()))])
 
-    def __getattr__(self, name: str) -> Any:
-        if name in self.__dict__.get("_arrow", _NO_COLUMNS).column_names:
-            raise MissingName(with_hint(f'Table has no "{name}"', f'write table["{name}"]'))
-        raise missing("Table", name, dir(type(self)), hints=ROWS)
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Never:
+            if name in self.__dict__.get("_arrow", _NO_COLUMNS).column_names:
+                raise MissingName(with_hint(f'Table has no "{name}"', f'write table["{name}"]'))
+            raise missing("Table", name, dir(type(self)), hints=ROWS)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as its Arrow rows."""

@@ -1,5 +1,8 @@
 """Where rows and alerts go."""
 
+from typing import TYPE_CHECKING, Never
+
+from muntin.missing import NOT_YET, missing
 from muntin.sinks.base import Durable, Sink
 from muntin.sinks.callback import Callback
 from muntin.sinks.console import Console
@@ -23,3 +26,8 @@ __all__ = [
     "Webhook",
     "verify",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Never:
+        raise missing("muntin.sinks", name, __all__, not_yet=NOT_YET["muntin.sinks"])

@@ -1,5 +1,8 @@
 """Where rows come from."""
 
+from typing import TYPE_CHECKING, Never
+
+from muntin.missing import NOT_YET, missing
 from muntin.sources.arrow import Arrow
 from muntin.sources.base import Delivery, Quiet, Reader, Source, Undecodable
 from muntin.sources.csv import Csv
@@ -25,3 +28,8 @@ __all__ = [
     "Undecodable",
     "source_of",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Never:
+        raise missing("muntin.sources", name, __all__, not_yet=NOT_YET["muntin.sources"])
