@@ -9,6 +9,8 @@
 //! xxh3-128, so there is no byte that nothing vouches for: a container that was cut, damaged or
 //! appended to is refused before a single chunk is handed out. Numbers are little-endian.
 
+mod sizes;
+
 use std::collections::HashSet;
 use std::io::Cursor;
 
@@ -69,6 +71,7 @@ pub fn encode_batch(batch: &RecordBatch) -> Result<Vec<u8>> {
 /// The one record batch of an Arrow IPC stream.
 pub fn decode_batch(bytes: &[u8]) -> Result<RecordBatch> {
     let bad = |why: String| Error::Snapshot(format!("a chunk holds no record batch: {why}"));
+    sizes::check(bytes).map_err(bad)?;
     // The reader verifies flatbuffers and arrays, but indexes freely where a message is malformed.
     let read = std::panic::catch_unwind(|| {
         let reader = StreamReader::try_new(Cursor::new(bytes), None)?;

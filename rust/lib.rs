@@ -41,3 +41,5 @@ pub mod snapshot;
 pub mod engine;
 #[cfg(feature = "python")]
 mod py;
+#[cfg(test)]
+mod fuzz;

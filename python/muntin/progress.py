@@ -19,10 +19,13 @@ class Progress:
         self._bar: Any = None
         self._task: Any = None
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a terminal to show it on."""
+        return sys.stderr.isatty()
+
     def begin(self, scene: Scene) -> None:
         """Show the line; a bar, if it is known how many rows there are."""
-        if not sys.stderr.isatty():
-            return
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar

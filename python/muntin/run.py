@@ -202,7 +202,9 @@ class _Setting:
         with ExitStack() as stack:
             progress = Progress()
             stack.callback(progress.close)
-            shown = [progress, *watchers, *self._pages(stack)]
+            # whoever watches is told ten times a second: nobody is asked to where nobody looks
+            lines = [progress] if progress.is_shown else []
+            shown = [*lines, *watchers, *self._pages(stack)]
             store = self.checkpoint.store if self.checkpoint else None
             stack.enter_context(claimed(self.name, self.sources, self.destinations, store))
             saving = self._saving(stack)

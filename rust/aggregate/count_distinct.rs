@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 use super::codec::{damaged, put_u64, take_count};
 use super::distinct::{Item, Set};
 use super::{
-    Aggregate, Answer, Big, Cell, CellRef, Class, Heap, Kind, Moment, Retract, Value, one, refuse,
+    Aggregate, Answer, Big, Cell, CellRef, Class, Kind, Moment, Retract, Value, one, refuse,
 };
 use crate::error::Result;
 
@@ -40,15 +40,16 @@ fn set<T: Item>(cell: CellRef<'_>) -> Option<&Set<T>> {
     }
 }
 
-/// The set of a cell, made if there is none.
-fn set_mut<'a, T: Item>(words: &mut [u64], heap: &'a mut Heap) -> Option<&'a mut Set<T>> {
+/// Changes the set of a cell, made if there is none.
+fn change<T: Item, R>(cell: Cell<'_>, change: impl FnOnce(&mut Set<T>) -> R) -> Option<R> {
+    let Cell { words, heap } = cell;
     if words[0] == 0 {
-        words[0] = heap.alloc(Big::Distinct(T::wrap(Set::Small(Vec::new())))).into();
+        words[0] = heap.alloc(Big::Distinct(T::wrap(Set::default()))).into();
     }
-    match heap.get_mut(words[0] as u32)? {
-        Big::Distinct(distinct) => T::unwrap_mut(distinct),
+    heap.change(words[0] as u32, |big| match big {
+        Big::Distinct(distinct) => T::unwrap_mut(distinct).map(change),
         Big::Exact(_) | Big::Bytes(_) => None,
-    }
+    })?
 }
 
 impl<T: Item> Aggregate for CountDistinct<T> {
@@ -63,18 +64,12 @@ impl<T: Item> Aggregate for CountDistinct<T> {
 
     #[inline]
     fn update(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) {
-        T::with_key(value, |key| {
-            if let Some(set) = set_mut::<T>(cell.words, cell.heap) {
-                set.add(key, 1);
-            }
-        });
+        T::with_key(value, |key| change::<T, ()>(cell, |set| set.add(key, 1)));
     }
 
     fn merge(&self, into: Cell<'_>, from: CellRef<'_>) {
-        if let Some(other) = set::<T>(from)
-            && let Some(own) = set_mut::<T>(into.words, into.heap)
-        {
-            other.each(|value, rows| own.add(value.borrow(), rows));
+        if let Some(other) = set::<T>(from) {
+            change::<T, ()>(into, |own| other.each(|value, rows| own.add(value.borrow(), rows)));
         }
     }
 
@@ -87,13 +82,13 @@ impl<T: Item> Aggregate for CountDistinct<T> {
     }
 
     fn retract(&self, mut cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
-        let left = T::with_key(value, |key| {
-            let Cell { words, heap } = cell.reborrow();
-            let own = set_mut::<T>(words, heap)?;
-            own.remove(key);
-            Some(own.len())
+        let is_empty = T::with_key(value, |key| {
+            change::<T, bool>(cell.reborrow(), |own| {
+                own.remove(key);
+                own.is_empty()
+            })
         });
-        if left == Some(Some(0)) {
+        if is_empty == Some(Some(true)) {
             self.clear(cell);
         }
         Retract::Done

@@ -28,11 +28,7 @@ impl Distinct {
         match self {
             Distinct::I64(set) => set.bytes(),
             Distinct::I128(set) => set.bytes(),
-            Distinct::Bytes(set) => {
-                let mut texts = 0;
-                set.each(|value, _| texts += value.len());
-                set.bytes() + texts
-            }
+            Distinct::Bytes(set) => set.bytes(),
         }
     }
 }
@@ -41,96 +37,108 @@ impl Distinct {
 ///
 /// The hash is seeded at random, against flooding; nothing that can be seen depends on it.
 #[derive(Clone, Debug)]
-pub enum Set<T> {
-    /// Up to `DISTINCT_LIST_MAX` values.
-    Small(Vec<(T, u64)>),
-    /// More.
-    Large(HashMap<T, u64, RandomState>),
+pub struct Set<T> {
+    values: Values<T>,
+    /// Bytes that the values hold outside of it.
+    outside: usize,
 }
 
-impl<T: Ord + Hash + Clone> Set<T> {
+#[derive(Clone, Debug)]
+enum Values<T> {
+    /// Few, in order.
+    List(Vec<(T, u64)>),
+    /// Many.
+    Table(HashMap<T, u64, RandomState>),
+}
+
+impl<T> Default for Set<T> {
+    fn default() -> Set<T> {
+        Set { values: Values::List(vec![]), outside: 0 }
+    }
+}
+
+impl<T: Item> Set<T> {
     /// How many different values.
     pub fn len(&self) -> usize {
-        match self {
-            Set::Small(list) => list.len(),
-            Set::Large(map) => map.len(),
+        match &self.values {
+            Values::List(list) => list.len(),
+            Values::Table(map) => map.len(),
         }
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     fn bytes(&self) -> usize {
-        match self {
-            Set::Small(list) => list.capacity() * size_of::<(T, u64)>(),
-            Set::Large(map) => map.allocation_size(),
-        }
+        self.outside
+            + match &self.values {
+                Values::List(list) => list.capacity() * size_of::<(T, u64)>(),
+                Values::Table(map) => map.allocation_size(),
+            }
     }
 
     /// Adds `rows` rows that hold a value.
-    pub fn add<Q>(&mut self, value: &Q, rows: u64)
-    where
-        T: Borrow<Q>,
-        Q: Ord + Hash + ToOwned + ?Sized,
-        Q::Owned: Into<T>,
-    {
-        match self {
-            Set::Small(list) => match list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
+    pub fn add(&mut self, value: &T::Key, rows: u64) {
+        match &mut self.values {
+            Values::List(list) => match list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
                 Ok(at) => list[at].1 += rows,
                 Err(at) if list.len() < DISTINCT_LIST_MAX => {
-                    list.insert(at, (value.to_owned().into(), rows))
+                    let value: T = value.to_owned().into();
+                    self.outside += value.outside();
+                    list.insert(at, (value, rows));
                 }
                 Err(_) => {
-                    let mut map: HashMap<T, u64, RandomState> = list.drain(..).collect();
-                    map.insert(value.to_owned().into(), rows);
-                    *self = Set::Large(map);
+                    self.values = Values::Table(list.drain(..).collect());
+                    self.add(value, rows);
                 }
             },
-            Set::Large(map) => match map.get_mut(value) {
+            Values::Table(map) => match map.get_mut(value) {
                 Some(held) => *held += rows,
                 None => {
-                    map.insert(value.to_owned().into(), rows);
+                    let value: T = value.to_owned().into();
+                    self.outside += value.outside();
+                    map.insert(value, rows);
                 }
             },
         }
     }
 
     /// Takes one row of a value back.
-    pub fn remove<Q>(&mut self, value: &Q)
-    where
-        T: Borrow<Q>,
-        Q: Ord + Hash + ?Sized,
-    {
-        match self {
-            Set::Small(list) => {
-                if let Ok(at) = list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
+    pub fn remove(&mut self, value: &T::Key) {
+        let gone = match &mut self.values {
+            Values::List(list) => match list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
+                Ok(at) => {
                     list[at].1 -= 1;
-                    if list[at].1 == 0 {
-                        list.remove(at);
-                    }
+                    (list[at].1 == 0).then(|| list.remove(at).0)
                 }
-            }
-            Set::Large(map) => {
-                if let Some(held) = map.get_mut(value) {
+                Err(_) => None,
+            },
+            Values::Table(map) => {
+                let left = map.get_mut(value).map(|held| {
                     *held -= 1;
-                    if *held == 0 {
-                        map.remove(value);
-                    }
-                }
+                    *held
+                });
+                if left == Some(0) { map.remove_entry(value).map(|entry| entry.0) } else { None }
             }
-        }
+        };
+        self.outside -= gone.map_or(0, |value| value.outside());
     }
 
     /// Visits each value once, in no order.
     pub fn each(&self, mut visit: impl FnMut(&T, u64)) {
-        match self {
-            Set::Small(list) => list.iter().for_each(|(value, rows)| visit(value, *rows)),
-            Set::Large(map) => map.iter().for_each(|(value, rows)| visit(value, *rows)),
+        match &self.values {
+            Values::List(list) => list.iter().for_each(|(value, rows)| visit(value, *rows)),
+            Values::Table(map) => map.iter().for_each(|(value, rows)| visit(value, *rows)),
         }
     }
 
     /// The values in order, for saving.
     pub fn sorted(&self) -> Vec<(&T, u64)> {
-        let mut all: Vec<_> = match self {
-            Set::Small(list) => list.iter().map(|(value, rows)| (value, *rows)).collect(),
-            Set::Large(map) => map.iter().map(|(value, rows)| (value, *rows)).collect(),
+        let mut all: Vec<_> = match &self.values {
+            Values::List(list) => list.iter().map(|(value, rows)| (value, *rows)).collect(),
+            Values::Table(map) => map.iter().map(|(value, rows)| (value, *rows)).collect(),
         };
         all.sort_unstable();
         all
@@ -138,10 +146,12 @@ impl<T: Ord + Hash + Clone> Set<T> {
 
     /// The set of an ordered list without doubles.
     pub fn from_sorted(list: Vec<(T, u64)>) -> Set<T> {
-        match list.len() {
-            0..=DISTINCT_LIST_MAX => Set::Small(list),
-            _ => Set::Large(list.into_iter().collect()),
-        }
+        let outside = list.iter().map(|(value, _)| value.outside()).sum();
+        let values = match list.len() {
+            0..=DISTINCT_LIST_MAX => Values::List(list),
+            _ => Values::Table(list.into_iter().collect()),
+        };
+        Set { values, outside }
     }
 }
 
@@ -152,6 +162,10 @@ pub trait Item:
     /// How a value is looked up.
     type Key: Ord + Hash + ToOwned<Owned: Into<Self>> + ?Sized;
 
+    /// Bytes that the value holds outside of itself.
+    fn outside(&self) -> usize {
+        0
+    }
     /// What stands for a value, unless it is skipped.
     fn with_key<R>(value: Value<'_>, act: impl FnOnce(&Self::Key) -> R) -> Option<R>;
     /// The set as a heap part.
@@ -246,6 +260,10 @@ impl Item for i128 {
 
 impl Item for Box<[u8]> {
     type Key = [u8];
+
+    fn outside(&self) -> usize {
+        self.len()
+    }
 
     fn with_key<R>(value: Value<'_>, act: impl FnOnce(&[u8]) -> R) -> Option<R> {
         match value {

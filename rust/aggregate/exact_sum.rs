@@ -111,10 +111,7 @@ fn promote<'a>(words: &mut [u64], heap: &'a mut Heap) -> Option<&'a mut FixedPoi
         big.add(f64::from_bits(words[LO]));
         keep(words, heap, big);
     }
-    match heap.get_mut(words[HANDLE] as u32)? {
-        Big::Exact(big) => Some(big),
-        Big::Distinct(_) | Big::Bytes(_) => None,
-    }
+    heap.exact_mut(words[HANDLE] as u32)
 }
 
 /// Puts a superaccumulator in place of the two doubles.

@@ -29,6 +29,8 @@ impl Big {
 pub struct Heap {
     slots: Vec<Option<Big>>,
     free: Vec<u32>,
+    /// Bytes that the states hold, counted where they change: looking must cost nothing.
+    held: usize,
 }
 
 impl Heap {
@@ -37,6 +39,7 @@ impl Heap {
     /// # Panics
     /// At four billion big states in one heap.
     pub fn alloc(&mut self, big: Big) -> u32 {
+        self.held += big.bytes();
         if let Some(handle) = self.free.pop() {
             self.slots[handle as usize - 1] = Some(big);
             return handle;
@@ -51,15 +54,33 @@ impl Heap {
         self.slots.get((handle as usize).wrapping_sub(1))?.as_ref()
     }
 
-    /// The state behind a handle, to change it.
-    #[inline]
-    pub fn get_mut(&mut self, handle: u32) -> Option<&mut Big> {
+    fn get_mut(&mut self, handle: u32) -> Option<&mut Big> {
         self.slots.get_mut((handle as usize).wrapping_sub(1))?.as_mut()
+    }
+
+    /// The float sum behind a handle, to change it: it always has the same size.
+    pub fn exact_mut(&mut self, handle: u32) -> Option<&mut FixedPoint> {
+        match self.get_mut(handle)? {
+            Big::Exact(exact) => Some(exact),
+            Big::Distinct(_) | Big::Bytes(_) => None,
+        }
+    }
+
+    /// Changes the state behind a handle.
+    #[inline]
+    pub fn change<R>(&mut self, handle: u32, change: impl FnOnce(&mut Big) -> R) -> Option<R> {
+        let big = self.get_mut(handle)?;
+        let before = big.bytes();
+        let done = change(big);
+        let after = big.bytes();
+        self.held = self.held + after - before;
+        Some(done)
     }
 
     /// Takes a state out; its handle may be given to another one. Nothing happens for 0.
     pub fn free(&mut self, handle: u32) -> Option<Big> {
         let big = self.slots.get_mut((handle as usize).wrapping_sub(1))?.take()?;
+        self.held -= big.bytes();
         self.free.push(handle);
         Some(big)
     }
@@ -72,7 +93,7 @@ impl Heap {
     /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
         let slots = self.slots.capacity() * size_of::<Option<Big>>() + self.free.capacity() * 4;
-        slots + self.slots.iter().flatten().map(Big::bytes).sum::<usize>()
+        slots + self.held
     }
 
     /// Number of states that are held.
@@ -89,6 +110,19 @@ impl Heap {
     pub fn clear(&mut self) {
         self.slots.clear();
         self.free.clear();
+        self.held = 0;
+    }
+
+    /// The bytes that the states hold, counted one by one.
+    #[cfg(test)]
+    pub fn counted(&self) -> usize {
+        self.slots.iter().flatten().map(Big::bytes).sum()
+    }
+
+    /// The bytes that the states hold, as they were counted where they changed.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.held
     }
 }
 
@@ -112,6 +146,26 @@ mod tests {
         assert_eq!((text(&heap, a), text(&heap, b), text(&heap, 0)), (None, Some(&b"b"[..]), None));
         assert_eq!(heap.alloc(Big::Bytes(b"c".to_vec())), a);
         assert_eq!(heap.len(), 2);
+    }
+
+    #[test]
+    fn bytes_are_counted_where_they_change() {
+        let mut heap = Heap::default();
+        let a = heap.alloc(Big::Bytes(b"abc".to_vec()));
+        assert_eq!((heap.held(), heap.counted()), (3, 3));
+        let grow = |big: &mut Big| {
+            if let Big::Bytes(bytes) = big {
+                bytes.resize(1000, 0);
+            }
+        };
+        heap.change(a, grow);
+        assert!(heap.held() >= 1000 && heap.held() == heap.counted());
+        assert!(heap.change(0, grow).is_none());
+        heap.free(a);
+        assert_eq!((heap.held(), heap.counted()), (0, 0));
+        heap.alloc(Big::Bytes(b"x".to_vec()));
+        heap.clear();
+        assert_eq!(heap.held(), 0);
     }
 
     #[test]

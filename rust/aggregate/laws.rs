@@ -136,8 +136,10 @@ impl State<'_> {
         Ok(bytes.len())
     }
 
-    /// The answer, with the sign of zero; and the saved bytes.
+    /// The answer, with the sign of zero; and the saved bytes. What a state holds is counted where
+    /// it changes, and is right whenever somebody looks.
     pub(super) fn says(&self) -> (String, Vec<u8>) {
+        assert_eq!(self.hot.heap().held(), self.hot.heap().counted(), "{}", self.subject.name);
         let aggregate = &self.subject.aggregate;
         let cell = self.hot.peek(0, 0, aggregate.words());
         let mut out = Vec::new();

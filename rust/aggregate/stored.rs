@@ -167,14 +167,16 @@ impl Stored for Texts {
 
     fn put(words: &mut [u64], heap: &mut Heap, value: Value<'_>) {
         let Value::Bytes(v) = value else { return };
-        match heap.get_mut(words[0] as u32) {
-            Some(Big::Bytes(kept)) => {
+        let kept = heap.change(words[0] as u32, |big| match big {
+            Big::Bytes(kept) => {
                 kept.clear();
                 kept.extend_from_slice(v);
+                true
             }
-            Some(Big::Exact(_) | Big::Distinct(_)) | None => {
-                words[0] = heap.alloc(Big::Bytes(v.to_vec())).into();
-            }
+            Big::Exact(_) | Big::Distinct(_) => false,
+        });
+        if kept != Some(true) {
+            words[0] = heap.alloc(Big::Bytes(v.to_vec())).into();
         }
     }
 

@@ -64,6 +64,13 @@ struct Rule {
     fired: u64,
     failed: u64,
     doubt: Doubt,
+    /// The clock from which on a key may be forgotten.
+    due: Option<Micros>,
+}
+
+/// The earlier of two moments.
+fn sooner(a: Option<Micros>, b: Option<Micros>) -> Option<Micros> {
+    [a, b].into_iter().flatten().min()
 }
 
 /// The rules of one output.
@@ -87,7 +94,8 @@ impl Rules {
                 by.iter().map(|&at| node.schema.field(at).data_type().clone()).collect();
             let plan = rule.clone();
             let (slots, doubt) = (Slots::default(), Doubt::default());
-            Ok(Rule { plan, formula, by, key_types, slots, fired: 0, failed: 0, doubt })
+            let (fired, failed, due) = (0, 0, None);
+            Ok(Rule { plan, formula, by, key_types, slots, fired, failed, doubt, due })
         };
         let rules: Result<Vec<Rule>> = output.rules.iter().zip(formulas).map(rule).collect();
         Ok(Rules {
@@ -219,6 +227,7 @@ impl Rules {
                 let until = time.saturating_add(cooldown);
                 let slot = rule.slots.touch(range, epoch, || Cooldown::new(cooldown));
                 slot.set(&keys, row, time, until);
+                rule.due = sooner(rule.due, Some(until));
             }
             rule.fired += 1;
             found.push((row, r, self.alert(&self.rules[r], block, row)?));
@@ -312,7 +321,9 @@ impl Rules {
             }
             Ok(())
         };
-        rule.slots.load(pieces, || Cooldown::new(cooldown), load)
+        rule.slots.load(pieces, || Cooldown::new(cooldown), load)?;
+        rule.due = rule.slots.iter_mut().filter_map(|slot| slot.timers.next()).min();
+        Ok(())
     }
 }
 
@@ -346,6 +357,10 @@ impl Rule {
     /// Forgets keys whose cooldown the clock has passed.
     fn forget(&mut self, clock: Micros) {
         let Some(cooldown) = self.plan.cooldown else { return };
+        if self.due.is_none_or(|due| clock < due) {
+            return;
+        }
+        self.due = None;
         for slot in self.slots.iter_mut() {
             for id in slot.timers.take_due(clock) {
                 let until = slot.last[id as usize].saturating_add(cooldown);
@@ -359,6 +374,7 @@ impl Rule {
                     slot.timers.arm(until, id);
                 }
             }
+            self.due = sooner(self.due, slot.timers.next());
         }
     }
 }

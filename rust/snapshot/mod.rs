@@ -75,7 +75,7 @@ pub fn take(pipeline: &Pipeline, since: u64, before: &[String]) -> Result<Vec<u8
         "undecoded": pipeline.undecoded,
         "operators": operators,
         "rules": rules,
-        "kept": before.iter().filter(|name| holds(pipeline, &owners, since, name)).collect::<Vec<_>>(),
+        "kept": kept(pipeline, &owners, since, before),
     });
     Ok(pack(&all, &manifest))
 }
@@ -104,17 +104,29 @@ impl Owners {
     }
 }
 
-/// True if what a chunk holds has not changed since.
-fn holds(pipeline: &Pipeline, owners: &Owners, since: u64, name: &str) -> bool {
-    let (Some(running), Some(name)) = (&pipeline.running, Name::parse(name)) else { return false };
-    let changed = match owners.verbs.iter().position(|owner| owner == name.owner) {
-        Some(at) => Some(running.operators[at].changed(name.range, name.part)),
-        None => owners.rules.iter().zip(&running.rules).find_map(|(owners, rules)| {
-            let rule = owners.iter().position(|owner| owner == name.owner)?;
-            Some(rules.changed(rule, name.range))
-        }),
+/// The names of chunks whose content has not changed since.
+fn kept<'a>(
+    pipeline: &Pipeline,
+    owners: &Owners,
+    since: u64,
+    names: &'a [String],
+) -> Vec<&'a String> {
+    let Some(running) = &pipeline.running else { return vec![] };
+    let verbs = owners.verbs.iter().zip(&running.operators);
+    let verbs: HashMap<&str, _> = verbs.map(|(owner, verb)| (owner.as_str(), verb)).collect();
+    let rules = owners.rules.iter().zip(&running.rules).flat_map(|(owners, rules)| {
+        owners.iter().enumerate().map(move |(r, owner)| (owner.as_str(), (rules, r)))
+    });
+    let rules: HashMap<&str, _> = rules.collect();
+    let holds = |name: &&String| {
+        let Some(name) = Name::parse(name) else { return false };
+        let changed = match verbs.get(name.owner) {
+            Some(verb) => Some(verb.changed(name.range, name.part)),
+            None => rules.get(name.owner).map(|(rules, r)| rules.changed(*r, name.range)),
+        };
+        changed.is_some_and(|epoch| epoch == name.epoch && epoch <= since)
     };
-    changed.is_some_and(|epoch| epoch == name.epoch && epoch <= since)
+    names.iter().filter(holds).collect()
 }
 
 /// One snapshot out of several: the last of them, with the chunks that it names in those before.

@@ -1,8 +1,10 @@
 //! Restore: the state of a snapshot into a pipeline, the same or one that has changed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_array::Array;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use serde_json::Value;
 
 use super::change::{Change, OnChange, same_pipeline};
@@ -17,6 +19,9 @@ use crate::schema::{parse_type, type_word};
 use crate::state::{RANGES, Saved};
 use crate::time::{Micros, NEVER, shift};
 use crate::watermark::Watermarks;
+
+/// The pieces of a snapshot by their owners.
+type Pieces = HashMap<String, Vec<Piece>>;
 
 /// The columns of an input, as a manifest has them.
 type Columns = Vec<(String, String)>;
@@ -122,8 +127,11 @@ impl State<'_> {
         on_change: OnChange,
     ) -> Result<Running> {
         let mut running = pipeline.build(schemas)?;
-        let pieces: Vec<(String, Piece)> =
-            chunks.iter().map(|(name, bytes)| self.piece(name, bytes)).collect::<Result<_>>()?;
+        let mut pieces = Pieces::new();
+        for (name, bytes) in chunks {
+            let (owner, piece) = self.piece(name, bytes)?;
+            pieces.entry(owner).or_default().push(piece);
+        }
         let owners = Owners::of(&pipeline.plan, &pipeline.prints);
         self.verbs(&mut running, &owners, &pieces)?;
         if on_change == OnChange::Warm {
@@ -134,12 +142,7 @@ impl State<'_> {
         Ok(running)
     }
 
-    fn verbs(
-        &self,
-        running: &mut Running,
-        owners: &Owners,
-        pieces: &[(String, Piece)],
-    ) -> Result<()> {
+    fn verbs(&self, running: &mut Running, owners: &Owners, pieces: &Pieces) -> Result<()> {
         let saved: Vec<Value> = read(self.manifest, "operators")?;
         if saved.len() != self.before.nodes.len() {
             return Err(Error::Snapshot("the manifest has other operators".into()));
@@ -148,7 +151,7 @@ impl State<'_> {
             let Some(at) = self.change.verbs[i] else { continue };
             let counters: Counters = read(&saved[at], "counters")?;
             let clock: Micros = read(&saved[at], "clock")?;
-            operator.load(&of(&owners.verbs[i], pieces), counters, clock)?;
+            operator.load(of(&owners.verbs[i], pieces), counters, clock)?;
             *operator.warming_mut() = read::<Warming>(&saved[at], "warming")?;
         }
         Ok(())
@@ -175,7 +178,7 @@ impl State<'_> {
         pipeline: &Pipeline,
         running: &mut Running,
         owners: &Owners,
-        pieces: &[(String, Piece)],
+        pieces: &Pieces,
     ) -> Result<()> {
         for saved in &read::<Vec<Value>>(self.manifest, "rules")? {
             let name: String = read(saved, "name")?;
@@ -189,7 +192,7 @@ impl State<'_> {
             let Some(rule) = rule else { continue };
             let clock = running.operators[outputs[at].node].clock();
             let pieces = of(&owners.rules[at][rule], pieces);
-            running.rules[at].load(&name, counts, &pieces, clock)?;
+            running.rules[at].load(&name, counts, pieces, clock)?;
         }
         Ok(())
     }
@@ -198,12 +201,18 @@ impl State<'_> {
         let bad = || Error::Snapshot(format!("chunk \"{name}\" has a name that means nothing"));
         let Name { owner, range, part, epoch } = Name::parse(name).ok_or_else(bad)?;
         let saved = Saved { batch: decode_batch(bytes)? };
+        if saved.batch.columns().iter().all(|c| *c.data_type() == DataType::Null)
+            && !saved.is_empty()
+        {
+            let rows = saved.len();
+            return Err(Error::Snapshot(format!("chunk \"{name}\" has {rows} rows of nothing")));
+        }
         let saved = reorder::renumber(part, saved, &self.change.places())?;
         Ok((owner.to_string(), Piece { range, part: part.to_string(), epoch, saved }))
     }
 }
 
 /// The pieces of an owner.
-fn of(owner: &str, pieces: &[(String, Piece)]) -> Vec<Piece> {
-    pieces.iter().filter(|(name, _)| name == owner).map(|(_, piece)| piece.clone()).collect()
+fn of<'a>(owner: &str, pieces: &'a Pieces) -> &'a [Piece] {
+    pieces.get(owner).map_or(&[], Vec::as_slice)
 }

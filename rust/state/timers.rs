@@ -35,9 +35,14 @@ impl Timers {
         bucket.ids.push((due, id));
     }
 
+    /// The watermark that next calls for a look.
+    pub fn next(&self) -> Option<Micros> {
+        self.buckets.first_key_value().map(|(_, bucket)| bucket.least)
+    }
+
     /// Whether a watermark calls for a look.
     pub fn is_due(&self, watermark: Micros) -> bool {
-        self.buckets.first_key_value().is_some_and(|(_, bucket)| bucket.least <= watermark)
+        self.next().is_some_and(|due| due <= watermark)
     }
 
     /// Takes out the ids to look at, and no others.
