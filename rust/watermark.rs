@@ -339,7 +339,7 @@ impl Watermarks {
 
     /// Takes another out-of-order bound from now on; the clock does not fall.
     pub fn rebound(&mut self, out_of_order: Micros) {
-        let by = self.out_of_order - out_of_order;
+        let by = self.out_of_order.saturating_sub(out_of_order);
         if by == 0 {
             return;
         }

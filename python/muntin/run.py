@@ -202,7 +202,7 @@ class _Setting:
         with ExitStack() as stack:
             progress = Progress()
             stack.callback(progress.close)
-            # whoever watches is told ten times a second: nobody is asked to where nobody looks
+            # a watcher costs a look at all counters ten times a second
             lines = [progress] if progress.is_shown else []
             shown = [*lines, *watchers, *self._pages(stack)]
             store = self.checkpoint.store if self.checkpoint else None

@@ -156,8 +156,16 @@ pub fn sliding(name: &str, w: &plan::Sliding, upstream: &TypedNode) -> Result<Ty
     let mut fields: Vec<Field> =
         upstream.schema.fields().iter().map(|f| f.as_ref().clone()).collect();
     for feature in &w.columns {
-        let output = folding.aggregates[feature.aggregate].output.clone();
-        fields.push(Field::new(&feature.name, output, true));
+        let fold =
+            folding.aggregates.get(feature.aggregate).filter(|_| feature.size < w.sizes.len());
+        let fold = fold.ok_or_else(|| {
+            let (name, a, s) = (&feature.name, feature.aggregate, feature.size);
+            let (aggregates, sizes) = (folding.aggregates.len(), w.sizes.len());
+            Error::Plan(format!(
+                "column \"{name}\" is of aggregate {a} of {aggregates} over size {s} of {sizes}"
+            ))
+        })?;
+        fields.push(Field::new(&feature.name, fold.output.clone(), true));
     }
     Ok(TypedNode {
         name: name.into(),
