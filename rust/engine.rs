@@ -422,4 +422,6 @@ impl Engine {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -41,5 +41,3 @@ pub mod snapshot;
 pub mod engine;
 #[cfg(feature = "python")]
 mod py;
-#[cfg(test)]
-mod fuzz;

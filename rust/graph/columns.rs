@@ -59,6 +59,12 @@ pub fn union(
             }
         }
     }
+    if tag.is_some() && names.len() != sides.len() {
+        let (names, sides) = (names.len(), sides.len());
+        return Err(Error::Plan(format!(
+            "a union of {sides} streams has {names} names for its tag"
+        )));
+    }
     let places = |side: &TypedNode| -> Vec<Option<usize>> {
         fields.iter().map(|(name, _)| side.schema.index_of(name).ok()).collect()
     };

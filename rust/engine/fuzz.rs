@@ -14,20 +14,20 @@ use arrow_array::{
 };
 use serde_json::{Value, json};
 
+use super::Engine;
 use crate::chunk::{Chunk, decode_batch, encode_batch, pack, unpack};
 use crate::decode::{Feed, Order};
-use crate::engine::Engine;
 use crate::error::Result;
 use crate::origin::Series;
 
 const PLANS: [&str; 7] = [
-    include_str!("../tests/corpus/plans/tumbling.json"),
-    include_str!("../tests/corpus/plans/hopping.json"),
-    include_str!("../tests/corpus/plans/session.json"),
-    include_str!("../tests/corpus/plans/sliding.json"),
-    include_str!("../tests/corpus/plans/watermark.json"),
-    include_str!("../tests/corpus/plans/silent.json"),
-    include_str!("../tests/corpus/plans/union.json"),
+    include_str!("../../tests/corpus/plans/tumbling.json"),
+    include_str!("../../tests/corpus/plans/hopping.json"),
+    include_str!("../../tests/corpus/plans/session.json"),
+    include_str!("../../tests/corpus/plans/sliding.json"),
+    include_str!("../../tests/corpus/plans/watermark.json"),
+    include_str!("../../tests/corpus/plans/silent.json"),
+    include_str!("../../tests/corpus/plans/union.json"),
 ];
 
 /// Numbers at which arithmetic likes to break.
