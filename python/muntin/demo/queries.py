@@ -146,17 +146,16 @@ _ERRORS = """
     GROUP BY ALL
 """
 
-# A store is reported when the clock has passed its last event by more than seven days before its
-# next one comes. No event is so late that it could not count.
+# A store is reported when more than seven days lie between an event and its next one, or the newest
+# event of any store. No event is so late that it could not count.
 _SILENCE = """
     WITH heard AS (
-        SELECT store, max(sent) OVER (of_store ROWS UNBOUNDED PRECEDING) AS last,
-               lead(seq) OVER of_store AS next, lead(clock) OVER of_store AS clock_then
-        FROM simulated_devices WINDOW of_store AS (PARTITION BY store ORDER BY seq)
+        SELECT store, sent, lead(sent) OVER of_store AS next, max(sent) OVER () AS newest
+        FROM simulated_devices WINDOW of_store AS (PARTITION BY store ORDER BY sent, seq)
     )
-    SELECT store, last AS window_start, last + INTERVAL 168 hours AS window_end,
-           last AS last_event_time
-    FROM heard WHERE next IS NULL OR clock_then > last + INTERVAL 168 hours
+    SELECT store, sent AS window_start, sent + INTERVAL 168 hours AS window_end,
+           sent AS last_event_time
+    FROM heard WHERE coalesce(next, newest) > sent + INTERVAL 168 hours
 """
 
 QUERIES = {
