@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muntin.errors import ColumnError, ExpressionError, SchemaError
@@ -114,6 +114,7 @@ def test_frozen() -> None:
         x.name = "z"  # type: ignore[attr-defined]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300))
 def test_long_chains_stay_shallow(n: int) -> None:
     expr = functools.reduce(operator.or_, [x == i for i in range(n)])
