@@ -6,9 +6,11 @@ import hashlib
 import json
 import random
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import muntin as mt
@@ -210,6 +212,49 @@ def test_states_of_the_first_version_are_taken(kind: str, tmp_path: Path) -> Non
     sink.open("rows", ())
     sink.restore(STATES[kind])
     sink.close()
+
+
+def old_form(kind: str, state: dict[str, Any]) -> dict[str, Any]:
+    """A state as the first version would have written it."""
+    if kind == "parquet":
+        sizes = [part["size"] for part in state["staged"]]
+        return {"mark": state["mark"], "parts": state["parts"], "staged": sizes}
+    return {name: state[name] for name in STATES[kind]}
+
+
+@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet", "sqlite"])
+def test_a_run_of_the_first_version_goes_on(kind: str, published: bool, tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+
+    def opened(state: Any) -> Any:
+        sink = sink_of(kind, path)
+        sink.open("rows", ())
+        sink.restore(state)
+        return sink
+
+    def stage(sink: Any, *values: int) -> None:
+        sink.stage("rows", mt.Table([pa.table({"v": values})]))
+
+    first = opened(None)
+    stage(first, 1, 2)
+    first.prepare()
+    first.publish()
+    stage(first, 3)
+    state = json.loads(json.dumps(first.prepare()))
+    if published:
+        first.publish()
+    first.close()
+    if kind == "sqlite":
+        with sqlite3.connect(path) as db:
+            db.execute("ALTER TABLE _muntin_tables DROP COLUMN mark")
+        db.close()
+    second = opened(old_form(kind, state))
+    stage(second, 4)
+    second.prepare()
+    second.publish()
+    second.close()
+    assert [int(row["v"]) for row in KINDS[kind][1](path)] == [1, 2, 3, 4]
 
 
 def test_a_sink_that_forgets_what_a_failed_checkpoint_had_is_found() -> None:
