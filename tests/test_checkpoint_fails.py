@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import muntin as mt
-from muntin.checkpoint import Directory
-from runs import EVENTS, rows_at
+from muntin.checkpoint import Directory, Keeper, Where
+from muntin.checkpoint.manifest import Counts
+from runs import EVENTS, Cut, CutShort, rows_at
 from test_checkpoint import Kept
 from test_sinks_durable import csv_rows, json_rows, parquet_rows, sqlite_rows
 
@@ -242,3 +243,31 @@ def test_sinks_without_a_state_show_every_row_at_least_once(
     run(set(), Faults())
     assert shown == whole
     assert not list(tmp_path.glob("rows-*"))
+
+
+def test_rows_that_were_shown_are_not_shown_again(tmp_path: Path) -> None:
+    """The file with them goes as soon as they are, however the run ends after that."""
+    shown: list[int] = []
+    checkpoint = mt.Checkpoint(tmp_path, every="0s")
+    with pytest.raises(Cut):
+        mt.run(CutShort(TABLE, 4), SCORED, sinks=[Plain(shown, set())], checkpoint=checkpoint)
+    assert not list(tmp_path.glob("rows-*"))
+    mt.run(CutShort(TABLE, 99), SCORED, sinks=[Plain(shown, set())], checkpoint=checkpoint)
+    assert shown == [row["n"] for row in mt.collect(SCORED, TABLE, order="given").rows]
+
+
+def test_a_failed_checkpoint_leaves_no_state_file(tmp_path: Path) -> None:
+    store = Directory(tmp_path)
+    store.open()
+    keeper = Keeper(store)
+    keeper.recover()
+    op = mt.operator(SCORED)
+
+    def fails() -> dict[str, Any]:
+        raise OSError("injected")
+
+    for _ in range(2):
+        with pytest.raises(OSError, match="injected"):
+            keeper.commit(op, Where("test", {}, Counts(), False), fails)
+        assert store.names() == []
+    store.close()

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import muntin as mt
-from muntin.sinks import Csv, JsonLines, Parquet, Sqlite
+from muntin.sinks import Csv, JsonLines, Parquet, Sqlite, appended
 from muntin.testing import check_sink
 
 
@@ -192,3 +192,44 @@ def test_a_second_output_is_refused(kind: str, tmp_path: Path) -> None:
     sink.open("a", ())
     with pytest.raises(mt.SinkError, match=r'"a" and "b" cannot share'):
         sink.open("b", ())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_state_of_a_checkpoint_that_failed_stays_valid(kind: str, tmp_path: Path) -> None:
+    """Its manifest may have been written after all: then a restart goes back to it."""
+    make, read = KINDS[kind]
+    path = tmp_path / f"rows.{kind}"
+    sink = opened(make(path), None)
+    sink.stage("rows", mt.Table([pa.table({"k": ["a", "b"], "v": [1, 2]})]))
+    state = json.loads(json.dumps(sink.prepare()))
+    sink.stage("rows", mt.Table([pa.table({"k": ["c"], "v": [3]})]))
+    sink.prepare()
+    sink.close()
+    opened(make(path), state).close()
+    assert [(row["k"], int(row["v"])) for row in read(path)] == [("a", 1), ("b", 2)]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_write_that_fails_in_the_middle_leaves_no_half_rows(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, read = KINDS[kind]
+    path = tmp_path / f"rows.{kind}"
+    (tmp_path / f".rows.{kind}.7.staged").write_bytes(b"left by a run that died")
+    sink = opened(make(path), None)
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    sink.stage("rows", mt.Table([pa.table({"k": ["a"], "v": [1]})]))
+
+    def half(file: Any, data: bytes) -> None:
+        file.write(data[: len(data) // 2])
+        raise OSError("injected")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(appended, "write_all", half)
+        with pytest.raises(mt.SinkError, match="injected"):
+            sink.stage("rows", mt.Table([pa.table({"k": ["b"], "v": [2]})]))
+    sink.stage("rows", mt.Table([pa.table({"k": ["c"], "v": [3]})]))
+    sink.prepare()
+    sink.publish()
+    sink.close()
+    assert [(row["k"], int(row["v"])) for row in read(path)] == [("a", 1), ("c", 3)]

@@ -202,6 +202,7 @@ class AppendedFile(ABC):
             except OSError:
                 with suppress(OSError):
                     self._side.truncate(self._staged_length)
+                    self._side.seek(self._staged_length)
                 raise
             self._staged_sum = zlib.crc32(data, self._staged_sum)
         else:
