@@ -117,12 +117,16 @@ impl Engine {
 
     /// Checks and reads feeds; learns the columns of the input from its first.
     fn decode(&mut self, feeds: &[Feed]) -> Result<Vec<Rows>> {
+        let told: Vec<&Feed> = feeds.iter().filter(|feed| !feed.is_nothing()).collect();
         if let Some(feed) = feeds.iter().find(|feed| feed.input >= self.pipeline.plan.inputs.len())
         {
             return Err(Error::Data(format!("the plan has no input {}", feed.input)));
         }
-        let learned = match (&self.pipeline.running, feeds) {
-            (None, [first, ..]) => Some(self.pipeline.build(vec![decode::learn(&first.schema)?])?),
+        let learned = match (&self.pipeline.running, told.as_slice()) {
+            (None, [first, ..]) => {
+                let learned = decode::learn(&first.schema, &self.pipeline.plan)?;
+                Some(self.pipeline.build(vec![learned])?)
+            }
             _ => None,
         };
         let Some(running) = learned.as_ref().or(self.pipeline.running.as_ref()) else {
@@ -139,7 +143,7 @@ impl Engine {
                 &self.pipeline.watermarks[input],
             )
         };
-        let rows = feeds.iter().map(read).collect::<Result<Vec<Rows>>>()?;
+        let rows = told.into_iter().map(read).collect::<Result<Vec<Rows>>>()?;
         if learned.is_some() {
             self.pipeline.running = learned;
         }
@@ -364,9 +368,18 @@ impl Engine {
         })
     }
 
-    /// What a row would give, without counting it.
+    /// What a row would give, without counting it. Nothing is learnt from it.
     pub fn peek(&mut self, feed: Feed) -> Result<Step> {
         self.alive()?;
+        let heard = self.pipeline.running.is_some();
+        let answer = self.answer(feed);
+        if !heard {
+            self.pipeline.running = None;
+        }
+        answer
+    }
+
+    fn answer(&mut self, feed: Feed) -> Result<Step> {
         let rows = self.decode(std::slice::from_ref(&feed))?;
         if rows.iter().map(|rows| rows.time.len()).sum::<usize>() != 1 {
             return Err(Error::Data("peek answers exactly one row".into()));

@@ -25,6 +25,8 @@ pub enum Reason {
     WindowOutOfRange,
     /// An expression overflows in this row.
     Overflow,
+    /// A value of this row cannot be cast to the type that is asked for.
+    CastFailed,
     /// A sum does not fit its column, which is null.
     SumOverflow,
     /// More repeats of a silence fell due at once than are told.
@@ -43,6 +45,7 @@ impl Reason {
             Reason::Future => "future",
             Reason::WindowOutOfRange => "window_out_of_range",
             Reason::Overflow => "overflow",
+            Reason::CastFailed => "cast_failed",
             Reason::SumOverflow => "sum_overflow",
             Reason::RepeatsSkipped => "repeats_skipped",
         }
@@ -57,6 +60,7 @@ impl Reason {
             | Reason::Future
             | Reason::WindowOutOfRange
             | Reason::Overflow
+            | Reason::CastFailed
             | Reason::SumOverflow
             | Reason::RepeatsSkipped => false,
         }

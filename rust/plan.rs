@@ -1,5 +1,7 @@
 //! Plan: the description of a pipeline as it crosses from Python, once, as typed JSON.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -321,6 +323,22 @@ impl Node {
 }
 
 impl Plan {
+    /// Every text that stands anywhere in it; a column that is not among them is never read.
+    pub fn words(&self) -> HashSet<String> {
+        let (mut words, mut ahead) = (HashSet::new(), vec![serde_json::json!(self)]);
+        while let Some(value) = ahead.pop() {
+            match value {
+                serde_json::Value::String(word) => {
+                    words.insert(word);
+                }
+                serde_json::Value::Array(inner) => ahead.extend(inner),
+                serde_json::Value::Object(inner) => ahead.extend(inner.into_iter().map(|(_, v)| v)),
+                _ => {}
+            }
+        }
+        words
+    }
+
     /// Reads a plan and checks its wiring; types are checked by [`crate::graph`].
     pub fn parse(json: &str) -> Result<Plan> {
         let plan: Plan = serde_json::from_str(json)

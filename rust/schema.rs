@@ -6,9 +6,21 @@ use arrow_schema::{DataType, Field, Fields, TimeUnit};
 
 use crate::error::{Error, Result};
 
+mod complain;
 mod edge;
+pub mod moments;
+mod normalise;
+mod fit;
+#[cfg(test)]
+mod fit_tests;
+pub mod texts;
+mod widen;
 
-pub use edge::{is_utc, normalise, normalised, rezoned, widen, widened};
+pub use complain::{complain, shown};
+pub use edge::{is_utc, may_lose, normalised, rezoned};
+pub use fit::{Fitted, Texts, fit};
+pub use normalise::normalise;
+pub use widen::{widen, widened};
 
 /// Words for types without parameters.
 static PLAIN: [(&str, DataType); 16] = [
@@ -46,9 +58,11 @@ pub fn parse_type(word: &str) -> Result<DataType> {
     let parsed = match word.split_once(['[', '(']) {
         Some(("timestamp", _)) => timestamp(within(word, '[', ']')),
         Some(("duration", _)) => {
-            let micros = within(word, '[', ']') == Some("us");
-            micros.then_some(DataType::Duration(TimeUnit::Microsecond))
+            let unit = UNITS.iter().find(|(unit, _)| Some(*unit) == within(word, '[', ']'));
+            unit.map(|(_, unit)| DataType::Duration(*unit))
         }
+        // a type that is carried as it came: Arrow's own word for it
+        Some(("arrow", _)) => within(word, '[', ']').and_then(|own| own.parse().ok()),
         Some(("decimal", _)) => decimal(within(word, '(', ')')),
         Some(("list", _)) => match within(word, '[', ']') {
             Some(item) => return Ok(list(parse_type(item)?)),
@@ -78,7 +92,7 @@ pub fn type_word(data_type: &DataType) -> Result<String> {
     Ok(match data_type {
         DataType::Timestamp(unit, None) => format!("timestamp[{}]", unit_word(unit)),
         DataType::Timestamp(unit, Some(zone)) => format!("timestamp[{}, {zone}]", unit_word(unit)),
-        DataType::Duration(TimeUnit::Microsecond) => "duration[us]".to_string(),
+        DataType::Duration(unit) => format!("duration[{}]", unit_word(unit)),
         DataType::Decimal128(precision, scale) => format!("decimal({precision}, {scale})"),
         DataType::List(item) => format!("list[{}]", type_word(item.data_type())?),
         DataType::Struct(fields) => {
@@ -88,7 +102,7 @@ pub fn type_word(data_type: &DataType) -> Result<String> {
                 .collect();
             format!("struct[{}]", fields?.join(", "))
         }
-        other => return Err(unsupported(other)),
+        other => format!("arrow[{other}]"),
     })
 }
 
@@ -154,10 +168,6 @@ fn parse_fields(text: &str) -> Result<Fields> {
     Ok(fields.into())
 }
 
-fn unsupported(data_type: &DataType) -> Error {
-    Error::Schema(format!("columns of type {data_type} are not supported\nhint: cast it before"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +187,7 @@ mod tests {
             "timestamp[ns]",
             "timestamp[us, Europe/Berlin]",
             "duration[us]",
+            "duration[ns]",
             "decimal(38, 9)",
             "list[list[i64]]",
             "struct[a: i64, b: struct[c: decimal(9, 2)]]",
@@ -192,13 +203,40 @@ mod tests {
             "decimal(39, 0)",
             "list[x]",
             "decimal(3, 4)",
-            "duration[ns]",
             "list[i64",
             "decimal",
             "struct[a]",
             "",
         ] {
             assert!(parse_type(word).is_err(), "{word}");
+        }
+    }
+    #[test]
+    fn types_that_are_only_carried_have_words() {
+        use arrow_schema::{IntervalUnit, UnionFields, UnionMode};
+        let entries = Field::new(
+            "entries",
+            DataType::Struct(
+                vec![
+                    Field::new("keys", DataType::Utf8, false),
+                    Field::new("values", DataType::Int64, true),
+                ]
+                .into(),
+            ),
+            false,
+        );
+        let fields = vec![Field::new("a", DataType::Int64, true)];
+        let union = UnionFields::try_new(vec![0], fields).unwrap();
+        for carried in [
+            DataType::Interval(IntervalUnit::MonthDayNano),
+            DataType::Map(Arc::new(entries), false),
+            DataType::Union(union, UnionMode::Sparse),
+            DataType::Decimal256(76, 40),
+            DataType::Date64,
+            DataType::Time64(TimeUnit::Nanosecond),
+        ] {
+            let word = type_word(&carried).unwrap();
+            assert_eq!(parse_type(&word), Ok(carried), "{word}");
         }
     }
 }

@@ -150,7 +150,7 @@ def test_a_string_is_a_column_if_there_is_one_else_sql() -> None:
     assert resolve("a > b", ["a > b"], "here").key() == col("a > b").key()
     assert resolve("a > b", ["a", "b"], "here").key() == (col("a") > col("b")).key()
     assert resolve("a", None, "here").key() == col("a").key()
-    assert resolve("true", None, "here").key() == lit(True).key()
+    assert resolve("true", [], "here").key() == lit(True).key()
     assert resolve("true", ["true"], "here").key() == col("true").key()
     with pytest.raises(ColumnError, match=r'here: unknown column "c"\nhint: there is a, b'):
         resolve("c", ["a", "b"], "here")

@@ -104,7 +104,7 @@ def test_a_record_that_does_not_fit_costs_no_other(
     ]
     assert all(b.file == str(path) for b in bad)
     assert bad[0].detail == "it has 1 fields, not 2"
-    assert bad[1].detail == 'column "n" does not fit int64: "x"'
+    assert bad[1].detail == 'column "n" does not fit i64: "x" is of another type'
 
 
 def test_a_quote_that_is_never_closed_costs_its_line(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from muntin import limits
-from muntin.errors import PlanError, RuleError, unknown, with_hint
+from muntin.errors import DataError, PlanError, RuleError, unknown, with_hint
 from muntin.feeds import Feed, Rows
+from muntin.ingest import what_to_give
 from muntin.merge import common_cuts, sorted_by_time
 from muntin.operator import Operator, Pipelines, event_times, operator
-from muntin.result import Result, joined
+from muntin.result import Result, is_arrow, joined
 from muntin.rules import Rule
 
 
@@ -68,6 +69,9 @@ def _tables(op: Operator, data: Rows | Mapping[str, Rows]) -> dict[str, Any]:
     if not isinstance(data, Mapping):
         named = {op.inputs[0]: data}
     else:
+        if not any(name in op.inputs for name in data) and not any(map(_is_rows, data.values())):
+            said = f"data is a dict of {', '.join(map(str, data)) or 'nothing'}"
+            raise DataError(with_hint(said, what_to_give(data)))
         for name in data:
             if name not in op.inputs:
                 raise PlanError(unknown("input", str(name), op.inputs, "data"))
@@ -78,6 +82,13 @@ def _tables(op: Operator, data: Rows | Mapping[str, Rows]) -> dict[str, Any]:
         hint = "give a dict: the input's name to its rows"
         raise PlanError(with_hint(f"data is needed for each input: {names}", hint))
     return {name: op.table(named[name], name) for name in op.inputs}
+
+
+def _is_rows(rows: Any) -> bool:
+    """Whether it looks like the rows of an input."""
+    if is_arrow(rows):
+        return not hasattr(rows, "to_pylist") or hasattr(rows, "column_names")
+    return isinstance(rows, Sequence) and bool(rows) and isinstance(rows[0], Mapping)
 
 
 def _given_steps(tables: Mapping[str, Any]) -> Iterator[list[Feed]]:

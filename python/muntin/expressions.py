@@ -14,7 +14,18 @@ from muntin.arguments import shown
 from muntin.errors import ColumnError, ExpressionError, unknown, with_hint
 from muntin.literals import Value, text
 from muntin.sql import parse
-from muntin.tree import Case, Column, Expr, Literal, Unfinished, call, checked, literal
+from muntin.tree import (
+    Case,
+    Column,
+    Expr,
+    Literal,
+    Text,
+    Unfinished,
+    call,
+    checked,
+    literal,
+    settled,
+)
 
 __all__ = [
     "Case",
@@ -105,17 +116,28 @@ def resolve(value: IntoExpr, columns: Collection[str] | None, place: str) -> Exp
     """What stands in place of an expression, as one: the only reading of such text.
 
     A string is the column of that exact name if there is one, else SQL text. With `columns`, the
-    names known there, every column that is read must be among them.
+    names known there, every column that is read must be among them; without, the engine judges
+    when the columns are known.
 
     Raises `ExpressionError` for text that does not parse, `ColumnError` for an unknown column.
     """
     if isinstance(value, str):
-        known = _is_name(value) or (columns is not None and value in columns)
-        value = Column(value) if known else parse(value, place)
-    expr = value if isinstance(value, Expr) else literal(value, place)
+        expr = _of_text(value, columns, place)
+    else:
+        expr = value if isinstance(value, Expr) else literal(value, place)
     if columns is not None:
+        expr = settled(expr, columns)
         check_columns(expr, columns, place)
     return expr
+
+
+def _of_text(value: str, columns: Collection[str] | None, place: str) -> Expr:
+    if _is_name(value) or (columns is not None and value in columns):
+        return Column(value)
+    meaning = parse(value, place)
+    if columns is not None or isinstance(meaning, Column):
+        return meaning
+    return Text(text(value, place), meaning)
 
 
 def check_columns(expr: Expr, columns: Collection[str], place: str) -> None:

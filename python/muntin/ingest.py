@@ -1,4 +1,4 @@
-"""Python rows and JSON text to Arrow: the one place where Python values become columns.
+"""Rows of Python values to Arrow: which columns they have, and of which types.
 
 Type words are those of a stream's `schema=`: `i64`, `f64`, `str`, `bool`, `date`,
 `timestamp[us, UTC]`, `duration[us]`, `decimal(12, 2)`, `list[i64]` and so on.
@@ -6,16 +6,23 @@ Type words are those of a stream's `schema=`: `i64`, `f64`, `str`, `bool`, `date
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from muntin.arrow import type_word
 from muntin.errors import ColumnError, DataError, unknown, with_hint
+from muntin.fitting import (
+    NATURAL_TYPES,
+    Misfit,
+    Number,
+    column,
+    natural,
+    schema_of,
+    shown,
+)
 
 _PLAIN: dict[str, Any] = {
     "null": pa.null(),
@@ -35,7 +42,7 @@ _PLAIN: dict[str, Any] = {
     "date": pa.date32(),
 }
 _ISO_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(?P<zone>Z|[+-]\d\d:?\d\d)?"
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d+)?)?(?P<zone>[Zz]|[+-]\d\d(:?\d\d)?)?"
 )
 
 
@@ -48,6 +55,8 @@ def arrow_type(word: str) -> Any:
     >>> arrow_type("decimal(12, 2)")
     Decimal128Type(decimal128(12, 2))
     """
+    if word.startswith(("time", "struct[", "arrow[")) and not word.startswith("timestamp"):
+        return schema_of([("value", word)]).types[0]
     word = type_word(word, "schema")
     if word in _PLAIN:
         return _PLAIN[word]
@@ -66,6 +75,36 @@ def arrow_schema(words: Iterable[tuple[str, str]]) -> Any:
     return pa.schema([(name, arrow_type(word)) for name, word in words])
 
 
+def exported(rows: Any) -> Any:
+    """An Arrow object as it is; a pandas frame as a `pyarrow.Table`.
+
+    Raises:
+        DataError: a column of the frame has values of several types.
+    """
+    if type(rows).__module__.partition(".")[0] != "pandas":
+        return rows
+    try:
+        return pa.RecordBatchReader.from_stream(rows).read_all()
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        said = "; ".join(str(part) for part in error.args)
+        hint = "give each column one type, as in frame.astype({...})"
+        raise DataError(with_hint(f"the pandas frame is not Arrow data: {said}", hint)) from error
+
+
+def what_to_give(rows: Any) -> str:
+    """The hint for what is not a batch of rows."""
+    if type(rows).__name__ == "LazyFrame":
+        return "collect() it first"
+    if isinstance(rows, Mapping):
+        return _OF_A_DICT
+    return "give an Arrow, Polars or pandas object, or a list of dicts"
+
+
+_OF_A_DICT = (
+    "one row is [row]; columns become a table by pyarrow.table(...) or polars.DataFrame(...)"
+)
+
+
 def batch_of_rows(rows: Sequence[Mapping[str, Any]], schema: Any | None = None) -> Any:
     """One record batch of dicts, one row each; a missing key is a null.
 
@@ -76,76 +115,148 @@ def batch_of_rows(rows: Sequence[Mapping[str, Any]], schema: Any | None = None) 
 
     Raises:
         ColumnError: a row has a key that the schema does not name.
-        DataError: a value does not fit its column.
+        DataError: a value does not fit its column; it names the row, the column and the value.
 
     >>> batch_of_rows([{"a": 1}, {"b": "x"}]).to_pylist()
     [{'a': 1, 'b': None}, {'a': None, 'b': 'x'}]
     """
-    for row in rows:
-        if not isinstance(row, Mapping):
-            raise DataError(f"a row must be a dict, got {type(row).__name__} {row!r}")
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = names_of(rows)
     if schema is None:
-        columns = [column_of([row.get(name) for row in rows], name) for name in names]
-        return pa.RecordBatch.from_arrays(columns, names=names)
-    known = schema.names
+        schema = natural_schema(rows, names)
     for name in names:
-        if name not in known:
-            raise ColumnError(unknown("column", str(name), known, "row"))
-    columns = [column_of([r.get(f.name) for r in rows], f.name, f.type) for f in schema]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+        if name not in schema.names:
+            raise ColumnError(unknown("column", name, schema.names, "row"))
+    batch, misfits = fitting_rows(rows, schema)
+    if misfits:
+        raise refusal(misfits)
+    return batch
 
 
-def column_of(values: list[Any], name: str, kind: Any | None = None) -> Any:
-    """One Arrow array of Python values, of type `kind` or of the type they show.
+def fitting_rows(rows: Sequence[Mapping[str, Any]], schema: Any) -> tuple[Any, list[Misfit]]:
+    """One record batch of dicts, with a null for each value that does not fit, and those values.
+
+    Keys that the schema does not name are left out. Misfits come in the order of the rows.
+    """
+    columns, misfits = [], []
+    for field in schema:
+        name = field.name
+        array, wrong = column([row.get(name) for row in rows], name, field.type)
+        columns.append(array)
+        misfits += wrong
+    misfits.sort(key=lambda misfit: misfit.row)
+    if not columns:
+        return pa.RecordBatch.from_struct_array(pa.array([{}] * len(rows), pa.struct([]))), []
+    return pa.RecordBatch.from_arrays(columns, schema=schema), misfits
+
+
+def refusal(misfits: Sequence[Misfit]) -> DataError:
+    """The error that names the first of the values that do not fit."""
+    first = misfits[0]
+    others = len({misfit.row for misfit in misfits}) - 1
+    more = f" ({others} more rows do not fit)" if others else ""
+    return DataError(with_hint(f"row {first.row}: {first}{more}", first.hint))
+
+
+def names_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys of the rows, in the order of first appearance.
 
     Raises:
-        DataError: a value does not fit.
+        DataError: a row is not a dict, or a key is not a text that UTF-8 can hold.
     """
+    for at, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise DataError(f"row {at}: a row must be a dict, got {shown(row)}")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for name in names:
+        if not isinstance(name, str) or not _is_unicode(name):
+            raise DataError(f"a column's name must be a text, got {shown(name)}")
+    return names
+
+
+def natural_schema(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Any:
+    """The schema that rows show: integers are i64, with a float among them f64, and so on.
+
+    Raises:
+        DataError: a column has values of types that do not go together; it names two rows.
+
+    >>> natural_schema([{"n": 1}, {"n": 1.5, "s": "x"}], ["n", "s"]).types
+    [DataType(double), DataType(string)]
+    """
+    return pa.schema([(name, _kind_of([row.get(name) for row in rows], name)) for name in names])
+
+
+_MIXED = (
+    (frozenset(["int", "float"]), pa.float64()),
+    (frozenset(["int", "number"]), None),
+    (frozenset(["int", "float", "number"]), pa.float64()),
+    (frozenset(["float", "number"]), pa.float64()),
+    (frozenset(["date", "datetime"]), pa.timestamp("us")),
+)
+
+
+def _kind_of(values: Sequence[Any], name: str) -> Any:
+    """The type of the values of one column."""
+    seen: dict[str, int] = {}
+    for row, value in enumerate(values):
+        seen.setdefault(_group(value), row)
+    seen.pop("null", None)
+    groups = frozenset(seen)
+    if len(groups) == 1:
+        return _kind_of_group(next(iter(groups)), values, name)
+    if not groups:
+        return pa.null()
+    for mixed, kind in _MIXED:
+        if groups == mixed:
+            return kind if kind is not None else _kind_of_group("number", values, name)
+    (_, first), (_, second) = list(seen.items())[:2]
+    said = f'column "{name}" has values of two types: {shown(values[first])} in row {first} '
+    said += f"and {shown(values[second])} in row {second}"
+    raise DataError(with_hint(said, f'declare its type: schema={{"{name}": "..."}}'))
+
+
+def _group(value: Any) -> str:
+    word, _ = natural(value)
+    if word == "object":
+        if isinstance(value, Mapping):
+            return "struct"
+        if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
+            return "list"
+    return word
+
+
+def _kind_of_group(group: str, values: Sequence[Any], name: str) -> Any:
+    there = [value for value in values if value is not None]
+    match group:
+        case "struct":
+            names = names_of(there)
+            fields = [(n, _kind_of([row.get(n) for row in there], f"{name}.{n}")) for n in names]
+            return pa.struct(fields)
+        case "list":
+            return pa.list_(_kind_of([item for items in there for item in items], name))
+        case "datetime":
+            zoned = any(value.tzinfo is not None for value in there)
+            return pa.timestamp("us", "UTC") if zoned else pa.timestamp("us")
+        case "number" if all(isinstance(value, Number) for value in there):
+            return pa.float64()
+        case "number" if all(isinstance(value, int) for value in there) and min(there) >= 0:
+            return pa.uint64()
+        case "number" | "arrow" | "object":
+            try:
+                return pa.array(there).type
+            except (pa.ArrowException, ValueError, TypeError, OverflowError):
+                said = f'column "{name}" has values of no known type: {shown(there[0])}'
+                hint = f'declare its type: schema={{"{name}": "..."}}'
+                raise DataError(with_hint(said, hint)) from None
+        case _:
+            return NATURAL_TYPES[group]
+
+
+def _is_unicode(text: str) -> bool:
     try:
-        if kind is None:
-            return pa.array(values)
-        if pa.types.is_timestamp(kind):
-            return _timestamps(values, name, kind)
-        if pa.types.is_date(kind):
-            values = [dt.date.fromisoformat(v) if isinstance(v, str) else v for v in values]
-        return pa.array(values, type=kind)
-    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
-        if isinstance(error, DataError):
-            raise
-        wanted = "one type" if kind is None else str(kind)
-        raise DataError(f'column "{name}" does not fit {wanted}: {error}') from error
-
-
-def _timestamps(values: list[Any], name: str, kind: Any) -> Any:
-    texts = any(isinstance(v, str) for v in values)
-    for value in values:
-        if isinstance(value, (bool, int, float)):
-            raise DataError(
-                with_hint(
-                    f'column "{name}" is a {kind}, got the number {value!r}',
-                    "give a datetime or ISO 8601 text, or declare i64 and time=mt.epoch(...)",
-                )
-            )
-    if not texts:
-        return pa.array(values, type=kind)
-    if all(v is None or isinstance(v, str) for v in values):
-        return _parse_texts(pa.array(values, type=pa.string()), kind)
-    return pa.array([_moment(v) if isinstance(v, str) else v for v in values], type=kind)
-
-
-def _parse_texts(texts: Any, kind: Any) -> Any:
-    zoned = pc.any(pc.match_substring_regex(texts, r"(Z|[+-]\d\d:?\d\d)$")).as_py()
-    if zoned or kind.tz is not None:
-        # text without a zone is taken as UTC, as datetime values are
-        moments = [None if text is None else _moment(text) for text in texts.to_pylist()]
-        return pa.array(moments, type=kind)
-    return texts.cast(kind)
-
-
-def _moment(text: str) -> dt.datetime:
-    moment = dt.datetime.fromisoformat(text)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def inferred_schema(rows: Sequence[Mapping[str, Any]]) -> Any:
@@ -158,9 +269,9 @@ def inferred_schema(rows: Sequence[Mapping[str, Any]]) -> Any:
     [TimestampType(timestamp[us, tz=UTC]), DataType(int64)]
     """
     fields = []
-    for name in dict.fromkeys(name for row in rows for name in row):
+    for name in names_of(rows):
         values = [row.get(name) for row in rows]
-        kind = column_of(values, name).type
+        kind = _kind_of(values, name)
         if pa.types.is_null(kind):
             kind = pa.string()
         elif pa.types.is_string(kind):
@@ -170,10 +281,16 @@ def inferred_schema(rows: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def _time_of_texts(values: list[Any]) -> Any | None:
-    found = [_ISO_TIME.fullmatch(v) for v in values if v is not None]
+    texts = [value for value in values if value is not None]
+    found = [_ISO_TIME.fullmatch(text) for text in texts]
     if not all(found):
         return None
     zoned = {match["zone"] is not None for match in found if match is not None}
-    if zoned == {True}:
-        return pa.timestamp("us", "UTC")
-    return pa.timestamp("us") if zoned == {False} else None
+    if len(zoned) > 1:
+        return None
+    zone = "UTC" if zoned == {True} else None
+    for unit in ("us", "ns"):
+        kind = pa.timestamp(unit, zone)
+        if not column(texts, "", kind)[1]:
+            return kind
+    return None

@@ -35,12 +35,20 @@ def time_column(table: Any, name: str) -> Any:
         column = column.cast(column.type.value_type)
     if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
         raise SchemaError(
-            with_hint(
-                f'the time column "{name}" is a {column.type}',
-                'it must be a timestamp or a date; say time=mt.epoch("ms", "...") for integers',
-            )
+            with_hint(f'the time column "{name}" is a {column.type}', not_a_time(name, column.type))
         )
     return pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
+
+
+def not_a_time(name: str, kind: Any) -> str:
+    """The hint for a time column of another type."""
+    if pa.types.is_integer(kind):
+        return f'it must be a timestamp or a date; say time=mt.epoch("ms", "{name}") for integers'
+    quoted = name if name.isidentifier() else f'\\"{name}\\"'
+    return (
+        f'cast it, as in time="{quoted}::timestamptz", '
+        f'or declare schema={{"{name}": "timestamp[us, UTC]", ...}}'
+    )
 
 
 def micros(column: Any) -> Any:
@@ -80,7 +88,55 @@ def sorted_by_time(table: Any, times: Any) -> tuple[Any, Any, Any | None]:
     if is_sorted(times):
         return table, times, None
     order = pc.sort_indices(pc.fill_null(times, FIRST))
-    return table.take(order), times.take(order), order.cast(pa.int64())
+    return _taken(table, order), times.take(order), order.cast(pa.int64())
+
+
+def _taken(table: Any, order: Any) -> Any:
+    """The rows in that order, in layouts of which Arrow can take rows; they mean the same."""
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            columns.append(_takeable(column).take(order))
+        except pa.ArrowException as error:
+            said = f'column "{name}" of type {column.type} cannot be sorted by time: {error}'
+            hint = 'cast or drop it, or give sorted rows and say order="given"'
+            raise SchemaError(with_hint(said, hint)) from error
+    return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _takeable(column: Any) -> Any:
+    if pa.types.is_run_end_encoded(column.type):
+        decoded = [pc.run_end_decode(chunk) for chunk in column.chunks]
+        column = pa.chunked_array(decoded, column.type.value_type)
+    kind = _takeable_type(column.type)
+    return column if kind == column.type else column.cast(kind)
+
+
+def _takeable_type(kind: Any) -> Any:
+    """The type without views, of which Arrow takes no rows."""
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    if pa.types.is_binary_view(kind):
+        return pa.large_binary()
+    if isinstance(kind, pa.BaseExtensionType):
+        storage = _takeable_type(kind.storage_type)
+        return kind if storage == kind.storage_type else storage
+    if pa.types.is_map(kind):
+        return pa.map_(_takeable_type(kind.key_type), _takeable_type(kind.item_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_takeable_type(field.type)) for field in kind])
+    for is_kind, make in _LISTS:
+        if is_kind(kind) and (inner := _takeable_type(kind.value_type)) != kind.value_type:
+            return make(kind.value_field.with_type(inner))
+    return kind
+
+
+_LISTS = (
+    (pa.types.is_list, pa.list_),
+    (pa.types.is_large_list, pa.large_list),
+    (pa.types.is_list_view, pa.list_),
+    (pa.types.is_large_list_view, pa.large_list),
+)
 
 
 def common_cuts(times: Sequence[Any], rows: int) -> Iterator[list[tuple[int, int]]]:

@@ -14,7 +14,7 @@ from muntin import arguments
 from muntin.answer import answer, why_not_row_by_row
 from muntin.errors import DataError, PlanError, SnapshotError, unknown, with_hint
 from muntin.feeds import Feed, OnChange, Order, Pipelines, Rows, Watermark, checked, microseconds
-from muntin.ingest import arrow_schema, batch_of_rows
+from muntin.ingest import arrow_schema, batch_of_rows, exported, what_to_give
 from muntin.merge import micros, time_column
 from muntin.plan import CompiledPlan, compile, outputs_of
 from muntin.result import Answer, PerInput, Result, Table, is_arrow, table_of
@@ -331,19 +331,17 @@ class Operator:
 
     def _batch(self, index: int, batch: Rows) -> Any:
         if is_arrow(batch):
-            return batch
+            return exported(batch)
         if not isinstance(batch, Sequence) or isinstance(batch, (str, bytes)):
-            raise DataError(
-                with_hint(
-                    f"a {type(batch).__name__} is not a batch of rows",
-                    "give an Arrow, Polars or pandas object, or a list of dicts",
-                )
-            )
-        schema = self._schemas[index]
-        rows = batch_of_rows(batch, schema)
-        if schema is None and not any(pa.types.is_null(kind) for kind in rows.schema.types):
-            self._schemas[index] = rows.schema if len(rows) else None
-        return rows
+            said = f"a {type(batch).__name__} is not a batch of rows"
+            raise DataError(with_hint(said, what_to_give(batch)))
+        return batch_of_rows(batch, self._schema(index))
+
+    def _schema(self, index: int) -> Any | None:
+        """An input's columns, declared or as the first rows that were taken have them."""
+        if self._schemas[index] is None and (known := self._engine.input_schema(index)) is not None:
+            self._schemas[index] = pa.schema(known)
+        return self._schemas[index]
 
     def _question(
         self, row: Mapping[str, Any], name: str | None

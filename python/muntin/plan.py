@@ -26,6 +26,7 @@ from muntin.errors import (
 )
 from muntin.literals import Json, quote, text
 from muntin.rules import Rule
+from muntin.tree import by_meaning
 
 VERSION = 1
 Schema: TypeAlias = Mapping[str, str] | ArrowSchemaExportable
@@ -38,6 +39,8 @@ ONLY_OUTPUT = "rows"
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Node:
     """One verb with what stands before it; equal keys mean equal results.
+
+    `print` is the same for nodes that differ in nothing but texts in place of what they mean.
 
     `body` is its JSON without the parents, `said` the call as a user would type it, `columns` the
     names that come out if they are known, `typed` whether all inputs above declare a schema, and
@@ -52,11 +55,16 @@ class Node:
     typed: bool
     revisions: bool = False
     key: str = field(init=False)
+    print: str = field(init=False)
 
     def __post_init__(self) -> None:
-        above = " ".join(parent.key for parent in self.parents)
-        digest = sha256(f"{self.op} {above} {self.body}".encode()).hexdigest()
-        object.__setattr__(self, "key", digest)
+        meaning = self.body
+        if '{"text":[' in meaning:
+            meaning = dumps(by_meaning(json.loads(meaning)))
+        for name, body in (("key", self.body), ("print", meaning)):
+            above = " ".join(getattr(parent, name) for parent in self.parents)
+            digest = sha256(f"{self.op} {above} {body}".encode()).hexdigest()
+            object.__setattr__(self, name, digest)
 
     def fields(self) -> dict[str, Any]:
         """Its JSON without the parents."""

@@ -11,10 +11,13 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+import pyarrow as pa
+
 from muntin.arrow import type_word
 from muntin.durations import EPOCH_UNITS
 from muntin.durations import parse as parse_duration
 from muntin.errors import ExpressionError, MuntinError, did_you_mean, with_hint
+from muntin.fitting import column
 from muntin.literals import Value
 from muntin.tree import Case, Column, Expr, Literal, call, literal
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from sqlglot.expressions import Expression
 
 Node: TypeAlias = "Expression"
+
+_UNREADABLE = "is of another type"
 
 
 class _Refused(Exception):
@@ -140,7 +145,11 @@ def _unknown(node: Node) -> _Refused:
     if isinstance(node, exp.Query | exp.Exists):
         return _Refused("a query", "an expression reads the columns of one row")
     if isinstance(node, exp.Alias):
-        return _Refused("a name with as", "names are given by keyword: with_columns(name=...)")
+        return _Refused(
+            "two words beside each other, or a name with as",
+            'a column of an odd name is col("unit price"), or stands in double quotes; '
+            "names are given by keyword: with_columns(name=...)",
+        )
     for kind, what, hint in (
         (exp.ArrayOverlaps, "&&", _SIGNS["&&"]),
         (exp.DPipe, "||", "|| would join texts; or is written or"),
@@ -370,16 +379,26 @@ _SQL_TYPES = {
 
 
 def _moment(code: str, word: str) -> date | datetime:
+    kind = pa.date32() if word == "date" else pa.timestamp("us", "UTC")
+    found, misfits = column([code], "literal", kind)
+    if misfits:
+        said = f"'{code}' is no {word.partition('[')[0]}"
+        if misfits[0].said != _UNREADABLE:
+            said = f"'{code}' {misfits[0].said}"
+        raise _Refused(said, "write date '2024-12-31' or timestamp '2024-12-31 23:59:59'")
     try:
-        if word == "date":
-            return date.fromisoformat(code)
-        found = datetime.fromisoformat(code)
-    except ValueError:
-        hint = "write date '2024-12-31' or timestamp '2024-12-31 23:59:59'"
-        raise _Refused(f"'{code}' is no {word.partition('[')[0]}", hint) from None
-    if word.endswith("UTC]") and found.tzinfo is None:
-        return found.replace(tzinfo=UTC)
-    return found
+        moment: date | datetime = found[0].as_py()
+    except (ValueError, OverflowError):
+        raise _Refused(f"'{code}' is outside the years 1 to 9999") from None
+    if isinstance(moment, datetime):
+        moment = moment.replace(tzinfo=UTC)
+        return moment if word.endswith("UTC]") or _has_zone(code) else moment.replace(tzinfo=None)
+    return moment
+
+
+def _has_zone(code: str) -> bool:
+    clock = code.strip()[10:]
+    return any(mark in clock for mark in "Zz+-")
 
 
 def _interval(node: Any) -> Expr:

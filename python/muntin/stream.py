@@ -72,7 +72,7 @@ class Stream(Hinting):
     @property
     def fingerprint(self) -> str:
         """A hash of what it computes, as hex: equal for equal streams."""
-        return self.node.key
+        return self.node.print
 
     def explain(self, rows_per_second: float | None = None, keys: int | None = None) -> str:
         """The typed plan as text: nodes, columns, scope and why, stable in replay or not.
@@ -330,10 +330,10 @@ class Stream(Hinting):
         return _stream(made)
 
     def __eq__(self, other: object) -> bool:
-        return self.node.key == other.node.key if isinstance(other, Stream) else NotImplemented
+        return self.node.print == other.node.print if isinstance(other, Stream) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self.node.key)
+        return hash(self.node.print)
 
     def __repr__(self) -> str:
         return text_of(self.node)

@@ -7,7 +7,7 @@ true. Integers compute in 64 bits, `/` is true division, and `x / 0` is null.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import ClassVar, NoReturn, TypeVar
 
@@ -340,6 +340,56 @@ class Case(Expr):
     def render(self) -> tuple[str, int]:
         said = ".".join(f"when({c!r}).then({v!r})" for c, v in self.branches)
         return said if self.other is None else f"{said}.otherwise({self.other!r})", ATOM
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Text(Expr):
+    """A text whose stream has no known columns: one of that name, else what it means as SQL."""
+
+    name: str
+    meaning: Expr
+
+    @property
+    def depth(self) -> int:
+        return self.meaning.depth
+
+    def children(self) -> tuple[Expr, ...]:
+        return (self.meaning,)
+
+    def to_json(self) -> Json:
+        return {"text": [self.name, self.meaning.to_json()]}
+
+    def render(self) -> tuple[str, int]:
+        return self.meaning.render()
+
+
+def settled(expr: Expr, columns: Collection[str]) -> Expr:
+    """The same where the columns are known: each text is a column or its meaning."""
+    match expr:
+        case Text():
+            known = expr.name in columns
+            return Column(expr.name) if known else settled(expr.meaning, columns)
+        case Call():
+            return Call(expr.fn, tuple(settled(arg, columns) for arg in expr.args))
+        case Cast():
+            return Cast(settled(expr.arg, columns), expr.word)
+        case Case():
+            branches = tuple((settled(c, columns), settled(v, columns)) for c, v in expr.branches)
+            other = None if expr.other is None else settled(expr.other, columns)
+            return Case(branches, other)
+    return expr
+
+
+def by_meaning(value: Json) -> Json:
+    """The JSON of a tree with the meaning of each text in its place."""
+    if isinstance(value, list):
+        return [by_meaning(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    match value.get("text"):
+        case [str(), dict() as meaning] if len(value) == 1:
+            return by_meaning(meaning)
+    return {name: by_meaning(item) for name, item in value.items()}
 
 
 class Unfinished:

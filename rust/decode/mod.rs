@@ -20,7 +20,7 @@ use crate::fate::Reason;
 use crate::graph::Formula;
 use crate::origin::Series;
 use crate::plan;
-use crate::schema::{normalise, normalised, type_word};
+use crate::schema::{may_lose, normalise, normalised};
 use crate::time::{FOREVER, Micros, NEVER};
 use crate::watermark::Watermarks;
 
@@ -39,6 +39,13 @@ pub struct Feed {
     pub position: Option<Series>,
     /// When each row arrived, as it was recorded.
     pub arrival: Option<Series>,
+}
+
+impl Feed {
+    /// Whether it has neither rows nor columns, and so says nothing.
+    pub fn is_nothing(&self) -> bool {
+        self.schema.fields().is_empty() && self.batches.iter().all(|batch| batch.num_rows() == 0)
+    }
 }
 
 /// How rows of several feeds follow one another.
@@ -77,11 +84,19 @@ pub struct Rows {
 }
 
 /// The columns that a first batch declares.
-pub fn learn(schema: &Schema) -> Result<SchemaRef> {
+///
+/// What the plan never names nobody reads: such a column is carried as it came, where a value could
+/// be lost otherwise.
+pub fn learn(schema: &Schema, plan: &plan::Plan) -> Result<SchemaRef> {
+    let named = plan.words();
     let field = |field: &Arc<Field>| {
-        let data_type = normalised(field.data_type())
-            .map_err(|error| error.within(&format!("column \"{}\"", field.name())))?;
-        Ok(Field::new(field.name(), data_type, true))
+        let (name, own) = (field.name(), field.data_type());
+        if may_lose(own) && !named.contains(name.as_str()) {
+            return Ok(Field::new(name, own.clone(), true));
+        }
+        let data_type =
+            normalised(own).map_err(|error| error.within(&format!("column \"{name}\"")))?;
+        Ok(Field::new(name, data_type, true))
     };
     let fields: Result<Vec<Field>> = schema.fields().iter().map(field).collect();
     Ok(Arc::new(Schema::new(fields?)))
@@ -177,9 +192,14 @@ fn columns(feed: &Feed, schema: &SchemaRef, input: &plan::Input) -> Result<Vec<A
                 known.join(", ")
             ))
         })?;
-        let parts: Result<Vec<ArrayRef>> =
-            feed.batches.iter().map(|batch| fit(batch.column(at), field, &input.name)).collect();
-        match parts?.as_slice() {
+        let place = format!("column \"{name}\" of stream \"{}\"", input.name);
+        let part = |batch: &RecordBatch| normalise(batch.column(at), field.data_type());
+        let parts: Result<Vec<ArrayRef>> = feed.batches.iter().map(part).collect();
+        let of_column = |error| match error {
+            Error::Schema(said) => Error::Schema(format!("{place} {said}")),
+            other => other.within(&place),
+        };
+        match parts.map_err(of_column)?.as_slice() {
             [] => Ok(arrow_array::new_empty_array(field.data_type())),
             [one] => Ok(one.clone()),
             several => {
@@ -191,37 +211,6 @@ fn columns(feed: &Feed, schema: &SchemaRef, input: &plan::Input) -> Result<Vec<A
     schema.fields().iter().map(column).collect()
 }
 
-fn fit(array: &ArrayRef, field: &Field, stream: &str) -> Result<ArrayRef> {
-    let (to, place) =
-        (field.data_type(), format!("column \"{}\" of stream \"{stream}\"", field.name()));
-    let from = normalised(array.data_type()).map_err(|error| error.within(&place))?;
-    if from != *to && !fits(&from, to) {
-        return Err(Error::Schema(format!(
-            "{place} is {} in this batch, not {}\nhint: cast it before it is pushed",
-            type_word(&from)?,
-            type_word(to)?
-        )));
-    }
-    normalise(array, to).map_err(|error| error.within(&place))
-}
-
-/// Whether values of one type are values of the other without change: a wider number, another unit
-/// or zone of time, a column of nulls.
-fn fits(from: &DataType, to: &DataType) -> bool {
-    match (from, to) {
-        (DataType::Null, _) => true,
-        (DataType::Timestamp(_, None), DataType::Timestamp(_, None))
-        | (DataType::Timestamp(_, Some(_)), DataType::Timestamp(_, Some(_)))
-        | (DataType::Duration(_), DataType::Duration(_))
-        | (DataType::Decimal128(..), DataType::Decimal128(..)) => true,
-        _ => {
-            (from.is_integer() && to.is_integer())
-                || (from.is_floating() && to.is_floating())
-                || (from.is_integer() && *to == DataType::Float64)
-        }
-    }
-}
-
 /// Event times in microseconds, and the rows that have none.
 fn event_times(
     time: &Formula,
@@ -229,14 +218,14 @@ fn event_times(
     len: usize,
     arrival: &Series,
 ) -> Result<(Vec<Micros>, Unusable)> {
-    let (array, overflow) = match time.typed.as_column() {
-        Some(at) => (columns[at].clone(), None),
+    let (array, lost) = match time.typed.as_column() {
+        Some(at) => (columns[at].clone(), expr::Lost::default()),
         None => {
             let arrival: Option<Vec<Micros>> =
                 time.arrival.then(|| (0..len).map(|row| arrival.at(row)).collect());
             let arrival = arrival.as_deref();
             let done = time.typed.eval(&expr::Rows { columns, len, late: None, arrival })?;
-            (done.array, done.overflow)
+            (done.array, done.lost)
         }
     };
     let mut bad: Unusable = vec![];
@@ -263,14 +252,18 @@ fn event_times(
         }
         other => return Err(Error::Schema(format!("event time is {other}, not a timestamp"))),
     };
-    let (overflow, nulls) = (overflow.as_ref(), array.nulls());
+    let (overflow, nulls) = (lost.rows(), array.nulls());
     for (row, &time) in times.iter().enumerate() {
         let is_null = nulls.is_some_and(|nulls| nulls.is_null(row));
-        if is_null && overflow.is_none_or(|bits| !bits.value(row)) {
-            bad.push((row as u32, Reason::NullTime));
-        } else if time == NEVER || time == FOREVER || overflow.is_some_and(|bits| bits.value(row)) {
-            bad.push((row as u32, Reason::TimeOutOfRange));
-        }
+        let is_lost = overflow.as_ref().is_some_and(|bits| bits.value(row));
+        let reason = match () {
+            () if is_lost && lost.is_cast(row) => Reason::CastFailed,
+            () if is_lost => Reason::TimeOutOfRange,
+            () if is_null => Reason::NullTime,
+            () if time == NEVER || time == FOREVER => Reason::TimeOutOfRange,
+            () => continue,
+        };
+        bad.push((row as u32, reason));
     }
     Ok((times, bad))
 }

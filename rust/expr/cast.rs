@@ -14,8 +14,9 @@ use arrow_buffer::BooleanBuffer;
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, TimeUnit};
 
-use super::literal::{parse_date, parse_timestamp};
+use super::lost::either;
 use crate::error::Result;
+use crate::schema::moments::{Moment, per_second};
 use crate::schema::{is_utc, rezoned};
 
 /// The values, null where one was lost, and the rows where that happened.
@@ -84,16 +85,16 @@ pub fn cast(array: &ArrayRef, to: &DataType) -> Result<Cast> {
             Ok((retyped(micros.as_primitive::<Int64Type>(), to), over))
         }
         (Utf8, Timestamp(unit, _)) => {
-            let texts = array.as_string::<i32>().iter();
-            let micros: Int64Array = texts.map(|text| text.and_then(parse_timestamp)).collect();
-            let over = lost(array, &micros);
-            let (result, more) = rescaled(&micros, TimeUnit::Microsecond, *unit, to)?;
-            Ok((result, either(over, more)))
+            // digits that the unit has not are cut, as in a cast from a finer time
+            let read = |text| Moment::read(text)?.floored(*unit);
+            let ticks: Int64Array =
+                array.as_string::<i32>().iter().map(|text| text.and_then(read)).collect();
+            Ok((retyped(&ticks, to), lost(array, &ticks)))
         }
         (Utf8, Date32) => {
             let texts = array.as_string::<i32>().iter();
             let days: PrimitiveArray<Date32Type> =
-                texts.map(|text| text.and_then(parse_date)).collect();
+                texts.map(|text| text.and_then(|text| Moment::read(text)?.day().ok())).collect();
             let over = lost(array, &days);
             Ok((Arc::new(days), over))
         }
@@ -111,14 +112,6 @@ pub fn cast(array: &ArrayRef, to: &DataType) -> Result<Cast> {
             Ok((floats(array), None))
         }
         _ => by_arrow(array, to),
-    }
-}
-
-/// Rows set in either; `None` is no row.
-pub fn either(a: Option<BooleanBuffer>, b: Option<BooleanBuffer>) -> Option<BooleanBuffer> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(&a | &b),
-        (some, None) | (None, some) => some,
     }
 }
 
@@ -166,15 +159,6 @@ fn rescaled(ticks: &Int64Array, from: TimeUnit, unit: TimeUnit, to: &DataType) -
     let step = other / own;
     let result: Int64Array = ticks.unary_opt(|time| time.checked_mul(step));
     Ok((retyped(&result, to), lost(ticks, &result)))
-}
-
-pub(super) fn per_second(unit: TimeUnit) -> i64 {
-    match unit {
-        TimeUnit::Second => 1,
-        TimeUnit::Millisecond => 1_000,
-        TimeUnit::Microsecond => 1_000_000,
-        TimeUnit::Nanosecond => 1_000_000_000,
-    }
 }
 
 /// The 64-bit integers of a timestamp, duration, time or integer.

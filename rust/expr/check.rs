@@ -19,13 +19,20 @@ pub struct Typed {
     pub(super) data_type: DataType,
 }
 
+/// Whether a cast stands in the expression, or was put in so that two types meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    Written,
+    Implied,
+}
+
 /// What a typed expression does; the arguments already have the types that it needs.
 #[derive(Debug, Clone)]
 pub(super) enum Node {
     Column(usize),
     /// The array has one value.
     Constant(Literal, ArrayRef),
-    Cast(Box<Typed>),
+    Cast(Box<Typed>, Wish),
     Call(Function, Vec<Typed>),
     Among(Box<Typed>, Set),
     Case(Vec<(Typed, Typed)>, Box<Typed>),
@@ -46,7 +53,7 @@ impl Typed {
     pub fn as_column(&self) -> Option<usize> {
         match self.node {
             Node::Column(index) => Some(index),
-            Node::Constant(..) | Node::Cast(_) | Node::Call(..) => None,
+            Node::Constant(..) | Node::Cast(..) | Node::Call(..) => None,
             Node::Among(..) | Node::Case(..) => None,
         }
     }
@@ -61,7 +68,7 @@ impl Typed {
     fn text(&self) -> Option<&str> {
         match &self.node {
             Node::Constant(Literal::Str(text), _) => Some(text),
-            Node::Constant(..) | Node::Column(_) | Node::Cast(_) | Node::Call(..) => None,
+            Node::Constant(..) | Node::Column(_) | Node::Cast(..) | Node::Call(..) => None,
             Node::Among(..) | Node::Case(..) => None,
         }
     }
@@ -83,7 +90,7 @@ impl Typed {
             }
             node => {
                 let inner = Box::new(Typed { node, data_type: self.data_type });
-                Ok(Typed { node: Node::Cast(inner), data_type })
+                Ok(Typed { node: Node::Cast(inner, Wish::Implied), data_type })
             }
         }
     }
@@ -114,6 +121,7 @@ pub fn check(expr: &Expr, schema: &Schema) -> Result<Typed> {
             let data_type = schema.field(index).data_type().clone();
             Ok(Typed { node: Node::Column(index), data_type })
         }
+        Expr::Text(..) => check(&expr.settled(schema), schema),
         Expr::Literal(literal) => Ok(Typed::constant(literal.clone())),
         Expr::Call(function, args) => {
             if !function.takes(args.len()) {
@@ -280,7 +288,7 @@ fn among(expr: &Expr, mut args: Vec<Typed>) -> Result<Typed> {
         .iter()
         .filter_map(|(_, constant)| match &constant.node {
             Node::Constant(_, array) => Some(array),
-            Node::Column(_) | Node::Cast(_) | Node::Call(..) => None,
+            Node::Column(_) | Node::Cast(..) | Node::Call(..) => None,
             Node::Among(..) | Node::Case(..) => None,
         })
         .collect();
@@ -339,7 +347,7 @@ fn explicit_cast(expr: &Expr, inner: Typed, to: &DataType) -> Result<Typed> {
     }
     // a constant that does not fit makes rows invalid like any other value, so it is not cast here
     let data_type = to.clone();
-    Ok(Typed { node: Node::Cast(Box::new(inner)), data_type })
+    Ok(Typed { node: Node::Cast(Box::new(inner), Wish::Written), data_type })
 }
 
 fn truth(expr: &Expr, value: Typed) -> Result<Typed> {

@@ -1,4 +1,4 @@
-//! Comparison of two columns, exactly, in one total order.
+//! Comparison of two columns, exactly. A comparison with NaN is false, but for `<>`.
 
 use std::cmp::Ordering;
 
@@ -15,116 +15,132 @@ use super::kernels::{Side, bits};
 use super::tree::Comparison;
 
 /// Which rows compare so; whatever stands at null rows. The types are those of `compared`.
+///
+/// With NaN on a side only `Ne` holds.
 pub fn compare(how: Comparison, left: Side, right: Side, len: usize) -> BooleanBuffer {
-    match how {
-        Comparison::Eq => ordered(false, left, right, len),
-        Comparison::Ne => !&ordered(false, left, right, len),
-        Comparison::Lt => ordered(true, left, right, len),
-        Comparison::Gt => ordered(true, right, left, len),
-        Comparison::Le => !&ordered(true, right, left, len),
-        Comparison::Ge => !&ordered(true, left, right, len),
-    }
-}
-
-/// Rows where left is less than right, or where both are equal.
-fn ordered(less: bool, left: Side, right: Side, len: usize) -> BooleanBuffer {
     use DataType::{Binary, Boolean, Date32, Decimal128, Float64, UInt64, Utf8};
     match (left.array.data_type(), right.array.data_type()) {
-        (Float64, Float64) => {
-            primitive::<Float64Type, Float64Type>(less, left, right, len, float_order)
-        }
+        (Float64, Float64) => floats(how, left, right, len),
         (UInt64, UInt64) => {
-            primitive::<UInt64Type, UInt64Type>(less, left, right, len, |a, b| a.cmp(&b))
+            primitive::<UInt64Type, UInt64Type>(how, left, right, len, |a, b| Some(a.cmp(&b)))
         }
         (UInt64, Float64) => {
-            primitive::<UInt64Type, Float64Type>(less, left, right, len, wide_order)
+            primitive::<UInt64Type, Float64Type>(how, left, right, len, wide_order)
         }
-        (Float64, UInt64) => {
-            primitive::<Float64Type, UInt64Type>(less, left, right, len, |a, b| {
-                wide_order(b, a).reverse()
-            })
-        }
+        (Float64, UInt64) => primitive::<Float64Type, UInt64Type>(how, left, right, len, |a, b| {
+            wide_order(b, a).map(Ordering::reverse)
+        }),
         (Date32, Date32) => {
-            primitive::<Date32Type, Date32Type>(less, left, right, len, |a, b| a.cmp(&b))
+            primitive::<Date32Type, Date32Type>(how, left, right, len, |a, b| Some(a.cmp(&b)))
         }
         (Decimal128(_, s), Decimal128(_, t)) => {
             let (s, t) = (*s, *t);
-            primitive::<Decimal128Type, Decimal128Type>(less, left, right, len, move |a, b| {
-                decimal_order((a, s), (b, t))
+            primitive::<Decimal128Type, Decimal128Type>(how, left, right, len, move |a, b| {
+                Some(decimal_order((a, s), (b, t)))
             })
         }
         (Boolean, Boolean) => {
             let (a, b) = (left.array.as_boolean().values(), right.array.as_boolean().values());
-            by_index(less, len, |i| a.value(left.index(i)).cmp(&b.value(right.index(i))))
+            let order = |i| a.value(left.index(i)).cmp(&b.value(right.index(i)));
+            BooleanBuffer::collect_bool(len, |i| holds(how, Some(order(i))))
         }
         (Utf8, Utf8) => {
-            bytes(less, left, right, len, left.array.as_string::<i32>(), right.array.as_string())
+            bytes(how, left, right, len, left.array.as_string::<i32>(), right.array.as_string())
         }
         (Binary, Binary) => {
-            bytes(less, left, right, len, left.array.as_binary::<i32>(), right.array.as_binary())
+            bytes(how, left, right, len, left.array.as_binary::<i32>(), right.array.as_binary())
         }
         (UInt64, _) => {
             let (a, b) = (left.array.as_primitive::<UInt64Type>(), ticks(right.array));
-            let order = |a: u64, b: i64| i128::from(a).cmp(&i128::from(b));
-            decide(less, len, (a.values(), left.one), (b.values(), right.one), order)
+            let order = |a: u64, b: i64| Some(i128::from(a).cmp(&i128::from(b)));
+            decide(how, len, (a.values(), left.one), (b.values(), right.one), order)
         }
         (_, UInt64) => {
             let (a, b) = (ticks(left.array), right.array.as_primitive::<UInt64Type>());
-            let order = |a: i64, b: u64| i128::from(a).cmp(&i128::from(b));
-            decide(less, len, (a.values(), left.one), (b.values(), right.one), order)
+            let order = |a: i64, b: u64| Some(i128::from(a).cmp(&i128::from(b)));
+            decide(how, len, (a.values(), left.one), (b.values(), right.one), order)
         }
         (Float64, _) => {
             let (a, b) = (left.array.as_primitive::<Float64Type>(), ticks(right.array));
-            let order = |a, b| whole_order(b, a).reverse();
-            decide(less, len, (a.values(), left.one), (b.values(), right.one), order)
+            let order = |a, b| whole_order(b, a).map(Ordering::reverse);
+            decide(how, len, (a.values(), left.one), (b.values(), right.one), order)
         }
         (_, Float64) => {
             let (a, b) = (ticks(left.array), right.array.as_primitive::<Float64Type>());
-            decide(less, len, (a.values(), left.one), (b.values(), right.one), whole_order)
+            decide(how, len, (a.values(), left.one), (b.values(), right.one), whole_order)
         }
         _ => {
             let (a, b) = (ticks(left.array), ticks(right.array));
-            decide(less, len, (a.values(), left.one), (b.values(), right.one), |a, b| a.cmp(&b))
+            let order = |a: i64, b: i64| Some(a.cmp(&b));
+            decide(how, len, (a.values(), left.one), (b.values(), right.one), order)
         }
+    }
+}
+
+/// Whether values in this order compare so; without an order, NaN is among them.
+#[inline]
+fn holds(how: Comparison, order: Option<Ordering>) -> bool {
+    match how {
+        Comparison::Eq => order == Some(Ordering::Equal),
+        Comparison::Ne => order != Some(Ordering::Equal),
+        Comparison::Lt => order == Some(Ordering::Less),
+        Comparison::Le => matches!(order, Some(Ordering::Less | Ordering::Equal)),
+        Comparison::Gt => order == Some(Ordering::Greater),
+        Comparison::Ge => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
+    }
+}
+
+/// Floats, and whether the first stands for all.
+type Values<'a> = (&'a [f64], bool);
+
+/// Floats by the operators themselves, so that loops vectorise.
+fn floats(how: Comparison, left: Side, right: Side, len: usize) -> BooleanBuffer {
+    let values = |side: Side| side.array.as_primitive::<Float64Type>().values().clone();
+    let (a, b) = (values(left), values(right));
+    let (a, b): (Values, Values) = ((&a, left.one), (&b, right.one));
+    match how {
+        Comparison::Eq => bits(len, a, b, |a, b| a == b),
+        Comparison::Ne => bits(len, a, b, |a, b| a != b),
+        Comparison::Lt => bits(len, a, b, |a, b| a < b),
+        Comparison::Le => bits(len, a, b, |a, b| a <= b),
+        Comparison::Gt => bits(len, a, b, |a, b| a > b),
+        Comparison::Ge => bits(len, a, b, |a, b| a >= b),
     }
 }
 
 fn primitive<A: ArrowPrimitiveType, B: ArrowPrimitiveType>(
-    less: bool,
+    how: Comparison,
     left: Side,
     right: Side,
     len: usize,
-    order: impl Fn(A::Native, B::Native) -> Ordering,
+    order: impl Fn(A::Native, B::Native) -> Option<Ordering>,
 ) -> BooleanBuffer {
     let (a, b) = (left.array.as_primitive::<A>(), right.array.as_primitive::<B>());
-    decide(less, len, (a.values(), left.one), (b.values(), right.one), order)
+    decide(how, len, (a.values(), left.one), (b.values(), right.one), order)
 }
 
+/// One loop for each way to compare, so that each is compiled by itself.
 fn decide<A: Copy, B: Copy>(
-    less: bool,
+    how: Comparison,
     len: usize,
     a: (&[A], bool),
     b: (&[B], bool),
-    order: impl Fn(A, B) -> Ordering,
+    order: impl Fn(A, B) -> Option<Ordering>,
 ) -> BooleanBuffer {
-    if less {
-        bits(len, a, b, |a, b| order(a, b).is_lt())
-    } else {
-        bits(len, a, b, |a, b| order(a, b).is_eq())
-    }
-}
-
-fn by_index(less: bool, len: usize, order: impl Fn(usize) -> Ordering) -> BooleanBuffer {
-    if less {
-        BooleanBuffer::collect_bool(len, |i| order(i).is_lt())
-    } else {
-        BooleanBuffer::collect_bool(len, |i| order(i).is_eq())
+    use Comparison::{Eq, Ge, Gt, Le, Lt, Ne};
+    match how {
+        Eq => bits(len, a, b, |a, b| holds(Eq, order(a, b))),
+        Ne => bits(len, a, b, |a, b| holds(Ne, order(a, b))),
+        Lt => bits(len, a, b, |a, b| holds(Lt, order(a, b))),
+        Le => bits(len, a, b, |a, b| holds(Le, order(a, b))),
+        Gt => bits(len, a, b, |a, b| holds(Gt, order(a, b))),
+        Ge => bits(len, a, b, |a, b| holds(Ge, order(a, b))),
     }
 }
 
 /// Text by its UTF-8 bytes, which is the order of code points.
 fn bytes<T: ByteArrayType>(
-    less: bool,
+    how: Comparison,
     left: Side,
     right: Side,
     len: usize,
@@ -133,38 +149,31 @@ fn bytes<T: ByteArrayType>(
 ) -> BooleanBuffer {
     let a = |i| -> &[u8] { a.value(left.index(i)).as_ref() };
     let b = |i| -> &[u8] { b.value(right.index(i)).as_ref() };
-    if less {
-        BooleanBuffer::collect_bool(len, |i| a(i) < b(i))
-    } else {
-        BooleanBuffer::collect_bool(len, |i| a(i) == b(i))
+    match how {
+        Comparison::Eq => BooleanBuffer::collect_bool(len, |i| a(i) == b(i)),
+        Comparison::Ne => BooleanBuffer::collect_bool(len, |i| a(i) != b(i)),
+        how => BooleanBuffer::collect_bool(len, |i| holds(how, Some(a(i).cmp(b(i))))),
     }
 }
 
-/// NaN equals NaN and is greatest, -0.0 equals 0.0; without a branch, so that loops vectorise.
-fn float_order(a: f64, b: f64) -> Ordering {
-    let less = (a < b) | (!a.is_nan() & b.is_nan());
-    let greater = (a > b) | (a.is_nan() & !b.is_nan());
-    greater.cmp(&less)
-}
-
-/// A whole number and a float, exactly.
-fn whole_order(a: i64, b: f64) -> Ordering {
+/// A whole number and a float, exactly; none with NaN.
+fn whole_order(a: i64, b: f64) -> Option<Ordering> {
     const EXACT: u64 = 1 << 53;
-    if a.unsigned_abs() <= EXACT { float_order(a as f64, b) } else { beyond_order(a.into(), b) }
+    if a.unsigned_abs() <= EXACT { (a as f64).partial_cmp(&b) } else { beyond_order(a.into(), b) }
 }
 
-fn wide_order(a: u64, b: f64) -> Ordering {
+fn wide_order(a: u64, b: f64) -> Option<Ordering> {
     i64::try_from(a).map_or_else(|_| beyond_order(a.into(), b), |a| whole_order(a, b))
 }
 
 /// Whole numbers that no float may hold.
-fn beyond_order(a: i128, b: f64) -> Ordering {
+fn beyond_order(a: i128, b: f64) -> Option<Ordering> {
     if b.is_nan() {
-        return Ordering::Less;
+        return None;
     }
     // the cast saturates, far beyond 64 bits
     let whole = b as i128;
-    a.cmp(&whole).then_with(|| 0.0.partial_cmp(&b.fract()).unwrap_or(Ordering::Equal))
+    Some(a.cmp(&whole).then_with(|| 0.0.partial_cmp(&b.fract()).unwrap_or(Ordering::Equal)))
 }
 
 /// Decimals of two scales, exactly.

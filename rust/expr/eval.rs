@@ -1,7 +1,7 @@
 //! Typed expressions on rows: whole columns at once, with the result of each row by itself.
 //!
 //! Every branch is evaluated on every row, which nobody can see: values have no side effects, and
-//! an overflow in a branch that does not decide its row is masked out again.
+//! what fails in a branch that does not decide its row is masked out again.
 
 use std::sync::Arc;
 
@@ -18,11 +18,12 @@ use arrow_select::take::take;
 use arrow_string::like::{contains, ends_with, starts_with};
 
 use super::arithmetic::arithmetic;
-use super::cast::{cast, either, retyped};
-use super::check::{Node, Typed};
+use super::cast::{cast, retyped};
+use super::check::{Node, Typed, Wish};
 use super::compare::compare;
 use super::kernels::{Side, choose};
 use super::literal::Literal;
+use super::lost::Lost;
 use super::tree::{Comparison, Function, Operation};
 use crate::error::{Error, Result};
 use crate::schema::named;
@@ -46,20 +47,20 @@ pub struct Rows<'a> {
 pub struct Evaluated {
     /// One value a row, of the expression's type; whatever where the row overflowed.
     pub array: ArrayRef,
-    /// The rows whose value could not be computed, if there are any.
-    pub overflow: Option<BooleanBuffer>,
+    /// The rows whose value could not be computed.
+    pub lost: Lost,
 }
 
 /// An evaluated part; `one` is a constant, whose array has one value.
 struct Value {
     array: ArrayRef,
     one: bool,
-    overflow: Option<BooleanBuffer>,
+    lost: Lost,
 }
 
 impl Value {
-    fn of(array: impl Array + 'static, overflow: Option<BooleanBuffer>) -> Value {
-        Value { array: Arc::new(array), one: false, overflow }
+    fn of(array: impl Array + 'static, lost: Lost) -> Value {
+        Value { array: Arc::new(array), one: false, lost }
     }
 
     fn side(&self) -> Side<'_> {
@@ -96,14 +97,13 @@ impl Typed {
     /// Only for what no row could have caused, such as columns of another schema.
     pub fn eval(&self, rows: &Rows) -> Result<Evaluated> {
         let value = self.value(rows)?;
-        let overflow = value.overflow.clone().filter(BooleanBuffer::has_true);
-        Ok(Evaluated { array: value.full(rows.len)?, overflow })
+        Ok(Evaluated { array: value.full(rows.len)?, lost: value.lost })
     }
 
-    /// The rows for which a predicate is true, and the rows where it overflowed (never both).
-    pub fn test(&self, rows: &Rows) -> Result<(BooleanBuffer, Option<BooleanBuffer>)> {
+    /// The rows for which a predicate is true, and the rows where it has no value (never both).
+    pub fn test(&self, rows: &Rows) -> Result<(BooleanBuffer, Lost)> {
         match self.data_type {
-            DataType::Null => return Ok((BooleanBuffer::new_unset(rows.len), None)),
+            DataType::Null => return Ok((BooleanBuffer::new_unset(rows.len), Lost::default())),
             DataType::Boolean => {}
             _ => {
                 let word = named(&self.data_type);
@@ -112,30 +112,34 @@ impl Typed {
         }
         let value = self.value(rows)?;
         let holds = value.holds(rows.len)?;
-        match value.overflow.filter(BooleanBuffer::has_true) {
-            Some(over) => Ok((&holds & &!&over, Some(over))),
-            None => Ok((holds, None)),
-        }
+        Ok(match value.lost.rows() {
+            Some(rows) => (&holds & &!&rows, value.lost),
+            None => (holds, value.lost),
+        })
     }
 
     fn value(&self, rows: &Rows) -> Result<Value> {
         match &self.node {
             Node::Column(index) => {
                 let array = rows.columns[*index].clone();
-                Ok(Value { array, one: false, overflow: None })
+                Ok(Value { array, one: false, lost: Lost::default() })
             }
             Node::Constant(_, array) => {
-                Ok(Value { array: array.clone(), one: true, overflow: None })
+                Ok(Value { array: array.clone(), one: true, lost: Lost::default() })
             }
-            Node::Cast(inner) => {
+            Node::Cast(inner, wish) => {
                 let inner = inner.value(rows)?;
                 let (array, over) = cast(&inner.full(rows.len)?, &self.data_type)?;
-                Ok(Value { array, one: false, overflow: either(inner.overflow, over) })
+                let over = match wish {
+                    Wish::Written => Lost::cast(over),
+                    Wish::Implied => Lost::overflow(over),
+                };
+                Ok(Value { array, one: false, lost: inner.lost.then(over) })
             }
             Node::Call(function, args) => self.call(*function, args, rows),
             Node::Among(value, set) => {
                 let value = value.value(rows)?;
-                Ok(Value::of(set.has(&value.full(rows.len)?), value.overflow))
+                Ok(Value::of(set.has(&value.full(rows.len)?), value.lost))
             }
             Node::Case(branches, otherwise) => case(branches, otherwise, rows),
         }
@@ -148,8 +152,8 @@ impl Typed {
                 let (left, right) = (args[0].value(rows)?, args[1].value(rows)?);
                 let (a, b) = (left.side(), right.side());
                 let (array, over) = arithmetic(operation, a, b, rows.len, &self.data_type);
-                let overflow = either(either(left.overflow, right.overflow), over);
-                Ok(Value { array, one: false, overflow })
+                let lost = left.lost.then(right.lost).then(Lost::overflow(over));
+                Ok(Value { array, one: false, lost })
             }
             Function::And => connective(true, args, rows),
             Function::Or => connective(false, args, rows),
@@ -157,8 +161,8 @@ impl Typed {
             Function::Neg | Function::Abs => {
                 let (value, abs) = (args[0].value(rows)?, function == Function::Abs);
                 let negated = self.negated(abs, &value.full(rows.len)?)?;
-                let overflow = either(value.overflow, negated.overflow);
-                Ok(Value { overflow, ..negated })
+                let lost = value.lost.then(negated.lost);
+                Ok(Value { array: negated.array, one: false, lost })
             }
             Function::IsNull => each(args, rows, |array| Ok(is_null(array)?)),
             Function::IsNotNull => each(args, rows, |array| Ok(is_not_null(array)?)),
@@ -176,21 +180,25 @@ impl Typed {
             Function::IsLate => {
                 let late = rows.late.cloned();
                 let late = late.unwrap_or_else(|| BooleanBuffer::new_unset(rows.len));
-                Ok(Value::of(BooleanArray::new(late, None), None))
+                Ok(Value::of(BooleanArray::new(late, None), Lost::default()))
             }
             Function::Arrival => {
                 let times: Int64Array = match rows.arrival {
                     Some(times) => times.iter().map(|t| (*t != NEVER).then_some(*t)).collect(),
                     None => Int64Array::new_null(rows.len),
                 };
-                Ok(Value { array: retyped(&times, &self.data_type), one: false, overflow: None })
+                Ok(Value {
+                    array: retyped(&times, &self.data_type),
+                    one: false,
+                    lost: Lost::default(),
+                })
             }
             Function::Epoch(unit) => {
                 let value = args[0].value(rows)?;
                 let ticks = value.full(rows.len)?;
                 let times = retyped(ticks.as_primitive(), &DataType::Timestamp(unit, None));
                 let (array, over) = cast(&times, &self.data_type)?;
-                Ok(Value { array, one: false, overflow: either(value.overflow, over) })
+                Ok(Value { array, one: false, lost: value.lost.then(Lost::overflow(over)) })
             }
         }
     }
@@ -202,17 +210,18 @@ impl Typed {
             // not 0 - x: that has the wrong sign for zero
             let sign = if below_zero { f64::abs } else { |value: f64| -value };
             let floats = array.as_primitive::<Float64Type>().unary::<_, Float64Type>(sign);
-            return Ok(Value::of(floats, None));
+            return Ok(Value::of(floats, Lost::default()));
         }
         let (zero, _) = cast(&Literal::Int(0).to_array(), &self.data_type)?;
         let (zero, own) = (Side { array: &zero, one: true }, Side { array, one: false });
         let (negated, over) = arithmetic(Operation::Sub, zero, own, len, &self.data_type);
         if !below_zero {
-            return Ok(Value { array: negated, one: false, overflow: over });
+            return Ok(Value { array: negated, one: false, lost: Lost::overflow(over) });
         }
         let mask = compare(Comparison::Lt, own, zero, len);
         let array = choose(&mask, Side { array: &negated, one: false }, own)?;
-        Ok(Value { array, one: false, overflow: over.map(|over| &over & &mask) })
+        let lost = Lost::overflow(over).within(&mask);
+        Ok(Value { array, one: false, lost })
     }
 }
 
@@ -223,7 +232,7 @@ fn each<A: Array + 'static>(
     f: impl Fn(&ArrayRef) -> Result<A>,
 ) -> Result<Value> {
     let value = args[0].value(rows)?;
-    Ok(Value::of(f(&value.full(rows.len)?)?, value.overflow))
+    Ok(Value::of(f(&value.full(rows.len)?)?, value.lost))
 }
 
 fn comparison(how: Comparison, left: &Typed, right: &Typed, rows: &Rows) -> Result<Value> {
@@ -231,26 +240,24 @@ fn comparison(how: Comparison, left: &Typed, right: &Typed, rows: &Rows) -> Resu
     let (a, b) = (left.side(), right.side());
     let found = compare(how, a, b, rows.len);
     let valid = NullBuffer::union(a.valid(rows.len).as_ref(), b.valid(rows.len).as_ref());
-    let overflow = either(left.overflow, right.overflow);
-    Ok(Value::of(BooleanArray::new(found, valid), overflow))
+    let lost = left.lost.then(right.lost);
+    Ok(Value::of(BooleanArray::new(found, valid), lost))
 }
 
 /// `and` stops at the first false, `or` at the first true: what comes behind cannot overflow.
 fn connective(all: bool, args: &[Typed], rows: &Rows) -> Result<Value> {
     let mut result = BooleanArray::new(bools(all, rows.len), None);
-    let mut overflow = None;
+    let mut lost = Lost::default();
     let mut reached = BooleanBuffer::new_set(rows.len);
     for arg in args {
         let value = arg.value(rows)?;
         let array = value.full(rows.len)?;
         let truth = array.as_boolean();
-        if let Some(over) = value.overflow {
-            overflow = either(overflow, Some(&over & &reached));
-        }
+        lost = lost.then(value.lost.within(&reached));
         result = if all { and_kleene(&result, truth)? } else { or_kleene(&result, truth)? };
         reached = &reached & &!&decided(&result, !all);
     }
-    Ok(Value::of(result, overflow))
+    Ok(Value::of(result, lost))
 }
 
 fn bools(value: bool, len: usize) -> BooleanBuffer {
@@ -270,11 +277,9 @@ fn coalesce(args: &[Typed], rows: &Rows) -> Result<Value> {
     let values: Result<Vec<Value>> = args.iter().map(|arg| arg.value(rows)).collect();
     let values = values?;
     let mut reached = BooleanBuffer::new_set(rows.len);
-    let mut overflow = None;
+    let mut lost = Lost::default();
     for value in &values {
-        if let Some(over) = &value.overflow {
-            overflow = either(overflow, Some(over & &reached));
-        }
+        lost = lost.then(value.lost.within(&reached));
         reached = match value.side().valid(rows.len) {
             Some(valid) => &reached & &!valid.inner(),
             None => BooleanBuffer::new_unset(rows.len),
@@ -290,34 +295,28 @@ fn coalesce(args: &[Typed], rows: &Rows) -> Result<Value> {
             None => value.full(rows.len)?,
         };
     }
-    Ok(Value { array, one: false, overflow })
+    Ok(Value { array, one: false, lost })
 }
 
 fn case(branches: &[(Typed, Typed)], otherwise: &Typed, rows: &Rows) -> Result<Value> {
     let mut reached = BooleanBuffer::new_set(rows.len);
-    let mut overflow = None;
+    let mut lost = Lost::default();
     let mut taken = Vec::with_capacity(branches.len());
     for (when, then) in branches {
         let (when, then) = (when.value(rows)?, then.value(rows)?);
-        if let Some(over) = &when.overflow {
-            overflow = either(overflow, Some(over & &reached));
-        }
+        lost = lost.then(when.lost.within(&reached));
         let here = &when.holds(rows.len)? & &reached;
-        if let Some(over) = &then.overflow {
-            overflow = either(overflow, Some(over & &here));
-        }
+        lost = lost.then(then.lost.within(&here));
         reached = &reached & &!&here;
         taken.push((here, then));
     }
     let last = otherwise.value(rows)?;
-    if let Some(over) = &last.overflow {
-        overflow = either(overflow, Some(over & &reached));
-    }
+    lost = lost.then(last.lost.within(&reached));
     let mut array = last.full(rows.len)?;
     for (here, then) in &taken {
         array = choose(here, then.side(), Side { array: &array, one: false })?;
     }
-    Ok(Value { array, one: false, overflow })
+    Ok(Value { array, one: false, lost })
 }
 
 type TextKernel = fn(&dyn Datum, &dyn Datum) -> Result<BooleanArray, ArrowError>;
@@ -330,7 +329,7 @@ fn affix(kernel: TextKernel, args: &[Typed], rows: &Rows) -> Result<Value> {
     } else {
         kernel(&whole, &part.array)?
     };
-    Ok(Value::of(found, either(text.overflow, part.overflow)))
+    Ok(Value::of(found, text.lost.then(part.lost)))
 }
 
 fn mapped(texts: &ArrayRef, f: fn(&str) -> String) -> StringArray {

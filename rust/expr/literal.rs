@@ -1,19 +1,18 @@
 //! Constants: as JSON carries them, as text that stands for a time, and as arrays of one value.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow_array::timezone::Tz;
 use arrow_array::types::{Decimal128Type, DecimalType};
 use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DurationMicrosecondArray,
     Float64Array, Int64Array, NullArray, StringArray, TimestampMicrosecondArray,
 };
-use arrow_cast::parse::string_to_datetime;
 use arrow_schema::{DataType, TimeUnit};
 use serde_json::Value as Json;
 
 use crate::error::{Error, Result};
+use crate::schema::moments::Moment;
+use crate::schema::texts;
 use crate::schema::{named, parse_type, type_word};
 use crate::time::Micros;
 
@@ -62,7 +61,7 @@ impl Literal {
             DataType::Duration(TimeUnit::Microsecond) => value.as_i64().map(Literal::Duration),
             DataType::Decimal128(p, s) => value
                 .as_str()
-                .and_then(|text| parse_decimal_text(text, *p, *s))
+                .and_then(|text| texts::as_decimal(texts::decimal(text).ok()?, *p, *s).ok())
                 .map(|unscaled| Literal::Decimal(unscaled, *p, *s)),
             _ => None,
         };
@@ -133,11 +132,12 @@ impl Literal {
     pub fn read_as(text: &str, beside: &DataType) -> Option<Result<Literal>> {
         let read = match beside {
             DataType::Timestamp(_, zone) => {
-                parse_timestamp(text).map(|time| Literal::Timestamp(time, zone.clone()))
+                read_timestamp(text).map(|time| Literal::Timestamp(time, zone.clone()))
             }
-            DataType::Date32 => parse_date(text)
-                .map(Literal::Date)
-                .or_else(|| parse_timestamp(text).map(|time| Literal::Timestamp(time, None))),
+            DataType::Date32 => match Moment::read(text).map(|moment| moment.day()) {
+                Some(Ok(day)) => Some(Literal::Date(day)),
+                _ => read_timestamp(text).map(|time| Literal::Timestamp(time, None)),
+            },
             DataType::Decimal128(..) => read_decimal(text),
             _ => return None,
         };
@@ -151,59 +151,18 @@ impl Literal {
     }
 }
 
-/// A timestamp in ISO 8601, `T` or a space between, seconds and offset optional (UTC without one);
-/// what is finer than a microsecond is floored.
-pub fn parse_timestamp(text: &str) -> Option<Micros> {
-    let utc = Tz::from_str("+00:00").expect("a fixed offset");
-    let bytes = text.as_bytes();
-    let without_seconds = bytes.len() >= 16 && bytes[13] == b':' && bytes.get(16) != Some(&b':');
-    let parsed = if without_seconds && text.is_char_boundary(16) {
-        string_to_datetime(&utc, &format!("{}:00{}", &text[..16], &text[16..]))
-    } else {
-        string_to_datetime(&utc, text)
-    };
-    parsed.ok().map(|at| at.timestamp_micros())
+/// Microseconds of a text; more digits than that are an error, since a constant is not rounded.
+fn read_timestamp(text: &str) -> Option<Micros> {
+    Moment::read(text)?.ticks(TimeUnit::Microsecond).ok()
 }
 
-/// A date in ISO 8601, as days since 1970-01-01.
-pub fn parse_date(text: &str) -> Option<i32> {
-    const DAY: Micros = 86_400_000_000;
-    if text.len() != "2026-11-23".len() {
-        return None;
-    }
-    parse_timestamp(text).and_then(|time| time.div_euclid(DAY).try_into().ok())
-}
-
-/// The unscaled value of a plain decimal number that fits `decimal(p, s)` without rounding.
-pub fn parse_decimal_text(text: &str, precision: u8, scale: i8) -> Option<i128> {
-    let (unscaled, own) = unscaled(text)?;
-    let value = if own <= scale {
-        unscaled.checked_mul(10i128.checked_pow((scale - own) as u32)?)?
-    } else {
-        let cut = 10i128.checked_pow((own - scale) as u32)?;
-        (unscaled % cut == 0).then_some(unscaled / cut)?
-    };
-    Decimal128Type::is_valid_decimal_precision(value, precision).then_some(value)
-}
-
-/// A decimal of as many digits as are written.
+/// A decimal of as many digits as the number needs.
 fn read_decimal(text: &str) -> Option<Literal> {
-    let (value, scale) = unscaled(text)?;
+    let number = texts::decimal(text).ok()?;
+    let scale = i8::try_from((-number.exponent).max(0)).ok().filter(|scale| *scale <= 38)?;
+    let value = texts::as_decimal(number, 38, scale).ok()?;
     let digits = value.checked_abs()?.checked_ilog10().map_or(1, |log| log as u8 + 1);
     Some(Literal::Decimal(value, digits.max(scale as u8), scale))
-}
-
-/// `-12.50` as (-1250, 2). Digits and one point only: no exponent, no grouping.
-fn unscaled(text: &str) -> Option<(i128, i8)> {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let plain = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    if (whole.is_empty() && fraction.is_empty()) || !plain(whole) || !plain(fraction) {
-        return None;
-    }
-    let scale = i8::try_from(fraction.len()).ok().filter(|scale| *scale <= 38)?;
-    let value = text.replace('.', "").parse::<i128>().ok()?;
-    Decimal128Type::is_valid_decimal_precision(value, 38).then_some((value, scale))
 }
 
 fn float(value: &Json) -> Option<f64> {
@@ -232,31 +191,20 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn text_is_read_as_a_time() {
-        let day = 86_400_000_000;
-        assert_eq!(parse_timestamp("1970-01-02"), Some(day));
-        assert_eq!(parse_timestamp("1970-01-02T00:00:00Z"), Some(day));
-        assert_eq!(parse_timestamp("1970-01-02 01:00:00+01:00"), Some(day));
-        assert_eq!(parse_timestamp("1970-01-02T00:30"), Some(day + 1_800_000_000));
-        assert_eq!(parse_timestamp("1970-01-02T00:30Z"), Some(day + 1_800_000_000));
-        assert_eq!(parse_timestamp("1969-12-31T23:59:59.9999999"), Some(-1));
-        assert_eq!(parse_timestamp("2026-13-01"), None);
-        assert_eq!(parse_timestamp("2026-01-01T00:é"), None);
-        assert_eq!(parse_date("1969-12-31"), Some(-1));
-        assert_eq!(parse_date("1969-12-31T00:00:00"), None);
-    }
-
-    #[test]
-    fn text_is_read_as_a_decimal() {
-        assert_eq!(unscaled("-12.50"), Some((-1250, 2)));
-        assert_eq!(unscaled(".5"), Some((5, 1)));
-        assert_eq!(unscaled("7."), Some((7, 0)));
-        for text in ["", "-", ".", "1e3", "1,5", "--1", "1.2.3"] {
-            assert_eq!(unscaled(text), None, "{text}");
-        }
-        assert_eq!(parse_decimal_text("1.50", 3, 1), Some(15));
-        assert_eq!(parse_decimal_text("1.55", 3, 1), None);
-        assert_eq!(parse_decimal_text("100", 3, 1), None);
+    fn text_is_read_beside_another_type() {
+        let read = |text, word| Literal::read_as(text, &parse_type(word).unwrap()).unwrap();
+        assert_eq!(
+            read("1970-01-02", "timestamp[ms]"),
+            Ok(Literal::Timestamp(86_400_000_000, None))
+        );
+        assert_eq!(read("1970-01-02", "date"), Ok(Literal::Date(1)));
+        assert_eq!(read("1970-01-01T00:00:00.5", "date"), Ok(Literal::Timestamp(500_000, None)));
+        assert!(read("1970-01-01T00:00:00.1234567", "timestamp[ns]").is_err());
+        assert!(read("x", "date").is_err());
+        assert_eq!(read("-12.50", "decimal(9, 2)"), Ok(Literal::Decimal(-125, 3, 1)));
+        assert_eq!(read("1e3", "decimal(9, 2)"), Ok(Literal::Decimal(1000, 4, 0)));
+        assert_eq!(read(".05", "decimal(9, 2)"), Ok(Literal::Decimal(5, 2, 2)));
+        assert!(read("1,5", "decimal(9, 2)").is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod complain;
 mod eval;
 mod kernels;
 mod literal;
+mod lost;
 mod promote;
 mod text;
 mod tree;
@@ -21,6 +22,7 @@ mod tree;
 pub use check::{Typed, check, check_condition};
 pub use eval::{Evaluated, Rows};
 pub use literal::Literal;
+pub use lost::Lost;
 pub use tree::{Comparison, Expr, Function, Operation};
 
 #[cfg(test)]

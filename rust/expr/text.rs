@@ -26,6 +26,7 @@ impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Expr::Column(name) => column(f, name),
+            Expr::Text(_, meaning) => meaning.fmt(f),
             Expr::Literal(value) => value.fmt(f),
             Expr::Call(function, args) => call(f, *function, args),
             Expr::Cast(inner, to) => {
@@ -186,6 +187,7 @@ fn inside(f: &mut Formatter<'_>, expr: &Expr, least: Binding) -> fmt::Result {
 
 fn binding_of(expr: &Expr) -> Binding {
     match expr {
+        Expr::Text(_, meaning) => binding_of(meaning),
         Expr::Column(_) | Expr::Literal(_) | Expr::Cast(..) | Expr::Case(..) => Binding::Atom,
         Expr::Call(function, args) => match form(*function) {
             // and, or of a single argument is that argument

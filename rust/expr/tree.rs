@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Schema, TimeUnit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::literal::Literal;
 use crate::error::{Error, Result};
-use crate::schema::{parse_type, type_word};
+use crate::schema::{named, normalised, parse_type, type_word};
 
 /// An expression over the columns of one row.
 ///
@@ -20,6 +20,8 @@ use crate::schema::{parse_type, type_word};
 pub enum Expr {
     /// A column, by its name.
     Column(String),
+    /// A text: the column of that name if the stream has one, else what it means as SQL.
+    Text(String, Box<Expr>),
     /// A constant.
     Literal(Literal),
     /// A function of its arguments.
@@ -77,7 +79,7 @@ pub enum Function {
     Epoch(TimeUnit),
 }
 
-/// A way to compare; floats in a total order with NaN greatest and -0.0 equal to 0.0.
+/// A way to compare; with NaN only `Ne` holds, and -0.0 equals 0.0, as in IEEE 754.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Comparison {
@@ -186,6 +188,22 @@ impl Expr {
         })
     }
 
+    /// The same where the columns are known: each text is a column or its meaning.
+    pub fn settled(&self, schema: &Schema) -> Expr {
+        let settle = |expr: &Expr| expr.settled(schema);
+        match self {
+            Expr::Text(name, _) if schema.index_of(name).is_ok() => Expr::Column(name.clone()),
+            Expr::Text(_, meaning) => settle(meaning),
+            Expr::Column(_) | Expr::Literal(_) => self.clone(),
+            Expr::Call(function, args) => Expr::Call(*function, args.iter().map(settle).collect()),
+            Expr::Cast(inner, to) => Expr::Cast(Box::new(settle(inner)), to.clone()),
+            Expr::Case(branches, otherwise) => Expr::Case(
+                branches.iter().map(|(when, then)| (settle(when), settle(then))).collect(),
+                otherwise.as_deref().map(|otherwise| Box::new(settle(otherwise))),
+            ),
+        }
+    }
+
     /// Whether it, or anything in it, calls `function`.
     pub fn calls(&self, function: Function) -> bool {
         matches!(self, Expr::Call(own, _) if *own == function)
@@ -196,6 +214,7 @@ impl Expr {
     fn children(&self) -> Vec<&Expr> {
         match self {
             Expr::Column(_) | Expr::Literal(_) => Vec::new(),
+            Expr::Text(_, meaning) => vec![&**meaning],
             Expr::Call(_, args) => args.iter().collect(),
             Expr::Cast(inner, _) => vec![&**inner],
             Expr::Case(branches, otherwise) => {
@@ -212,6 +231,8 @@ impl Expr {
 struct Raw {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     col: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<(String, Box<Expr>)>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     lit: Option<Json>,
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
@@ -243,7 +264,10 @@ impl TryFrom<Raw> for Expr {
     type Error = Error;
 
     fn try_from(raw: Raw) -> Result<Expr> {
-        let Raw { col, lit, word, function, args, to, case, otherwise } = raw;
+        let Raw { col, text, lit, word, function, args, to, case, otherwise } = raw;
+        if let Some((name, meaning)) = text {
+            return Ok(Expr::Text(name, meaning));
+        }
         match (col, lit, word, function, args, to, case, otherwise) {
             (Some(name), None, None, None, None, None, None, None) => Ok(Expr::Column(name)),
             (None, Some(value), Some(word), None, None, None, None, None) => {
@@ -260,7 +284,13 @@ impl TryFrom<Raw> for Expr {
             (None, None, None, Some(name), Some(mut args), Some(word), None, None)
                 if name == "cast" && args.len() == 1 =>
             {
-                Ok(Expr::Cast(Box::new(args.remove(0)), parse_type(&word)?))
+                let to = parse_type(&word)?;
+                if normalised(&to)? != to {
+                    let hint = format!("cast to {}", named(&normalised(&to)?));
+                    let said = format!("a cast to {word} is not supported\nhint: {hint}");
+                    return Err(Error::Expression(said));
+                }
+                Ok(Expr::Cast(Box::new(args.remove(0)), to))
             }
             (None, None, None, None, None, None, Some(branches), otherwise)
                 if !branches.is_empty() =>
@@ -268,7 +298,7 @@ impl TryFrom<Raw> for Expr {
                 Ok(Expr::Case(branches, otherwise.flatten()))
             }
             (..) => Err(Error::Expression(
-                "an expression is one of {col}, {lit, type}, {fn, args}, {fn: cast, args, to}, \
+                "an expression is one of {col}, {text}, {lit, type}, {fn, args}, {fn: cast, args, to}, \
                  {case, else}"
                     .to_string(),
             )),
@@ -280,6 +310,7 @@ impl From<Expr> for Raw {
     fn from(expr: Expr) -> Raw {
         match expr {
             Expr::Column(name) => Raw { col: Some(name), ..Raw::default() },
+            Expr::Text(name, meaning) => Raw { text: Some((name, meaning)), ..Raw::default() },
             Expr::Literal(literal) => {
                 let (value, word) = literal.to_json();
                 Raw { lit: Some(value), word: Some(word), ..Raw::default() }
@@ -314,6 +345,7 @@ mod tests {
     fn json_comes_back_as_it_was() {
         for value in [
             json!({"col": "amount"}),
+            json!({"text": ["a-b", {"fn": "sub", "args": [{"col": "a"}, {"col": "b"}]}]}),
             json!({"lit": null, "type": "null"}),
             json!({"lit": 0.1, "type": "f64"}),
             json!({"lit": "nan", "type": "f64"}),

@@ -31,6 +31,7 @@ pub struct Formula {
 impl Formula {
     /// Types an expression.
     pub fn new(expr: &Expr, schema: &Schema) -> Result<Formula> {
+        let expr = &expr.settled(schema);
         let typed = check(expr, schema)?;
         let reads = expr.columns().filter_map(|name| schema.index_of(name).ok()).collect();
         Ok(Formula { typed, arrival: expr.calls(Function::Arrival), reads })
@@ -133,11 +134,19 @@ pub fn time_of(input: &plan::Input, schema: &Schema) -> Result<(Formula, Option<
             Ok((formula, zone))
         }
         DataType::Date32 => Ok((formula, None)),
-        other => Err(Error::Schema(format!(
-            "{place}: {} is {}, not a timestamp\nhint: cast it, or say mt.epoch(\"ms\", column) for \
-             an integer",
+        whole if whole.is_integer() => Err(Error::Schema(format!(
+            "{place}: {} is {}, not a timestamp\nhint: cast it, or say time=mt.epoch(\"ms\", \"{}\")",
             input.time,
-            type_word(other)?
+            type_word(whole)?,
+            input.time
+        ))),
+        other => Err(Error::Schema(format!(
+            "{place}: {} is {}, not a timestamp\nhint: cast it, as in time=\"{}::timestamptz\", or \
+             declare schema={{\"{}\": \"timestamp[us, UTC]\", ...}}",
+            input.time,
+            type_word(other)?,
+            input.time,
+            input.time
         ))),
     }
 }

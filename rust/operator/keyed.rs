@@ -9,6 +9,7 @@ use crate::aggregate::{AnswerColumn, Column, Layout};
 use crate::block::{Block, Marks};
 use crate::error::Result;
 use crate::exchange::{self, Routed};
+use crate::expr::Lost;
 use crate::fate::{Counters, Reason, Record};
 use crate::graph::{Fold, Folding, Formula};
 use crate::state::{KeyColumns, RANGES, Saved};
@@ -127,77 +128,72 @@ impl Kit {
         let by: Vec<ArrayRef> =
             self.folding.by.iter().map(|&at| block.columns[at].clone()).collect();
         let keys = KeyColumns::new(&by, block.len())?;
-        let mut bad: Option<BooleanBuffer> = None;
+        let mut lost = Lost::default();
         let mut columns = Vec::with_capacity(self.folding.aggregates.len());
         for fold in &self.folding.aggregates {
-            let (column, overflow) = argument(fold, block)?;
+            let (column, more) = argument(fold, block)?;
             columns.push(column);
-            bad = either(bad, overflow);
+            lost = lost.then(more);
         }
         let all = 0..block.len() as u32;
-        let rows: Vec<u32> = match &bad {
+        let rows: Vec<u32> = match lost.rows() {
             None => all.collect(),
             Some(bad) => all.filter(|&row| !bad.value(row as usize)).collect(),
         };
-        let invalid = bad.iter().flat_map(|bad| bad.set_indices().collect::<Vec<_>>());
         let marks = &block.marks;
-        let invalid = invalid
-            .map(|row| Record::row(Reason::Overflow, node, marks.seq[row], marks.origin(row)))
-            .collect();
+        let record = |(row, reason)| Record::row(reason, node, marks.seq[row], marks.origin(row));
+        let invalid = refused(&lost).map(record).collect();
         let nan = self.layout.nans(&columns, &rows);
         Ok(Prepared { keys, columns, rows, invalid, nan })
     }
 }
 
-fn either(a: Option<BooleanBuffer>, b: Option<BooleanBuffer>) -> Option<BooleanBuffer> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(&a | &b),
-        (a, b) => a.or(b),
-    }
+/// The rows of an expression without a value, each with the reason.
+pub fn refused(lost: &Lost) -> impl Iterator<Item = (usize, Reason)> {
+    let rows: Vec<usize> = lost.rows().iter().flat_map(|rows| rows.set_indices()).collect();
+    let reason = |row: usize| if lost.is_cast(row) { Reason::CastFailed } else { Reason::Overflow };
+    rows.into_iter().map(move |row| (row, reason(row)))
 }
 
-/// The argument of an aggregate, and the rows in which it overflows.
-fn argument(fold: &Fold, block: &Block) -> Result<(Column, Option<BooleanBuffer>)> {
-    let mut bad = None;
+/// The argument of an aggregate, and the rows in which it has no value.
+fn argument(fold: &Fold, block: &Block) -> Result<(Column, Lost)> {
+    let mut lost = Lost::default();
     let filter = match &fold.filter {
         Some(filter) => {
-            let (keep, overflow) = filter.test(block)?;
-            bad = overflow;
+            let (keep, more) = filter.test(block)?;
+            lost = more;
             Some(BooleanArray::new(keep, None))
         }
         None => None,
     };
     let argument = match &fold.argument {
         Some(argument) => {
-            let (array, overflow) = argument.eval(block)?;
-            let overflow = match (&filter, overflow) {
-                (Some(filter), Some(overflow)) => Some(filter.values() & &overflow),
-                (_, overflow) => overflow,
-            };
-            bad = either(bad, overflow);
+            let (array, more) = argument.eval(block)?;
+            lost = lost.then(match &filter {
+                Some(filter) => more.within(filter.values()),
+                None => more,
+            });
             Some(array)
         }
         None => None,
     };
-    Ok((Column::from_array(argument.as_ref(), filter.as_ref(), block.len())?, bad))
+    Ok((Column::from_array(argument.as_ref(), filter.as_ref(), block.len())?, lost))
 }
 
 impl Formula {
-    /// The values for a block's rows, and the rows in which it overflows.
-    pub fn eval(&self, block: &Block) -> Result<(ArrayRef, Option<BooleanBuffer>)> {
+    /// The values for a block's rows, and the rows in which it has none.
+    pub fn eval(&self, block: &Block) -> Result<(ArrayRef, Lost)> {
         if let Some(at) = self.typed.as_column() {
-            return Ok((block.columns[at].clone(), None));
+            return Ok((block.columns[at].clone(), Lost::default()));
         }
         let done = block.with_rows(self.arrival, |rows| self.typed.eval(rows))?;
-        let array = done.array;
-        debug_assert_eq!(array.len(), block.len());
-        Ok((array, done.overflow.filter(|bits| bits.count_set_bits() > 0)))
+        debug_assert_eq!(done.array.len(), block.len());
+        Ok((done.array, done.lost))
     }
 
-    /// The rows for which it is true, and the rows in which it overflows.
-    pub fn test(&self, block: &Block) -> Result<(BooleanBuffer, Option<BooleanBuffer>)> {
-        let (keep, overflow) = block.with_rows(self.arrival, |rows| self.typed.test(rows))?;
-        Ok((keep, overflow.filter(|bits| bits.count_set_bits() > 0)))
+    /// The rows for which it is true, and the rows in which it has no value.
+    pub fn test(&self, block: &Block) -> Result<(BooleanBuffer, Lost)> {
+        block.with_rows(self.arrival, |rows| self.typed.test(rows))
     }
 }
 

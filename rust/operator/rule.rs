@@ -183,9 +183,8 @@ impl Rules {
         let rule = &self.rules[r];
         let hits = match (&rule.formula, &rule.plan.when) {
             (Some(formula), _) => {
-                let (hits, overflow) = formula.test(block)?;
-                let Some(overflow) = overflow else { return Ok(Some(first_only(block, hits))) };
-                &hits & &!&overflow
+                // a condition without a value does not hold
+                formula.test(block)?.0
             }
             (None, plan::When::Mask { mask }) => {
                 let mask = masks.get(*mask).ok_or_else(|| {

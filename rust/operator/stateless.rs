@@ -7,16 +7,21 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
 use arrow_select::interleave::interleave;
 
-use super::keyed::{Context, Flow, Piece};
+use super::keyed::{Context, Flow, Piece, refused};
 use super::warming::{Doubt, left_open};
 use super::{Full, Operator, Warming};
 use crate::block::{Block, Marks, all_but};
 use crate::error::Result;
+use crate::expr::Lost;
 use crate::fate::{Counters, Reason, Record};
 use crate::graph::Formula;
 use crate::origin::Origins;
+use crate::schema::widened;
 use crate::time::{Micros, NEVER};
 use crate::watermark::Clock;
+
+/// Rows that cannot be used, rising, each with the reason.
+type Refused = Vec<(usize, Reason)>;
 
 /// What verbs without state share.
 #[derive(Debug)]
@@ -33,17 +38,17 @@ impl Plain {
         Plain { node, counters, clock: NEVER, warming }
     }
 
-    /// Books the rows whose expression overflows.
-    fn set_aside(&mut self, block: &Block, rows: &[usize], context: &mut Context) {
+    /// Books rows that cannot be used.
+    fn set_aside(&mut self, block: &Block, rows: &Refused, context: &mut Context) {
         self.counters.invalid += rows.len() as u64;
         self.record(block, rows, &mut context.records);
     }
 
     /// Appends a record for each row whose expression overflows.
-    fn record(&self, block: &Block, rows: &[usize], records: &mut Vec<Record>) {
+    fn record(&self, block: &Block, rows: &Refused, records: &mut Vec<Record>) {
         let marks = &block.marks;
-        let record = |&row: &usize| {
-            Record::row(Reason::Overflow, self.node, marks.seq[row], marks.origin(row))
+        let record = |&(row, reason): &(usize, Reason)| {
+            Record::row(reason, self.node, marks.seq[row], marks.origin(row))
         };
         records.extend(rows.iter().map(record));
     }
@@ -126,14 +131,10 @@ impl Filter {
         Filter { condition, doubt: Doubt::default(), plain: Plain::new(node) }
     }
 
-    /// The rows that stay, those in which the condition overflows, and how many are left open.
-    fn test(&self, block: &Block) -> Result<(BooleanBuffer, Vec<usize>, u64)> {
-        let (mut keep, overflow) = self.condition.test(block)?;
-        let mut bad = vec![];
-        if let Some(bits) = overflow {
-            keep = &keep & &!&bits;
-            bad = bits.set_indices().collect();
-        }
+    /// The rows that stay, those in which the condition has no value, and how many are left open.
+    fn test(&self, block: &Block) -> Result<(BooleanBuffer, Refused, u64)> {
+        let (keep, lost) = self.condition.test(block)?;
+        let bad = refused(&lost).collect();
         let Some(open) = self.doubt.open(block) else { return Ok((keep, bad, 0)) };
         Ok((&keep & &!&open, bad, open.count_set_bits() as u64))
     }
@@ -186,25 +187,21 @@ impl Project {
         Project { columns, doubts: vec![], schema, plain: Plain::new(node) }
     }
 
-    /// The columns, and the rows in which one overflows.
-    fn project(&self, block: &Block) -> Result<(Block, Vec<usize>)> {
+    /// The columns, and the rows in which one has no value.
+    fn project(&self, block: &Block) -> Result<(Block, Refused)> {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
-        let mut bad: Vec<usize> = vec![];
+        let mut lost = Lost::default();
         for (i, formula) in self.columns.iter().enumerate() {
-            let (mut array, overflow) = formula.eval(block)?;
+            let (mut array, more) = formula.eval(block)?;
             if let Some(open) = self.doubts.get(i).and_then(|doubt| doubt.open(block)) {
                 array = left_open(&array, &open)?;
             }
-            bad.extend(overflow.iter().flat_map(|bits| bits.set_indices().collect::<Vec<_>>()));
+            lost = lost.then(more);
             columns.push(array);
         }
-        bad.sort_unstable();
-        bad.dedup();
+        let bad: Refused = refused(&lost).collect();
         let made = Block { schema: self.schema.clone(), columns, marks: block.marks.clone() };
-        if bad.is_empty() {
-            return Ok((made, bad));
-        }
-        Ok((made.filter(&all_but(block.len(), bad.iter().copied()))?, bad))
+        Ok((without(made, &bad)?, bad))
     }
 }
 
@@ -258,38 +255,62 @@ impl Union {
         Union { sides, schema, plain: Plain::new(node) }
     }
 
-    /// A side's block with the union's columns.
-    fn widen(&self, block: &Block, side: usize) -> Result<Block> {
+    /// A side's block with the union's columns, and the rows with a value that has no place there.
+    fn widen(&self, block: &Block, side: usize) -> Result<(Block, Refused)> {
         let (places, tag) = &self.sides[side];
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
+        let mut bad = vec![];
         for (place, field) in places.iter().zip(self.schema.fields()) {
             columns.push(match place {
                 Some(at) if block.columns[*at].data_type() == field.data_type() => {
                     block.columns[*at].clone()
                 }
-                Some(at) => crate::schema::widened(&block.columns[*at], field.data_type())?,
+                Some(at) => {
+                    let wide = widened(&block.columns[*at], field.data_type())?;
+                    bad.extend(wide.misfits.iter().map(|&(row, _)| (row, Reason::CastFailed)));
+                    wide.array
+                }
                 None => new_null_array(field.data_type(), block.len()),
             });
         }
         if let Some(tag) = tag {
             columns.push(Arc::new(StringArray::from_iter_values(vec![tag; block.len()])));
         }
-        Ok(Block { schema: self.schema.clone(), columns, marks: block.marks.clone() })
+        bad.sort_unstable_by_key(|&(row, _)| row);
+        bad.dedup_by_key(|&mut (row, _)| row);
+        let made = Block { schema: self.schema.clone(), columns, marks: block.marks.clone() };
+        Ok((without(made, &bad)?, bad))
     }
 
-    fn merge(&self, inputs: &[Flow]) -> Result<Block> {
-        let mut blocks = Vec::new();
+    /// The rows of all sides, and of each side those that have no place in it.
+    fn merge(&self, inputs: &[Flow]) -> Result<(Block, Vec<Refused>)> {
+        let (mut blocks, mut bad) = (vec![], vec![]);
         for (side, (block, _)) in inputs.iter().enumerate() {
-            if !block.is_empty() {
-                blocks.push(self.widen(block, side)?);
+            if block.is_empty() {
+                bad.push(vec![]);
+                continue;
+            }
+            let (wide, misfits) = self.widen(block, side)?;
+            bad.push(misfits);
+            if !wide.is_empty() {
+                blocks.push(wide);
             }
         }
-        match blocks.len() {
-            0 => Ok(Block::empty(&self.schema)),
-            1 => Ok(blocks.remove(0)),
-            _ => merge_by_seq(&blocks),
-        }
+        let merged = match blocks.len() {
+            0 => Block::empty(&self.schema),
+            1 => blocks.remove(0),
+            _ => merge_by_seq(&blocks)?,
+        };
+        Ok((merged, bad))
     }
+}
+
+/// A block without the rows that cannot be used.
+fn without(block: Block, bad: &Refused) -> Result<Block> {
+    if bad.is_empty() {
+        return Ok(block);
+    }
+    block.filter(&all_but(block.len(), bad.iter().map(|&(row, _)| row)))
 }
 
 /// Rows of several blocks by (seq, block, row).
@@ -324,8 +345,12 @@ fn merge_by_seq(blocks: &[Block]) -> Result<Block> {
 }
 
 impl Operator for Union {
-    fn run(&mut self, inputs: &[Flow], _context: &mut Context) -> Result<Flow> {
-        let merged = self.merge(inputs)?;
+    fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
+        let (merged, bad) = self.merge(inputs)?;
+        for ((block, _), rows) in inputs.iter().zip(&bad) {
+            self.plain.set_aside(block, rows, context);
+            self.plain.counters.rows_in += rows.len() as u64;
+        }
         let clocks: Vec<&Clock> = inputs.iter().map(|(_, clock)| clock.as_ref()).collect();
         let clock = Clock::minimum(&clocks, self.plain.clock);
         self.plain.counters.rows_in += merged.len() as u64;
@@ -334,8 +359,12 @@ impl Operator for Union {
         Ok((Arc::new(merged), Arc::new(clock)))
     }
 
-    fn peek(&self, inputs: &[Flow], _records: &mut Vec<Record>) -> Result<Arc<Block>> {
-        Ok(Arc::new(self.merge(inputs)?))
+    fn peek(&self, inputs: &[Flow], records: &mut Vec<Record>) -> Result<Arc<Block>> {
+        let (merged, bad) = self.merge(inputs)?;
+        for ((block, _), rows) in inputs.iter().zip(&bad) {
+            self.plain.record(block, rows, records);
+        }
+        Ok(Arc::new(merged))
     }
 
     fn fill(&mut self, inputs: &[&Full]) -> Full {

@@ -1,14 +1,18 @@
 //! What comes out: record batches that any Arrow library takes as they are.
 
-use arrow_schema::Schema;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, Schema};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
 use super::bridge;
 use super::enter::Failures;
+use crate::decode;
 use crate::engine;
-use crate::error::Result;
-use crate::schema::{normalised, type_word};
+use crate::error::{Error, Result};
+use crate::schema::{self, Texts, normalised, type_word};
 
 /// Record batches of one schema, for any library with Arrow's PyCapsule interface.
 #[pyclass(frozen, module = "muntin._core")]
@@ -92,4 +96,60 @@ pub fn words(schema: &Schema) -> Result<Vec<(String, String)>> {
         Ok((field.name().clone(), word.map_err(|error| error.within(&place))?))
     };
     schema.fields().iter().map(word).collect()
+}
+
+/// No rows, with the columns that words say.
+pub fn of_words(words: &[(String, String)]) -> Result<Batches> {
+    let field = |(name, word): &(String, String)| {
+        let kind = schema::parse_type(word);
+        let place = format!("column \"{name}\"");
+        Ok(Field::new(name, kind.map_err(|error| error.within(&place))?, true))
+    };
+    let fields: Result<Vec<Field>> = words.iter().map(field).collect();
+    let schema = Arc::new(Schema::new(fields?));
+    Ok(Batches(engine::Batches { schema, batches: vec![] }))
+}
+
+/// Row, column, the value, what is wrong with it, a hint.
+pub type Misfit = (usize, usize, String, String, String);
+
+/// Batches in the types of `to`, whose columns they have, and the values that do not fit.
+pub fn fitted(rows: &[RecordBatch], to: &Schema, cells: bool) -> Result<(Batches, Vec<Misfit>)> {
+    let texts = if cells { Texts::All } else { Texts::Some };
+    let field = |field: &Arc<Field>| {
+        // a number is a count of the unit that is declared
+        let kind = match field.data_type() {
+            own @ DataType::Duration(_) => own.clone(),
+            other => normalised(other)?,
+        };
+        Ok(Field::new(field.name(), kind, true))
+    };
+    let fields: Result<Vec<Field>> = to.fields().iter().map(field).collect();
+    let schema = Arc::new(Schema::new(fields?));
+    let (mut batches, mut misfits, mut before) = (vec![], vec![], 0);
+    for batch in rows {
+        let mut columns = Vec::with_capacity(schema.fields().len());
+        for (index, field) in schema.fields().iter().enumerate() {
+            let place = format!("column \"{}\"", field.name());
+            let column = batch
+                .column_by_name(field.name())
+                .ok_or_else(|| Error::Schema(format!("{place} is missing")))?;
+            let kind = field.data_type();
+            let made = schema::fit(column, kind, texts).map_err(|error| error.within(&place))?;
+            misfits.extend(made.misfits.iter().map(|&(row, why)| {
+                let (said, hint) = schema::complain(why, kind);
+                (
+                    before + row,
+                    index,
+                    schema::shown(column, row),
+                    said.to_string(),
+                    hint.to_string(),
+                )
+            }));
+            columns.push(made.array);
+        }
+        before += batch.num_rows();
+        batches.push(decode::batch(&schema, columns, batch.num_rows())?);
+    }
+    Ok((Batches(engine::Batches { schema, batches }), misfits))
 }

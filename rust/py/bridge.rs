@@ -200,9 +200,78 @@ fn pull(mut stream: FFI_ArrowArrayStream) -> Result<Arrays> {
     }
 }
 
-fn import(array: FFI_ArrowArray, field: &Field) -> Result<ArrayData> {
+fn import(mut array: FFI_ArrowArray, field: &Field) -> Result<ArrayData> {
+    if has_nulls_only(field.data_type()) {
+        // SAFETY: the array is ours, and its producer promises that it is of this type.
+        unsafe { without_buffers((&raw mut array).cast(), field.data_type()) };
+    }
     // SAFETY: the producer promises that array and type agree; buffers live as long as the data.
     Ok(unsafe { from_ffi_and_data_type(array, field.data_type().clone()) }?)
+}
+
+/// The head of the C struct of an array, in the layout of the C data interface.
+#[repr(C)]
+struct Head {
+    length: i64,
+    null_count: i64,
+    offset: i64,
+    n_buffers: i64,
+    n_children: i64,
+    buffers: *mut *const std::ffi::c_void,
+    children: *mut *mut Head,
+    dictionary: *mut Head,
+}
+
+fn has_nulls_only(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Null => true,
+        DataType::Dictionary(_, values) => has_nulls_only(values),
+        nested => fields_of(nested).any(|field| has_nulls_only(field.data_type())),
+    }
+}
+
+/// The types of the children of an array.
+fn fields_of(data_type: &DataType) -> Box<dyn Iterator<Item = &Field> + '_> {
+    match data_type {
+        DataType::Struct(fields) => Box::new(fields.iter().map(AsRef::as_ref)),
+        DataType::Union(fields, _) => Box::new(fields.iter().map(|(_, field)| field.as_ref())),
+        DataType::RunEndEncoded(ends, values) => {
+            Box::new([ends.as_ref(), values.as_ref()].into_iter())
+        }
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => Box::new(std::iter::once(item.as_ref())),
+        _ => Box::new(std::iter::empty()),
+    }
+}
+
+/// Leaves out the buffers of arrays of type null, which have none by the specification: Polars
+/// exports one that is empty.
+///
+/// # Safety
+///
+/// `array` points at an array of this type that is not released.
+// SAFETY: `import` calls it with an array that is its own.
+unsafe fn without_buffers(array: *mut Head, data_type: &DataType) {
+    // SAFETY: by the contract of this function; the producer promises that the children are those
+    // of the type, so each pointer is that of an array of its type.
+    unsafe {
+        match data_type {
+            DataType::Null => (*array).n_buffers = 0,
+            DataType::Dictionary(_, values) if !(*array).dictionary.is_null() => {
+                without_buffers((*array).dictionary, values);
+            }
+            nested => {
+                let fields = fields_of(nested).take((*array).n_children.max(0) as usize);
+                for (i, field) in fields.enumerate() {
+                    without_buffers(*(*array).children.add(i), field.data_type());
+                }
+            }
+        }
+    }
 }
 
 fn producer_error(stream: &mut FFI_ArrowArrayStream, code: i32) -> Error {

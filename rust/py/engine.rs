@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::batches::{Step, words};
+use super::batches::{Batches, Step, words};
 use super::enter::{Raised, Shared, enter};
 use super::feed::{Raw, Tuple, order};
 use super::mask::Callable;
@@ -131,6 +131,15 @@ impl Engine {
     /// The counters, as JSON.
     fn stats(&self, py: Python<'_>) -> PyResult<String> {
         self.core.enter(py, |core| Ok(core.pipeline().stats()))
+    }
+
+    /// The columns of an input, as an empty batch, once they are known.
+    fn input_schema(&self, py: Python<'_>, input: usize) -> PyResult<Option<Batches>> {
+        self.core.enter(py, |core| {
+            let running = core.pipeline().running.as_ref();
+            let schema = running.and_then(|running| running.schemas.get(input)).cloned();
+            Ok(schema.map(|schema| Batches(engine::Batches { schema, batches: vec![] })))
+        })
     }
 
     /// Column names and type words of an output, once its inputs' schemas are known.

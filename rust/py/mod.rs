@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-/// The compiled core of muntin. Only `muntin.limits`, `muntin.plan` and `muntin.operator` use it.
+/// The compiled core of muntin. Only `fitting`, `limits`, `plan` and `operator` use it.
 #[pymodule(gil_used = false)]
 mod _core {
     use pyo3::exceptions::PyRuntimeWarning;
@@ -28,7 +28,7 @@ mod _core {
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]
-    use super::{assemble, check, contents, limits, schema_words};
+    use super::{assemble, check, contents, fit, limits, schema_of_words, schema_words};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -52,6 +52,28 @@ fn check(py: Python<'_>, plan_json: &str) -> PyResult<String> {
 fn schema_words(py: Python<'_>, schema: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
     let handed = bridge::take_schema(schema)?;
     enter::enter(py, move || bridge::schema_of(&handed).and_then(|s| batches::words(&s)))
+}
+
+/// Columns of these names and type words, as an empty batch.
+#[pyfunction]
+fn schema_of_words(py: Python<'_>, words: Vec<(String, String)>) -> PyResult<batches::Batches> {
+    enter::enter(py, || batches::of_words(&words))
+}
+
+/// Rows in the types of a schema, null where a value does not fit, and those values: row, column,
+/// the value, what is wrong with it, and a hint. With `cells`, a text may stand for any value.
+#[pyfunction]
+fn fit(
+    py: Python<'_>,
+    rows: &Bound<'_, PyAny>,
+    schema: &Bound<'_, PyAny>,
+    cells: bool,
+) -> PyResult<(batches::Batches, Vec<batches::Misfit>)> {
+    let (rows, schema) = (bridge::take(rows)?, bridge::take_schema(schema)?);
+    enter::enter(py, move || {
+        let (_, rows) = rows.read(true)?.batches()?;
+        batches::fitted(&rows, bridge::schema_of(&schema)?.as_ref(), cells)
+    })
 }
 
 /// One snapshot out of parts: the last of them, with the chunks it names in those before.

@@ -25,8 +25,8 @@ class PerRow(Node):
         for row in rows:
             try:
                 kept = self.each(row)
-            except Overflow:
-                self.refuse(row, "overflow")
+            except Overflow as lost:
+                self.refuse(row, lost.reason)
                 continue
             self.counters["filtered" if kept is None else "counted"] += 1
             out += [] if kept is None else [kept]

@@ -2,8 +2,8 @@
 
 An overflow makes the row invalid where it decides the value: `and` stops at the first false, `or`
 at the first true, `coalesce` at the first value, a case at its first true condition. A cast of what
-its type cannot hold, text that cannot be read included, counts as an overflow. A date is its
-midnight when it meets a timestamp or a duration.
+its type cannot hold, text that cannot be read included, fails in the same way, for a reason of its
+own. A date is its midnight when it meets a timestamp or a duration.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from .values import (
     EPOCH,
     US,
-    Overflow,
+    CastFailed,
     Row,
     checked,
     is_time,
@@ -103,22 +103,22 @@ def number_pair(a: Any, b: Any) -> tuple[Any, Any]:
     return checked(a), checked(b)
 
 
-def compare(a: Any, b: Any) -> int:
-    """-1, 0 or 1; NaN equals NaN and is the greatest; text against a time is read as a time."""
+def compare(a: Any, b: Any) -> int | None:
+    """-1, 0 or 1, or None with NaN on a side; text against a time is read as a time."""
     if is_time(a) or is_time(b):
         a, b = (cast(v, "timestamp[us]") if isinstance(v, str) else v for v in (a, b))
         a, b = micros(a), micros(b)
     elif isinstance(a, int | float | Decimal) and isinstance(b, int | float | Decimal):
         a, b = number_pair(a, b)
-        if isinstance(a, float):
-            a, b = ((math.isnan(v), 0.0 if math.isnan(v) else v) for v in (a, b))
+        if isinstance(a, float) and (math.isnan(a) or math.isnan(b)):
+            return None
     elif isinstance(a, str):
         a, b = a.encode(), b.encode()
     return (a > b) - (a < b)
 
 
-def comparison(holds: Callable[[int], bool]) -> Callable[[Any, Any], bool]:
-    """A comparison operator from what it asks of the order."""
+def comparison(holds: Callable[[int | None], bool]) -> Callable[[Any, Any], bool]:
+    """A comparison operator from what it asks of the order: without one only `ne` holds."""
 
     return lambda a, b: holds(compare(a, b))
 
@@ -209,7 +209,7 @@ def absolute(a: Any) -> Any:
     """The absolute value."""
     if isinstance(a, float):
         return math.fabs(a)
-    return neg(a) if compare(a, type(a)(0)) < 0 else a
+    return neg(a) if compare(a, type(a)(0)) == -1 else a
 
 
 def epoch(times: int, over: int = 1) -> Callable[[int], datetime | int]:
@@ -234,7 +234,7 @@ def cast(value: Any, word: str) -> Any:
         try:
             return float(value)
         except ValueError:
-            raise Overflow from None
+            raise CastFailed from None
     if word.startswith("decimal"):
         return to_decimal(value, int(word[:-1].split(",")[1]))
     if word.startswith("duration"):
@@ -252,20 +252,20 @@ def to_bool(value: Any) -> bool:
     if not isinstance(value, str):
         return value != 0
     if value not in ("true", "false"):
-        raise Overflow
+        raise CastFailed
     return value == "true"
 
 
 def to_integer(value: Any, low: int, high: int) -> int:
     """An integer: floats and decimals are cut toward zero, times become microseconds."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise Overflow
+        raise CastFailed
     try:
         whole = int(micros(value))
     except ValueError:
-        raise Overflow from None
+        raise CastFailed from None
     if not low <= whole <= high:
-        raise Overflow
+        raise CastFailed
     return whole
 
 
@@ -274,7 +274,7 @@ def to_decimal(value: Any, scale: int) -> Decimal:
     try:
         return Decimal(value).quantize(Decimal(1).scaleb(-scale), "ROUND_HALF_UP", EXACT)
     except InvalidOperation:
-        raise Overflow from None
+        raise CastFailed from None
 
 
 def to_time(value: Any, word: str) -> Any:
@@ -283,7 +283,7 @@ def to_time(value: Any, word: str) -> Any:
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise Overflow from None
+            raise CastFailed from None
     if word == "date":
         return stamp(micros(value) // 86_400_000_000 * 86_400_000_000).date()
     if isinstance(value, datetime) and value.tzinfo is not None and "," not in word:
@@ -299,10 +299,10 @@ NULL_AWARE = {
 STRICT = {
     "eq": comparison(lambda order: order == 0),
     "ne": comparison(lambda order: order != 0),
-    "lt": comparison(lambda order: order < 0),
-    "le": comparison(lambda order: order <= 0),
-    "gt": comparison(lambda order: order > 0),
-    "ge": comparison(lambda order: order >= 0),
+    "lt": comparison(lambda order: order == -1),
+    "le": comparison(lambda order: order in (-1, 0)),
+    "gt": comparison(lambda order: order == 1),
+    "ge": comparison(lambda order: order in (0, 1)),
     "not": lambda a: not a,
     "add": add,
     "sub": sub,

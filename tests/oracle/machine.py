@@ -23,6 +23,7 @@ from .values import (
     I64_MAX,
     I64_MIN,
     NEVER,
+    CastFailed,
     Origin,
     Overflow,
     Row,
@@ -245,6 +246,8 @@ class Machine:
         raw = Row(origin.source or {}, 0, NEVER, False, origin)
         try:
             value = evaluate(spec["time"], raw)
+        except CastFailed as lost:
+            return Arrival(origin, None, False, lost.reason)
         except Overflow:
             return Arrival(origin, None, False, "time_out_of_range")
         if value is None:

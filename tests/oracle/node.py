@@ -121,8 +121,8 @@ class Node:
         """What `row` gives to each aggregate; None, and the row is invalid, if that overflows."""
         try:
             values, nans = values_of(self.aggregates, row)
-        except Overflow:
-            self.refuse(row, "overflow")
+        except Overflow as lost:
+            self.refuse(row, lost.reason)
             return None
         self.counters["nan"] += nans
         return values

@@ -22,6 +22,14 @@ US = timedelta(microseconds=1)
 class Overflow(Exception):
     """A value leaves the range of its type: the row it was computed for is invalid."""
 
+    reason = "overflow"
+
+
+class CastFailed(Overflow):
+    """A cast found a value that its type cannot hold."""
+
+    reason = "cast_failed"
+
 
 def checked(value: int) -> int:
     """`value`, if it fits into 64 bits."""

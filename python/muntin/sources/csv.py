@@ -22,6 +22,7 @@ from muntin.sources.text import (
     Decoder,
     Limits,
     Lost,
+    OnBad,
     Roles,
     TextSource,
     kept_schema,
@@ -82,6 +83,8 @@ class Csv(TextSource):
             the memory that a record can take; 16 MiB is far above what events have.
         speed: hand rows over as time goes by, so many times faster; see `mt.sources.Pace`.
         batch_rows: rows in a step, at most.
+        bad: what cannot be read is an invalid "record", or a "stop": the run ends with an error
+            that names the file, the line and what is wrong.
 
     Raises:
         SourceError: a file is missing, cannot be read, has become shorter, or lacks a column.
@@ -107,10 +110,11 @@ class Csv(TextSource):
         line_bytes_max: int = LINE_BYTES_MAX,
         speed: Speed = None,
         batch_rows: int = 65_536,
+        bad: OnBad = "record",
     ) -> None:
         """Remember where the records are; nothing is read before it has to be."""
         roles = Roles(arrival, partition)
-        limits = Limits(follow, watch, False, lost, line_bytes_max, batch_rows)
+        limits = Limits(follow, watch, False, lost, line_bytes_max, batch_rows, bad)
         super().__init__(paths, schema, roles, partitions, limits, speed)
         arguments.flag(header, "Csv: header", error=SourceError)
         null_values = texts(null_values, "Csv: null_values", "texts")
@@ -320,11 +324,10 @@ class _Records:
         needed = self._roles.needed()
         for field in schema:
             texts = columns[field.name].combine_chunks()
-            values, bad = converted(texts, field.type)
+            values, bad = converted(texts, field.name, field.type)
             arrays.append(values)
-            for row in bad:
-                said = f'column "{field.name}" does not fit {field.type}: "{texts[row]}"'
-                misfits.setdefault(row, said)
+            for misfit in bad:
+                misfits.setdefault(misfit.row, str(misfit))
             if (what := needed.get(field.name)) is not None and values.null_count:
                 for row in set(range(len(values))) - set(misfits):
                     if values[row].as_py() is None:

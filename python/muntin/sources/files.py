@@ -131,5 +131,5 @@ def key_value(text: str | None, kind: Any | None) -> Any:
         return None
     if kind is None:
         return int(text) if _INTEGER.fullmatch(text) else text
-    values, bad = converted(pa.array([text]), kind)
+    values, bad = converted(pa.array([text]), "key", kind)
     return text if bad else values[0].as_py()

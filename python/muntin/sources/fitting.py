@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from muntin.errors import DataError, SourceError, unknown
-from muntin.ingest import batch_of_rows, column_of, inferred_schema
+from muntin.ingest import fitting_rows, inferred_schema
 from muntin.sources.text import Roles
 
 
@@ -20,27 +21,16 @@ def fitting(
     Fields that the schema does not name are left out. A row must have a partition and a time of
     arrival, if rows do.
     """
-    named = [{name: row.get(name) for name in schema.names} for row in rows]
-    needed = roles.needed()
-    try:
-        if all(row[name] is not None for name in needed for row in named):
-            return batch_of_rows(named, schema), {}
-    except DataError:
-        pass
-    good: list[dict[str, Any]] = []
+    batch, misfits = fitting_rows(rows, schema)
     bad: dict[int, str] = {}
-    for i, row in enumerate(named):
-        try:
-            for field in schema:
-                column_of([row[field.name]], field.name, field.type)
-            for name, what in needed.items():
-                if row[name] is None:
-                    raise DataError(f'it has no {what} in "{name}"')
-        except DataError as error:
-            bad[i] = str(error)
-        else:
-            good.append(row)
-    return batch_of_rows(good, schema), bad
+    for misfit in misfits:
+        bad.setdefault(misfit.row, str(misfit))
+    for name, what in roles.needed().items() if len(batch) else ():
+        for row in pc.indices_nonzero(batch.column(name).is_null()).to_pylist():
+            bad.setdefault(row, f'it has no {what} in "{name}"')
+    if bad:
+        batch = batch.filter(pa.array([row not in bad for row in range(len(rows))], pa.bool_()))
+    return batch, bad
 
 
 def schema_of(rows: Sequence[Mapping[str, Any]], roles: Roles, place: str) -> Any:

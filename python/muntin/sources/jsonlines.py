@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 
 from muntin.sources.files import Paths, key_value, keys_of
 from muntin.sources.fitting import fitting, schema_of
 from muntin.sources.formats import check_json_lines
+from muntin.sources.objects import NotAnObject, object_of
 from muntin.sources.pace import Speed
 from muntin.sources.records import LINE_BYTES_MAX, Block, Cut, Lines
 from muntin.sources.text import (
@@ -19,6 +19,7 @@ from muntin.sources.text import (
     Decoder,
     Limits,
     Lost,
+    OnBad,
     Roles,
     TextSource,
     kept_schema,
@@ -68,6 +69,8 @@ class JsonLines(TextSource):
             the memory that a line can take; 16 MiB is far above what events have.
         speed: hand rows over as time goes by, so many times faster; see `mt.sources.Pace`.
         batch_rows: rows in a step, at most.
+        bad: what cannot be read is an invalid "record", or a "stop": the run ends with an error
+            that names the file, the line and what is wrong.
 
     Raises:
         SourceError: a file is missing, cannot be read, or has become shorter.
@@ -90,10 +93,11 @@ class JsonLines(TextSource):
         line_bytes_max: int = LINE_BYTES_MAX,
         speed: Speed = None,
         batch_rows: int = 16_384,
+        bad: OnBad = "record",
     ) -> None:
         """Remember where the lines are; nothing is read before it has to be."""
         roles = Roles(arrival, partition)
-        limits = Limits(follow, watch, False, lost, line_bytes_max, batch_rows)
+        limits = Limits(follow, watch, False, lost, line_bytes_max, batch_rows, bad)
         super().__init__(paths, schema, roles, partitions, limits, speed)
 
     def _format(self, schema: Any | None, roles: Roles) -> tuple[Cut, Decoder]:
@@ -155,13 +159,8 @@ def _objects(lines: list[Bad]) -> tuple[list[dict[str, Any]], list[Bad], list[Ba
         if not line.text.strip():
             continue
         try:
-            value = msgspec.json.decode(line.text)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            bad.append(line._replace(detail=str(error)))
-            continue
-        if isinstance(value, dict):
-            rows.append(value)
+            rows.append(object_of(line.text))
             places.append(line)
-        else:
-            bad.append(line._replace(detail="it is no JSON object"))
+        except NotAnObject as error:
+            bad.append(line._replace(detail=str(error)))
     return rows, places, bad

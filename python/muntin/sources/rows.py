@@ -24,7 +24,7 @@ from muntin.sources.fitting import fitting, schema_of
 from muntin.sources.pace import Speed, pace_of
 from muntin.sources.places import Places
 from muntin.sources.split import rows_of, split
-from muntin.sources.text import Bad, Decoded, Placed, Roles, no_rows
+from muntin.sources.text import Bad, Decoded, OnBad, Placed, Roles, check_bad, no_rows
 
 Row: TypeAlias = Mapping[str, Any] | ArrowStreamExportable | ArrowArrayExportable
 """A row as a dict, or several as an Arrow object."""
@@ -63,6 +63,8 @@ class Rows:
         live: the rows come by and by.
         speed: hand rows over as time goes by, so many times faster; see `mt.sources.Pace`.
         batch_rows: rows in a step, at most.
+        bad: what is not a row is an invalid "record", or a "stop": the run ends with an error that
+            that names the position and what is wrong.
 
     Raises:
         SourceError: the rows are not rows, or the code that makes them fails.
@@ -84,6 +86,7 @@ class Rows:
         live: bool = False,
         speed: Speed = None,
         batch_rows: int = 16_384,
+        bad: OnBad = "record",
     ) -> None:
         """Remember the rows; none is asked for before it has to be."""
         _check_rows(rows)
@@ -96,6 +99,8 @@ class Rows:
         self._live = live
         self._pace = pace_of(speed, arrival, "Rows")
         self._batch_rows = batch_rows
+        check_bad(bad, "Rows")
+        self._bad: OnBad = bad
         if partition is not None and partitions is None and (live or not self.replayable):
             hint = "they must be known before the first row: partitions=[0, 1]"
             raise SourceError(with_hint("Rows: partition= of a generator needs partitions=", hint))
@@ -156,7 +161,7 @@ class Rows:
         self, schema: Any | None, roles: Roles, places: Places, partitions: Sequence[int]
     ) -> _RowsReader:
         hidden = set() if schema is None else set(roles.added(schema).names) - set(schema.names)
-        placed = Placed(places, roles, partitions, hidden)
+        placed = Placed(places, roles, partitions, hidden, self._bad)
         decoder = _Decoder(None if schema is None else roles.added(schema), roles)
         given = _called(self._rows) if callable(self._rows) else iter(self._rows)
         pull = _Live(given, self._batch_rows) if self._live else _Pulled(given)

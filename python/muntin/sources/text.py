@@ -69,6 +69,9 @@ class Decoder(Protocol):
 Lost: TypeAlias = Literal["error", "skip"]
 """What to do where lines of a followed file are lost."""
 
+OnBad: TypeAlias = Literal["record", "stop"]
+"""What a record that cannot be read is: an invalid record, or the end of the run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -80,6 +83,7 @@ class Limits:
     lost: Lost = "error"
     line_bytes_max: int = LINE_BYTES_MAX
     batch_rows: int = 65_536
+    bad: OnBad = "record"
 
     def check(self, name: str) -> None:
         """Refuse what cannot be.
@@ -98,6 +102,12 @@ class Limits:
             )
             raise SourceError(with_hint(f"{name}: follow= and watch= at once", hint))
         arguments.one_of(self.lost, ("error", "skip"), f"{name}: lost", error=SourceError)
+        check_bad(self.bad, name)
+
+
+def check_bad(bad: str, name: str) -> None:
+    """Refuse a word that is not an `OnBad`."""
+    arguments.one_of(bad, ("record", "stop"), f"{name}: bad", error=SourceError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +262,7 @@ class TextSource(ABC):
         blocks = Blocks(self._turns(), cut, reading, mark)
         # columns read for the source itself alone are not in the stream
         hidden = set() if schema is None else set(roles.added(schema).names) - set(schema.names)
-        placed = Placed(places, roles, partitions, hidden)
+        placed = Placed(places, roles, partitions, hidden, limits.bad)
         return TextReader(blocks, decoder, placed, limits.batch_rows)
 
 
@@ -308,8 +318,14 @@ class Placed:
     """Gives the records of decoded blocks their partitions and positions."""
 
     def __init__(
-        self, places: Places, roles: Roles, partitions: Sequence[int], hidden: set[str]
+        self,
+        places: Places,
+        roles: Roles,
+        partitions: Sequence[int],
+        hidden: set[str],
+        bad: OnBad = "record",
     ) -> None:
+        self._stops = bad == "stop"
         self.places = places
         self.partitions = tuple(partitions)
         self._roles = roles
@@ -332,6 +348,8 @@ class Placed:
             for at, (_, line, text, detail) in zip(bad_at, decoded.bad, strict=True)
             if at >= self.places.resume(home)
         )
+        if bad and self._stops:
+            raise _stopped(bad[0])
         batch = decoded.batch
         mask = self.places.new(partitions, positions)
         if mask is not None:
@@ -372,6 +390,17 @@ class Placed:
         positions = in_order.take(pc.sort_indices(order))
         rows = len(partitions)
         return partitions, positions.slice(0, rows), positions.slice(rows).to_pylist()
+
+
+def _stopped(bad: Undecodable) -> SourceError:
+    place = f'"{bad.file}"' if bad.file else f"position {bad.position}"
+    place += f", line {bad.line}" if bad.line is not None else ""
+    text = bad.text if len(bad.text) <= _SHOWN_MAX else f"{bad.text[:_SHOWN_MAX]}..."
+    hint = 'bad="record" keeps it as an invalid record and goes on'
+    return SourceError(with_hint(f"{place}: {bad.detail}: {text!r}", hint))
+
+
+_SHOWN_MAX = 200
 
 
 def _shown(text: bytes) -> str:

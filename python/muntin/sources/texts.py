@@ -5,30 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-_ZONED = r"(Z|[+-]\d\d:?\d\d)$"
+from muntin.fitting import Misfit, fitted
 
 
-def converted(texts: Any, kind: Any) -> tuple[Any, set[int]]:
-    """A string array as type `kind`, and the rows whose text does not fit, which are null.
+def converted(texts: Any, name: str, kind: Any) -> tuple[Any, list[Misfit]]:
+    """A string array as type `kind`, null where a text does not fit, and those texts.
 
-    Timestamps are ISO 8601 text; without a zone it is UTC. Durations are whole numbers of their
-    unit.
+    Timestamps are ISO 8601 text; without a zone it is UTC. Durations are ISO 8601 or whole numbers
+    of microseconds, binary is base64.
 
-    >>> values, bad = converted(pa.array(["1", "x", None]), pa.int64())
-    >>> values.to_pylist(), bad
-    ([1, None, None], {1})
+    >>> values, misfits = converted(pa.array(["1", "x", None]), "n", pa.int64())
+    >>> values.to_pylist(), str(misfits[0])
+    ([1, None, None], 'column "n" does not fit i64: "x" is of another type')
     """
-    try:
-        return _cast(texts, kind), set()
-    except pa.ArrowException:
-        if len(texts) == 1:
-            return pa.nulls(1, kind), {0}
-    half = len(texts) // 2
-    left, bad_left = converted(texts.slice(0, half), kind)
-    right, bad_right = converted(texts.slice(half), kind)
-    return pa.concat_arrays([left, right]), bad_left | {half + i for i in bad_right}
+    rows = pa.RecordBatch.from_arrays([texts], names=[name])
+    batch, misfits = fitted(rows, pa.schema([(name, kind)]), cells=True)
+    return batch.column(0), misfits
 
 
 def inferred(texts: Any, kind: Any) -> Any:
@@ -38,28 +31,11 @@ def inferred(texts: Any, kind: Any) -> Any:
     TimestampType(timestamp[us, tz=UTC])
     """
     if pa.types.is_timestamp(kind):
-        usual = pa.timestamp("us", kind.tz)
-        return kind if converted(texts, usual)[1] else usual
+        for unit in ("us", "ns"):
+            usual = pa.timestamp(unit, kind.tz)
+            if not converted(texts, "", usual)[1]:
+                return usual
+        return pa.string()
     numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind)
     known = numbers or pa.types.is_boolean(kind) or pa.types.is_date(kind)
     return kind if known else pa.string()
-
-
-def _cast(texts: Any, kind: Any) -> Any:
-    if pa.types.is_string(kind) or pa.types.is_binary(kind):
-        return texts.cast(kind)
-    bare = pc.utf8_trim_whitespace(texts)
-    if pa.types.is_timestamp(kind):
-        return _moments(bare, kind)
-    if pa.types.is_duration(kind):
-        return bare.cast(pa.int64()).cast(kind)
-    return bare.cast(kind)
-
-
-def _moments(texts: Any, kind: Any) -> Any:
-    zoned = pc.match_substring_regex(texts, _ZONED)
-    plain, utc = pa.timestamp(kind.unit), pa.timestamp(kind.unit, "UTC")
-    none = pa.scalar(None, texts.type)
-    with_zone = pc.if_else(zoned, texts, none).cast(utc).view(plain)
-    without = pc.if_else(zoned, none, texts).cast(plain)
-    return pc.coalesce(with_zone, without).view(kind)
