@@ -71,7 +71,8 @@ class Csv(TextSource):
         delimiter: what stands between two fields, one character.
         header: whether each file begins with the names of its columns. Without, the schema names
             all of them in order, and without a schema they are `f0`, `f1` and so on.
-        null_values: what stands for null, quoted or not.
+        null_values: what stands for null. In a column of text or bytes a quoted value is itself, so
+            that `""` is an empty text.
         arrival: the column with the recorded time of arrival, timestamp or `int64` microseconds.
         partition: the integer column with each row's partition; a row must have it.
         partitions: the values it can have. Without them the files are read once more, before
@@ -309,7 +310,13 @@ class _Records:
             if name is not None and name not in names and name not in self._keys:
                 raise SourceError(unknown("column", name, names, "Csv"))
         texts, _ = self._table.parsed(text, names, names)
-        own = [(f.name, inferred(texts[f.name].combine_chunks(), f.type)) for f in seen.schema]
+        own = [
+            (
+                f.name,
+                inferred(self._table.of_values(texts[f.name].combine_chunks(), f.type), f.type),
+            )
+            for f in seen.schema
+        ]
         keys = [
             (key, pa.int64() if isinstance(key_value(text, None), int) else pa.string())
             for key, text in self._keys.items()
@@ -323,7 +330,7 @@ class _Records:
         misfits: dict[int, str] = {}
         needed = self._roles.needed()
         for field in schema:
-            texts = columns[field.name].combine_chunks()
+            texts = self._table.of_values(columns[field.name].combine_chunks(), field.type)
             values, bad = converted(texts, field.name, field.type)
             arrays.append(values)
             for misfit in bad:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as compute
 import pyarrow.csv as pc
 
 DELIMITERS = ",;\t|"
@@ -84,10 +85,21 @@ class Table:
         """The wanted columns as text, and for the records of another length what is wrong."""
         wrong: dict[int, str] = {}
         types = dict.fromkeys(names, pa.string())
+        # a quoted text is a text, also an empty one; `of_values` knows where it is none
         convert = pc.ConvertOptions(
-            column_types=types, include_columns=list(wanted), **self._nulls()
+            column_types=types,
+            include_columns=list(wanted),
+            quoted_strings_can_be_null=False,
+            **self._nulls(),
         )
         return Parsed(self._read(text, names, list(wanted), convert, wrong), wrong)
+
+    def of_values(self, texts: Any, kind: Any) -> Any:
+        """A column of text with nulls where a quoted text stands for one, unless it is text."""
+        if pa.types.is_string(kind) or pa.types.is_binary(kind):
+            return texts
+        null = compute.is_in(texts, value_set=pa.array(self._null_values, pa.string()))
+        return compute.if_else(null, pa.scalar(None, pa.string()), texts)
 
     def _nulls(self) -> dict[str, Any]:
         return {"null_values": self._null_values, "strings_can_be_null": True}
