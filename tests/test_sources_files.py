@@ -19,6 +19,7 @@ import muntin as mt
 from muntin import limits
 from muntin.sources import Csv, Delivery, JsonLines, Parquet, Quiet, records
 from muntin.sources.files import files_of
+from muntin.sources.split import split
 from muntin.testing import check_source
 
 KINDS: dict[str, Any] = {"jsonlines": JsonLines, "csv": Csv}
@@ -395,6 +396,31 @@ def test_files_that_were_read_may_be_taken_away(tmp_path: Path, kind: str, packe
     put(tmp_path / "a3", data(4))
     with pytest.raises(mt.SourceError, match='a3" is another file now'):
         drained(source.open(None, at, mark))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "parquet"])
+def test_a_file_that_appears_before_the_one_being_read_comes_after_it(
+    tmp_path: Path, kind: str
+) -> None:
+    def write(name: str, *values: int) -> None:
+        if kind == "parquet":
+            pq.write_table(pa.table({"n": values}), tmp_path / name)
+        else:
+            put(tmp_path / name, text(kind, *values))
+
+    source = {**KINDS, "parquet": Parquet}[kind](tmp_path, watch=True, batch_rows=2)
+    write("b", *range(6))
+    reader = source.open(None, {})
+    polled = reader.poll()
+    assert isinstance(polled, Delivery)
+    # a part of the first rows, as where rows are handed over in time
+    for parted in (polled, split(polled, 1)[0]):
+        mark = msgspec.to_builtins(parted.mark, str_keys=True)
+        write("a", 7, 8)
+        rest = drained(source.open(None, parted.resume, mark))[0]
+        had = len(pa.table(parted.batch))
+        assert rest == [*range(had, 6), 7, 8]
+        os.remove(tmp_path / "a")
 
 
 def test_a_file_that_grows_after_it_was_read_is_an_error(tmp_path: Path) -> None:

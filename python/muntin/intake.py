@@ -118,6 +118,7 @@ class _Part:
     bad: tuple[Undecodable, ...]
     resume: Mapping[int, int]
     mark: object | None = None
+    start: object | None = None
 
     def cut(self, at: int) -> tuple[_Part, _Part]:
         """The first rows and the rest; what is no row goes with the rows behind which it stood."""
@@ -125,11 +126,20 @@ class _Part:
             hint = "it must give positions to be merged with others"
             raise SourceError(with_hint("a source without positions", hint))
         whole = Delivery(
-            self.table, self.resume, self.partition, self.position, self.arrival, self.bad
+            self.table,
+            self.resume,
+            self.partition,
+            self.position,
+            self.arrival,
+            self.bad,
+            self.mark,
+            self.start,
         )
         first, rest = split(whole, at)
         return (
-            replace(self._slice(0, at), bad=first.undecodable, resume=first.resume, mark=None),
+            replace(
+                self._slice(0, at), bad=first.undecodable, resume=first.resume, mark=self.start
+            ),
             replace(self._slice(at, len(self.table)), bad=rest.undecodable, resume=rest.resume),
         )
 
@@ -216,6 +226,7 @@ class _Queue:
             delivery.undecodable,
             delivery.resume,
             delivery.mark,
+            delivery.start,
         )
 
 

@@ -55,6 +55,7 @@ class Delivery:
         mark: what is needed to go on behind these rows beside `resume`, something that msgspec can
             write as JSON. A checkpoint keeps the newest; `open` gets it as plain values. None if
             that of the delivery before still holds.
+        start: the mark of where these rows begin, for their first part if they are parted.
     """
 
     batch: ArrowStreamExportable
@@ -64,6 +65,7 @@ class Delivery:
     arrival: ArrowArrayExportable | None = None
     undecodable: tuple[Undecodable, ...] = ()
     mark: object | None = None
+    start: object | None = None
 
 
 @dataclass(frozen=True, slots=True)

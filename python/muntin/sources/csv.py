@@ -11,11 +11,12 @@ import pyarrow as pa
 from muntin import arguments
 from muntin.errors import SourceError, unknown, with_hint
 from muntin.sources.checks import texts
+from muntin.sources.cuts import Cut
 from muntin.sources.files import Paths, key_value, keys_of
 from muntin.sources.formats import check_csv
 from muntin.sources.grammar import Grammar, Table, better_delimiter
 from muntin.sources.pace import Speed
-from muntin.sources.records import LINE_BYTES_MAX, Block, Cut
+from muntin.sources.records import LINE_BYTES_MAX, Block
 from muntin.sources.text import (
     Bad,
     Decoded,

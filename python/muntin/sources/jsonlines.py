@@ -7,12 +7,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from muntin.sources.cuts import Cut, Lines
 from muntin.sources.files import Paths, key_value, keys_of
 from muntin.sources.fitting import fitting, schema_of
 from muntin.sources.formats import check_json_lines
 from muntin.sources.objects import NotAnObject, object_of
 from muntin.sources.pace import Speed
-from muntin.sources.records import LINE_BYTES_MAX, Block, Cut, Lines
+from muntin.sources.records import LINE_BYTES_MAX, Block
 from muntin.sources.text import (
     Bad,
     Decoded,

@@ -292,12 +292,16 @@ class ParquetReader:
         for name in (self._roles.arrival, self._roles.partition):
             if name is not None and name not in group.batch.schema.names:
                 raise SourceError(unknown("column", name, group.batch.schema.names, file.name))
+        start = self._here(file)
         decoded = group.decoded(self._passed, self._roles, file.name)
         self._passed += decoded.records
         delivery = self._placed(file.name, decoded)
         if delivery is None:
             return None
-        mark = Mark(
+        return replace(delivery, mark=self._here(file), start=start)
+
+    def _here(self, file: Open) -> Mark:
+        return Mark(
             file.name,
             self._placed.places.next_of_all(),
             head=file.seal,
@@ -306,7 +310,6 @@ class ParquetReader:
             read=self._turns.read,
             memory=kept_schema(self._columns.schema),
         )
-        return replace(delivery, mark=mark)
 
 
 def _rows_in(name: str) -> int:

@@ -148,6 +148,7 @@ class Open:
         self.name = name
         self._file = file
         self._size = size
+        self._seal = ""
 
     def __enter__(self) -> Open:
         """Itself."""
@@ -174,12 +175,14 @@ class Open:
     @property
     def seal(self) -> str:
         """Its length and a digest of its end, where the footer is."""
-        try:
-            with open(self.name, "rb") as file:
-                file.seek(max(self._size - SAMPLE, 0))
-                return f"{self._size}:{digest(file.read())}"
-        except OSError as error:
-            raise unreadable(self.name, error) from error
+        if not self._seal:
+            try:
+                with open(self.name, "rb") as file:
+                    file.seek(max(self._size - SAMPLE, 0))
+                    self._seal = f"{self._size}:{digest(file.read())}"
+            except OSError as error:
+                raise unreadable(self.name, error) from error
+        return self._seal
 
     def group_rows(self) -> list[int]:
         """How many rows each row group has."""

@@ -10,12 +10,13 @@ import logging
 import os
 from dataclasses import dataclass
 from threading import Event, Lock
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
 from muntin import limits
 from muntin.errors import SourceError, with_hint
+from muntin.sources.cuts import Cut, Pending
 from muntin.sources.marks import Mark, Seen, digest
 from muntin.sources.opened import STDIN, Opened, StandardInput, unreadable
 from muntin.sources.rotation import at_mark, behind, find
@@ -33,19 +34,6 @@ WAIT_SECONDS = 0.05
 """How long a reader that has caught up waits before it looks again."""
 
 _BOM = b"\xef\xbb\xbf"
-
-
-class Cut(Protocol):
-    """Where records end."""
-
-    def whole(self, text: bytes) -> int:
-        """How many of the first bytes are complete records."""
-
-    def line_end(self, text: bytes) -> tuple[int, int] | None:
-        """Where the first line ends, and where what is left begins; None if it does not end."""
-
-    def line_ends(self, text: bytes) -> int:
-        """How many lines end in the text."""
 
 
 class Block(NamedTuple):
@@ -119,9 +107,9 @@ class Blocks:
         self._how = reading
         self._file: Opened | StandardInput | None = None
         self._name = ""
-        self._pending = _Pending()
+        self._pending = Pending()
         self._tried = 0
-        self._mark = mark
+        self._mark = self.before = mark
         self._line = 1
         self._passed = Seen()
         self._begins = True
@@ -162,6 +150,12 @@ class Blocks:
             "read": self._files.read,
         }
         return msgspec.structs.replace(here, **more)
+
+    def beginning(self) -> Mark:
+        """The place before the first block of the present file, without the positions there."""
+        assert self._file is not None
+        here = mark_at(self._name, self._file, Seen())
+        return msgspec.structs.replace(here, read=self._files.read)
 
     def _is_whole(self) -> bool:
         """Whether all of a file that does not grow has been passed."""
@@ -236,7 +230,7 @@ class Blocks:
 
     def _begin(self, file: Opened | StandardInput) -> None:
         self._file = file
-        self._pending, self._tried = _Pending(), 0
+        self._pending, self._tried = Pending(), 0
         self._passed, self._line, self._begins = Seen(), 1, True
         self._long, self._unended, self._replaced = None, False, False
 
@@ -258,7 +252,7 @@ class Blocks:
             self._lost(mark)
             return
         self._file = file
-        self._passed, self._line, self._begins = file.seen.copy(), mark.line, False
+        self._passed, self._line, self._begins = file.seen.copy(), mark.line, not mark.at
         if mark.unended and not self._followed:
             self._check_unended(file)
 
@@ -444,52 +438,7 @@ class _Long:
     size: int = 0
 
 
-class _Pending:
-    """What has been read and is not in a block yet."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def add(self, data: bytes) -> None:
-        self._data += data
-
-    def first(self, size: int) -> bytes:
-        """The first so many bytes, or all there are."""
-        with memoryview(self._data) as view:
-            return bytes(view[:size])
-
-    def take(self, size: int) -> bytes:
-        """The first so many bytes, which are then gone."""
-        taken = self.first(size)
-        del self._data[:size]
-        return taken
-
-
 def mark_at(name: str, file: Opened | StandardInput, seen: Seen) -> Mark:
     """The place in a file behind what was seen of it."""
     head, tail = digest(seen.head), digest(seen.tail)
     return Mark(name, {}, file.device, file.inode, seen.at, head=head, tail=tail)
-
-
-class Lines:
-    r"""The `Cut` of files in which each line is a record.
-
-    >>> Lines().whole(b"1\n2\n3")
-    4
-    """
-
-    def whole(self, text: bytes) -> int:
-        """How many bytes are whole lines."""
-        return text.rfind(b"\n") + 1
-
-    def line_end(self, text: bytes) -> tuple[int, int] | None:
-        """Where the first line ends, and the next begins."""
-        end = text.find(b"\n")
-        return None if end < 0 else (end, end + 1)
-
-    def line_ends(self, text: bytes) -> int:
-        """How many lines end."""
-        return text.count(b"\n")

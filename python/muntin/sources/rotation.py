@@ -78,6 +78,9 @@ def find(mark: Mark) -> Opened | None:
     same = [each.path for each in _entries(folder) if each.inode == mark.inode]
     others = [each.path for each in reversed(rotated(mark.file))]
     for path in dict.fromkeys([*same, mark.file, *others]):
+        if not mark.at and path not in same:
+            # nothing of it was read that could tell it from others
+            continue
         if (file := at_mark(path, mark)) is None:
             continue
         if path not in same or file.device == mark.device:

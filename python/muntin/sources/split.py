@@ -21,7 +21,8 @@ def split(delivery: Delivery, rows: int) -> tuple[Delivery, Delivery]:
     """The first rows and the rest, which may not be empty.
 
     What could not be decoded goes with the part that has the row before it. Without positions
-    only the rest says where to go on. The mark goes with the rest: it stands behind all rows.
+    only the rest says where to go on. The mark goes with the rest: it stands behind all rows; the
+    first rows have that of the start.
 
     >>> first, rest = split(Delivery(pa.table({"n": [1, 2, 3]}), {0: 3}, position=0), 2)
     >>> len(first.batch), dict(first.resume), rest.position
@@ -46,10 +47,18 @@ def split(delivery: Delivery, rows: int) -> tuple[Delivery, Delivery]:
     later = tuple(compress(delivery.undecodable, map(not_, done)))
     touched = partitions_of(partition[0]) | {bad.partition for bad in early}
     resume = {p: at for p, at in ends.items() if at >= 0 and p in touched}
+    start = delivery.start
     return (
-        Delivery(left, resume, partition[0], position[0], arrival[0], early),
+        Delivery(left, resume, partition[0], position[0], arrival[0], early, start, start),
         Delivery(
-            right, delivery.resume, partition[1], position[1], arrival[1], later, delivery.mark
+            right,
+            delivery.resume,
+            partition[1],
+            position[1],
+            arrival[1],
+            later,
+            delivery.mark,
+            start,
         ),
     )
 

@@ -21,12 +21,13 @@ from muntin.ingest import arrow_schema
 from muntin.sources.base import Delivery, Quiet, Reader, Undecodable, Words
 from muntin.sources.checks import check_paths, check_roles, check_schema
 from muntin.sources.columns import arrival_array, distinct_partitions, partition_array
+from muntin.sources.cuts import Cut
 from muntin.sources.files import Paths, files_of, names_of
 from muntin.sources.marks import Mark, mark_of
 from muntin.sources.opened import STDIN
 from muntin.sources.pace import Speed, pace_of
 from muntin.sources.places import Places
-from muntin.sources.records import LINE_BYTES_MAX, Block, Blocks, Cut, Reading
+from muntin.sources.records import LINE_BYTES_MAX, Block, Blocks, Reading
 from muntin.sources.rotation import rotated
 from muntin.sources.split import rows_of, split
 from muntin.sources.turns import Listed, Turns, Watched
@@ -302,16 +303,26 @@ class TextReader:
         self._ready.clear()
 
     def _decode(self, block: Block) -> None:
+        start = self._beginning(block)
         left = self._placed(block.file, self._decoder(block))
         if left is None:
             return
         places, memory = self._placed.places.next_of_all(), self._decoder.memory()
         mark = msgspec.structs.replace(self._blocks.mark(), next=places, memory=memory)
         left = replace(left, mark=mark)
+        left, self._blocks.before = replace(left, start=start), mark
         while rows_of(left) > self._rows:
             first, left = split(left, self._rows)
             self._ready.append(first)
         self._ready.append(left)
+
+    def _beginning(self, block: Block) -> Mark:
+        """A mark at or before the start of a block."""
+        if block.begins or self._blocks.before is None:
+            places, memory = self._placed.places.next_of_all(), self._decoder.memory()
+            found = self._blocks.beginning()
+            self._blocks.before = msgspec.structs.replace(found, next=places, memory=memory)
+        return self._blocks.before
 
 
 class Placed:

@@ -1,0 +1,66 @@
+"""Where records end in the bytes of a file, and the bytes that are not in a block yet."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Cut(Protocol):
+    """Where records end."""
+
+    def whole(self, text: bytes) -> int:
+        """How many of the first bytes are complete records."""
+
+    def line_end(self, text: bytes) -> tuple[int, int] | None:
+        """Where the first line ends, and where what is left begins; None if it does not end."""
+
+    def line_ends(self, text: bytes) -> int:
+        """How many lines end in the text."""
+
+
+class Lines:
+    r"""The `Cut` of files in which each line is a record.
+
+    >>> Lines().whole(b"1\n2\n3")
+    4
+    """
+
+    def whole(self, text: bytes) -> int:
+        """How many bytes are whole lines."""
+        return text.rfind(b"\n") + 1
+
+    def line_end(self, text: bytes) -> tuple[int, int] | None:
+        """Where the first line ends, and the next begins."""
+        end = text.find(b"\n")
+        return None if end < 0 else (end, end + 1)
+
+    def line_ends(self, text: bytes) -> int:
+        """How many lines end."""
+        return text.count(b"\n")
+
+
+class Pending:
+    """What has been read and is not in a block yet."""
+
+    def __init__(self) -> None:
+        """Nothing."""
+        self._data = bytearray()
+
+    def __len__(self) -> int:
+        """How many bytes there are."""
+        return len(self._data)
+
+    def add(self, data: bytes) -> None:
+        """More has been read."""
+        self._data += data
+
+    def first(self, size: int) -> bytes:
+        """The first so many bytes, or all there are."""
+        with memoryview(self._data) as view:
+            return bytes(view[:size])
+
+    def take(self, size: int) -> bytes:
+        """The first so many bytes, which are then gone."""
+        taken = self.first(size)
+        del self._data[:size]
+        return taken
