@@ -7,6 +7,7 @@ and adds to `.hypothesis/seeds.txt`; `--hypothesis-seed=N` searches the same way
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,12 @@ settings.register_profile(
 settings.load_profile("default")
 
 SEEDS = Path(__file__).parent.parent / ".hypothesis" / "seeds.txt"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test whose name holds an address is another one in each process that runs tests."""
+    if found := [item.nodeid for item in items if re.search(r"0x[0-9a-f]{6,}", item.nodeid)]:
+        raise pytest.UsageError(f"names of tests hold addresses: {found[:3]}")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -317,5 +317,5 @@ def test_what_a_run_logs_of_sinks_that_repeat(
 
 def test_what_a_checkpoint_cannot_do_is_said_before_the_run() -> None:
     word: Any = "warmer"
-    with pytest.raises(mt.PlanError, match='on_change="warmer" is unknown'):
+    with pytest.raises(mt.PlanError, match='on_change: "warmer" is not one of refuse'):
         mt.Checkpoint("state", on_change=word)

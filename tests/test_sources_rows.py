@@ -125,7 +125,9 @@ def test_what_is_not_a_source_is_named_with_the_one_that_fits(given: Any, said: 
     assert said in str(error.value)
 
 
-@pytest.mark.parametrize("rows", [5, None, "x", {"n": 1}, b"", lambda x: x], ids=repr)
+@pytest.mark.parametrize(
+    "rows", [5, None, "x", {"n": 1}, b"", lambda x: x], ids=lambda rows: type(rows).__name__
+)
 def test_what_is_not_rows_is_refused(rows: Any) -> None:
     with pytest.raises(mt.SourceError, match="Rows: "):
         read(Rows(rows))
