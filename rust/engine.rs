@@ -9,7 +9,7 @@ use arrow_schema::{Schema, SchemaRef};
 use crate::block::Block;
 use crate::decode::{self, Feed, Order, Rows};
 use crate::error::{Error, Result, caught};
-use crate::fate::Record;
+use crate::fate::{Reason, Record};
 use crate::operator::alert::{self, Alert};
 use crate::operator::{Context, Flow, Mask};
 use crate::pipeline::Pipeline;
@@ -409,11 +409,13 @@ impl Engine {
         for (output, rules) in self.pipeline.plan.outputs.iter().zip(&running.rules) {
             let block = &flows[output.node].0;
             alerts.extend(rules.peek(block, &self.masks)?);
-            for row in (0..block.len()).filter(|&row| block.marks.is_late(row)) {
-                let (seq, origin) = (block.marks.seq[row], block.marks.origin(row));
-                let reason = crate::fate::Reason::Late;
-                records.push(Record::row(reason, output.node as u32, seq, origin));
-            }
+        }
+        // also where a filter behind leaves the row out
+        let is_late = |block: &Block| (0..block.len()).any(|row| block.marks.is_late(row));
+        if let Some(node) = flows.iter().position(|(block, _)| is_late(block)) {
+            let marks = &flows[node].0.marks;
+            let record = Record::row(Reason::Late, node as u32, marks.seq[0], marks.origin(0));
+            records.push(record);
         }
         let blocks: Vec<Arc<Block>> = flows.into_iter().map(|flow| flow.0).collect();
         self.step_of(&blocks, alerts, records, &entry.sources)

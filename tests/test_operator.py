@@ -233,6 +233,12 @@ def test_a_filter_may_leave_no_answer() -> None:
     assert op.ask(row(1)).row is not None
 
 
+def test_a_late_row_that_a_filter_leaves_out_is_late_to_ask_and_to_peek() -> None:
+    op = mt.operator(SCORED.filter("n > 100"))
+    op.ask(row(100))
+    assert [call(row(50)).late for call in (op.peek, op.ask)] == [True, True]
+
+
 def test_an_invalid_row_is_an_error_and_counted() -> None:
     op = mt.operator(SCORED)
     with pytest.raises(mt.DataError, match="the row is invalid: null_time"):
