@@ -172,12 +172,13 @@ def plain(value: Any) -> Any:
     return value
 
 
-def comparable(out: Out, plan: dict, types: list[dict[str, str]]) -> dict[str, Any]:
+def comparable(out: Out, plan: dict, types: list[dict[str, str]] | None = None) -> dict[str, Any]:
     """What two machines must agree on; but for ids of alerts, which the oracle does not give.
 
-    `types` are those of the outputs' columns, to write the values of the oracle's alerts as JSON.
+    `types` are those of the outputs' columns, to write the values of the oracle's alerts as JSON;
+    without them plans with rules cannot be compared.
     """
-    words = {o["name"]: types[i] for i, o in enumerate(plan["outputs"])}
+    words = {o["name"]: words for o, words in zip(plan["outputs"], types or [], strict=False)}
     waiting = behind_waiting(plan)
     records = [
         [record_of(r, plan["inputs"][i], waiting) for r in of]

@@ -151,7 +151,7 @@ def test_a_rule_may_skip_what_its_function_cannot_judge(caplog: pytest.LogCaptur
     assert op.stats["failed"] == {"own": 3}
     (record,) = caplog.records
     assert 'rule "own": the function raised ValueError: too few; it has no' in record.getMessage()
-    with pytest.raises(mt.PlanError, match='unknown on_error "ignore"'):
+    with pytest.raises(mt.PlanError, match='on_error: "ignore" is not one of raise'):
         mt.rule("own", by="k", on_error="ignore")  # type: ignore[call-overload]
 
 

@@ -373,7 +373,7 @@ def test_other_inputs_are_refused(pipeline: Any, message: str, on_change: Any) -
 
 
 def test_an_unknown_word_is_refused() -> None:
-    with pytest.raises(mt.PlanError, match='on_change="warmer" is unknown'):
+    with pytest.raises(mt.PlanError, match='on_change: "warmer" is not one of refuse'):
         on(begun(TENS, 1), TENS, "warmer")
 
 
