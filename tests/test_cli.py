@@ -181,7 +181,9 @@ def test_a_checkpoint_in_use_can_be_looked_into(tmp_path: Path) -> None:
     place = tmp_path / "state"
     source = Endless()
     stream = EVENTS.tumbling("1m", by="k").agg(n=mt.count())
-    running = mt.run(source, stream, checkpoint=mt.Checkpoint(place, every="0s"), background=True)
+    running = mt.run(
+        source, stream, checkpoint=mt.Checkpoint(place, every="100ms"), background=True
+    )
     try:
         eventually(lambda: place.exists() and any(place.iterdir()), bool)
         looks = []

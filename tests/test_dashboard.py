@@ -18,6 +18,8 @@ from muntin.dashboard import Dashboard, serve
 from muntin.dashboard.cells import columns
 from muntin.dashboard.history import History
 from muntin.dashboard.inbox import Inbox
+from muntin.dashboard.view import View
+from muntin.dashboard.visitor import Visitor
 from muntin.result import PerInput, Result, Table
 from muntin.sources import Undecodable
 from pages import FakeLoop, eventually, page, per_minute, sale, ticks
@@ -291,6 +293,66 @@ def test_history_is_bounded_and_keeps_its_numbers() -> None:
     assert history.since(4997)["n"].to_pylist() == [4997, 4998, 4999]
     assert history.since(5000).num_rows == 0
     assert len(history._blocks) < 300
+
+
+@pytest.mark.parametrize(
+    ("part", "lost"),
+    [("_alerts", "alerts"), ("_series", "series"), ("_top", "top"), ("_rows", "series")],
+)
+def test_what_cannot_be_shown_ends_no_stream_and_is_said(
+    part: str, lost: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_arguments: object, **_more: object) -> None:
+        raise OverflowError("year 10000 is out of range")
+
+    monkeypatch.setattr(Visitor, part, broken)
+    with page() as served:
+        loop = FakeLoop(served)
+        loop.push([sale(m, s) for m in range(3) for s in "ab" for _ in range(3)])
+        said = ticks(served.url, lambda s: "notices" in s and "moment" in s and "samples" in s)
+        assert "cannot be shown: OverflowError: year 10000" in said["notices"][0]
+        assert not isinstance(said.get(lost), dict)
+        loop.push([sale(9, "a")])
+        again = ticks(served.url, lambda s: s.get("moment", {}).get("rows") == 19)
+        assert again["notices"] == said["notices"]
+    assert len([r for r in caplog.records if "cannot be shown" in r.getMessage()]) == 1
+
+
+def test_a_value_that_json_has_not_costs_its_part_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Visitor, "_alerts", lambda self: {"columns": {"x": [object()]}})
+    with page() as served:
+        FakeLoop(served).push([sale(m, "a") for m in range(3) for _ in range(3)])
+        said = ticks(served.url, lambda s: {"notices", "moment", "series"} <= s.keys())
+        assert said["notices"][0].startswith("alerts cannot be shown")
+
+
+def test_a_step_that_cannot_be_kept_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep = View._keep
+    broken = iter([True, False, False])
+
+    def kept(self: View, *step: object) -> None:
+        if next(broken):
+            raise ValueError("broken")
+        keep(self, *step)
+
+    monkeypatch.setattr(View, "_keep", kept)
+    with page() as served:
+        loop = FakeLoop(served)
+        loop.push([sale(0, "a")])
+        loop.push([sale(2, "a")])
+        said = ticks(served.url, lambda s: {"notices", "top"} <= s.keys())
+        assert said["top"]["came"] == 1 and "broken" in said["notices"][0]
+
+
+@pytest.mark.parametrize(
+    "key", ["[" * 5000, '[{"a": 1}]', "[[1]]", "[1]", "{}", "1", "[null]", '["a", "b"]', "\udcff"]
+)
+def test_any_key_that_is_asked_for_is_answered(key: str) -> None:
+    with page() as served:
+        FakeLoop(served).push([sale(m, "a") for m in range(3)])
+        address = httpx.URL(f"{served.url}events", params={"key": key.encode("utf-8", "replace")})
+        said = ticks(served.url, lambda s: "selection" in s, f"?{address.query.decode()}")
+        assert "notices" not in said
 
 
 def test_a_page_with_one_output_without_rules() -> None:

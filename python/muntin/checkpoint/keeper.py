@@ -31,7 +31,7 @@ from muntin.errors import SnapshotError, with_hint
 from muntin.moment import Saved
 from muntin.operator import OnChange, Operator, assembled, snapshot_contents
 
-_LOOKS_MAX = 20
+_LOOK_S = 5.0
 _log = logging.getLogger("muntin.checkpoint")
 
 KEPT = 2
@@ -150,7 +150,8 @@ class Keeper:
         Raises:
             SnapshotError: as `recover`.
         """
-        for _ in range(_LOOKS_MAX):
+        until = time.monotonic() + _LOOK_S
+        while time.monotonic() < until:
             before = numbers(self._store.names())[0]
             if not before:
                 return None

@@ -8,6 +8,7 @@ File Systems Are Not Created Equal", OSDI 2014).
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Protocol, runtime_checkable
 
 from muntin.errors import SnapshotError, with_hint
@@ -97,12 +98,14 @@ class Directory:
 
     def sizes(self) -> dict[str, int]:
         """The files and their lengths."""
+        found = {}
         with os.scandir(self.path) as entries:
-            return {
-                entry.name: entry.stat().st_size
-                for entry in entries
-                if entry.name != _LOCK and not entry.name.endswith(_TEMPORARY)
-            }
+            for entry in entries:
+                if entry.name != _LOCK and not entry.name.endswith(_TEMPORARY):
+                    # a run that goes on may remove it meanwhile
+                    with suppress(FileNotFoundError):
+                        found[entry.name] = entry.stat().st_size
+        return found
 
     def read(self, name: str) -> bytes:
         """The bytes of a file."""

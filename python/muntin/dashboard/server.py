@@ -26,7 +26,6 @@ from muntin.dashboard.view import View
 from muntin.dashboard.visitor import Visitor, keys_of
 from muntin.errors import SinkError, with_hint
 
-_log = logging.getLogger("muntin.dashboard")
 _wire_log = logging.getLogger("muntin.dashboard.wire")
 _wire_log.setLevel(logging.ERROR)
 
@@ -114,8 +113,8 @@ class Server:
         while True:
             try:
                 self._view.take()
-            except Exception:
-                _log.exception("dashboard: what the loop left cannot be shown")
+            except Exception as error:
+                self._view.cannot_show("what the loop left", error)
             await asyncio.sleep(TICK)
 
     def _app(self) -> Starlette:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,14 @@ from muntin.dashboard.mask import HIDDEN, Mask
 from muntin.dashboard.options import Dashboard
 from muntin.dashboard.rates import Rates
 from muntin.moment import Moment, Scene
+from muntin.result import Result
 from muntin.sources import Undecodable
 
+_log = logging.getLogger("muntin.dashboard")
+
 ALERTS_MAX = 1_000
+_NOTICES_MAX = 20
+_NOTICE_MAX = 300
 _SAMPLES_MAX = 100
 _SHARED_ENDS = {"tumbling", "hopping", "cumulative"}
 _WORDS = {"text", "detail"}
@@ -36,6 +42,8 @@ class View:
         self.mask = Mask(options.mask)
         self._scene: Scene | None = None
         self.ended: tuple[str, BaseException | None] | None = None
+        self.notices: list[str] = []
+        self._failed: set[tuple[str, type[Exception]]] = set()
         self._told: tuple[str, BaseException | None] | None = None
         self.rates = Rates()
         self.moment: Moment | None = None
@@ -73,24 +81,40 @@ class View:
         """Rows of outputs that came too fast to be looked at."""
         return self._inbox.unseen
 
+    def cannot_show(self, what: str, error: Exception) -> None:
+        """Note that something cannot be shown, and log it once."""
+        why = HIDDEN if self.mask else f"{type(error).__name__}: {error}"
+        notice = f"{what} cannot be shown: {why}"[:_NOTICE_MAX]
+        kind = (what, type(error))
+        if kind not in self._failed and len(self._failed) < _NOTICES_MAX:
+            self._failed.add(kind)
+            self.notices.append(notice)
+            _log.error("dashboard: %s", notice, exc_info=None if self.mask else error)
+
     def take(self) -> None:
         """Look at what the loop has left since the last look."""
         # the end is told after the last rows, so it is looked at before them
         ended = self.ended
-        for _, result, undecodable in self._inbox.take():
-            for name, table in result.outputs.items():
-                self.outputs.setdefault(name, History(self._limit)).add(table)
-            self.alerts.add(result.alerts)
-            for kept, tables in ((self.late, result.late), (self.invalid, result.invalid)):
-                for name, table in tables.items():
-                    kept.setdefault(name, History(_SAMPLES_MAX)).add(table)
-            self.undecodable.extend(undecodable)
+        for step in self._inbox.take():
+            try:
+                self._keep(*step[1:])
+            except Exception as error:
+                self.cannot_show("rows of a step", error)
         moment = self._inbox.moment
         if moment is not None and moment is not self.moment:
             self.moment = moment
             self.moments += 1
             self.rates.add(moment)
         self._told = ended
+
+    def _keep(self, result: Result, undecodable: Sequence[tuple[str, Undecodable]]) -> None:
+        for name, table in result.outputs.items():
+            self.outputs.setdefault(name, History(self._limit)).add(table)
+        self.alerts.add(result.alerts)
+        for kept, tables in ((self.late, result.late), (self.invalid, result.invalid)):
+            for name, table in tables.items():
+                kept.setdefault(name, History(_SAMPLES_MAX)).add(table)
+        self.undecodable.extend(undecodable)
 
     def shape(self, name: str) -> Shape | None:
         """How the rows of an output can be drawn; None before its first row."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -45,6 +47,7 @@ class Visitor:
         self._told_state: Any = None
         self._told_shapes: set[str] = set()
         self._told_scene = False
+        self._told_notices: list[str] = []
         self._next_slow = 0.0
 
     def scene(self) -> bytes:
@@ -58,25 +61,41 @@ class Visitor:
         view = self._view
         value: dict[str, Any] = {}
         if not self._told_scene and view.scene is not None:
-            value["scene"] = msgspec.Raw(self.scene())
+            with self._part("scene"):
+                value["scene"] = msgspec.Raw(self.scene())
         if view.state != self._told_state:
             value["state"] = self._told_state = view.state
         if view.moments != self._told_moment and view.moment is not None:
             self._told_moment = view.moments
-            value["moment"] = view.rates.to_json(view.unseen)
+            with self._part("numbers"):
+                value["moment"] = _raw(view.rates.to_json(view.unseen))
         if view.alerts.came != self._told_alerts:
-            value["alerts"] = self._alerts()
+            with self._part("alerts"):
+                value["alerts"] = _raw(self._alerts())
         slow = time.monotonic() >= self._next_slow
         if slow:
             self._next_slow = time.monotonic() + _SLOWLY
             if view.came() != self._told_samples:
                 self._told_samples = view.came()
-                value["samples"] = view.samples()
-        self._rows(value, slow)
+                with self._part("samples"):
+                    value["samples"] = _raw(view.samples())
+        with self._part("rows"):
+            self._rows(value, slow)
+        if self._told_notices != view.notices:
+            self._told_notices = list(view.notices)
+            value["notices"] = self._told_notices
         if not value:
             return None
         value["now"] = time.time()
         return msgspec.json.encode(value)
+
+    @contextmanager
+    def _part(self, word: str) -> Iterator[None]:
+        """Make one part of the news: if it cannot be shown, the others still are."""
+        try:
+            yield
+        except Exception as error:
+            self._view.cannot_show(word, error)
 
     def _alerts(self) -> dict[str, Any]:
         alerts = self._view.alerts
@@ -96,7 +115,7 @@ class Visitor:
             known = {name: shape for name in names if (shape := view.shape(name))}
             if known.keys() != self._told_shapes:
                 self._told_shapes = set(known)
-                value["shapes"] = {name: _shape_json(shape) for name, shape in known.items()}
+                value["shapes"] = _raw({name: _shape_json(s) for name, s in known.items()})
         if names and self._output not in names:
             self._output = next((name for name in names if view.shape(name)), None)
         shape = view.shape(self._output) if self._output else None
@@ -104,21 +123,26 @@ class Visitor:
             return
         history = view.outputs[self._output]
         measure = chosen(shape, self._measure)
+        came = history.came
         if measure is not None and shape.x is not None:
-            self._series(value, history, shape, measure)
-        if slow and history.came:
-            value["top"] = self._top(history, shape, measure)
-        self._told_rows = history.came
+            with self._part(f'lines of "{self._output}"'):
+                self._series(value, history, shape, measure)
+        if slow and came:
+            with self._part(f'rows of "{self._output}"'):
+                value["top"] = _raw(self._top(history, shape, measure))
+        self._told_rows = came
 
     def _series(self, value: dict[str, Any], history: Any, shape: Shape, measure: str) -> None:
         reset = self._keys is None
         if self._keys is None:
             self._keys = self._chosen(history, shape, measure)
-            value["selection"] = {
-                "output": self._output,
-                "measure": measure,
-                "keys": [self._shown(shape, key) for key in self._keys],
-            }
+            value["selection"] = _raw(
+                {
+                    "output": self._output,
+                    "measure": measure,
+                    "keys": [self._shown(shape, key) for key in self._keys],
+                }
+            )
         elif history.came == self._told_rows:
             return
         new = history.since(0 if reset else self._told_rows)
@@ -126,7 +150,7 @@ class Visitor:
             new = of_keys(new, shape.by, self._keys)
         new = new.slice(max(new.num_rows - POINTS_MAX * max(len(self._keys), 1), 0))
         if new.num_rows or reset:
-            value["series"] = {"reset": reset, **self._points(new, shape, measure)}
+            value["series"] = _raw({"reset": reset, **self._points(new, shape, measure)})
 
     def _points(self, table: Any, shape: Shape, measure: str) -> dict[str, list[Any]]:
         if not table.num_rows:
@@ -158,9 +182,11 @@ class Visitor:
     def _key(self, shape: Shape, text: str) -> Key | None:
         try:
             parts = json.loads(text)
+            if not all(part is None or isinstance(part, str) for part in parts):
+                return None
             pairs = zip(shape.by, parts, strict=True)
             return tuple(self._view.mask.original(name, part) for name, part in pairs)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             return None
 
     def _shown(self, shape: Shape, key: Key) -> list[str | None]:
@@ -188,6 +214,11 @@ class Visitor:
             "of": grouped.num_rows,
             "at": newest,
         }
+
+
+def _raw(part: Any) -> msgspec.Raw:
+    """A part as JSON, so that one that has no such form is known at once."""
+    return msgspec.Raw(msgspec.json.encode(part))
 
 
 def keys_of(view: View, query: QueryParams) -> dict[str, Any]:

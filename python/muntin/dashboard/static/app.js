@@ -65,12 +65,20 @@ function tick(news) {
   if (news.series) chart.add(news.series);
   if (news.alerts) alerts.add(news.alerts);
   if (news.samples) samples(news.samples);
+  if (news.notices) notices(news.notices);
   const shape = known.shapes[choice.output];
   if (news.top && shape) {
     top(news.top, shape, choice.measure, draw);
     latest(news.top, choice.output);
   }
   if (known.moment) alerts.total(known.moment.alerts);
+}
+
+/** What could not be shown; the rest of the page goes on. */
+function notices(said) {
+  const banner = byId("notices");
+  banner.hidden = !said.length;
+  say(banner, said.join("\n"));
 }
 
 function show(moment) {
