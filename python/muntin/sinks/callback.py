@@ -30,6 +30,10 @@ class Callback:
         self._staged: list[Table] = []
         self.when = checked_when(when, "Callback")
 
+    def __repr__(self) -> str:
+        """The function's name."""
+        return f"Callback({getattr(self._function, '__qualname__', type(self._function).__name__)})"
+
     def open(self, output: str, key: Sequence[str]) -> None:
         """Nothing to prepare."""
 

@@ -48,6 +48,10 @@ class Console:
         self._printed: dict[str, int] = {}
         self.when = checked_when(when, "Console")
 
+    def __repr__(self) -> str:
+        """How much it prints of one output."""
+        return f"Console(limit={self._limit})" if self._limit is not None else "Console()"
+
     def open(self, output: str, key: Sequence[str]) -> None:
         """Nothing to prepare."""
 
