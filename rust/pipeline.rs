@@ -225,7 +225,8 @@ impl Pipeline {
         let told = |w: Micros| Some(w).filter(|&w| w != NEVER && w != FOREVER);
         let input = |(input, watermarks): (&crate::plan::Input, &Watermarks)| {
             let newest = watermarks.partitions().iter().map(|p| p.watermark);
-            let newest = newest.filter_map(told).max().map(|w| w + input.out_of_order);
+            let newest =
+                newest.filter_map(told).max().map(|w| w.saturating_add(input.out_of_order));
             json!({
                 "name": input.name,
                 "watermark": told(watermarks.clock()),

@@ -23,9 +23,8 @@ pub fn shift(watermark: Micros, by: Micros) -> Micros {
 /// Floors toward minus infinity, so times before 1970 land in their own window. `None` where the
 /// result leaves the range of i64.
 pub fn floor_to(time: Micros, step: Micros, offset: Micros) -> Option<Micros> {
-    let offset = offset.rem_euclid(step);
-    let moved = time.checked_sub(offset)?;
-    moved.checked_sub(moved.rem_euclid(step))?.checked_add(offset)
+    let behind = (time.rem_euclid(step) - offset.rem_euclid(step)).rem_euclid(step);
+    time.checked_sub(behind)
 }
 
 /// Greatest common divisor of two positive durations.
@@ -44,6 +43,8 @@ mod tests {
         assert_eq!(floor_to(3, 10, 4), Some(-6));
         assert_eq!(floor_to(3, 10, -6), Some(-6));
         assert_eq!(floor_to(i64::MIN, 10, 0), None);
+        assert_eq!(floor_to(i64::MIN, 10, 2), Some(i64::MIN));
+        assert_eq!(floor_to(i64::MIN + 1, i64::MAX, 5), None);
     }
 
     #[test]

@@ -87,8 +87,15 @@ impl Windows {
     pub fn last_end(&self, time: Micros) -> Micros {
         match time {
             NEVER | FOREVER => time,
-            _ => self.end_at_or_after(time + 1).map_or(time, |end| end.saturating_sub(self.every)),
+            _ => floor_to(time, self.every, self.phase()).unwrap_or(time),
         }
+    }
+
+    /// What ends leave over when they are divided by `every`.
+    fn phase(&self) -> Micros {
+        let (offset, size) = (self.offset.rem_euclid(self.every), self.size.rem_euclid(self.every));
+        // both are below `every`, their sum may not fit
+        if offset >= self.every - size { offset - (self.every - size) } else { offset + size }
     }
 
     /// The greatest end of windows that start before `from`: one that ends later starts later.
@@ -106,11 +113,15 @@ impl Windows {
         (0..=(last - first) / every).map(move |k| first + k * every)
     }
 
-    /// The end of the first window at or behind `time` (`end >= time`).
+    /// The end of the first window at or behind `time` (`end >= time`), if there is one in time.
     pub fn end_at_or_after(&self, time: Micros) -> Option<Micros> {
-        let phase = self.offset.rem_euclid(self.every) + self.size.rem_euclid(self.every);
-        let below = floor_to(time, self.every, phase)?;
-        if below == time { Some(below) } else { below.checked_add(self.every) }
+        let phase = self.phase();
+        match floor_to(time, self.every, phase) {
+            Some(below) if below == time => Some(below),
+            Some(below) => below.checked_add(self.every),
+            // the end before is before all time
+            None => floor_to(time.checked_add(self.every)?, self.every, phase),
+        }
     }
 }
 

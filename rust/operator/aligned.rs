@@ -252,7 +252,7 @@ impl AlignedWindows {
         };
         let panes = slot.panes.between(end.saturating_sub(size).saturating_sub(every), end);
         panes
-            .filter(|pane| held(pane.at, end) != held(pane.at, end - every))
+            .filter(|pane| held(pane.at, end) != held(pane.at, end.saturating_sub(every)))
             .flat_map(|pane| pane.entries.iter().map(|entry| entry.id))
             .collect()
     }

@@ -51,7 +51,9 @@ impl Spans {
         out: &mut SlotOut,
     ) -> bool {
         let Mark { row, time, limit, .. } = mark;
-        let Some(end) = time.checked_add(gaps.gap) else {
+        // a session from which rows before all time could be missing is none
+        let room = time.checked_sub(gaps.gap).and_then(|_| time.checked_add(gaps.gap));
+        let Some(end) = room else {
             out.counters.invalid += 1;
             out.records.push(task.record(Reason::WindowOutOfRange, row));
             return false;

@@ -169,7 +169,7 @@ class Node:
                 "window_start": stamp(start, zoned),
                 "window_end": stamp(end, zoned),
                 "windows": windows,
-                "late_by": None if late_by in (None, FOREVER) else late_by,
+                "late_by": None if late_by in (None, FOREVER) else min(late_by, I64_MAX),
             }
             | {name: source.get(name) for name in self.machine.columns[origin.input] or source},
         )

@@ -105,7 +105,7 @@ class Session(Node):
         if values is None:
             return None
         time = row.time
-        if not in_range(time, time + self.gap):
+        if not in_range(time - self.gap, time + self.gap):
             return self.refuse(row, "window_out_of_range")
         known = self.keys.setdefault(row.key(self.by), Key())
         if reason := self.why_late(known, time, self.bound(row)):
