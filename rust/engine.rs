@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 
 use crate::block::Block;
-use crate::decode::{self, Feed, Order, Rows};
+use crate::decode::{self, Feed, Leap, Order, Rows};
 use crate::error::{Error, Result, caught};
 use crate::fate::{Reason, Record};
 use crate::operator::alert::{self, Alert};
@@ -45,6 +45,8 @@ pub struct Step {
     pub late: Vec<Batches>,
     /// Invalid rows of each input.
     pub invalid: Vec<Batches>,
+    /// Rows with which time leapt, each with its input.
+    pub leaps: Vec<(usize, Leap)>,
 }
 
 /// A pipeline in the middle of its input: a state machine without source, clock or I/O of its own.
@@ -61,6 +63,7 @@ struct Entry {
     clocks: Vec<Arc<Clock>>,
     sources: Vec<Option<Vec<ArrayRef>>>,
     records: Vec<Record>,
+    leaps: Vec<(usize, Leap)>,
 }
 
 impl Engine {
@@ -163,6 +166,7 @@ impl Engine {
             clocks: watermarks.iter().map(|input| Arc::new(Clock::of(input))).collect(),
             sources: self.pipeline.plan.inputs.iter().map(|_| None).collect(),
             records: vec![],
+            leaps: vec![],
         };
         let Some(running) = self.pipeline.running.as_ref().filter(|_| !rows.is_empty()) else {
             return Ok(entry);
@@ -174,13 +178,14 @@ impl Engine {
             let node = self.pipeline.node_of(input as u32);
             let invalid = stamped.invalid.into_iter();
             entry.records.extend(invalid.map(|record| Record { node, ..record }));
+            entry.leaps.extend(stamped.leaps.into_iter().map(|leap| (input, leap)));
         }
         Ok(entry)
     }
 
     /// Runs one step through the graph, operator after operator.
     fn run(&mut self, entry: Entry) -> Result<Step> {
-        let Entry { mut blocks, clocks, sources, records } = entry;
+        let Entry { mut blocks, clocks, sources, records, leaps } = entry;
         self.pipeline.epoch += 1;
         for record in &records {
             self.pipeline.undecoded[record.origin.input as usize] += 1;
@@ -214,7 +219,7 @@ impl Engine {
             alerts.extend(rules.run(block, clock, &self.masks, &mut context)?);
         }
         let blocks: Vec<Arc<Block>> = flows.into_iter().map(|flow| flow.0).collect();
-        self.step_of(&blocks, alerts, context.records, &sources)
+        Ok(Step { leaps, ..self.step_of(&blocks, alerts, context.records, &sources)? })
     }
 
     /// What a step gives, as tables.
@@ -256,7 +261,7 @@ impl Engine {
         }
         let table = if alerts.is_empty() { None } else { Some(alert::table(&alerts)?) };
         let alerts = Batches::new(alert::schema(), table);
-        Ok(Step { outputs: outputs?, alerts, late, invalid })
+        Ok(Step { outputs: outputs?, alerts, late, invalid, leaps: vec![] })
     }
 
     /// The input whose table a record goes to: the row's own, or the first that feeds the operator.
@@ -280,6 +285,7 @@ impl Engine {
             alerts: Batches::new(alert::schema(), None),
             late: (0..self.pipeline.plan.inputs.len()).map(none).collect(),
             invalid: (0..self.pipeline.plan.inputs.len()).map(none).collect(),
+            leaps: vec![],
         }
     }
 
@@ -304,6 +310,7 @@ impl Engine {
             clocks,
             sources: none(),
             records: vec![],
+            leaps: vec![],
         };
         self.change(|engine| {
             engine.pipeline.watermarks = watermarks;

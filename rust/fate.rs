@@ -15,6 +15,8 @@ pub enum Reason {
     LateWindow,
     /// The row touches a session that has fired.
     SessionClosed,
+    /// The partition of the row was not declared.
+    UndeclaredPartition,
     /// The event time is null.
     NullTime,
     /// The event time does not fit 64-bit microseconds.
@@ -40,6 +42,7 @@ impl Reason {
             Reason::Late => "late",
             Reason::LateWindow => "late_window",
             Reason::SessionClosed => "session_closed",
+            Reason::UndeclaredPartition => "undeclared_partition",
             Reason::NullTime => "null_time",
             Reason::TimeOutOfRange => "time_out_of_range",
             Reason::Future => "future",
@@ -55,7 +58,8 @@ impl Reason {
     pub fn is_late(self) -> bool {
         match self {
             Reason::Late | Reason::LateWindow | Reason::SessionClosed => true,
-            Reason::NullTime
+            Reason::UndeclaredPartition
+            | Reason::NullTime
             | Reason::TimeOutOfRange
             | Reason::Future
             | Reason::WindowOutOfRange

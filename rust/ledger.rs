@@ -10,7 +10,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::block::take_columns;
-use crate::decode::batch;
+use crate::decode::{UNCOUNTED, batch};
 use crate::error::Result;
 use crate::fate::Record;
 use crate::time::Micros;
@@ -72,7 +72,7 @@ impl Ledger {
         let place = |of: fn(&Record) -> i64| -> ArrayRef {
             let known = |record: &&&Record| !record.origin.is_fired();
             let all = records.iter().map(|r| Some(r).filter(known).map(|record| of(record)));
-            Arc::new(all.collect::<Int64Array>())
+            Arc::new(all.map(|of| of.filter(|&of| of != UNCOUNTED)).collect::<Int64Array>())
         };
         let bound = |of: fn((Micros, Micros)) -> Micros| -> ArrayRef {
             let all = records.iter().map(|record| record.window.map(of));

@@ -204,6 +204,20 @@ pub struct Partition {
     pub next_position: i64,
 }
 
+/// What became of the watermarks with a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// The partition's watermark: the row's judge.
+    pub judge: Micros,
+    /// Whether anything changed that a clock notes.
+    pub moved: bool,
+    /// The newest time before, where the row is so much newer that a clock may be wrong.
+    pub leapt: Option<Micros>,
+}
+
+/// Time that goes on by more than this and 100 times the bound with one row has leapt.
+const HOUR: Micros = 3_600_000_000;
+
 /// The watermarks of one input.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Watermarks {
@@ -266,7 +280,7 @@ impl Watermarks {
         &self.partitions
     }
 
-    /// Changes positions of a partition.
+    /// A partition, to count its positions.
     pub fn partition_mut(&mut self, at: usize) -> &mut Partition {
         &mut self.partitions[at]
     }
@@ -286,13 +300,14 @@ impl Watermarks {
         self.heard
     }
 
-    /// Takes a row's time into its partition; gives the partition's watermark, the row's judge, and
-    /// whether anything changed that a clock notes.
+    /// Takes a row's time into its partition.
     #[inline]
-    pub fn row(&mut self, at: usize, time: Micros) -> (Micros, bool) {
+    pub fn row(&mut self, at: usize, time: Micros) -> Heard {
         let own = shift(time.clamp(NEVER + 1, FOREVER - 1), -self.out_of_order);
         let partition = &mut self.partitions[at];
-        let held_back = own > partition.watermark && partition.watermark <= self.clock;
+        let (before, leap) = (partition.watermark, self.out_of_order.saturating_mul(100));
+        let held_back = own > before && before <= self.clock;
+        let leapt = own.saturating_sub(before) > leap.max(HOUR) && before != NEVER;
         let woke = std::mem::take(&mut partition.idle);
         self.heard = true;
         self.reached = self.reached.max(time);
@@ -301,15 +316,14 @@ impl Watermarks {
         if held_back || woke {
             self.settle();
         }
-        (judge, held_back || woke)
+        let leapt = leapt.then(|| shift(before, self.out_of_order));
+        Heard { judge, moved: held_back || woke, leapt }
     }
 
     /// Moves one partition, or all of them, to an explicit watermark; backwards changes nothing.
     pub fn advance(&mut self, at: Option<usize>, watermark: Micros) {
         self.heard = true;
-        if watermark != FOREVER {
-            self.reached = self.reached.max(watermark);
-        }
+        self.reached = self.reached.max(if watermark == FOREVER { NEVER } else { watermark });
         let moved = |i: usize| at.is_none_or(|at| at == i);
         for (i, partition) in self.partitions.iter_mut().enumerate() {
             if moved(i) {
@@ -395,10 +409,8 @@ mod tests {
         clock.raise(5, 7);
         clock.raise(8, 20);
         assert_eq!((clock.before(3), clock.before(4), clock.before(9)), (NEVER, 10, 20));
-        assert_eq!(
-            (clock.reached(10), clock.reached(11), clock.reached(21)),
-            (Some(3), Some(8), None)
-        );
+        let reached = [10, 11, 21].map(|value| clock.reached(value));
+        assert_eq!(reached, [Some(3), Some(8), None]);
         assert_eq!(clock.before_each(&[3, 3, 8, 9]), [NEVER, NEVER, 10, 20]);
     }
 
@@ -441,11 +453,11 @@ mod tests {
     #[test]
     fn partitions_hold_back_until_idle() {
         let mut w = Watermarks::new(2, &[0, 1]);
-        assert_eq!(w.row(0, 10), (8, true));
+        assert_eq!(w.row(0, 10), Heard { judge: 8, moved: true, leapt: None });
         assert_eq!(w.clock(), NEVER);
         w.idle(Some(1));
         assert_eq!(w.clock(), 8);
-        assert_eq!(w.row(1, 5), (3, true));
+        assert_eq!(w.row(1, 5), Heard { judge: 3, moved: true, leapt: None });
         assert_eq!(w.clock(), 8);
         w.row(0, 30);
         assert_eq!(w.clock(), 8);

@@ -263,9 +263,15 @@ def test_a_declared_schema_leaves_out_what_it_does_not_name() -> None:
 def test_a_partition_must_be_declared() -> None:
     op = mt.operator(minutes(TYPED), partitions=(0, 1))
     message = "partition 3 was not declared, only 0, 1|hint: name it in partitions="
-    refused(mt.PartitionError, message, lambda: op.push(table(), partition=3))
+    refused(mt.PartitionError, message, lambda: op.idle(partition=3))
+    invalid = op.push(table(), partition=3).invalid.to_dicts()
+    assert [(each["reason"], each["partition"]) for each in invalid] == [
+        ("undeclared_partition", 3)
+    ]
     op.push(table(), partition=1)
-    assert counted(op) == 1
+    op.open(partition=3)
+    assert len(op.push(table(), partition=3).invalid) == 0
+    assert counted(op) == 2
 
 
 def test_rows_after_the_end_are_refused() -> None:

@@ -27,10 +27,10 @@ RUST_ORDER = re.findall(r"^(?:pub )?mod (\w+);", (ROOT / "rust" / "lib.rs").read
 PYTHON_ORDER = """
     limits errors arguments missing locks durations arrow fitting literals times values messages
     tree sql expressions functions aggregates rules plan windows explain inputs stream
-    frames table result verdicts ingest answer merge feeds operator
+    frames table result verdicts ingest answer merge feeds operator event_times
     sources sinks moment dashboard
-    checkpoint journal collect stop progress report intake quiet unshown routes claims loop running
-    run
+    checkpoint journal collect stop progress report intake quiet leaps
+    unshown routes claims loop running run
     testing inspect logs demo program cli
 """.split()
 

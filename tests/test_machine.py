@@ -122,8 +122,11 @@ def test_open_starts_at_the_present_clock() -> None:
     m.open(0, 7)
     assert push(m, 15) == []
     assert push(m, 12, partition=7) == [(0, 10, 1)]
-    with pytest.raises(ValueError, match="partition 3 is not declared"):
-        push(m, 1, partition=3)
+    out = m.step([Feed(0, [at(99)], partition=3)])
+    told = [(r["reason"], r["partition"], r["position"]) for r in out.invalid[0]]
+    assert told == [("undeclared_partition", 3, None)]
+    assert m.watermark == 12 * S
+    check_identity(m)
 
 
 def test_rows_without_a_usable_time_are_invalid() -> None:

@@ -155,7 +155,7 @@ def test_what_does_not_fit_is_refused_and_counts_nothing() -> None:
     with pytest.raises(mt.DataError, match="a str is not a batch"):
         op.push("rows")  # type: ignore[arg-type]
     with pytest.raises(mt.PartitionError):
-        op.push([row(0)], partition=3)
+        op.advance(START, partition=3)
     with pytest.raises(mt.PlanError, match='unknown input "event"'):
         op.push([row(0)], input="event")
     with pytest.raises(mt.SchemaError):

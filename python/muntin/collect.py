@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 from muntin import limits
 from muntin.errors import DataError, PlanError, RuleError, unknown, with_hint
+from muntin.event_times import event_times
 from muntin.feeds import Feed, Rows
 from muntin.ingest import what_to_give
 from muntin.merge import common_cuts, sorted_by_time
-from muntin.operator import Operator, Pipelines, event_times, operator
+from muntin.operator import Operator, Pipelines, operator
 from muntin.result import Result, is_arrow, joined
 from muntin.rules import Rule
 

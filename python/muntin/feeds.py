@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from muntin import arguments
 from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
@@ -23,6 +24,9 @@ Pipelines: TypeAlias = Pipeline | Mapping[str, Pipeline] | Output | Sequence[Out
 
 Watermark: TypeAlias = dt.datetime | int
 """A `datetime` (without a zone: UTC), or microseconds since 1970 in UTC."""
+
+Arrival: TypeAlias = Watermark | Literal["now"] | None
+"""When one row arrived: a point in time, the present, or unknown."""
 
 Order: TypeAlias = Literal["given", "arrival", "time"]
 
@@ -82,3 +86,29 @@ def checked(feeds: Any) -> Sequence[Feed]:
     if not isinstance(feeds, Sequence) or not all(isinstance(each, Feed) for each in feeds):
         raise DataError(with_hint(f"step: {arguments.shown(feeds)} is not a list of feeds", hint))
     return feeds
+
+
+class Leap(NamedTuple):
+    """A row with which the newest time of its partition leaps, which may be the fault of a clock.
+
+    Times are microseconds since 1970 in UTC; `row` counts the rows of the input in one step.
+    """
+
+    input: str
+    row: int
+    before: int
+    time: int
+
+
+def arrived(arrival: Arrival) -> int | None:
+    """When a row arrived, in microseconds since 1970 in UTC.
+
+    Raises:
+        DataError: it is no point in time.
+    """
+    if arrival is None or arrival == "now":
+        return None if arrival is None else time.time_ns() // 1000
+    if isinstance(arrival, str):
+        hint = 'give a datetime, microseconds since 1970 in UTC, "now" or None'
+        raise DataError(with_hint(f'arrival="{arrival}"', hint))
+    return microseconds(arrival)

@@ -12,16 +12,19 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from muntin import limits
 from muntin.checkpoint import Keeper, Restored, Where
 from muntin.checkpoint.manifest import Counts, Position
 from muntin.errors import MuntinError, RuleError, SnapshotError, SourceError, with_hint
+from muntin.event_times import event_times
+from muntin.feeds import Feed
 from muntin.intake import Taken, as_they_come, merged
+from muntin.leaps import Leaps
 from muntin.moment import Moment, Saved, Scene, Watcher
-from muntin.operator import Operator, event_times
+from muntin.operator import Operator
 from muntin.quiet import Clock, QuietPartitions
 from muntin.report import Report
 from muntin.result import Result
@@ -88,6 +91,7 @@ class Loop:
         watchers: Sequence[Watcher] = (),
         stop: Stop | None = None,
         clock: Clock = time.monotonic,
+        wall: Clock = time.time,
     ) -> None:
         """Get ready; nothing is read or written before `run`."""
         self._op = op
@@ -99,6 +103,8 @@ class Loop:
         self._watchers = watchers
         self._stop = stop if stop is not None else Stop()
         self._clock = clock
+        self._wall = wall
+        self._leaps = Leaps()
         manifest = saving.restored.manifest if saving and saving.restored else None
         self._tally = _Tally.of(manifest.counts if manifest else Counts(), sources, op.outputs)
         self._identities = {name: list(each.identity()) for name, each in sources.items()}
@@ -177,8 +183,10 @@ class Loop:
                 for result in self._quiet.silent(name, partition):
                     self._take_out(result, Taken())
         if taken.feeds or taken.undecodable:
+            feeds = [self._stamped(feed) for feed in taken.feeds]
             with self._in_stage("engine"), self._showing(taken):
-                result = self._op.step(taken.feeds, taken.order)
+                result = self._op.step(feeds, taken.order)
+            self._leaps.tell(result.leaps, feeds)
             self._take_out(result, taken)
         self._tally.read.update(taken.rows())
         for name, partition, at in taken.resume:
@@ -189,6 +197,12 @@ class Loop:
                 with self._in_stage("engine"), self._showing(Taken()):
                     result = self._op.finish(input=name)
                 self._take_out(result, Taken())
+
+    def _stamped(self, feed: Feed) -> Feed:
+        """Rows of a live source arrive now, unless it knows better."""
+        if feed.arrival is not None or self._sources[str(feed.input)].bounded:
+            return feed
+        return replace(feed, arrival=int(self._wall() * 1e6))
 
     def _finished(self) -> Result:
         with self._in_stage("engine"), self._showing(Taken()):

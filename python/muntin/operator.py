@@ -12,10 +12,22 @@ import pyarrow as pa
 
 from muntin import arguments
 from muntin.answer import answer, why_not_row_by_row
+from muntin.arrow import ArrowArrayExportable
 from muntin.errors import DataError, PlanError, SnapshotError, unknown, with_hint
-from muntin.feeds import Feed, OnChange, Order, Pipelines, Rows, Watermark, checked, microseconds
+from muntin.feeds import (
+    Arrival,
+    Feed,
+    Leap,
+    OnChange,
+    Order,
+    Pipelines,
+    Rows,
+    Watermark,
+    arrived,
+    checked,
+    microseconds,
+)
 from muntin.ingest import arrow_schema, batch_of_rows, exported, what_to_give
-from muntin.merge import micros, time_column
 from muntin.plan import CompiledPlan, compile, outputs_of
 from muntin.result import Answer, PerInput, Result, Table, is_arrow, table_of
 from muntin.rules import Rule
@@ -33,7 +45,6 @@ __all__ = [
     "Rows",
     "Watermark",
     "assembled",
-    "event_times",
     "operator",
     "snapshot_contents",
 ]
@@ -87,18 +98,26 @@ class Operator:
         """Its inputs and outputs."""
         return f"Operator({', '.join(self._inputs)} -> {', '.join(self._outputs)})"
 
-    def push(self, batch: Rows, *, input: str | None = None, partition: int = 0) -> Result:
+    def push(
+        self,
+        batch: Rows,
+        *,
+        input: str | None = None,
+        partition: int = 0,
+        arrival: Watermark | ArrowArrayExportable | None = None,
+    ) -> Result:
         """Take a batch of one partition's rows, in order.
 
         Args:
             batch: an Arrow object of any library, or a list of dicts.
             input: the input's name; may be left out where there is one.
-            partition: a declared partition.
+            partition: the rows' partition; where it was not declared they are invalid records.
+            arrival: when the rows arrived, as in `Feed`; None if unknown.
 
         Raises:
             DataError: the batch cannot be taken; nothing of it was counted.
             SchemaError: a column is missing or has another type than before.
-            PartitionError: the partition was not declared.
+            PartitionError: the partition is finished.
             RuleError: a rule's function failed. The step is complete; `error.result` is what it
                 gave, without that rule's verdicts.
             EngineError: the engine failed and takes no more rows.
@@ -112,7 +131,7 @@ class Operator:
         >>> len(op.push([{"at": "2024-05-01T10:01:00Z", "store": "a"}]).rows)
         1
         """
-        return self.step([Feed(input, batch, partition)])
+        return self.step([Feed(input, batch, partition, arrival=arrival)])
 
     def step(self, feeds: Sequence[Feed], order: Order = "given") -> Result:
         """Take rows of several inputs and partitions in one call.
@@ -171,12 +190,16 @@ class Operator:
             which = (None, None) if everything else self._which(input, partition)
             return self._wrap(self._engine.finish(*which))
 
-    def ask(self, row: Mapping[str, Any], *, input: str | None = None) -> Answer:
+    def ask(
+        self, row: Mapping[str, Any], *, input: str | None = None, arrival: Arrival = "now"
+    ) -> Answer:
         """Count one row and answer it at once.
 
         Args:
             row: the row, a dict.
             input: the input's name; may be left out where there is one.
+            arrival: when the row arrived, for `max_future_skew` and `mt.arrival()`; "now" is the
+                present time, None is unknown.
 
         Raises:
             PlanError: the pipeline does not give one row for each row.
@@ -191,15 +214,17 @@ class Operator:
         1
         """
         with self._lock:
-            feed = self._question(row, input)
+            feed = self._question(row, input, arrival)
             step = self._engine.step([feed], "given")
             self._wrap(step)
             return answer(step, feed[0])
 
-    def peek(self, row: Mapping[str, Any], *, input: str | None = None) -> Answer:
+    def peek(
+        self, row: Mapping[str, Any], *, input: str | None = None, arrival: Arrival = "now"
+    ) -> Answer:
         """Answer one row as `ask` would, without counting it."""
         with self._lock:
-            feed = self._question(row, input)
+            feed = self._question(row, input, arrival)
             step = self._engine.peek(feed)
             self._wrap(step)
             return answer(step, feed[0])
@@ -344,13 +369,14 @@ class Operator:
         return self._schemas[index]
 
     def _question(
-        self, row: Mapping[str, Any], name: str | None
-    ) -> tuple[int, Any, int, None, None]:
+        self, row: Mapping[str, Any], name: str | None, arrival: Arrival
+    ) -> tuple[int, Any, int, None, int | None]:
         index = self._index(name)
         if reason := self._why_not[index]:
             hint = "a pipeline of filter, with_columns, select and sliding answers row by row"
             raise PlanError(with_hint(f"no answer row by row: {reason}", hint))
-        return index, self._batch(index, [row]), self._first_partitions[index], None, None
+        at = arrived(arrival)
+        return index, self._batch(index, [row]), self._first_partitions[index], None, at
 
     def _wrap(self, step: _core.Step) -> Result:
         def per_input(batches: list[_core.Batches]) -> PerInput:
@@ -364,6 +390,7 @@ class Operator:
             per_input(step.late),
             per_input(step.invalid),
             lambda: self.stats,
+            [Leap(self._inputs[input], *told) for input, *told in step.leaps],
         )
         if step.failures:
             settle(step.failures, self._plan.masks, result, self._failed_rules)
@@ -441,24 +468,8 @@ def snapshot_contents(snapshot: bytes) -> dict[str, Any]:
     return dict(json.loads(_core.contents(snapshot)))
 
 
-def event_times(op: Operator, input: str, table: Any) -> Any:
-    """The event time of each row of a `pyarrow.Table`, `int64` microseconds; null if it has none.
-
-    Raises:
-        ColumnError, SchemaError: the time column is missing or is no time.
-        DataError: the time is computed and overflows.
-    """
-    time = op.input_plan(input)["time"]
-    if set(time) == {"col"}:
-        return micros(time_column(table, time["col"]))
-    rows = _evaluate(time, table)
-    if len(rows) != len(table):
-        hint = 'mend these rows, or take the data as they are: order="given"'
-        raise DataError(with_hint(f"{len(table) - len(rows)} times overflow", hint))
-    return micros(time_column(rows, "time"))
-
-
-def _evaluate(expr: dict[str, Any], table: Any) -> Any:
+def evaluated(expr: dict[str, Any], table: Any) -> Any:
+    """A table of one column, `time`: an expression of a plan over the rows of a table."""
     plan = {
         "version": 1,
         "inputs": [

@@ -13,6 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from muntin.operator import Operator
 from muntin.result import Result
 
@@ -37,12 +40,14 @@ class QuietPartitions:
         self._moved: dict[str, float] = {}
 
     def heard(self, name: str, partition: Any) -> None:
-        """Rows came of a partition, or of several that an array names."""
-        self._went_idle.pop(name, None)
-        for key in [key for key in (*self._since, *self._idle) if key[0] == name]:
-            if key[1] == partition or not isinstance(partition, int):
-                self._since.pop(key, None)
-                self._idle.discard(key)
+        """Rows came of a partition, or of several that an array names, one a row."""
+        heard = {partition} if isinstance(partition, int) else _distinct(partition)
+        heard &= set(self._partitions[name])  # the others are of nobody
+        if heard:
+            self._went_idle.pop(name, None)
+        for key in [(name, each) for each in heard]:
+            self._since.pop(key, None)
+            self._idle.discard(key)
 
     def silent(self, name: str, partition: int) -> list[Result]:
         """A partition was asked and had nothing; gives what that completes."""
@@ -74,6 +79,10 @@ class QuietPartitions:
         since, at = self._went_idle[name]
         passed = int((now - since) * 1e6)
         return [self._op.advance(at + passed, input=name, partition=None)]
+
+
+def _distinct(partitions: Any) -> set[int]:
+    return set(pc.unique(pa.array(partitions)).to_pylist())
 
 
 def _seconds(us: int | None) -> float | None:

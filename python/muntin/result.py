@@ -41,8 +41,13 @@ class Result:
         late: PerInput,
         invalid: PerInput,
         stats: Callable[[], dict[str, Any]],
+        leaps: Sequence[Any] = (),
     ) -> None:
-        """Wrap the tables; `stats` is called when the counters are first asked for."""
+        """Wrap the tables; `stats` is called when the counters are first asked for.
+
+        `leaps` are the rows of the step with which time leapt (`feeds.Leap`).
+        """
+        self.leaps = tuple(leaps)
         self._outputs = dict(outputs)
         self.alerts = alerts
         self.late = late

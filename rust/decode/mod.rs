@@ -4,7 +4,7 @@
 
 mod stamp;
 
-pub use stamp::{Stamped, stamp};
+pub use stamp::{Leap, Stamped, UNCOUNTED, stamp};
 
 use std::sync::Arc;
 
@@ -124,6 +124,7 @@ pub fn decode(
     told.into_iter().try_for_each(|(all, what)| agrees(all, len, what))?;
     let place = places(&partition, watermarks).map_err(|error| error.within(&place(input)))?;
     let (times, mut bad) = event_times(time, &columns, len, &arrival)?;
+    undeclared(&place, len, &mut bad);
     if let Some(skew) = input.max_future_skew {
         let early = |row: &usize| {
             let at = arrival.at(*row);
@@ -148,10 +149,17 @@ fn agrees(series: &Series, len: usize, what: &str) -> Result<()> {
     }
 }
 
-/// The places of partitions among the declared ones.
+/// The place of a partition that was not declared.
+pub const UNDECLARED: i64 = -1;
+
+/// The places of partitions among the declared ones; one that is finished is an error.
 fn places(partitions: &Series, watermarks: &Watermarks) -> Result<Series> {
+    let find = |id: i64| -> Result<i64> {
+        let is_declared = watermarks.partitions().iter().any(|partition| partition.id == id);
+        if is_declared { Ok(watermarks.find_open(id)? as i64) } else { Ok(UNDECLARED) }
+    };
     let ids = match partitions {
-        Series::Same(id) => return Ok(Series::Same(watermarks.find_open(*id)? as i64)),
+        Series::Same(id) => return Ok(Series::Same(find(*id)?)),
         Series::From(_) => return Err(Error::Engine("partitions that count up".into())),
         Series::Each(ids) => ids,
     };
@@ -160,12 +168,26 @@ fn places(partitions: &Series, watermarks: &Watermarks) -> Result<Series> {
     for &id in ids {
         let place = match last {
             Some((known, place)) if known == id => place,
-            _ => watermarks.find_open(id)? as i64,
+            _ => find(id)?,
         };
         last = Some((id, place));
         places.push(place);
     }
     Ok(Series::Each(places))
+}
+
+/// Sets the rows aside whose partition was not declared, whatever else is wrong with them.
+fn undeclared(place: &Series, len: usize, bad: &mut Unusable) {
+    if matches!(place, Series::Same(place) if *place != UNDECLARED) {
+        return;
+    }
+    let unknown = |row: &u32| place.at(*row as usize) == UNDECLARED;
+    let rows: Vec<u32> = (0..len as u32).filter(unknown).collect();
+    if !rows.is_empty() {
+        bad.retain(|(row, _)| !unknown(row));
+        bad.extend(rows.into_iter().map(|row| (row, Reason::UndeclaredPartition)));
+        bad.sort_unstable_by_key(|&(row, _)| row);
+    }
 }
 
 /// The feed's columns as the stream declares them.
@@ -248,7 +270,9 @@ fn event_times(
         }
         DataType::Date32 => {
             let days = array.as_primitive::<Date32Type>().values();
-            days.iter().map(|&day| i64::from(day) * 86_400_000_000).collect()
+            days.iter()
+                .map(|&day| i64::from(day).checked_mul(86_400_000_000).unwrap_or(NEVER))
+                .collect()
         }
         other => return Err(Error::Schema(format!("event time is {other}, not a timestamp"))),
     };

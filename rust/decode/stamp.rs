@@ -8,13 +8,13 @@ use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat;
 
-use super::{Order, Rows};
+use super::{Order, Rows, UNDECLARED};
 use crate::block::{Block, Marks, take_columns};
 use crate::error::{Error, Result};
 use crate::fate::{Reason, Record};
 use crate::origin::{Arrivals, Origins, Series, Told};
 use crate::time::{Micros, NEVER};
-use crate::watermark::{Clock, Watermarks};
+use crate::watermark::{Clock, Heard, Watermarks};
 
 /// The rows of one input in a step.
 #[derive(Debug)]
@@ -27,6 +27,19 @@ pub struct Stamped {
     pub source: Vec<ArrayRef>,
     /// The rows that cannot be used.
     pub invalid: Vec<Record>,
+    /// The rows with which time leapt.
+    pub leaps: Vec<Leap>,
+}
+
+/// A row with which the newest time of a partition leaps, which may be the fault of a clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Leap {
+    /// Row of its input in this step.
+    pub row: usize,
+    /// The newest time before.
+    pub from: Micros,
+    /// The time of the row.
+    pub to: Micros,
 }
 
 /// The order in which rows of several inputs count as arrived.
@@ -47,7 +60,7 @@ pub fn order_of(
     let key = |at: Micros, &(input, row): &(u32, u32)| {
         let (rows, row) = (&inputs[input as usize], row as usize);
         let position = rows.position.as_ref().map_or(row as i64, |all| all.at(row));
-        (at, rows.input, rows.place.at(row), position)
+        (at, rows.input, rows.partition.at(row), position)
     };
     let by = |at: &dyn Fn(usize, usize) -> Micros| {
         let mut all = all();
@@ -65,10 +78,11 @@ pub fn order_of(
     }
 }
 
-/// The event time of each row; a null one comes first.
+/// The event time of each row; one that is null, or of nobody's partition, comes first.
 fn times_of(rows: &Rows) -> Vec<Micros> {
     let mut times = rows.time.clone();
-    let null = rows.bad.iter().filter(|(_, reason)| *reason == Reason::NullTime);
+    let none = [Reason::NullTime, Reason::UndeclaredPartition];
+    let null = rows.bad.iter().filter(|(_, reason)| none.contains(reason));
     null.for_each(|&(row, _)| times[row as usize] = NEVER);
     times
 }
@@ -126,9 +140,16 @@ fn append(rows: &mut Rows, more: Rows) {
     }
 }
 
+/// The position of a row whose partition is not known, so that nobody counts its rows.
+pub const UNCOUNTED: i64 = i64::MIN;
+
 /// Numbers the rows of a feed on from their partitions' last, where the source does not.
 fn count_positions(feed: &mut Rows, watermarks: &mut Watermarks) {
     let len = feed.time.len();
+    if let Series::Same(UNDECLARED) = &feed.place {
+        feed.position.get_or_insert(Series::Same(UNCOUNTED));
+        return;
+    }
     if let (Series::Same(place), true) = (&feed.place, len > 0) {
         let partition = watermarks.partition_mut(*place as usize);
         let next = partition.next_position;
@@ -139,6 +160,10 @@ fn count_positions(feed: &mut Rows, watermarks: &mut Watermarks) {
     let given = feed.position.take();
     let mut positions = Vec::with_capacity(len);
     for row in 0..len {
+        if feed.place.at(row) == UNDECLARED {
+            positions.push(given.as_ref().map_or(UNCOUNTED, |all| all.at(row)));
+            continue;
+        }
         let partition = watermarks.partition_mut(feed.place.at(row) as usize);
         let position = given.as_ref().map_or(partition.next_position, |all| all.at(row));
         partition.next_position = position.saturating_add(1);
@@ -205,6 +230,7 @@ struct Stamping {
     taken: Option<Vec<u32>>,
     bad: Vec<Option<Reason>>,
     invalid: Vec<(Reason, u64)>,
+    leaps: Vec<Leap>,
 }
 
 impl Stamping {
@@ -223,16 +249,21 @@ impl Stamping {
             taken: (!all).then(|| Vec::with_capacity(len)),
             bad,
             invalid: vec![],
+            leaps: vec![],
         }
     }
 
     /// Takes in rows that arrived one after another, the first of them as `seq`.
     fn rows(&mut self, rows: &Rows, range: Range<usize>, watermarks: &mut Watermarks, seq: u64) {
-        let clock = &mut self.clock;
+        let (clock, leaps) = (&mut self.clock, &mut self.leaps);
         let mut judge = |row: usize, seq: u64| {
-            let (judge, moved) = watermarks.row(rows.place.at(row) as usize, rows.time[row]);
+            let place = rows.place.at(row) as usize;
+            let Heard { judge, moved, leapt } = watermarks.row(place, rows.time[row]);
             if moved {
                 clock.note(seq, watermarks);
+            }
+            if let Some(from) = leapt {
+                leaps.push(Leap { row, from, to: rows.time[row] });
             }
             judge
         };
@@ -253,7 +284,7 @@ impl Stamping {
     }
 
     fn done(self, rows: Rows, schema: &SchemaRef, arrivals: &Arc<Arrivals>) -> Result<Stamped> {
-        let Stamping { seq, judge, clock, taken, invalid, .. } = self;
+        let Stamping { seq, judge, clock, taken, invalid, leaps, .. } = self;
         let source = rows.columns;
         let moved = |taken: &Vec<u32>| taken.len() < rows.time.len() || !taken.is_sorted();
         let (time, columns) = match taken.filter(moved) {
@@ -268,6 +299,6 @@ impl Stamping {
         let block = Block { schema: schema.clone(), columns, marks };
         let record = |(reason, seq)| Record::row(reason, u32::MAX, seq, arrivals.of(seq));
         let invalid = invalid.into_iter().map(record).collect();
-        Ok(Stamped { block, clock, source, invalid })
+        Ok(Stamped { block, clock, source, invalid, leaps })
     }
 }

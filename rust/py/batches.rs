@@ -65,6 +65,9 @@ pub struct Step {
     /// Invalid rows, an input each.
     #[pyo3(get)]
     invalid: Vec<Py<Batches>>,
+    /// Rows with which time leapt: input, row of the input in this step, time before, its time.
+    #[pyo3(get)]
+    leaps: Vec<(usize, usize, i64, i64)>,
     /// What callables of rules raised: the callable's number and the exception.
     #[pyo3(get)]
     failures: Vec<(usize, Py<PyAny>)>,
@@ -75,7 +78,9 @@ impl Step {
     pub fn new(py: Python<'_>, step: engine::Step, failures: Failures) -> PyResult<Step> {
         let one = |batches| Py::new(py, Batches(batches));
         let all = |list: Vec<engine::Batches>| list.into_iter().map(one).collect::<PyResult<_>>();
+        let leaps = step.leaps.iter().map(|(input, leap)| (*input, leap.row, leap.from, leap.to));
         Ok(Step {
+            leaps: leaps.collect(),
             outputs: all(step.outputs)?,
             alerts: one(step.alerts)?,
             late: all(step.late)?,

@@ -227,10 +227,8 @@ class Machine:
         for i, row in enumerate(feed.rows):
             partition = feed.partition[i] if isinstance(feed.partition, list) else feed.partition
             arrival = feed.arrival[i] if isinstance(feed.arrival, list) else feed.arrival
-            self.declared(feed.input, partition)
             self.check_unfinished(feed.input, partition)
-            count = self.counts.get((feed.input, partition), 0)
-            self.counts[feed.input, partition] = count + 1
+            count = self.count(feed.input, partition)
             if isinstance(feed.position, list):
                 position = feed.position[i]
             else:
@@ -240,8 +238,18 @@ class Machine:
             arrivals.append(self.decode(origin))
         return arrivals
 
+    def count(self, input: int, partition: int) -> int | None:
+        """How many rows of a partition came before; nobody counts those of an undeclared one."""
+        if partition not in self.watermarks[input].w:
+            return None
+        count = self.counts.get((input, partition), 0)
+        self.counts[input, partition] = count + 1
+        return count
+
     def decode(self, origin: Origin) -> Arrival:
         """The time of a row, or the reason why it has none."""
+        if origin.partition not in self.watermarks[origin.input].w:
+            return Arrival(origin, None, False, "undeclared_partition")
         spec = self.plan["inputs"][origin.input]
         raw = Row(origin.source or {}, 0, NEVER, False, origin)
         try:
@@ -347,4 +355,5 @@ def first_if_null(value: int | None) -> tuple[bool, int]:
 
 def place(origin: Origin) -> tuple[int, int, int]:
     """Where a row stands in the order of its input."""
-    return (origin.input, origin.partition, origin.position)
+    position = I64_MIN if origin.position is None else origin.position
+    return (origin.input, origin.partition, position)

@@ -277,6 +277,7 @@ class TextReader:
         self._placed = placed
         self._rows = rows
         self._ready: deque[Delivery] = deque()
+        self._heard: set[int] = set()
 
     def poll(self) -> Delivery | Quiet | None:
         """The next rows, word that the last file has no more now, or None at the end."""
@@ -291,6 +292,8 @@ class TextReader:
                 self._placed.places.end(self._blocks.at)
                 if self._blocks.ended:
                     return None
+                if quiet := self._quiet_beside_others():
+                    return Quiet(quiet)
                 self._blocks.wait()
                 waited = True
             else:
@@ -302,11 +305,17 @@ class TextReader:
         self._blocks.close()
         self._ready.clear()
 
+    def _quiet_beside_others(self) -> tuple[int, ...]:
+        """All that was written has been read: the partitions of which none of it was."""
+        heard, self._heard = self._heard, set()
+        return tuple(p for p in self._placed.partitions if p not in heard) if heard else ()
+
     def _decode(self, block: Block) -> None:
         start = self._beginning(block)
         left = self._placed(block.file, self._decoder(block))
         if left is None:
             return
+        self._heard.update(left.resume)
         places, memory = self._placed.places.next_of_all(), self._decoder.memory()
         mark = msgspec.structs.replace(self._blocks.mark(), next=places, memory=memory)
         left = replace(left, mark=mark)
