@@ -9,7 +9,7 @@ from muntin import limits
 from muntin.errors import DataError, PlanError, RuleError, unknown, with_hint
 from muntin.event_times import event_times
 from muntin.feeds import Feed, Rows
-from muntin.ingest import what_to_give
+from muntin.ingest import arrow_schema, as_table, exported, what_to_give, with_times
 from muntin.merge import common_cuts, sorted_by_time
 from muntin.operator import Operator, Pipelines, operator
 from muntin.result import Result, is_arrow, joined
@@ -82,7 +82,16 @@ def _tables(op: Operator, data: Rows | Mapping[str, Rows]) -> dict[str, Any]:
         names = ", ".join(op.inputs)
         hint = "give a dict: the input's name to its rows"
         raise PlanError(with_hint(f"data is needed for each input: {names}", hint))
-    return {name: op.table(named[name], name) for name in op.inputs}
+    return {name: _table(op, named[name], name) for name in op.inputs}
+
+
+def _table(op: Operator, rows: Rows, name: str) -> Any:
+    """The rows of an input as a table, a time that is text as the type it is declared to be."""
+    table = op.table(as_table(exported(rows)) if is_arrow(rows) else rows, name)
+    plan = op.input_plan(name)
+    if plan["schema"] is None or set(plan["time"]) != {"col"}:
+        return table
+    return with_times(table, plan["time"]["col"], arrow_schema(plan["schema"]))
 
 
 def _is_rows(rows: Any) -> bool:

@@ -97,6 +97,17 @@ def column(values: Sequence[Any], name: str, kind: Any) -> tuple[Any, list[Misfi
     return _plain(values, name, kind)
 
 
+def words_of(schema: Any) -> list[tuple[str, str]]:
+    """The columns of anything with an Arrow schema, with their type words.
+
+    Raises:
+        SchemaError: a column has a type that Arrow does not know.
+    """
+    from muntin import _core
+
+    return list(_core.schema_words(schema))
+
+
 def word_of(kind: Any) -> str:
     """The word of a type, for messages.
 

@@ -13,16 +13,19 @@ from typing import Any
 import pyarrow as pa
 
 from muntin.arrow import type_word
-from muntin.errors import ColumnError, DataError, unknown, with_hint
+from muntin.errors import ColumnError, DataError, SchemaError, unknown, with_hint
 from muntin.fitting import (
     NATURAL_TYPES,
     Misfit,
     Number,
     column,
+    fitted,
     natural,
     schema_of,
     shown,
+    words_of,
 )
+from muntin.table import table_of
 
 _PLAIN: dict[str, Any] = {
     "null": pa.null(),
@@ -89,6 +92,57 @@ def exported(rows: Any) -> Any:
         said = "; ".join(str(part) for part in error.args)
         hint = "give each column one type, as in frame.astype({...})"
         raise DataError(with_hint(f"the pandas frame is not Arrow data: {said}", hint)) from error
+
+
+def as_table(rows: Any) -> Any:
+    """Arrow rows of any library as a `pyarrow.Table`.
+
+    Raises:
+        SchemaError: a column has a type that is its library's own.
+    """
+    try:
+        return table_of(rows)
+    except pa.ArrowException as error:
+        own = getattr(rows, "schema", None)
+        named = named_columns(own) if hasattr(own, "__arrow_c_schema__") else ""
+        hint = "cast it before to a type that Arrow has"
+        raise SchemaError(
+            with_hint(f"the rows are not Arrow data: {error}{named}", hint)
+        ) from error
+
+
+def named_columns(schema: Any) -> str:
+    """Which column of a library's schema no type of Arrow fits, for a message."""
+    try:
+        words_of(schema)
+    except SchemaError as error:
+        return f"; {str(error).partition(chr(10))[0]}"
+    return ""
+
+
+def with_times(table: Any, name: str, schema: Any) -> Any:
+    """A `pyarrow.Table` with its time column read as its declared type, if it is text.
+
+    Raises:
+        SchemaError: a text is not a time.
+    """
+    known = name in schema.names and name in table.column_names
+    if not known or not is_text(table.schema.field(name).type):
+        return table
+    kind = pa.schema([schema.field(name)])
+    column = table[name].combine_chunks()
+    rows = pa.RecordBatch.from_arrays([column], names=[name])
+    done, misfits = fitted(rows, kind)
+    if misfits:
+        first = misfits[0]
+        raise SchemaError(with_hint(f"row {first.row}: {first}", first.hint))
+    return table.set_column(table.column_names.index(name), name, done.column(0))
+
+
+def is_text(kind: Any) -> bool:
+    """Whether it is a type of text."""
+    found = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(found or pa.types.is_string_view(kind))
 
 
 def what_to_give(rows: Any) -> str:
