@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Literal, TypeAlias, get_args, overload
 
-from muntin.arguments import flag, several, shown
+from muntin.arguments import flag, one_of, several, shown
 from muntin.durations import I64_MAX, Duration, Span
 from muntin.durations import parse as parse_duration
 from muntin.errors import ColumnError, PlanError, did_you_mean, unknown, with_hint
@@ -178,8 +178,7 @@ def rule(
         known = "info, warning or critical"
         raise PlanError(with_hint(f"{place}: severity {shown(severity)} is not {known}", hint))
     _check_message(place, message)
-    if on_error not in get_args(OnError):
-        raise PlanError(unknown("on_error", str(on_error), get_args(OnError), place))
+    one_of(on_error, get_args(OnError), f"{place}: on_error")
     flag(shadow, f"{place}: shadow")
     keys = None if by is None else _keys(by, place)
     span = None if cooldown is None else parse_duration(cooldown, f"{place}: cooldown")
