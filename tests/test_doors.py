@@ -141,10 +141,8 @@ def test_a_verb_that_reads_a_column_takes_it_or_names_it(name: str) -> None:
             assert "v" in str(error) or 'aggregate "n"' in str(error)
 
 
-@pytest.mark.parametrize("name", TYPES)
-@pytest.mark.parametrize("library", ["polars", "pandas", "pandas with Arrow types"])
-def test_frames_of_other_libraries(name: str, library: str) -> None:
-    rows = table(TYPES[name])
+def frame_of(library: str, rows: pa.Table) -> Any:
+    """The rows as a frame of another library, or None if it does not have one of their types."""
     try:
         if library == "polars":
             frame: Any = pl.from_arrow(rows)
@@ -152,10 +150,19 @@ def test_frames_of_other_libraries(name: str, library: str) -> None:
             mapper = pd.ArrowDtype if library != "pandas" else None
             frame = rows.to_pandas(types_mapper=mapper)
         pa.RecordBatchReader.from_stream(frame).read_all()
-    except BaseException:
-        pytest.skip(f"{library} does not have this type")
-    for door in (DOORS["push"], DOORS["time"], DOORS["given"]):
-        door(frame)
+    except BaseException:  # Polars panics
+        return None
+    return frame
+
+
+@pytest.mark.parametrize("library", ["polars", "pandas", "pandas with Arrow types"])
+def test_frames_of_other_libraries(library: str) -> None:
+    frames = [frame_of(library, table(values)) for values in TYPES.values()]
+    taken = [frame for frame in frames if frame is not None]
+    assert len(taken) > len(TYPES) // 2
+    for frame in taken:
+        for door in ("push", "time", "given"):
+            DOORS[door](frame)
 
 
 def test_what_is_not_a_batch_says_what_to_give() -> None:

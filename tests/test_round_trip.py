@@ -55,11 +55,13 @@ def plain(column: pa.ChunkedArray) -> list[Any]:
     return [repr(value) for value in column.to_pylist()]
 
 
-@pytest.mark.parametrize("form", ["JsonLines", "Csv"])
-@pytest.mark.parametrize("word", COLUMNS)
-def test_what_a_sink_writes_is_read_back(tmp_path: Path, word: str, form: str) -> None:
-    if form == "Csv" and word in NESTED:
-        pytest.skip("a cell of CSV is a plain value")
+# a cell of CSV is a plain value
+FORMS = [("JsonLines", word) for word in COLUMNS]
+FORMS += [("Csv", word) for word in COLUMNS if word not in NESTED]
+
+
+@pytest.mark.parametrize(("form", "word"), FORMS)
+def test_what_a_sink_writes_is_read_back(tmp_path: Path, form: str, word: str) -> None:
     values = column_of(word)
     at = pa.array(range(len(values)), pa.timestamp("us", "UTC"))
     rows = pa.table({"at": at, "v": values})

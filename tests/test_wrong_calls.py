@@ -169,7 +169,6 @@ op().push(5)                                   | DataError       | a list of dic
 op().push([5])                                 | DataError       | a row must be a dict
 op().push([ROW], input=5)                      | PlanError       | "5" | input
 op().push([ROW], partition="0")                | DataError       | partition: '0'
-op().push([ROW], partition=7)                  | PartitionError  | 7
 op().step(5)                                   | DataError       | 5 is not a list of feeds
 op().step([ROW])                               | DataError       | mt.Feed(
 op().step(TABLE)                               | DataError       | mt.Feed(
