@@ -126,5 +126,6 @@ def test_partitions_of_a_growing_file_are_named(tmp_path: Path) -> None:
     assert isinstance(delivery, Delivery)
     assert pa.table(delivery.batch).column_names == ["n"]
     assert delivery.resume == {4: 1}
+    assert reader.poll() == Quiet((5,)), "nothing came for it beside the row of the other"
     assert reader.poll() == Quiet((4, 5))
     reader.close()
