@@ -1,21 +1,24 @@
 """How long Hypothesis searches, and which seed it searches with.
 
 A normal run takes a new seed for each test and prints a failing example so that it can be repeated.
-`pytest --hypothesis-profile=nightly` searches twenty times as long with one seed, which it prints
+`pytest --hypothesis-profile=nightly` searches seventy times as long with one seed, which it prints
 and adds to `.hypothesis/seeds.txt`; `--hypothesis-seed=N` searches the same way again.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("default", deadline=None, print_blob=True)
+# the oracle costs some 0.1 s an example; every run and every build draws others
+settings.register_profile("default", deadline=None, print_blob=True, max_examples=30)
 settings.register_profile(
     "nightly",
     deadline=None,
@@ -32,6 +35,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test whose name holds an address is another one in each process that runs tests."""
     if found := [item.nodeid for item in items if re.search(r"0x[0-9a-f]{6,}", item.nodeid)]:
         raise pytest.UsageError(f"names of tests hold addresses: {found[:3]}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    """Gives the logger back as it was: a command that a test runs sets it up for a terminal."""
+    logger = logging.getLogger("muntin")
+    before = (list(logger.handlers), logger.level, logger.propagate)
+    try:
+        return (yield)
+    finally:
+        logger.handlers, logger.level, logger.propagate = before
 
 
 @pytest.hookimpl(tryfirst=True)
