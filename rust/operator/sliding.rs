@@ -256,6 +256,7 @@ impl Operator for SlidingWindows {
     fn peek(&self, inputs: &[Flow], records: &mut Vec<Record>) -> Result<Arc<Block>> {
         let block = &inputs[0].0;
         let prepared = self.running.kit.prepare(block, self.node)?;
+        records.extend(prepared.invalid.iter().cloned());
         let mut features = self.running.columns(1);
         let mut late = vec![];
         for &row in &prepared.rows {

@@ -109,7 +109,10 @@ def compare(a: Any, b: Any) -> int | None:
         a, b = (cast(v, "timestamp[us]") if isinstance(v, str) else v for v in (a, b))
         a, b = micros(a), micros(b)
     elif isinstance(a, int | float | Decimal) and isinstance(b, int | float | Decimal):
-        a, b = number_pair(a, b)
+        if not (
+            isinstance(a, int) and isinstance(b, int)
+        ):  # integers of all widths compare exactly
+            a, b = number_pair(a, b)
         if isinstance(a, float) and (math.isnan(a) or math.isnan(b)):
             return None
     elif isinstance(a, str):
