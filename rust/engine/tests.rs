@@ -161,7 +161,24 @@ fn a_failed_snapshot_leaves_the_engine_as_it_was() {
 #[test]
 fn what_is_refused_before_a_step_changes_nothing() {
     let mut engine = engine();
-    assert!(matches!(engine.step(feed(7), Order::Given), Err(Error::Partition(_))));
+    let mut unknown = feed(0);
+    unknown[0].input = 7;
+    assert!(matches!(engine.step(unknown, Order::Given), Err(Error::Data(_))));
     assert!(engine.advance(3, None, 9).is_err() && engine.open(0, 0).is_err());
+    assert_eq!(push(&mut engine), Ok(2));
+}
+
+#[test]
+fn rows_of_an_undeclared_partition_are_invalid_and_the_engine_lives_on() {
+    let mut engine = engine();
+    let step = engine.step(feed(7), Order::Given).unwrap();
+    let invalid: usize = step.invalid[0].batches.iter().map(RecordBatch::num_rows).sum();
+    assert_eq!(invalid, 2);
+    assert_eq!(
+        format!("{:?}", step.invalid[0].batches[0].column(0))
+            .matches("undeclared_partition")
+            .count(),
+        2
+    );
     assert_eq!(push(&mut engine), Ok(2));
 }
