@@ -21,6 +21,8 @@ pub enum Error {
     Partition(String),
     /// A snapshot that is damaged or of another pipeline.
     Snapshot(String),
+    /// A snapshot of another pipeline.
+    Changed(String),
     /// A failure inside the engine; it is poisoned from then on.
     Engine(String),
 }
@@ -39,6 +41,7 @@ impl Error {
             | Error::Data(m)
             | Error::Partition(m)
             | Error::Snapshot(m)
+            | Error::Changed(m)
             | Error::Engine(m) => m,
         }
     }
@@ -54,6 +57,7 @@ impl Error {
             Error::Data(m) => Error::Data(tell(m)),
             Error::Partition(m) => Error::Partition(tell(m)),
             Error::Snapshot(m) => Error::Snapshot(tell(m)),
+            Error::Changed(m) => Error::Changed(tell(m)),
             Error::Engine(m) => Error::Engine(tell(m)),
         }
     }

@@ -464,7 +464,7 @@ def test_any_flipped_bit_is_noticed() -> None:
 )
 def test_a_snapshot_of_another_pipeline(other: mt.Stream) -> None:
     message = "the snapshot is of another pipeline|hint: start without it, with the pipeline"
-    refused(mt.SnapshotError, message, lambda: mt.operator(other, snapshot=snapshot()))
+    refused(mt.PipelineChanged, message, lambda: mt.operator(other, snapshot=snapshot()))
 
 
 def test_a_good_snapshot_goes_on() -> None:

@@ -36,6 +36,7 @@ def told(*arguments: object) -> str:
 
 def test_a_checkpoint_is_shown_as_tables(checkpoint: Path) -> None:
     text = told(checkpoint)
+    assert "output rows" in text
     for word in ("risers", "inputs", "events", "ended", "sliding#1", "late_riser"):
         assert word in text, text
 
@@ -43,6 +44,7 @@ def test_a_checkpoint_is_shown_as_tables(checkpoint: Path) -> None:
 def test_a_checkpoint_is_told_as_json(checkpoint: Path) -> None:
     found = json.loads(told(checkpoint, "--json"))
     assert (found["run"], found["read"], found["ended"]) == ("risers", 3, True)
+    assert "".join(found["pipelines"]["rows"]) == repr(SCORED)
     assert found["inputs"] == [
         {
             "input": "events",

@@ -180,6 +180,8 @@ def _show_inside(inside: Inside) -> None:
     for word, value in inside.facts().items():
         facts.add_row(f"[bold]{word}[/]", escape(_cell(value)))
     console.print(facts)
+    for name, verbs in inside.pipelines().items():
+        console.print("\n  ".join([f"output {escape(name)}", *map(escape, verbs)]), highlight=False)
     for title in ("inputs", "operators", "rules", "sinks"):
         rows: list[dict[str, Any]] = getattr(inside, title)()
         if rows:

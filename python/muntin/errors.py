@@ -62,6 +62,10 @@ class SnapshotError(MuntinError, ValueError):
     """A snapshot is damaged, of another version, or of another plan."""
 
 
+class PipelineChanged(SnapshotError):
+    """A snapshot is of another pipeline than the one it is to go on with."""
+
+
 class EngineError(MuntinError, RuntimeError):
     """The engine failed in the middle of a step and takes no more rows."""
 

@@ -38,6 +38,7 @@ __all__ = [
     "call",
     "check_columns",
     "col",
+    "is_name",
     "lit",
     "resolve",
     "when",
@@ -132,7 +133,7 @@ def resolve(value: IntoExpr, columns: Collection[str] | None, place: str) -> Exp
 
 
 def _of_text(value: str, columns: Collection[str] | None, place: str) -> Expr:
-    if _is_name(value) or (columns is not None and value in columns):
+    if is_name(value) or (columns is not None and value in columns):
         return Column(value)
     meaning = parse(value, place)
     if columns is not None or isinstance(meaning, Column):
@@ -162,5 +163,6 @@ def _expr(value: IntoExpr) -> Expr:
     return resolve(value, None, "expression")
 
 
-def _is_name(word: str) -> bool:
+def is_name(word: str) -> bool:
+    """Whether a text is a column's name whatever the columns are: it means nothing else as SQL."""
     return word.isidentifier() and word.lower() not in ("true", "false", "null")

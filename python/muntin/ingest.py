@@ -60,11 +60,11 @@ def arrow_type(word: str) -> Any:
     """
     if word.startswith(("time", "struct[", "arrow[")) and not word.startswith("timestamp"):
         return schema_of([("value", word)]).types[0]
+    if word.startswith("list[") and word.endswith("]"):
+        return pa.list_(arrow_type(word[5:-1]))
     word = type_word(word, "schema")
     if word in _PLAIN:
         return _PLAIN[word]
-    if word.startswith("list["):
-        return pa.list_(arrow_type(word[5:-1]))
     arguments = [part.strip() for part in re.split(r"[\[(,\])]", word)[1:-1]]
     if word.startswith("decimal"):
         return pa.decimal128(int(arguments[0]), int(arguments[1]))

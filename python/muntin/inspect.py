@@ -15,6 +15,7 @@ from muntin.errors import SnapshotError, unknown, with_hint
 from muntin.operator import snapshot_contents
 from muntin.result import Table
 from muntin.times import timestamp_text
+from muntin.written import written
 
 _FATES = ("rows_in", "counted", "late", "invalid", "filtered", "in_gap", "fired")
 _NEVER, _FOREVER = -(2**63), 2**63 - 1
@@ -94,6 +95,11 @@ class Inside:
             rows.append({"verb": f"{node['op']}#{i}", **counters, **state})
         return rows
 
+    def pipelines(self) -> dict[str, list[str]]:
+        """The verbs of each output as a user would type them."""
+        plan = self.contents["manifest"]["plan"]
+        return {output["name"]: written(plan, output["node"]) for output in plan["outputs"]}
+
     def rules(self) -> list[dict[str, Any]]:
         """Each rule, and how often it has fired."""
         engine = self.contents["manifest"]
@@ -124,6 +130,7 @@ class Inside:
         """Everything but the rows of the chunks."""
         return {
             **self.facts(),
+            "pipelines": self.pipelines(),
             "inputs": self.inputs(),
             "operators": self.operators(),
             "rules": self.rules(),

@@ -87,6 +87,33 @@ def encode(value: Value) -> Json:
     return value
 
 
+def decode(value: Json, word: str) -> Value:
+    """The constant of that type word which stands in a plan so: `encode` backwards.
+
+    Raises `ValueError` if it is none.
+
+    >>> decode(1000, "duration[us]")
+    datetime.timedelta(microseconds=1000)
+    """
+    match value, word.partition("[")[0].partition("(")[0]:
+        case str(), "f64":
+            return float(value)
+        case str(), "binary":
+            return bytes.fromhex(value)
+        case str(), "decimal":
+            return Decimal(value)
+        case int(), "date":
+            return date.fromordinal(_EPOCH.toordinal() + value)
+        case int(), "duration":
+            return timedelta(microseconds=value)
+        case int(), "timestamp":
+            moment = _EPOCH + timedelta(microseconds=value)
+            return moment if word.endswith("UTC]") else moment.replace(tzinfo=None)
+        case ((None | bool() | int() | float() | str()), _):
+            return value
+    raise ValueError(f"{value!r} is not a constant of the type {word}")
+
+
 def show(value: Value) -> str:
     """The constant as a user would type it.
 

@@ -31,6 +31,7 @@ from muntin.ingest import arrow_schema, batch_of_rows, exported, what_to_give
 from muntin.plan import CompiledPlan, compile, outputs_of
 from muntin.result import Answer, PerInput, Result, Table, is_arrow, table_of
 from muntin.rules import Rule
+from muntin.snapshots import assembled, engine, snapshot_contents
 from muntin.verdicts import asking, settle
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Operator:
         self._why_not = [why_not_row_by_row(self._spec, i) for i in range(len(self._inputs))]
         self._partitions = {name: arguments.partitions(partitions[name]) for name in self._inputs}
         self._first_partitions = [next(iter(each), 0) for each in self._partitions.values()]
-        self._engine = _engine(
+        self._engine = engine(
             plan.json,
             [list(each) for each in self._partitions.values()],
             arguments.threads(threads),
@@ -443,31 +444,6 @@ def operator(
     return Operator(plan, declared, threads, snapshot, on_change)
 
 
-def assembled(parts: Sequence[bytes]) -> bytes:
-    """The snapshot of the last part, with the chunks it shares with those before.
-
-    Raises:
-        SnapshotError: a part is damaged, or does not belong to the others.
-    """
-    from muntin import _core
-
-    return _core.assemble(parts)
-
-
-def snapshot_contents(snapshot: bytes) -> dict[str, Any]:
-    """What is in a snapshot, or in a part of one, verified.
-
-    `seal` tells it from all others; `manifest` is the engine's word; `chunks` has a name, a place
-    and a length in bytes for each chunk, which is an Arrow IPC stream.
-
-    Raises:
-        SnapshotError: it is damaged, or none at all.
-    """
-    from muntin import _core
-
-    return dict(json.loads(_core.contents(snapshot)))
-
-
 def evaluated(expr: dict[str, Any], table: Any) -> Any:
     """A table of one column, `time`: an expression of a plan over the rows of a table."""
     plan = {
@@ -488,11 +464,5 @@ def evaluated(expr: dict[str, Any], table: Any) -> Any:
         ],
         "outputs": [{"name": "rows", "node": 1, "rules": []}],
     }
-    engine = _engine(json.dumps(plan), [[0]], 1, [], None, "refuse")
-    return table_of(engine.step([(0, table, 0, None, None)], "given").outputs[0])
-
-
-def _engine(*arguments: Any) -> _core.Engine:
-    from muntin import _core
-
-    return _core.Engine(*arguments)
+    core = engine(json.dumps(plan), [[0]], 1, [], None, "refuse")
+    return table_of(core.step([(0, table, 0, None, None)], "given").outputs[0])

@@ -23,7 +23,8 @@ KeyValue: TypeAlias = str | int | bool | None
 
 HOPS_MAX = 10_000
 NAMES = "{name}_{size}"
-_MONDAY_US = 4 * 86_400_000_000
+MONDAY_US = 4 * 86_400_000_000
+"""The first Monday after the epoch, which began on a Thursday."""
 _BOUNDS = ("window_start", "window_end")
 
 
@@ -65,7 +66,7 @@ def aligned(
     _check_emit(op, emit, again, revisions)
     if op == "hopping":
         _check_hops(span, step, allow_gaps)
-    weeks = _MONDAY_US if span.weeks or step.weeks else 0
+    weeks = MONDAY_US if span.weeks or step.weeks else 0
     body: dict[str, Json] = {"by": [*keys], "size": span.us}
     if op == "hopping":
         body |= {"every": step.us, "allow_gaps": bool(allow_gaps)}
@@ -330,7 +331,7 @@ def not_yet(place: str, **given: bool) -> None:
             raise PlanError(f"{place}: {name}= is not there yet")
 
 
-def call_text(verb: str, arguments: Sequence[object], **named: object) -> str:
+def call_text(verb: str, arguments: Sequence[object], /, **named: object) -> str:
     """A call as a user would type it; named arguments that are None are left out."""
     parts = [_shown(a) for a in arguments]
     parts += (f"{name}={_shown(value)}" for name, value in named.items() if value is not None)

@@ -13,6 +13,7 @@ mod classes {
     import_exception!(muntin.errors, EngineError);
     import_exception!(muntin.errors, ExpressionError);
     import_exception!(muntin.errors, PartitionError);
+    import_exception!(muntin.errors, PipelineChanged);
     import_exception!(muntin.errors, PlanError);
     import_exception!(muntin.errors, SchemaError);
     import_exception!(muntin.errors, SnapshotError);
@@ -29,6 +30,7 @@ impl From<Error> for PyErr {
             Error::Data(m) => classes::DataError::new_err(m),
             Error::Partition(m) => classes::PartitionError::new_err(m),
             Error::Snapshot(m) => classes::SnapshotError::new_err(m),
+            Error::Changed(m) => classes::PipelineChanged::new_err(m),
             Error::Engine(m) => classes::EngineError::new_err(m),
         }
     }
