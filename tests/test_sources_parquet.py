@@ -157,7 +157,7 @@ def test_a_declared_schema_wins(tmp_path: Path) -> None:
     found, bad = table(source, words)
     assert found.schema == pa.schema([("v", pa.int64())])
     assert found["v"].to_pylist() == [1, 2, None]
-    assert bad == ['column "v": 2.5 does not fit int64']
+    assert bad == ['column "v" does not fit i64: 2.5 has a fraction']
     own = Parquet(tmp_path, schema={"v": "f64", "n": "i16"})
     assert table(own, words)[0].schema == pa.schema([("v", pa.float64()), ("n", pa.int16())])
     assert check_source(lambda: Parquet(tmp_path), schema=words) == 4
@@ -172,7 +172,7 @@ def test_more_digits_than_the_unit_make_an_invalid_record(tmp_path: Path) -> Non
     write(tmp_path, "a.parquet", pa.table({"at": times, "p": [0, None, 0]}))
     found, bad = table(Parquet(tmp_path), [("at", "timestamp[us, UTC]")])
     assert len(found) == 2
-    assert len(bad) == 1 and "does not fit timestamp[us, tz=UTC]" in bad[0]
+    assert len(bad) == 1 and "has more digits than it keeps" in bad[0]
     parts = Parquet(tmp_path, partition="p")
     assert list(parts.partitions()) == [0]
     assert table(parts, [("at", "timestamp[ns, UTC]")])[1] == ['it has no partition in "p"']

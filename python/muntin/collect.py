@@ -87,7 +87,10 @@ def _tables(op: Operator, data: Rows | Mapping[str, Rows]) -> dict[str, Any]:
 
 def _table(op: Operator, rows: Rows, name: str) -> Any:
     """The rows of an input as a table, a time that is text as the type it is declared to be."""
-    table = op.table(as_table(exported(rows)) if is_arrow(rows) else rows, name)
+    if is_arrow(rows):
+        place = f'input "{name}"'
+        rows = as_table(exported(rows, place), place)
+    table = op.table(rows, name)
     plan = op.input_plan(name)
     if plan["schema"] is None or set(plan["time"]) != {"col"}:
         return table

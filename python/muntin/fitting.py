@@ -75,6 +75,20 @@ def fitted(rows: Any, schema: Any, *, cells: bool = False) -> tuple[Any, list[Mi
     ), misfits
 
 
+def may_fit(found: Sequence[Any], wanted: Sequence[Any]) -> list[bool]:
+    """Whether values of a type may fit another one, for each pair of types.
+
+    >>> may_fit([pa.float64(), pa.string()], [pa.int64(), pa.int64()])
+    [True, False]
+    """
+    from muntin import _core
+
+    def of(kinds: Sequence[Any]) -> Any:
+        return pa.schema([(str(at), kind) for at, kind in enumerate(kinds)])
+
+    return list(_core.may_fit(of(found), of(wanted)))
+
+
 def column(values: Sequence[Any], name: str, kind: Any) -> tuple[Any, list[Misfit]]:
     """One Arrow array of Python values of type `kind`, null where one does not fit.
 

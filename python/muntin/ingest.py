@@ -13,7 +13,15 @@ from typing import Any
 import pyarrow as pa
 
 from muntin.arrow import type_word
-from muntin.errors import ColumnError, DataError, SchemaError, unknown, with_hint
+from muntin.errors import (
+    ColumnError,
+    DataError,
+    MuntinError,
+    SchemaError,
+    SourceError,
+    unknown,
+    with_hint,
+)
 from muntin.fitting import (
     NATURAL_TYPES,
     Misfit,
@@ -25,6 +33,7 @@ from muntin.fitting import (
     shown,
     words_of,
 )
+from muntin.literals import quote
 from muntin.table import table_of
 
 _PLAIN: dict[str, Any] = {
@@ -78,12 +87,15 @@ def arrow_schema(words: Iterable[tuple[str, str]]) -> Any:
     return pa.schema([(name, arrow_type(word)) for name, word in words])
 
 
-def exported(rows: Any) -> Any:
-    """An Arrow object as it is; a pandas frame as a `pyarrow.Table`.
+def exported(rows: Any, place: str) -> Any:
+    """An Arrow object as it is; a pandas frame and a reader of pyarrow as a `pyarrow.Table`.
 
     Raises:
-        DataError: a column of the frame has values of several types.
+        DataError: a column of the frame has values of several types, or the code that makes the
+            batches of a reader failed.
     """
+    if isinstance(rows, pa.RecordBatchReader):
+        return as_table(rows, place)
     if type(rows).__module__.partition(".")[0] != "pandas":
         return rows
     try:
@@ -91,33 +103,39 @@ def exported(rows: Any) -> Any:
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         said = "; ".join(str(part) for part in error.args)
         hint = "give each column one type, as in frame.astype({...})"
-        raise DataError(with_hint(f"the pandas frame is not Arrow data: {said}", hint)) from error
-
-
-def as_table(rows: Any) -> Any:
-    """Arrow rows of any library as a `pyarrow.Table`.
-
-    Raises:
-        SchemaError: a column has a type that is its library's own.
-    """
-    try:
-        return table_of(rows)
-    except pa.ArrowException as error:
-        own = getattr(rows, "schema", None)
-        named = named_columns(own) if hasattr(own, "__arrow_c_schema__") else ""
-        hint = "cast it before to a type that Arrow has"
-        raise SchemaError(
-            with_hint(f"the rows are not Arrow data: {error}{named}", hint)
+        raise DataError(
+            with_hint(f"{place}: the pandas frame is not Arrow data: {said}", hint)
         ) from error
 
 
-def named_columns(schema: Any) -> str:
-    """Which column of a library's schema no type of Arrow fits, for a message."""
+def as_table(rows: Any, place: str) -> Any:
+    """Arrow rows of any library as a `pyarrow.Table`; `place` names them in errors.
+
+    Raises:
+        SchemaError: a column has a type that is its library's own.
+        DataError: their export failed.
+    """
     try:
-        words_of(schema)
-    except SchemaError as error:
-        return f"; {str(error).partition(chr(10))[0]}"
-    return ""
+        return table_of(rows)
+    except MuntinError:
+        raise
+    except Exception as error:
+        raise not_arrow(rows, place, error, DataError) from error
+
+
+def not_arrow(
+    rows: Any, place: str, error: Exception, kind: type[DataError | SourceError]
+) -> MuntinError:
+    """What to raise for rows whose export as Arrow data failed."""
+    name = type(rows).__name__
+    own = getattr(rows, "schema", None)
+    if isinstance(error, pa.ArrowException) and hasattr(own, "__arrow_c_schema__"):
+        try:
+            words_of(own)
+        except SchemaError as refused:
+            return SchemaError(f"{place}: {refused}")
+    said = f"{place}: a {name} could not give its Arrow data: {type(error).__name__}: {error}"
+    return kind(said)
 
 
 def with_times(table: Any, name: str, schema: Any) -> Any:
@@ -168,7 +186,7 @@ def batch_of_rows(rows: Sequence[Mapping[str, Any]], schema: Any | None = None) 
             or as ISO 8601 text, never as a bare integer.
 
     Raises:
-        ColumnError: a row has a key that the schema does not name.
+        ColumnError: a row, or a dict in it, has a key that the schema does not name.
         DataError: a value does not fit its column; it names the row, the column and the value.
 
     >>> batch_of_rows([{"a": 1}, {"b": "x"}]).to_pylist()
@@ -180,10 +198,29 @@ def batch_of_rows(rows: Sequence[Mapping[str, Any]], schema: Any | None = None) 
     for name in names:
         if name not in schema.names:
             raise ColumnError(unknown("column", name, schema.names, "row"))
+    for field in schema:
+        if pa.types.is_nested(field.type):
+            there = [row.get(field.name) for row in rows]
+            _no_other_fields(there, field.type, f'row: column "{field.name}"')
     batch, misfits = fitting_rows(rows, schema)
     if misfits:
         raise refusal(misfits)
     return batch
+
+
+def _no_other_fields(values: Iterable[Any], kind: Any, place: str) -> None:
+    if pa.types.is_list(kind):
+        lists = (value for value in values if isinstance(value, list | tuple))
+        _no_other_fields((item for items in lists for item in items), kind.value_type, place)
+    elif pa.types.is_struct(kind):
+        known = [field.name for field in kind]
+        dicts = [value for value in values if isinstance(value, Mapping)]
+        for name in dict.fromkeys(name for value in dicts for name in value):
+            if name not in known:
+                raise ColumnError(unknown("field", str(name), known, place))
+        for field in kind:
+            inner = (value.get(field.name) for value in dicts)
+            _no_other_fields(inner, field.type, f"{place}, field {quote(field.name)}")
 
 
 def fitting_rows(rows: Sequence[Mapping[str, Any]], schema: Any) -> tuple[Any, list[Misfit]]:

@@ -357,7 +357,7 @@ class Operator:
 
     def _batch(self, index: int, batch: Rows) -> Any:
         if is_arrow(batch):
-            return exported(batch)
+            return exported(batch, f'input "{self._inputs[index]}"')
         if not isinstance(batch, Sequence) or isinstance(batch, (str, bytes)):
             said = f"a {type(batch).__name__} is not a batch of rows"
             raise DataError(with_hint(said, what_to_give(batch)))

@@ -300,6 +300,9 @@ def table_of(rows: ArrowStreamExportable | ArrowArrayExportable) -> Any:
     """
     if isinstance(rows, pa.Table):
         return rows
+    if isinstance(rows, pa.RecordBatchReader):
+        # on the way through C an exception of the code that makes the batches becomes a text
+        return rows.read_all()
     if hasattr(rows, "__arrow_c_stream__"):
         return pa.RecordBatchReader.from_stream(rows).read_all()
     return pa.Table.from_batches([pa.record_batch(rows)])

@@ -118,6 +118,14 @@ pub fn of_words(words: &[(String, String)]) -> Result<Batches> {
 /// Row, column, the value, what is wrong with it, a hint.
 pub type Misfit = (usize, usize, String, String, String);
 
+/// Whether values of the types of one schema may fit those of another, column by column.
+pub fn may_fit(from: &Schema, to: &Schema) -> Result<Vec<bool>> {
+    let pairs = from.fields().iter().zip(to.fields());
+    pairs
+        .map(|(from, to)| Ok(schema::may_fit(from.data_type(), &normalised(to.data_type())?)))
+        .collect()
+}
+
 /// Batches in the types of `to`, whose columns they have, and the values that do not fit.
 pub fn fitted(rows: &[RecordBatch], to: &Schema, cells: bool) -> Result<(Batches, Vec<Misfit>)> {
     let texts = if cells { Texts::All } else { Texts::Some };

@@ -20,7 +20,7 @@ use arrow_array::{
 };
 use arrow_data::ArrayData;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use pyo3::exceptions::{PyNotImplementedError, PyValueError};
+use pyo3::exceptions::{PyException, PyNotImplementedError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
@@ -51,30 +51,49 @@ pub fn is_arrow(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(object.hasattr("__arrow_c_stream__")? || object.hasattr("__arrow_c_array__")?)
 }
 
-/// Takes the Arrow data that `object` exports. What its export raises is passed on as it is.
+/// Takes the Arrow data that `object`, which stands at `place`, exports.
 ///
 /// A single array is a third cheaper than a stream of one, so that is asked for first; what has
 /// several chunks refuses it and has a stream.
-pub fn take(object: &Bound<'_, PyAny>) -> PyResult<Handed> {
+pub fn take(object: &Bound<'_, PyAny>, place: &str) -> PyResult<Handed> {
     let py = object.py();
     let stream = object.getattr_opt(intern!(py, "__arrow_c_stream__"))?;
     if let Some(array) = object.getattr_opt(intern!(py, "__arrow_c_array__"))? {
         match array.call0() {
             Ok(pair) => return single_of(pair),
-            Err(error) if stream.is_none() || !refuses(py, &error) => return Err(error),
+            Err(error) if stream.is_none() || !refuses(py, &error) => {
+                return Err(failed(object, place, error));
+            }
             Err(_) => {}
         }
     }
     let Some(stream) = stream else {
         return Err(no_capsule(object)?.into());
     };
-    Ok(Handed::Stream(content(stream.call0()?, STREAM, FFI_ArrowArrayStream::from_raw)?))
+    let stream = stream.call0().map_err(|error| failed(object, place, error))?;
+    Ok(Handed::Stream(content(stream, STREAM, FFI_ArrowArrayStream::from_raw)?))
 }
 
 /// Whether an export says that what it has is not one array; anything else is a failure, or a user
 /// who wants to stop.
 fn refuses(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PyNotImplementedError>(py) || error.is_instance_of::<PyValueError>(py)
+}
+
+/// Our error for an export that raised, with what it raised as the cause; whoever wants to stop
+/// (`KeyboardInterrupt`, `SystemExit`) does.
+fn failed(object: &Bound<'_, PyAny>, place: &str, error: PyErr) -> PyErr {
+    let py = object.py();
+    if !error.is_instance_of::<PyException>(py) {
+        return error;
+    }
+    let name = object.get_type().name().map_or_else(|_| "?".into(), |n| n.to_string());
+    let raised = error.value(py).to_string();
+    let kind = error.get_type(py).name().map_or_else(|_| "error".into(), |n| n.to_string());
+    let said = format!("{place}: a {name} could not give its Arrow data: {kind}: {raised}");
+    let ours: PyErr = Error::Data(said).into();
+    ours.set_cause(py, Some(error));
+    ours
 }
 
 fn single_of(pair: Bound<'_, PyAny>) -> PyResult<Handed> {
@@ -92,7 +111,8 @@ pub fn take_schema(object: &Bound<'_, PyAny>) -> PyResult<FFI_ArrowSchema> {
         let hint = "hint: give a schema of pyarrow or Polars, or a dict of column to type word";
         return Err(Error::Schema(format!("{name} is not an Arrow schema\n{hint}")).into());
     };
-    content(export.call0()?, SCHEMA, FFI_ArrowSchema::from_raw)
+    let exported = export.call0().map_err(|error| failed(object, "schema", error))?;
+    content(exported, SCHEMA, FFI_ArrowSchema::from_raw)
 }
 
 /// Moves the C struct out of a capsule of this name.

@@ -15,6 +15,7 @@ use crate::plan::Plan;
 #[pyclass(frozen, module = "muntin._core")]
 pub struct Engine {
     core: Shared<engine::Engine>,
+    inputs: Vec<String>,
     validate: bool,
 }
 
@@ -50,16 +51,20 @@ impl Engine {
         validate: bool,
     ) -> PyResult<Engine> {
         let raised = Raised::default();
-        let core = enter(py, || {
-            let masks = Callable::all(&Plan::parse(plan_json)?, masks, &raised);
-            engine::Engine::new(plan_json, partitions, threads, masks, snapshot, on_change)
+        let (core, inputs) = enter(py, || {
+            let plan = Plan::parse(plan_json)?;
+            let masks = Callable::all(&plan, masks, &raised);
+            let core =
+                engine::Engine::new(plan_json, partitions, threads, masks, snapshot, on_change)?;
+            Ok((core, plan.inputs.into_iter().map(|input| input.name).collect()))
         })?;
-        Ok(Engine { core: Shared::new(core, raised), validate })
+        Ok(Engine { core: Shared::new(core, raised), inputs, validate })
     }
 
     /// Take rows of several inputs and partitions.
     fn step(&self, py: Python<'_>, feeds: Vec<Tuple<'_>>, order: &str) -> PyResult<Step> {
-        let raw = feeds.into_iter().map(Raw::take).collect::<PyResult<Vec<_>>>()?;
+        let raw = feeds.into_iter().map(|feed| Raw::take(feed, &self.inputs));
+        let raw = raw.collect::<PyResult<Vec<_>>>()?;
         let (feeds, order) = enter(py, || {
             // Before the lock: a producer may be slow, or be Python that needs this engine.
             let feeds = raw.into_iter().map(|raw| raw.read(self.validate));
@@ -70,7 +75,7 @@ impl Engine {
 
     /// Answer one row, changing nothing.
     fn peek(&self, py: Python<'_>, feed: Tuple<'_>) -> PyResult<Step> {
-        let raw = Raw::take(feed)?;
+        let raw = Raw::take(feed, &self.inputs)?;
         let feed = enter(py, || raw.read(self.validate))?;
         self.run(py, |core| core.peek(feed))
     }

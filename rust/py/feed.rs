@@ -24,6 +24,7 @@ pub type Tuple<'py> = (
 /// A feed that is not read yet.
 pub struct Raw {
     input: usize,
+    place: String,
     data: Handed,
     partition: Numbers,
     position: Option<Numbers>,
@@ -37,12 +38,14 @@ enum Numbers {
 }
 
 impl Raw {
-    /// Takes a feed out of Python.
-    pub fn take(tuple: Tuple<'_>) -> PyResult<Raw> {
+    /// Takes a feed out of Python; `names` are those of the inputs.
+    pub fn take(tuple: Tuple<'_>, names: &[String]) -> PyResult<Raw> {
         let (input, data, partition, position, arrival) = tuple;
+        let place = format!("input \"{}\"", names.get(input).map_or("", String::as_str));
         Ok(Raw {
             input,
-            data: bridge::take(&data)?,
+            data: bridge::take(&data, &place)?,
+            place,
             partition: Numbers::take(&partition, "partition")?,
             position: position.map(|p| Numbers::take(&p, "position")).transpose()?,
             arrival: arrival.map(|a| Numbers::take(&a, "arrival")).transpose()?,
@@ -51,7 +54,8 @@ impl Raw {
 
     /// Reads the rows and what is said of each.
     pub fn read(self, validate: bool) -> Result<Feed> {
-        let (schema, batches) = self.data.read(validate)?.batches()?;
+        let data = self.data.read(validate).map_err(|error| error.within(&self.place))?;
+        let (schema, batches) = data.batches()?;
         let rows = batches.iter().map(|batch| batch.num_rows()).sum();
         let (position, arrival) = (self.position, self.arrival);
         let position = position.map(|all| all.read(Series::From, rows, "position")).transpose()?;
@@ -70,7 +74,7 @@ impl Raw {
 impl Numbers {
     fn take(object: &Bound<'_, PyAny>, what: &str) -> PyResult<Numbers> {
         if bridge::is_arrow(object)? {
-            return Ok(Numbers::Each(bridge::take(object)?));
+            return Ok(Numbers::Each(bridge::take(object, what)?));
         }
         object.extract().map(Numbers::One).map_err(|_| {
             let hint = "give an integer of 64 bits, or an Arrow array with one a row";

@@ -45,7 +45,7 @@ impl Callable {
                 self.wrong(Error::Data(format!("the answer is of type {got}\nhint: {hint}")))
             );
         }
-        let handed = bridge::take(&answer)?;
+        let handed = bridge::take(&answer, "the answer")?;
         py.detach(|| boolean(handed, batch.num_rows())).map_err(|error| self.wrong(error))
     }
 

@@ -28,7 +28,7 @@ mod _core {
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]
-    use super::{assemble, check, contents, fit, limits, schema_of_words, schema_words};
+    use super::{assemble, check, contents, fit, limits, may_fit, schema_of_words, schema_words};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -69,10 +69,19 @@ fn fit(
     schema: &Bound<'_, PyAny>,
     cells: bool,
 ) -> PyResult<(batches::Batches, Vec<batches::Misfit>)> {
-    let (rows, schema) = (bridge::take(rows)?, bridge::take_schema(schema)?);
+    let (rows, schema) = (bridge::take(rows, "rows")?, bridge::take_schema(schema)?);
     enter::enter(py, move || {
         let (_, rows) = rows.read(true)?.batches()?;
         batches::fitted(&rows, bridge::schema_of(&schema)?.as_ref(), cells)
+    })
+}
+
+/// Whether values of the types of one schema may fit those of another, column by column.
+#[pyfunction]
+fn may_fit(py: Python<'_>, from: &Bound<'_, PyAny>, to: &Bound<'_, PyAny>) -> PyResult<Vec<bool>> {
+    let (from, to) = (bridge::take_schema(from)?, bridge::take_schema(to)?);
+    enter::enter(py, move || {
+        batches::may_fit(bridge::schema_of(&from)?.as_ref(), bridge::schema_of(&to)?.as_ref())
     })
 }
 

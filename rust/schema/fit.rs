@@ -129,15 +129,9 @@ fn fit_list(array: &ArrayRef, item: &Arc<Field>, texts: Texts) -> Result<Fitted>
     Ok(Fitted { array: Arc::new(array), misfits })
 }
 
-/// A struct column, field by field; one that is not given is null.
+/// A struct column, field by field; one that is not given is null, one not declared is left out.
 fn fit_struct(array: &ArrayRef, fields: &arrow_schema::Fields, texts: Texts) -> Result<Fitted> {
     let rows = array.as_struct();
-    for own in rows.fields() {
-        if !fields.iter().any(|field| field.name() == own.name()) {
-            let said = format!("the column has a field \"{}\" that is not declared", own.name());
-            return Err(Error::Schema(said));
-        }
-    }
     let (mut columns, mut misfits) = (Vec::with_capacity(fields.len()), vec![]);
     for field in fields {
         let Some(column) = rows.column_by_name(field.name()) else {

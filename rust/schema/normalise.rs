@@ -41,7 +41,7 @@ pub fn normalise(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
 }
 
 /// Whether a value of one type may be one of the other, where a text is no more than itself.
-fn may_fit(from: &DataType, to: &DataType) -> bool {
+pub fn may_fit(from: &DataType, to: &DataType) -> bool {
     use DataType::{Binary, Boolean, Date32, Duration, Null, Time64, Timestamp, Utf8};
     let Ok(from) = normalised(from) else { return from == to };
     match (&from, to) {
@@ -50,7 +50,8 @@ fn may_fit(from: &DataType, to: &DataType) -> bool {
         (DataType::List(a), DataType::List(b)) => may_fit(a.data_type(), b.data_type()),
         (DataType::Struct(own), DataType::Struct(fields)) => own.iter().all(|field| {
             let other = fields.iter().find(|other| other.name() == field.name());
-            other.is_some_and(|other| may_fit(field.data_type(), other.data_type()))
+            // one that is not declared is left out, as such a column is
+            other.is_none_or(|other| may_fit(field.data_type(), other.data_type()))
         }),
         (Utf8, Timestamp(..) | Date32 | Time64(_) | Duration(_) | Binary) => true,
         (Utf8, other) => other.is_decimal(),

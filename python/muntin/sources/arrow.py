@@ -11,16 +11,24 @@ import pyarrow as pa
 from muntin.arguments import shown
 from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
 from muntin.errors import SourceError, unknown, with_hint
+from muntin.ingest import arrow_schema
 from muntin.result import table_of
 from muntin.sources.base import Reader, Words
+from muntin.sources.batches import BatchReader, Fit, all_batches_of, batches_of
 from muntin.sources.checks import check_roles, check_rows
-from muntin.sources.columns import BatchReader, distinct_partitions, partition_array
+from muntin.sources.columns import distinct_partitions, partition_array
 from muntin.sources.pace import Speed, pace_of
 from muntin.sources.places import Places
+from muntin.sources.text import OnBad, Placed, Roles, check_bad
 
 
 class Arrow:
     """A source of Arrow rows: a Polars or pandas frame, a DuckDB relation, a pyarrow table.
+
+    Where the stream declares columns, values of other types are brought into theirs. A row with a
+    value that does not fit becomes an invalid record with the reason `undecodable`, and so does one
+    without a time of arrival or a partition, where a column is named for them. A column of a type
+    that never fits ends the run.
 
     Args:
         data: the rows. A reader (`__arrow_c_stream__` that gives its rows once) can be run once.
@@ -29,6 +37,8 @@ class Arrow:
         partition: an integer column with each row's partition; without it all rows are one.
         speed: hand rows over as time goes by, so many times faster; see `mt.sources.Pace`.
         batch_rows: rows in a step, at most.
+        bad: what does not fit is an invalid "record", or a "stop": the run ends with an error that
+            names the position and what is wrong.
 
     Raises:
         SourceError: `data` is no Arrow object, or has no such column.
@@ -49,6 +59,7 @@ class Arrow:
         partition: str | None = None,
         speed: Speed = None,
         batch_rows: int = 65_536,
+        bad: OnBad = "record",
     ) -> None:
         """Remember the rows; nothing is read before `open`, except for `partition=`."""
         if not isinstance(data, (ArrowStreamExportable, ArrowArrayExportable)):
@@ -58,10 +69,14 @@ class Arrow:
             raise SourceError(with_hint(f"Arrow: {shown(data)} is not an Arrow object", hint))
         check_roles("Arrow", arrival=arrival, partition=partition)
         check_rows(batch_rows, "Arrow")
+        check_bad(bad, "Arrow")
         # a second pass over the rows is needed to know the partitions, so they are kept
-        self._data: Any = table_of(data) if partition is not None else data
-        self._arrival = arrival
-        self._partition = partition
+        self._data: Any = data
+        if partition is not None:
+            batches = all_batches_of(data, "Arrow")
+            self._data = pa.Table.from_batches(batches) if batches else table_of(data)
+        self._roles = Roles(arrival, partition)
+        self._bad: OnBad = bad
         self._pace = pace_of(speed, arrival, "Arrow")
         self._batch_rows = batch_rows
 
@@ -80,27 +95,27 @@ class Arrow:
 
     def partitions(self) -> Sequence[int]:
         """The values of the partition column, or 0."""
-        if self._partition is None:
+        name = self._roles.partition
+        if name is None:
             return (0,)
-        if self._partition not in self._data.column_names:
-            names = self._data.column_names
-            raise SourceError(unknown("column", self._partition, names, "partition"))
-        return distinct_partitions([partition_array(self._data, self._partition, "Arrow")])
+        if name not in self._data.column_names:
+            raise SourceError(unknown("column", name, self._data.column_names, "partition"))
+        partitions = pa.table({name: self._data[name]})
+        wrong = Roles(None, name).faults(partitions, "Arrow")
+        if wrong:
+            mask = pa.array([row not in wrong for row in range(len(partitions))], pa.bool_())
+            partitions = partitions.filter(mask)
+        return distinct_partitions([partition_array(partitions, name, "Arrow")])
 
     def identity(self) -> Sequence[str]:
         """The rows have no name; a reader that gives them once cannot be gone on with."""
         return ("Arrow",)
 
     def open(self, schema: Words | None, positions: Mapping[int, int]) -> Reader:
-        """Start reading; the rows have their own types, so `schema` is not used."""
-        places = Places(positions)
-        reader = BatchReader(
-            _reader(self._data), self._batch_rows, self._arrival, self._partition, places, "Arrow"
-        )
+        """Start reading; the rows are brought into the declared types of the stream."""
+        declared = None if schema is None else arrow_schema(schema)
+        fit = Fit(declared, self._roles, "Arrow")
+        placed = Placed(Places(positions), self._roles, self.partitions(), set(), self._bad)
+        batches = batches_of(self._data, "Arrow")
+        reader = BatchReader(batches, self._batch_rows, fit, placed, "Arrow")
         return reader if self._pace is None else self._pace.paced(reader)
-
-
-def _reader(data: ArrowStreamExportable | ArrowArrayExportable) -> Any:
-    if isinstance(data, ArrowStreamExportable):
-        return iter(pa.RecordBatchReader.from_stream(data))
-    return iter(table_of(data).to_batches())

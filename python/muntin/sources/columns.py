@@ -1,88 +1,55 @@
-"""Record batches to deliveries, shared by the sources whose rows come as columns."""
+"""The columns that a source reads for itself: the partition and the arrival of each row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from muntin.errors import SourceError, unknown, with_hint
-from muntin.sources.base import Delivery, column_array
-from muntin.sources.places import Places
+from muntin import values
+from muntin.errors import SourceError, with_hint
+from muntin.sources.base import column_array
 
 
-class BatchReader:
-    """Hands over record batches in slices, with positions, partitions and arrival times."""
+def faults_of_roles(
+    batch: Any, arrival: str | None, partition: str | None, place: str
+) -> dict[int, str]:
+    """What is wrong with rows that have no partition or no time of arrival, by row.
 
-    def __init__(
-        self,
-        batches: Iterator[Any],
-        rows: int,
-        arrival: str | None,
-        partition: str | None,
-        places: Places,
-        place: str,
-    ) -> None:
-        """Read from `batches`; `place` names the source in errors."""
-        if rows < 1:
-            raise SourceError(f"{place}: batch_rows must be at least 1, got {rows}")
-        self._slices = _slices(batches, rows)
-        self._arrival = arrival
-        self._partition = partition
-        self._places = places
-        self._place = place
-        self._read = 0
+    Raises:
+        SourceError: a column has another type than these may have.
+    """
+    faults: dict[int, str] = {}
+    for name, what in ((partition, "partition"), (arrival, "time of arrival")):
+        if name is None:
+            continue
+        column: Any = column_array(batch, name)
+        check = _check_partition if name == partition else _check_arrival
+        check(column.type, name, place)
+        for row in pc.indices_nonzero(column.is_null()).to_pylist():
+            faults.setdefault(row, f'it has no {what} in "{name}"')
+        for row in _beyond(column):
+            text = values.to_text(column.slice(row, 1))[0]
+            said = f'its {what} in "{name}" does not fit 64 bits: {text}'
+            faults.setdefault(row, said)
+    return faults
 
-    def poll(self) -> Delivery | None:
-        """The next slice that has rows, or None at the end."""
-        while (batch := self._next()) is not None:
-            for column in (self._arrival, self._partition):
-                if column is not None and column not in batch.schema.names:
-                    names = batch.schema.names
-                    raise SourceError(unknown("column", column, names, self._place))
-            self._read += len(batch)
-            delivery = self._whole(batch) if self._partition is None else self._split(batch)
-            if delivery is not None:
-                return delivery
-        self._places.end(self._place)
-        return None
 
-    def _next(self) -> Any | None:
-        try:
-            return next(self._slices, None)
-        except SourceError:
-            raise
-        except Exception as error:
-            said = f"{self._place}: the rows cannot be read after {self._read:,} of them"
-            raise SourceError(f"{said}: {type(error).__name__}: {error}") from error
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._slices = iter(())
-        self._places = Places({})
-
-    def _whole(self, batch: Any) -> Delivery | None:
-        start = self._places.run(0, len(batch))
-        had = max(self._places.resume(0) - start, 0)
-        batch = batch.slice(had)
-        if not len(batch):
-            return None
-        arrival = arrival_array(batch, self._arrival, self._place)
-        return Delivery(batch, {0: self._places.next(0)}, 0, start + had, arrival)
-
-    def _split(self, batch: Any) -> Delivery | None:
-        partitions = partition_array(batch, self._partition, self._place)
-        positions = self._places.of(partitions)
-        if (mask := self._places.new(partitions, positions)) is not None:
-            batch, partitions = batch.filter(mask), partitions.filter(mask)
-            positions = positions.filter(mask)
-        if not len(batch):
-            return None
-        resume = {p: self._places.next(p) for p in pc.unique(partitions).to_pylist()}
-        arrival = arrival_array(batch, self._arrival, self._place)
-        return Delivery(batch, resume, partitions, positions, arrival)
+def _beyond(column: Any) -> list[int]:
+    """The rows whose value, a time in microseconds, does not fit `int64`."""
+    most = 2**63 - 1
+    if pa.types.is_uint64(column.type):
+        outside = pc.greater(column, pa.scalar(most, pa.uint64()))
+    elif pa.types.is_timestamp(column.type) and column.type.unit in ("s", "ms"):
+        most //= 1_000_000 if column.type.unit == "s" else 1_000
+        number = column.cast(pa.int64())
+        outside = pc.or_(pc.less(number, -most), pc.greater(number, most))
+    else:
+        return []
+    found: list[int] = pc.indices_nonzero(outside).to_pylist()
+    return found
 
 
 def partition_array(batch: Any, name: str | None, place: str) -> Any:
@@ -92,9 +59,7 @@ def partition_array(batch: Any, name: str | None, place: str) -> Any:
         SourceError: a row has none, or the column is not of integers.
     """
     column: Any = column_array(batch, name)
-    if not pa.types.is_integer(column.type):
-        said = f'{place}: the partition column "{name}" is a {column.type}, not an integer'
-        raise SourceError(said)
+    _check_partition(column.type, name, place)
     if column.null_count:
         said = f'{place}: {column.null_count} rows have no partition in "{name}"'
         raise SourceError(with_hint(said, "each row must have one"))
@@ -110,13 +75,21 @@ def arrival_array(batch: Any, name: str | None, place: str) -> Any | None:
     column = column_array(batch, name)
     if column is None:
         return None
+    _check_arrival(column.type, name, place)
     if pa.types.is_timestamp(column.type):
         return column
-    if not (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
-        hint = "it has the time of arrival: a timestamp, or int64 microseconds"
-        said = f'{place}: the arrival column "{name}" is a {column.type}'
-        raise SourceError(with_hint(said, hint))
     return _in_64_bits(column, f'{place}: the arrival column "{name}"')
+
+
+def _check_partition(kind: Any, name: str | None, place: str) -> None:
+    if not pa.types.is_integer(kind):
+        raise SourceError(f'{place}: the partition column "{name}" is a {kind}, not an integer')
+
+
+def _check_arrival(kind: Any, name: str | None, place: str) -> None:
+    if not (pa.types.is_timestamp(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+        hint = "it has the time of arrival: a timestamp, or int64 microseconds"
+        raise SourceError(with_hint(f'{place}: the arrival column "{name}" is a {kind}', hint))
 
 
 def _in_64_bits(column: Any, what: str) -> Any:
@@ -132,9 +105,3 @@ def distinct_partitions(columns: Iterable[Any]) -> Sequence[int]:
     for column in columns:
         found.update(pc.unique(column).to_pylist())
     return sorted(found) or (0,)
-
-
-def _slices(batches: Iterator[Any], rows: int) -> Iterator[Any]:
-    for batch in batches:
-        for start in range(0, len(batch), rows):
-            yield batch.slice(start, rows)

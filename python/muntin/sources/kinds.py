@@ -6,6 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from muntin.fitting import fitted, may_fit
+
 _DECIMAL_DIGITS = (38, 76)
 _TIME_UNITS = ("s", "ms", "us", "ns")
 
@@ -56,21 +58,28 @@ def is_kept(found: Any, wanted: Any) -> bool:
     return bool(found == wanted or _plain(found) == _plain(wanted))
 
 
-def cast(column: Any, wanted: Any) -> tuple[Any, dict[int, str]]:
+def cast(column: Any, name: str, wanted: Any) -> tuple[Any, dict[int, str]]:
     """A column in the wanted type, and why the rows that do not fit, which are null, do not.
 
-    >>> cast(pa.array([1.0, 1.5]), pa.int64())[1]
-    {1: '1.5 does not fit int64'}
+    >>> cast(pa.array([1.0, 1.5]), "n", pa.int64())[1]
+    {1: 'column "n" does not fit i64: 1.5 has a fraction'}
     """
     if column.type == wanted:
         return column, {}
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
+    if may_fit([column.type], [wanted])[0]:
+        batch = pa.RecordBatch.from_arrays([column], names=[name])
+        done, misfits = fitted(batch, pa.schema([(name, wanted)]))
+        if done.schema.types == [wanted]:
+            return done.column(0), {misfit.row: str(misfit) for misfit in misfits}
+    # a layout or a width that the engine does not have, common to several files
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     bad: list[int] = []
     values = _cast(column, wanted, 0, bad)
-    return values, {row: f"{_shown(column[row])} does not fit {wanted}" for row in bad}
+    said = f'column "{name}" does not fit {wanted}'
+    return values, {row: f"{said}: {_shown(column[row])}" for row in bad}
 
 
 def _cast(column: Any, wanted: Any, first: int, bad: list[int]) -> Any:

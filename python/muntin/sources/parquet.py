@@ -21,7 +21,7 @@ from muntin.sources.pace import Speed, pace_of
 from muntin.sources.parquet_files import Columns, Group, Open, opened_file
 from muntin.sources.places import Places, counts_of
 from muntin.sources.records import Waiting
-from muntin.sources.text import Placed, Roles, kept_schema, known_schema
+from muntin.sources.text import OnBad, Placed, Roles, check_bad, kept_schema, known_schema
 from muntin.sources.turns import Listed, Turns, Watched
 
 
@@ -66,6 +66,8 @@ class Parquet:
         watch: wait for more files.
         speed: hand rows over as time goes by, so many times faster; see `mt.sources.Pace`.
         batch_rows: rows in a step, at most.
+        bad: what does not fit is an invalid "record", or a "stop": the run ends with an error that
+            names the file, the row and what is wrong.
 
     Raises:
         SourceError: a file is missing, damaged, or has no such column; it names the file.
@@ -86,12 +88,14 @@ class Parquet:
         watch: bool = False,
         speed: Speed = None,
         batch_rows: int = 65_536,
+        bad: OnBad = "record",
     ) -> None:
         """Remember where the rows are; nothing is read before it has to be."""
         check_paths(paths, "Parquet")
         check_schema(schema, "Parquet")
         check_roles("Parquet", arrival=arrival, partition=partition)
         check_rows(batch_rows, "Parquet")
+        check_bad(bad, "Parquet")
         flag(watch, "Parquet: watch", error=SourceError)
         if partitions is not None:
             partitions = numbers(partitions, "Parquet: partitions", error=SourceError)
@@ -107,6 +111,7 @@ class Parquet:
         self._watch = watch
         self._pace = pace_of(speed, arrival, "Parquet")
         self._batch_rows = batch_rows
+        self._bad: OnBad = bad
 
     @property
     def bounded(self) -> bool:
@@ -180,6 +185,7 @@ class Parquet:
             self._roles,
             self.partitions(),
             hidden,
+            self._bad,
         )
         reader = ParquetReader(turns, columns, placed, self._roles, self._batch_rows, start)
         return reader if self._pace is None else self._pace.paced(reader)

@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from muntin.errors import SourceError, unknown, with_hint
-from muntin.sources.columns import partition_array
+from muntin.fitting import may_fit
+from muntin.sources.batches import decoded, text_of
 from muntin.sources.files import key_value, keys_of
 from muntin.sources.kinds import cast, common, convertible, is_kept
 from muntin.sources.marks import SAMPLE, digest
 from muntin.sources.opened import unreadable
-from muntin.sources.text import Bad, Decoded, Roles
-
-_SHOWN = 1024
+from muntin.sources.text import Decoded, Roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +30,10 @@ class Group:
 
     def decoded(self, passed: int, roles: Roles, file: str) -> Decoded:
         """The rows that fit, and the others as records of what is wrong with them."""
-        count, batch, wrong = len(self.batch), self.batch, dict(self.bad)
-        for name, what in roles.needed().items():
-            column = batch.column(batch.schema.get_field_index(name))
-            if name == roles.partition and not pa.types.is_integer(column.type):
-                partition_array(batch, name, file)
-            for row in pc.indices_nonzero(column.is_null()).to_pylist():
-                wrong.setdefault(row, f'it has no {what} in "{name}"')
-        if not wrong:
-            return Decoded(batch, None, [], count)
-        bad = [Bad(i, passed + i + 1, _shown(self.before, i), wrong[i]) for i in sorted(wrong)]
-        kept = pa.array([i for i in range(count) if i not in wrong], pa.int64())
-        return Decoded(batch.take(kept), kept, bad, count)
+        wrong = dict(self.bad)
+        for row, said in roles.faults(self.batch, file).items():
+            wrong.setdefault(row, said)
+        return decoded(self.before, self.batch, wrong, passed)
 
 
 class Columns:
@@ -95,7 +85,7 @@ class Columns:
             self._check_all(file)
         for field in found:
             wanted = self._types.get(field.name)
-            if wanted is not None and not convertible(field.type, wanted):
+            if wanted is not None and not self._goes(field.name, field.type, wanted):
                 self._refuse(file, field.name, field.type, wanted)
 
     def _add(self, file: str, found: Any) -> None:
@@ -110,7 +100,7 @@ class Columns:
         """The type of a column that one more file has."""
         declared, before = self._declared.get(name), self._types.get(name)
         if declared is not None:
-            if not is_key and not convertible(kind, declared):
+            if not is_key and not self._goes(name, kind, declared):
                 self._refuse(file, name, kind, declared)
             # text may stay in the layout that all files have it in
             same = is_kept(kind, declared) and (before is None or before == kind)
@@ -123,6 +113,11 @@ class Columns:
         if both is None and not is_key:
             self._refuse(file, name, kind, before)
         return before if both is None else both
+
+    def _goes(self, name: str, found: Any, wanted: Any) -> bool:
+        """Whether values of a file's type may fit, each to be looked at."""
+        declared = name in self._declared and may_fit([found], [wanted])[0]
+        return declared or convertible(found, wanted)
 
     def _check_all(self, file: str) -> None:
         for name in self._wanted or ():
@@ -235,9 +230,10 @@ class Open:
         for field in wanted:
             if field.name in batch.schema.names:
                 column = batch.column(batch.schema.get_field_index(field.name))
-                values, wrong = cast(column, field.type)
-                for row, said in wrong.items():
-                    bad.setdefault(row, f'column "{field.name}": {said}')
+                column, odd = text_of(column, field.name)
+                values, wrong = cast(column, field.name, field.type)
+                for row, said in (odd | wrong).items():
+                    bad.setdefault(row, said)
             elif field.name in keys:
                 values = _repeated(keys[field.name], field.type, len(batch))
                 if keys[field.name] is not None and values.null_count:
@@ -291,13 +287,3 @@ def _repeated(text: str | None, kind: Any, count: int) -> Any:
         return pa.array([value] * count, kind)
     except (pa.ArrowException, TypeError, ValueError):
         return pa.nulls(count, kind)
-
-
-def _shown(batch: Any, row: int) -> bytes:
-    cells = []
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        try:
-            cells.append(f"{name}={column[row].as_py()!r}")
-        except (ValueError, OverflowError, pa.ArrowException):
-            cells.append(f"{name}={column[row]}")
-    return ", ".join(cells)[:_SHOWN].encode("utf-8", "replace")

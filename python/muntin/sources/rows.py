@@ -15,11 +15,11 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
-from muntin.errors import MuntinError, SourceError, unknown, with_hint
+from muntin.errors import SourceError, with_hint
 from muntin.ingest import arrow_schema
-from muntin.result import table_of
 from muntin.sources.base import Delivery, Quiet, Reader, Words
-from muntin.sources.columns import distinct_partitions, partition_array
+from muntin.sources.batches import Fit, all_batches_of
+from muntin.sources.columns import distinct_partitions
 from muntin.sources.fitting import fitting, schema_of
 from muntin.sources.pace import Speed, pace_of
 from muntin.sources.places import Places
@@ -64,7 +64,7 @@ class Rows:
         speed: hand rows over as time goes by, so many times faster; see `mt.sources.Pace`.
         batch_rows: rows in a step, at most.
         bad: what is not a row is an invalid "record", or a "stop": the run ends with an error that
-            that names the position and what is wrong.
+            names the position and what is wrong.
 
     Raises:
         SourceError: the rows are not rows, or the code that makes them fails.
@@ -162,7 +162,7 @@ class Rows:
     ) -> _RowsReader:
         hidden = set() if schema is None else set(roles.added(schema).names) - set(schema.names)
         placed = Placed(places, roles, partitions, hidden, self._bad)
-        decoder = _Decoder(None if schema is None else roles.added(schema), roles)
+        decoder = _Decoder(schema, roles)
         given = _called(self._rows) if callable(self._rows) else iter(self._rows)
         pull = _Live(given, self._batch_rows) if self._live else _Pulled(given)
         return _RowsReader(pull, decoder, placed, self._batch_rows)
@@ -299,8 +299,9 @@ class _Decoder:
     """Items to rows of one schema."""
 
     def __init__(self, schema: Any | None, roles: Roles) -> None:
-        self._schema = schema
+        self._schema = None if schema is None else roles.added(schema)
         self._roles = roles
+        self._fit = Fit(schema, roles, "Rows")
         self._first = True
 
     def __call__(self, items: list[Any]) -> Iterator[Decoded]:
@@ -314,21 +315,11 @@ class _Decoder:
                 if dicts:
                     yield self._of_dicts(dicts)
                     dicts = []
-                batch = self._of_arrow(item)
-                yield Decoded(batch, None, [], len(batch))
+                yield from map(self._fit, all_batches_of(item, "Rows"))
             else:
                 dicts.append(item)
         if dicts:
             yield self._of_dicts(dicts)
-
-    def _of_arrow(self, item: Any) -> Any:
-        batch = _table(item)
-        for name in (self._roles.arrival, self._roles.partition):
-            if name is not None and name not in batch.column_names:
-                raise SourceError(unknown("column", name, batch.column_names, "Rows"))
-        if self._roles.partition is not None:
-            partition_array(batch, self._roles.partition, "Rows")
-        return batch
 
     def _of_dicts(self, items: list[Any]) -> Decoded:
         places = [i for i, item in enumerate(items) if _is_dict(item)]
@@ -355,16 +346,6 @@ def _is_dict(item: object) -> bool:
 
 def _is_arrow(item: object) -> bool:
     return isinstance(item, (ArrowStreamExportable, ArrowArrayExportable))
-
-
-def _table(item: Any) -> Any:
-    try:
-        return table_of(item).combine_chunks()
-    except MuntinError:
-        raise
-    except Exception as error:
-        said = f"Rows: a {type(item).__name__} cannot be read as Arrow: {error}"
-        raise SourceError(said) from error
 
 
 def _called(make: Callable[[], Iterable[Any]]) -> Iterator[Any]:

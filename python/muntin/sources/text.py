@@ -20,7 +20,12 @@ from muntin.errors import SourceError, with_hint
 from muntin.ingest import arrow_schema
 from muntin.sources.base import Delivery, Quiet, Reader, Undecodable, Words
 from muntin.sources.checks import check_paths, check_roles, check_schema
-from muntin.sources.columns import arrival_array, distinct_partitions, partition_array
+from muntin.sources.columns import (
+    arrival_array,
+    distinct_partitions,
+    faults_of_roles,
+    partition_array,
+)
 from muntin.sources.cuts import Cut
 from muntin.sources.files import Paths, files_of, names_of
 from muntin.sources.marks import Mark, mark_of
@@ -122,6 +127,10 @@ class Roles:
         """The columns that every row must have a value in, and what that is."""
         names = {self.partition: "partition", self.arrival: "time of arrival"}
         return {name: what for name, what in names.items() if name is not None}
+
+    def faults(self, batch: Any, place: str) -> dict[int, str]:
+        """What is wrong with rows for want of a value in one of them; see `faults_of_roles`."""
+        return faults_of_roles(batch, self.arrival, self.partition, place)
 
     def added(self, schema: Any) -> Any:
         """The schema with those of them that it does not name."""
@@ -356,7 +365,8 @@ class Placed:
         if decoded.ordinals is None:
             if self._roles.partition is None:
                 return self._whole(file, decoded.batch)
-            decoded = decoded._replace(ordinals=pa.array(range(decoded.records), pa.int64()))
+            ones = pa.repeat(pa.scalar(1, pa.int64()), decoded.records)
+            decoded = decoded._replace(ordinals=pc.cumulative_sum(ones, start=-1))
         if self._roles.partition is None:
             partitions, positions, bad_at = self._one(decoded)
         else:
