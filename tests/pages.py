@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 
 import muntin as mt
-from muntin.dashboard import serve
-from muntin.moment import Moment, Saved, Scene
+from muntin import serve
+from muntin.checkpoint.saved import Saved
+from muntin.monitor.moment import Moment, Scene
 
 SCHEMA = {"at": "timestamp[us, UTC]", "store": "str", "card": "i64", "amount": "f64"}
 

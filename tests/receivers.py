@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin.result import Table
+from muntin.values.table import Table
 
 PATIENCE_S = 20.0
 

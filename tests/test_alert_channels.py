@@ -20,12 +20,12 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin.errors import SinkError
-from muntin.result import Table
+from muntin.base.errors import SinkError
 from muntin.sinks import Webhook, verify
-from muntin.sinks.outbox import Pace
-from muntin.sinks.pinned import is_public
+from muntin.sinks.channels.outbox import Pace
+from muntin.sinks.channels.pinned import is_public
 from muntin.testing import check_sink
+from muntin.values.table import Table
 from receivers import PATIENCE_S, Server, certificate_in, letters, sent, until
 from runs import MINUTES, Cut, CutShort, rows_at
 

@@ -18,10 +18,10 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
-from muntin.errors import SinkError
-from muntin.result import Table
+from muntin.base.errors import SinkError
 from muntin.sinks import Email
-from muntin.sinks.outbox import Pace
+from muntin.sinks.channels.outbox import Pace
+from muntin.values.table import Table
 from receivers import certificate_in, letters, sent
 
 CANARY = "c4n4ry"

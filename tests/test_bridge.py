@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from muntin.errors import (
+from muntin.base.errors import (
     DataError,
     EngineError,
     MuntinError,

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin import limits
+from muntin.base import limits
 from muntin.checkpoint import Directory, Keeper, Where
 from muntin.checkpoint.manifest import Counts
-from muntin.operator import assembled, snapshot_contents
+from muntin.engine.operator import assembled, snapshot_contents
 from runs import EVENTS, MINUTES, Cut, CutShort, rows_at
 
 WHERE = Where("test", {}, Counts(), False)

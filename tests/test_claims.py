@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import muntin as mt
-from muntin.locks import Held, Lock
+from muntin.base.locks import Held, Lock
 from muntin.sinks import Csv, JsonLines, Parquet, Sqlite, Webhook
 from muntin.sources import Arrow
 from runs import EVENTS, CutShort, rows_at
@@ -270,7 +270,7 @@ def test_a_forked_child_does_not_keep_the_locks_of_its_parent(tmp_path: Path) ->
     code = """
 import os, sys, time
 from muntin.checkpoint import Directory
-from muntin.locks import Lock
+from muntin.base.locks import Lock
 store = Directory(sys.argv[1]); store.open()
 lock = Lock.take(sys.argv[1] + "/../out.lock")
 child = os.fork()

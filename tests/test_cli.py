@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import muntin as mt
-from muntin.cli import app
+from muntin.commands.app import app
 from pages import eventually
 from runs import EVENTS, Script, rows_at
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin.loop import Loop
-from muntin.moment import Scene
-from muntin.quiet import QuietPartitions
-from muntin.routes import Destinations, Routes
+from muntin.loop.loop import Loop
+from muntin.loop.quiet import QuietPartitions
+from muntin.loop.routes import Destinations, Routes
+from muntin.monitor.moment import Scene
 from muntin.sources import Delivery, Quiet
 from runs import START, WORDS, Script, rows_at
 

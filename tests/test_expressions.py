@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muntin.errors import ColumnError, ExpressionError, SchemaError
-from muntin.expressions import Expr, col, lit, resolve, when
-from muntin.functions import arrival, epoch, is_late
+from muntin.base.errors import ColumnError, ExpressionError, SchemaError
+from muntin.expr.build import Expr, col, lit, resolve, when
+from muntin.expr.functions import arrival, epoch, is_late
 
 x, y = col("x"), col("y")
 

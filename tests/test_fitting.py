@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import muntin as mt
-from muntin.fitting import column, fitted
-from muntin.ingest import arrow_type
 from muntin.sources import Csv, JsonLines
+from muntin.values.fitting import column, fitted
+from muntin.values.rows import arrow_type
 
 UTC = dt.UTC
 A = dt.datetime(2024, 5, 1, tzinfo=UTC)

@@ -201,13 +201,13 @@ def test_a_hot_key_takes_no_quadratic_time(shape: str, emit: Any) -> None:
     window = stream.sliding(f"{HOT // 2}us", by="k", emit=emit, include_current=current)
     op = mt.operator(window.agg(**asked))
     batch = table(rows)
-    start = time.perf_counter()
+    start = time.thread_time()
     op.push(batch)
     if emit == "arrival":
         for row in table(rows[-50:]).to_pylist():
             op.peek(row)
     op.finish()
-    assert time.perf_counter() - start < QUICK_S
+    assert time.thread_time() - start < QUICK_S
 
 
 def test_what_a_hot_key_holds_is_freed() -> None:

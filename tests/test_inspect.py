@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 import muntin as mt
-from muntin.cli import app
-from muntin.logs import log_to
+from muntin.commands.app import app
+from muntin.monitor.logs import log_to
 from runs import EVENTS, rows_at
 
 LOGGER = logging.getLogger("muntin")

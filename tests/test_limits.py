@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin import _core, limits
+from muntin import _core
+from muntin.base import limits
 
 NAMES = [name for name in vars(limits) if name.isupper() and name != "SMALL"]
 

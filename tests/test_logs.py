@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin.logs import JsonLog, log_to
+from muntin.monitor.logs import JsonLog, log_to
 from runs import EVENTS, rows_at
 
 PER_MINUTE = EVENTS.tumbling("1m", by="k").agg(n=mt.count())
@@ -99,8 +99,8 @@ def test_any_value_can_be_logged(value: object) -> None:
 
 
 def test_kinds_are_bounded(events) -> None:
-    from muntin import journal
-    from muntin.journal import Journal
+    from muntin.monitor import journal
+    from muntin.monitor.journal import Journal
     from muntin.sources import Undecodable
 
     watcher = Journal(None)
@@ -110,6 +110,6 @@ def test_kinds_are_bounded(events) -> None:
 
 
 def _nothing() -> mt.Result:
-    from muntin.result import PerInput
+    from muntin.values.table import PerInput
 
     return mt.Result({}, mt.Table([pa.table({})]), PerInput({}), PerInput({}), dict)

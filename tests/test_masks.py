@@ -12,14 +12,14 @@ import pytest
 
 import muntin as mt
 from extremes import PLAIN, stamped
-from muntin import values
-from muntin.dashboard.cells import columns
-from muntin.dashboard.derived import derived
-from muntin.dashboard.mask import HIDDEN, Mask
-from muntin.dashboard.options import Dashboard
-from muntin.messages import filled
-from muntin.plan import compile
+from muntin.monitor.dashboard.cells import columns
+from muntin.monitor.dashboard.derived import derived
+from muntin.monitor.dashboard.mask import HIDDEN, Mask
+from muntin.monitor.dashboard.options import Dashboard
+from muntin.pipeline.messages import filled
+from muntin.pipeline.plan import compile
 from muntin.sources import Undecodable
+from muntin.values import show
 from pages import FakeLoop, page, sale, ticks
 
 FORMS = ["", ":,", ":.2f", ":,.2f", ":.0f", ":.1%", ":,.0%", ":d", ":,d", ":f", ":%"]
@@ -73,7 +73,7 @@ def shown_of(pin: Any, *, mask: tuple[str, ...] = ("pin",), message: str) -> dic
     found = hiding.alerts(table, {("rows", "all"): message}, kinds)
     return {name: column[0] for name, column in found.items()} | {
         "row": hiding.columns(result.rows.to_arrow()),
-        "hash": hiding.text("pin", values.said(values.to_json(pa.array([pin]))[0])),
+        "hash": hiding.text("pin", show.said(show.to_json(pa.array([pin]))[0])),
     }
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin import merge
+from muntin.values import order
 
 US = pa.timestamp("us")
 WORDS = {"at": "timestamp[us]", "v": "i64"}
@@ -21,7 +21,7 @@ def table(at: list[int | None]) -> pa.Table:
 @pytest.mark.parametrize("at", [[3, None, 1, None], [None, 3, 1], [1, 3, None], [None, None, 2]])
 def test_rows_without_a_time_come_first_in_their_order(at: list[int | None]) -> None:
     rows = table(at)
-    ordered, times, moved = merge.sorted_by_time(rows, merge.micros(rows["at"].chunk(0)))
+    ordered, times, moved = order.sorted_by_time(rows, order.micros(rows["at"].chunk(0)))
     nulls = [i for i, time in enumerate(at) if time is None]
     known = sorted((i for i, time in enumerate(at) if time is not None), key=lambda i: at[i])
     assert ordered["v"].to_pylist() == nulls + known
@@ -34,7 +34,7 @@ def test_rows_without_a_time_come_first_in_their_order(at: list[int | None]) -> 
     [([None, 1, 1, 2], True), ([1, None], False), ([2, 1], False), ([None], True), ([], True)],
 )
 def test_null_times_first_is_sorted(at: list[int | None], is_sorted: bool) -> None:
-    assert merge.is_sorted(pa.array(at, pa.int64())) == is_sorted
+    assert order.is_sorted(pa.array(at, pa.int64())) == is_sorted
 
 
 def test_rows_without_a_time_are_told_before_those_they_came_with() -> None:
@@ -51,6 +51,6 @@ def test_rows_without_a_time_are_told_before_those_they_came_with() -> None:
 @pytest.mark.parametrize("floor", [-100, 0, 4])
 def test_the_place_in_a_merge_never_falls(floor: int) -> None:
     times = [None, 3, None, 1, 7, None]
-    assert merge.rising(pa.array(times, pa.int64()), floor).to_pylist() == [
+    assert order.rising(pa.array(times, pa.int64()), floor).to_pylist() == [
         max([floor, *(t for t in times[: i + 1] if t is not None)]) for i in range(len(times))
     ]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin.merge import common_cuts
+from muntin.values.order import common_cuts
 
 QUICK_S = 5  # what is timed takes a tenth of it; quadratic time takes many times as long
 START = dt.datetime(2024, 5, 1, 10, tzinfo=dt.UTC)
@@ -108,9 +108,9 @@ def test_null_times_come_first_and_cost_no_more_than_others() -> None:
     times = pa.array([None] * n + list(range(n)), pa.timestamp("us", "UTC"))
     batch = pa.table({"at": times, "k": ["a"] * 2 * n, "v": range(2 * n)})
     op = mt.operator(union)
-    start = time.perf_counter()
+    start = time.thread_time()
     result = op.step([mt.Feed("events", batch), mt.Feed("others", batch)], "time")
-    assert time.perf_counter() - start < QUICK_S
+    assert time.thread_time() - start < QUICK_S
     assert pa.table(result.invalid["events"])["position"].to_pylist() == list(range(n))
     rows = pa.table(result.rows)
     assert rows["v"].to_pylist() == [v for v in range(n, 2 * n) for _ in range(2)]
@@ -125,9 +125,9 @@ def test_many_feeds_of_one_row_cost_as_one_of_many(order: Any) -> None:
         mt.Feed(("events", "others")[i % 2], whole.slice(i, 1), position=3 * i) for i in range(n)
     ]
     op = mt.operator(mt.union(EVENTS, OTHERS).select("k", "v"))
-    start = time.perf_counter()
+    start = time.thread_time()
     rows = pa.table(op.step(feeds, order).rows)
-    assert time.perf_counter() - start < QUICK_S
+    assert time.thread_time() - start < QUICK_S
     assert rows["v"].to_pylist() == list(range(n))
     assert rows["k"].to_pylist() == whole["k"].to_pylist()
 
@@ -333,7 +333,7 @@ def test_several_inputs_are_merged_and_cut_anywhere(monkeypatch: pytest.MonkeyPa
     ]
     for size in (1, 2, 3):
         # the function of that name hides the module in the package
-        module = sys.modules["muntin.collect"]
+        module = sys.modules["muntin.engine.collect"]
         monkeypatch.setattr(module, "common_cuts", lambda t, s=size: common_cuts(t, s))
         assert mt.collect(pipeline, data).rows.to_dicts() == whole.rows.to_dicts()
 

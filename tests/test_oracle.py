@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine import Engine, check_same, comparable
 from kinds import arrow
-from muntin.answer import why_not_row_by_row
+from muntin.engine.answer import why_not_row_by_row
 from oracle import Machine, Out
 from plans import SHAPES
 from strategies import Case, Op, alone, cases, joined, play, recut

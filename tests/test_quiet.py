@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin.quiet import QuietPartitions
+from muntin.loop.quiet import QuietPartitions
 
 EVENTS = mt.stream(
     time="at", out_of_order="0s", idle_after="10s", schema={"at": "timestamp[us]", "v": "i64"}

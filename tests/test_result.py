@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin.result import PerInput, Table, joined
+from muntin.engine.result import joined
+from muntin.values.table import PerInput, Table
 
 STORES = pa.table({"store": ["a", "b", None], "n": [3, 1, 2], "share": [0.5, 0.25, None]})
 

@@ -42,7 +42,7 @@ COLUMNS: dict[str, list[Any]] = {
 
 
 def column_of(word: str) -> pa.Array:
-    from muntin.ingest import arrow_type
+    from muntin.values.rows import arrow_type
 
     kind = arrow_type(word)
     return pa.array([*COLUMNS[word], None], type=kind)

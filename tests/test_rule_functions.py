@@ -260,7 +260,7 @@ def test_ask_and_peek_tell_of_it() -> None:
 
 
 def test_collect_gives_what_there_is_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("muntin.limits.SLICE_ROWS", 2)
+    monkeypatch.setattr("muntin.base.limits.SLICE_ROWS", 2)
 
     @mt.rule("own", by="k")
     def own(batch: mt.Table) -> object:

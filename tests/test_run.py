@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin.loop import Loop
-from muntin.moment import Scene
-from muntin.routes import Destinations, Routes
+from muntin.loop.loop import Loop
+from muntin.loop.routes import Destinations, Routes
+from muntin.monitor.moment import Scene
 from muntin.sources import Delivery, Quiet
 from runs import EVENTS, WORDS, Script, rows_at
 

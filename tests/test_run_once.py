@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import muntin as mt
-from muntin.sources import Csv, JsonLines, Parquet, Rows, records
+from muntin.sources import Csv, JsonLines, Parquet, Rows
+from muntin.sources.files import records
 from runs import EVENTS, MINUTES, START, rows_at
 
 

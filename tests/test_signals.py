@@ -11,7 +11,7 @@ ROUNDS = 60
 RUNS = """
 import os, random, signal, sys, threading
 import muntin as mt
-from muntin import limits
+from muntin.base import limits
 
 path, rounds = sys.argv[1], int(sys.argv[2])
 limits.BLOCK_BYTES = 256

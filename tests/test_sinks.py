@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin.routes import upsert_key
+from muntin.loop.routes import upsert_key
 from muntin.sources import Arrow
 
 START = dt.datetime(2024, 5, 1, 10, tzinfo=dt.UTC)

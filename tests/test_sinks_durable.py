@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import muntin as mt
-from muntin.sinks import Csv, JsonLines, Parquet, Sqlite, appended
+from muntin.sinks import Csv, JsonLines, Parquet, Sqlite
+from muntin.sinks.files import appended
 from muntin.testing import check_sink
 
 

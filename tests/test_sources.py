@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import muntin as mt
-from muntin.intake import as_they_come, merged
-from muntin.merge import common_cuts, is_sorted, micros, runs, sorted_by_time
+from muntin.loop.intake import as_they_come, merged
 from muntin.sources import Arrow, Delivery, JsonLines, Parquet, Quiet, Source
+from muntin.values.order import common_cuts, is_sorted, micros, runs, sorted_by_time
 
 NUMBERS = pa.table({"n": list(range(10)), "part": [0, 1] * 5, "came": list(range(100, 110))})
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from muntin.sources import Arrow, Csv, Delivery, JsonLines, Pace, Parquet, Quiet, Source
-from muntin.sources.split import split
+from muntin.sources.deliveries.split import split
 from muntin.testing import check_source
 
 ROWS = [{"n": n, "p": n % 3 // 2, "came": n * 1_000} for n in range(23)]

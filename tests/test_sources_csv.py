@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import muntin as mt
-from muntin import limits
+from muntin.base import limits
 from muntin.sources import Csv, Delivery, Undecodable
 
 WORDS = {"at": "timestamp[us, UTC]", "n": "i64", "s": "str"}

@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import muntin as mt
-from muntin import limits
-from muntin.sources import Csv, Delivery, JsonLines, Parquet, Quiet, records
-from muntin.sources.files import files_of
-from muntin.sources.split import split
+from muntin.base import limits
+from muntin.sources import Csv, Delivery, JsonLines, Parquet, Quiet
+from muntin.sources.deliveries.split import split
+from muntin.sources.files import records
+from muntin.sources.files.paths import files_of
 from muntin.testing import check_source
 
 KINDS: dict[str, Any] = {"jsonlines": JsonLines, "csv": Csv}

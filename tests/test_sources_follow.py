@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin.sources import Csv, Delivery, JsonLines, Quiet, records
+from muntin.sources import Csv, Delivery, JsonLines, Quiet
+from muntin.sources.files import records
 
 
 @pytest.fixture(autouse=True)

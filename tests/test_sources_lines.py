@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import muntin as mt
-from muntin import limits
-from muntin.sources import Csv, Delivery, JsonLines, Quiet, records
+from muntin.base import limits
+from muntin.sources import Csv, Delivery, JsonLines, Quiet
+from muntin.sources.files import records
 from muntin.testing import check_source
 
 KINDS = {"jsonlines": JsonLines, "csv": Csv}

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin.sources import Arrow, Delivery, Pace, Quiet, pace
+from muntin.sources import Arrow, Delivery, Pace, Quiet
+from muntin.sources.deliveries import pace
 
 SECOND = 1_000_000
 
@@ -123,7 +124,7 @@ def test_a_pace_needs_a_speed_and_a_time() -> None:
 
 
 def test_a_replay_does_not_wait_for_a_source_whose_rows_are_far_away() -> None:
-    from muntin.intake import merged
+    from muntin.loop.intake import merged
 
     clock = Watch()
     shared = Pace(10, clock=clock)

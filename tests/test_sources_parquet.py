@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import muntin as mt
-from muntin.sources import Delivery, Parquet, Quiet, records
+from muntin.sources import Delivery, Parquet, Quiet
+from muntin.sources.files import records
 from muntin.testing import check_source
 
 

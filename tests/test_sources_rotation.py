@@ -20,8 +20,9 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin.sources import Csv, Delivery, JsonLines, Quiet, records
-from muntin.sources.rotation import rotated
+from muntin.sources import Csv, Delivery, JsonLines, Quiet
+from muntin.sources.files import records
+from muntin.sources.files.rotation import rotated
 
 
 @pytest.fixture(autouse=True)

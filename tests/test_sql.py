@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muntin.errors import ExpressionError
-from muntin.expressions import Expr, col, lit, when
-from muntin.functions import arrival, epoch, is_late
-from muntin.sql import sql
+from muntin.base.errors import ExpressionError
+from muntin.expr.build import Expr, col, lit, when
+from muntin.expr.functions import arrival, epoch, is_late
+from muntin.expr.sql import sql
 
 a, b, x = col("a"), col("b"), col("x")
 
@@ -171,5 +171,5 @@ def _sql(tree: object) -> str:
 
 
 def test_sqlglot_is_imported_on_first_use() -> None:
-    code = "import sys, muntin.sql, muntin.stream; assert 'sqlglot' not in sys.modules"
+    code = "import sys, muntin; assert 'sqlglot' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from muntin.aggregates import KINDS, Agg, count, max, sum
-from muntin.errors import (
+from muntin.base.errors import (
     ColumnError,
     DurationError,
     ExpressionError,
@@ -18,11 +17,12 @@ from muntin.errors import (
     PlanError,
     SchemaError,
 )
-from muntin.expressions import Expr, col, lit
-from muntin.functions import epoch
-from muntin.plan import CompiledPlan, compile, output, outputs_of
-from muntin.rules import Rule, rule
-from muntin.stream import Stream, stream, union
+from muntin.expr.build import Expr, col, lit
+from muntin.expr.functions import epoch
+from muntin.pipeline.aggregates import KINDS, Agg, count, max, sum
+from muntin.pipeline.plan import CompiledPlan, compile, output, outputs_of
+from muntin.pipeline.rules import Rule, rule
+from muntin.pipeline.stream import Stream, stream, union
 
 WORDS = {"at": "timestamp[us, UTC]", "card": "str", "shop": "str", "amount": "f64"}
 pay = stream("pay", time="at", out_of_order="1s", schema=WORDS)
@@ -260,7 +260,7 @@ def test_a_window_behind_a_late_window_without_revisions() -> None:
 
 
 def test_kinds_have_a_function_each() -> None:
-    import muntin.aggregates as module
+    import muntin.pipeline.aggregates as module
 
     for kind, (least, most) in KINDS.items():
         made = getattr(module, kind)(*["x"] * most)

@@ -28,10 +28,10 @@ from hypothesis import strategies as st
 
 import muntin as mt
 from extremes import EVERY, FALL_BACK, PLAIN, TURNS, YEAR_10000, of_bits, stamped
-from muntin import times, values
-from muntin.dashboard.cells import columns
-from muntin.dashboard.history import numbers, seconds
+from muntin.monitor.dashboard.cells import columns
+from muntin.monitor.dashboard.history import numbers, seconds
 from muntin.sinks.flat import json_rows
+from muntin.values import show, times
 
 NOT_TAKEN = {"struct of two fields of one name"}
 
@@ -83,12 +83,12 @@ FORMS: dict[str, tuple[pa.Array, list[Any], list[Any], list[str | None]]] = {
 @pytest.mark.parametrize("what", FORMS)
 def test_forms_are_as_they_are_written_down(what: str) -> None:
     array, python, as_json, text = FORMS[what]
-    assert repr(values.to_python(array)) == repr(python) or values.to_python(array) == python
-    assert values.to_json(array) == as_json
-    assert values.to_text(array).to_pylist() == text
+    assert repr(show.to_python(array)) == repr(python) or show.to_python(array) == python
+    assert show.to_json(array) == as_json
+    assert show.to_text(array).to_pylist() == text
     chunked = pa.chunked_array([array.slice(0, 1), array.slice(1)])
-    assert values.to_text(chunked).to_pylist() == text
-    assert values.to_json(chunked) == as_json
+    assert show.to_text(chunked).to_pylist() == text
+    assert show.to_json(chunked) == as_json
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -107,13 +107,13 @@ def test_every_value_can_be_shown_by_a_table(kind: str) -> None:
     for again in (pickle.loads(pickle.dumps(table)), copy.copy(table), copy.deepcopy(table)):
         assert repr(again.to_dicts()) == repr(rows)
     assert pa.record_batch(table).num_rows == table.to_arrow().num_rows == len(array)
-    texts = values.to_text(array).to_pylist()
-    nulls = [value is None for value in values.to_python(array)]
+    texts = show.to_text(array).to_pylist()
+    nulls = [value is None for value in show.to_python(array)]
     assert [text is None for text in texts] == nulls
     # the rows of one slice are those of the whole
     for start in range(len(array)):
-        assert values.to_text(array.slice(start, 1)).to_pylist() == texts[start : start + 1]
-        assert repr(values.to_python(array.slice(start, 1))) == repr([rows[start]["x"]])
+        assert show.to_text(array.slice(start, 1)).to_pylist() == texts[start : start + 1]
+        assert repr(show.to_python(array.slice(start, 1))) == repr([rows[start]["x"]])
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -132,7 +132,7 @@ def test_every_value_goes_into_frames(kind: str) -> None:
 def test_every_value_goes_into_sinks_by_its_text(kind: str, tmp_path: Path) -> None:
     array = EVERY[kind]
     table = mt.Table([pa.table({"n": range(len(array)), "x": array})])
-    texts, as_json = values.to_text(array).to_pylist(), values.to_json(array)
+    texts, as_json = show.to_text(array).to_pylist(), show.to_json(array)
     lines, cells, db = tmp_path / "x.jsonl", tmp_path / "x.csv", tmp_path / "x.db"
     for sink in (mt.sinks.JsonLines(lines), mt.sinks.Csv(cells), mt.sinks.Sqlite(db)):
         sink.open("rows", ())
@@ -173,9 +173,9 @@ def test_every_value_goes_into_parquet(kind: str, tmp_path: Path) -> None:
         assert str(tmp_path) in str(error)
         return
     (part,) = (tmp_path / "x").glob("*.parquet")
-    again = values.to_json(pq.read_table(part)["x"])
+    again = show.to_json(pq.read_table(part)["x"])
     if not kind.startswith("duration") or kind == "duration":
-        assert repr(again) == repr(values.to_json(EVERY[kind])) or kind == "duration s"
+        assert repr(again) == repr(show.to_json(EVERY[kind])) or kind == "duration s"
 
 
 def taken(kind: str) -> Iterator[pa.Table]:
@@ -197,11 +197,11 @@ def test_alerts_say_what_python_says(kind: str) -> None:
         result = mt.operator(stream, rules=[said]).push(table)
         column = table["x"]
         assert len(result.alerts) == len(column)
-        texts = values.to_text(column).to_pylist()
+        texts = show.to_text(column).to_pylist()
         said_of_x = ["<null>" if text is None else f"<{text}>" for text in texts]
         assert result.alerts["message"].to_pylist() == said_of_x
         found = [json.loads(text)["x"] for text in result.alerts["values"].to_pylist()]
-        assert repr(found) == repr(values.to_json(column))
+        assert repr(found) == repr(show.to_json(column))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_keys_say_what_python_says(kind: str) -> None:
         counted = stream.sliding("1m", by="x", null_key="group").agg(n=mt.count())
         result = mt.operator(counted, rules=[said]).push(table)
         keys = [json.loads(key)["x"] for key in result.alerts["key"].to_pylist()]
-        assert keys == values.to_json(table["x"])
+        assert keys == show.to_json(table["x"])
 
 
 def test_a_step_gives_any_value() -> None:
@@ -241,7 +241,7 @@ def test_a_step_gives_any_value() -> None:
 def test_nanoseconds_in_the_hour_that_comes_twice(zone: str) -> None:
     at = FALL_BACK[zone] * 10**9
     array = of_bits([at - 3_600 * 10**9 + 1, at + 1, at + 3_600 * 10**9], pa.timestamp("ns", zone))
-    moments = values.to_python(array)
+    moments = show.to_python(array)
     assert all(moment.tzinfo is not None for moment in moments)
     utc = [moment.astimezone(dt.UTC).replace(tzinfo=None) for moment in moments]
     zero = dt.datetime(1970, 1, 1)

@@ -16,7 +16,7 @@ import pytest
 import muntin as mt
 from muntin.checkpoint import Directory, Keeper, Where
 from muntin.checkpoint.manifest import Counts
-from muntin.operator import snapshot_contents
+from muntin.engine.operator import snapshot_contents
 from runs import EVENTS, MINUTES, Cut, CutShort, rows_at
 
 TABLE = rows_at(*range(0, 1500, 7))

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import muntin as mt
-from muntin.operator import snapshot_contents
-from muntin.plan import compile, outputs_of
-from muntin.written import written
+from muntin.engine.operator import snapshot_contents
+from muntin.pipeline.plan import compile, outputs_of
+from muntin.pipeline.written import written
 from plans import plans
 
 WORDS = {"at": "timestamp[us, UTC]", "card": "str", "device": "str", "amount": "f64"}

@@ -1,7 +1,7 @@
 """What a wrong call says: always one of our errors, with the value and what to write instead.
 
 A table of calls as people write them. Each names the class of its error and pieces of the message;
-of each class it is also the builtin that fits (`muntin.errors`).
+of each class it is also the builtin that fits (`muntin.base.errors`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 import muntin as mt
 from muntin import col
-from muntin.durations import parse
+from muntin.base.durations import parse
 
 WORDS = {"at": "timestamp[us, UTC]", "store": "str", "card": "i64", "amount": "f64"}
 ROW = {"at": "2024-05-01T10:00:00Z", "store": "a", "card": 1, "amount": 1.5}

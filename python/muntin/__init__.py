@@ -19,13 +19,10 @@ its rows, and `collect`, `operator` or `run` bring it to life.
 
 from typing import TYPE_CHECKING, Never
 
-from muntin import missing, sinks, sources, testing
-from muntin.aggregates import Agg, count, count_distinct, first, last, max, mean, min, sum
-from muntin.checkpoint import Checkpoint
-from muntin.collect import collect
-from muntin.dashboard import Dashboard
-from muntin.durations import Duration
-from muntin.errors import (
+from muntin import sinks, sources, testing
+from muntin.base import missing
+from muntin.base.durations import Duration
+from muntin.base.errors import (
     ColumnError,
     DataError,
     DurationError,
@@ -44,20 +41,25 @@ from muntin.errors import (
     SnapshotError,
     SourceError,
 )
-from muntin.expressions import Expr, col, lit, when
-from muntin.feeds import Feed
-from muntin.functions import arrival, epoch, is_late
-from muntin.operator import Operator, operator
-from muntin.plan import Output, output
-from muntin.report import Report
-from muntin.result import Answer, Result, Table
-from muntin.rules import Rule, rule
-from muntin.run import run
-from muntin.running import Running
+from muntin.checkpoint import Checkpoint
+from muntin.engine.collect import collect
+from muntin.engine.feeds import Feed
+from muntin.engine.operator import Operator, operator
+from muntin.engine.result import Answer, Result
+from muntin.expr.build import Expr, col, lit, when
+from muntin.expr.functions import arrival, epoch, is_late
+from muntin.expr.sql import sql
+from muntin.loop.background import Running
+from muntin.loop.run import run
+from muntin.monitor.dashboard import Dashboard, serve
+from muntin.monitor.report import Report
+from muntin.pipeline.aggregates import Agg, count, count_distinct, first, last, max, mean, min, sum
+from muntin.pipeline.plan import Output, output
+from muntin.pipeline.rules import Rule, rule
+from muntin.pipeline.stream import Stream, stream, union
 from muntin.sinks import Sink
 from muntin.sources import Source
-from muntin.sql import sql
-from muntin.stream import Stream, stream, union
+from muntin.values.table import Table
 
 __version__ = "0.1.0"
 
@@ -113,6 +115,7 @@ __all__ = [
     "output",
     "rule",
     "run",
+    "serve",
     "sinks",
     "sources",
     "sql",
@@ -123,10 +126,15 @@ __all__ = [
     "when",
 ]
 
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
+
+
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Never:
-        hints = {"len": "write mt.count()"}
+        hints = {"len": "write mt.count()", "dashboard": "write mt.serve(8080) or dashboard=8080"}
         raise missing.missing(
             "muntin", name, __all__, hints=hints, not_yet=missing.NOT_YET["muntin"]
         )

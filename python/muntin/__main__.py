@@ -1,5 +1,5 @@
 """`python -m muntin` is `muntin`."""
 
-from muntin.cli import app
+from muntin.commands.app import app
 
 app(prog_name="muntin")

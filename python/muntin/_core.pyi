@@ -1,4 +1,4 @@
-"""The compiled module. Only `fitting.py`, `limits.py`, `plan.py`, `operator.py` use it."""
+"""The compiled module. Only `base/core.py` imports it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, final

@@ -1,4 +1,4 @@
-//! One error of the core, one class of `muntin.errors`.
+//! One error of the core, one class of `muntin.base.errors`.
 
 use pyo3::PyErr;
 
@@ -8,15 +8,15 @@ use crate::error::Error;
 mod classes {
     use pyo3::import_exception;
 
-    import_exception!(muntin.errors, ColumnError);
-    import_exception!(muntin.errors, DataError);
-    import_exception!(muntin.errors, EngineError);
-    import_exception!(muntin.errors, ExpressionError);
-    import_exception!(muntin.errors, PartitionError);
-    import_exception!(muntin.errors, PipelineChanged);
-    import_exception!(muntin.errors, PlanError);
-    import_exception!(muntin.errors, SchemaError);
-    import_exception!(muntin.errors, SnapshotError);
+    import_exception!(muntin.base.errors, ColumnError);
+    import_exception!(muntin.base.errors, DataError);
+    import_exception!(muntin.base.errors, EngineError);
+    import_exception!(muntin.base.errors, ExpressionError);
+    import_exception!(muntin.base.errors, PartitionError);
+    import_exception!(muntin.base.errors, PipelineChanged);
+    import_exception!(muntin.base.errors, PlanError);
+    import_exception!(muntin.base.errors, SchemaError);
+    import_exception!(muntin.base.errors, SnapshotError);
 }
 
 /// The exception that a user sees.

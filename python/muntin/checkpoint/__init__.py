@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from muntin.arguments import one_of, path, shown
+from muntin.base.arguments import one_of, path, shown
+from muntin.base.durations import Duration, parse
+from muntin.base.errors import PlanError, with_hint
+from muntin.checkpoint.directory import Directory, Store
 from muntin.checkpoint.keeper import Keeper, Restored, Where, tell_change
 from muntin.checkpoint.manifest import Manifest
-from muntin.checkpoint.store import Directory, Store
-from muntin.durations import Duration, parse
-from muntin.errors import PlanError, with_hint
-from muntin.operator import OnChange
+from muntin.engine.operator import OnChange
 
 __all__ = [
     "Checkpoint",

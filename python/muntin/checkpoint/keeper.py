@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from muntin import limits
+from muntin.base import limits
+from muntin.base.errors import SnapshotError, with_hint
+from muntin.checkpoint.directory import Store
 from muntin.checkpoint.manifest import (
     Counts,
     Manifest,
@@ -26,10 +28,8 @@ from muntin.checkpoint.manifest import (
     row_numbers,
     rows_name,
 )
-from muntin.checkpoint.store import Store
-from muntin.errors import SnapshotError, with_hint
-from muntin.moment import Saved
-from muntin.operator import OnChange, Operator, assembled, snapshot_contents
+from muntin.checkpoint.saved import Saved
+from muntin.engine.operator import OnChange, Operator, assembled, snapshot_contents
 
 _LOOK_S = 5.0
 _log = logging.getLogger("muntin.checkpoint")

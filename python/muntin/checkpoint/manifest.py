@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
-from muntin.errors import SnapshotError
+from muntin.base.errors import SnapshotError
 
 FORMAT = 1
 _AT_MAX = 253_402_300_799.0

@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING, Never
 
-from muntin.missing import NOT_YET, missing
+from muntin.base.missing import NOT_YET, missing
 from muntin.sinks.base import Durable, Sink
 from muntin.sinks.callback import Callback
+from muntin.sinks.channels.email import Email
+from muntin.sinks.channels.webhook import Webhook, verify
 from muntin.sinks.console import Console
-from muntin.sinks.csv import Csv
-from muntin.sinks.email import Email
-from muntin.sinks.jsonlines import JsonLines
-from muntin.sinks.parquet import Parquet
-from muntin.sinks.sqlite import Sqlite
-from muntin.sinks.webhook import Webhook, verify
+from muntin.sinks.databases.sqlite import Sqlite
+from muntin.sinks.files.csv import Csv
+from muntin.sinks.files.jsonlines import JsonLines
+from muntin.sinks.files.parquet import Parquet
 
 __all__ = [
     "Callback",

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from muntin.arguments import shown
-from muntin.errors import SinkError, with_hint
-from muntin.expressions import Expr
-from muntin.result import Table
+from muntin.base.arguments import shown
+from muntin.base.errors import SinkError, with_hint
+from muntin.expr.build import Expr
+from muntin.values.table import Table
 
 When: TypeAlias = str | Expr | None
 """Which alerts a sink takes: SQL text or an expression over alert rows; None for all."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from muntin.arguments import shown
-from muntin.errors import SinkError, with_hint
-from muntin.result import Table
+from muntin.base.arguments import shown
+from muntin.base.errors import SinkError, with_hint
 from muntin.sinks.base import When, checked_when
+from muntin.values.table import Table
 
 
 class Callback:

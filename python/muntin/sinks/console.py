@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from muntin.arguments import shown, whole
-from muntin.errors import SinkError, with_hint
-from muntin.result import Table
+from muntin.base.arguments import shown, whole
+from muntin.base.errors import SinkError, with_hint
 from muntin.sinks.base import When, checked_when
-from muntin.values import printable, to_text
+from muntin.values.show import printable, to_text
+from muntin.values.table import Table
 
 _ALERT_COLUMNS = {"time", "severity", "rule", "message"}
 

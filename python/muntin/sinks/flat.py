@@ -7,8 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from muntin import limits, values
-from muntin.result import Table
+from muntin.base import limits
+from muntin.values import show
+from muntin.values.table import Table
 
 
 def pieces(rows: Table) -> Iterator[Any]:
@@ -28,4 +29,4 @@ def json_rows(rows: Table) -> Iterator[list[dict[str, Any]]]:
     [{'n': 1}]
     """
     for piece in pieces(rows):
-        yield values.rows(piece, values.to_json)
+        yield show.rows(piece, show.to_json)

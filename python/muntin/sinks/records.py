@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from muntin import values
-from muntin.result import Table
+from muntin.values import show
+from muntin.values.table import Table
 
 RECORD_OUTPUTS = frozenset({"late", "invalid"})
 """The outputs whose rows come from several inputs, and so with several sets of columns."""
@@ -54,5 +54,5 @@ def as_records(rows: Table) -> Table:
 
 
 def _as_json(table: Any) -> Any:
-    rows = values.rows(table, values.to_json)
-    return pa.array([values.json_text(row) for row in rows], pa.string())
+    rows = show.rows(table, show.to_json)
+    return pa.array([show.json_text(row) for row in rows], pa.string())

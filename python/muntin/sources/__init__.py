@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING, Never
 
-from muntin.missing import NOT_YET, missing
-from muntin.sources.arrow import Arrow
+from muntin.base.missing import NOT_YET, missing
 from muntin.sources.base import Delivery, Quiet, Reader, Source, Undecodable
-from muntin.sources.csv import Csv
+from muntin.sources.deliveries.pace import Clock, Pace
+from muntin.sources.files.csv import Csv
+from muntin.sources.files.jsonlines import JsonLines
+from muntin.sources.files.parquet import Parquet
 from muntin.sources.given import Given, source_of
-from muntin.sources.jsonlines import JsonLines
-from muntin.sources.pace import Clock, Pace
-from muntin.sources.parquet import Parquet
-from muntin.sources.rows import Rows
+from muntin.sources.memory.arrow import Arrow
+from muntin.sources.memory.rows import Rows
 
 __all__ = [
     "Arrow",

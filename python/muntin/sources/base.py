@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
-from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
-from muntin.errors import SourceError, with_hint
+from muntin.base.errors import SourceError, with_hint
+from muntin.values.protocols import ArrowArrayExportable, ArrowStreamExportable
 
 Words: TypeAlias = Sequence[tuple[str, str]]
 """Columns and their type words, as a stream declares them."""

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from muntin import arguments
-from muntin.errors import SourceError, with_hint
+from muntin.base import arguments
+from muntin.base.errors import SourceError, with_hint
 
 
 def check_paths(paths: Any, place: str) -> None:

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from muntin.arrow import ArrowArrayExportable, ArrowStreamExportable
-from muntin.errors import SourceError, with_hint
-from muntin.sources.arrow import Arrow
+from muntin.base.errors import SourceError, with_hint
 from muntin.sources.base import Source
-from muntin.sources.formats import ending_of
-from muntin.sources.rows import Row, Rows
+from muntin.sources.files.formats import ending_of
+from muntin.sources.memory.arrow import Arrow
+from muntin.sources.memory.rows import Row, Rows
+from muntin.values.protocols import ArrowArrayExportable, ArrowStreamExportable
 
 Given: TypeAlias = (
     Source

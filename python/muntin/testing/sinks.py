@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from muntin.result import Table
 from muntin.sinks import Durable, Sink
+from muntin.values.table import Table
 
 Read: TypeAlias = Callable[[], Sequence[dict[str, Any]]]
 """What can be seen from outside, in any order: for each row at least its `k` and its `v`."""

@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 import msgspec
 import pyarrow as pa
 
-from muntin.result import table_of
 from muntin.sources import Delivery, Quiet, Reader, Source, Undecodable
 from muntin.sources.base import Words, opened
+from muntin.values.table import table_of
 
 Records = dict[int, list[tuple[int, object]]]
 """For each partition its records in order: a position and a row, or what could not be decoded."""

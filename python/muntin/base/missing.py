@@ -1,0 +1,97 @@
+"""Names that are not there: what to write in their place, or that they are not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Never
+
+from muntin.base.errors import MissingName, did_you_mean, with_hint
+
+_BY = 'a key is written as by=: stream.tumbling("1m", by="store").agg(n=mt.count())'
+_ROWS = "take it into a library: .to_polars(), .to_pandas(), .to_arrow() or .to_dicts()"
+
+ELSEWHERE: dict[str, str] = {
+    **dict.fromkeys(("groupby", "group_by", "key_by", "keyBy", "partition_by"), _BY),
+    **dict.fromkeys(("where", "query"), 'write filter: stream.filter("amount > 0")'),
+    **dict.fromkeys(("assign", "with_column", "mutate", "withColumn"), "write with_columns"),
+    **dict.fromkeys(("window", "rolling", "over"), "write sliding, tumbling, hopping or session"),
+    **dict.fromkeys(("aggregate", "reduce"), "write .agg(...) behind a window"),
+    **dict.fromkeys(("resample", "group_by_dynamic"), 'write tumbling("1m")'),
+    **dict.fromkeys(("collect", "execute"), "write mt.collect(stream, rows)"),
+    **dict.fromkeys(("run", "start"), "write mt.run(source, stream)"),
+    **dict.fromkeys(("count", "sum", "mean", "len", "size"), "write .agg(n=mt.count())"),
+    **dict.fromkeys(("rename", "drop"), "write select: stream.select(new=col('old'))"),
+}
+"""What other libraries call it, and what to write here."""
+
+ROWS: dict[str, str] = {
+    **dict.fromkeys(("groupby", "group_by", "filter", "sort", "join", "select", "describe"), _ROWS),
+    **dict.fromkeys(("to_list", "to_pylist", "rows", "collect", "tolist"), "write .to_dicts()"),
+    **dict.fromkeys(("df", "to_df", "pandas"), "write .to_pandas()"),
+    **dict.fromkeys(("pl", "polars"), "write .to_polars()"),
+    **dict.fromkeys(("arrow", "to_table"), "write .to_arrow()"),
+    "shape": "write len(table) and table.columns",
+    "dtypes": "write table.schema",
+    "tail": "write table[-5:]",
+    "iterrows": "write: for row in table",
+}
+"""What to do with rows that came out."""
+
+
+NOT_YET: dict[str, frozenset[str]] = {
+    "Stream": frozenset(
+        "cumulative deduplicate decide explode join join_asof lookup map previous top".split()
+    ),
+    "Windowed": frozenset({"top"}),
+    "muntin": frozenset(
+        "Aggregate any all approx_count_distinct arg_max arg_min array_agg backtest "
+        "collect_distinct corr cov decayed_sum ewma histogram kurtosis median mode quantile rate "
+        "skew slope std table top_k var".split()
+    ),
+    "muntin.sinks": frozenset("Kafka Postgres Delta Iceberg DuckDB".split()),
+    "muntin.sources": frozenset("Http Kafka Kinesis Mqtt WebSocket Avro Protobuf".split()),
+}
+"""What is planned: the names exist in no version so far."""
+
+
+class Hinting:
+    """An object that says what to write in place of a name that it does not have."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Never:
+            owner = type(self).__name__
+            known = dir(type(self))
+            raise missing(owner, name, known, hints=ELSEWHERE, not_yet=NOT_YET.get(owner, ()))
+
+
+def missing(
+    owner: str,
+    name: str,
+    known: Iterable[str],
+    *,
+    hints: Mapping[str, str] | None = None,
+    not_yet: Iterable[str] = (),
+) -> AttributeError:
+    """The error for a name that an object does not have.
+
+    A name with an underscore in front is what a library asks for to see what it was given, so it
+    gets the plain error.
+
+    >>> print(missing("Stream", "groupby", (), hints=ELSEWHERE))
+    Stream has no "groupby"
+    hint: a key is written as by=: stream.tumbling("1m", by="store").agg(n=mt.count())
+    >>> print(missing("Stream", "join", (), not_yet=("join",)))
+    Stream.join is not there yet
+    """
+    if name.startswith("_"):
+        return AttributeError(f"{owner} has no attribute {name!r}")
+    if name in not_yet:
+        return MissingName(f"{owner}.{name} is not there yet")
+    public = [word for word in known if not word.startswith("_")]
+    # of two words that differ by case alone, the one written as the name is
+    public.sort(key=lambda word: word[:1].isupper() != name[:1].isupper())
+    hint = (hints or {}).get(name) or did_you_mean(name, public)
+    return MissingName(with_hint(f'{owner} has no "{name}"', hint))

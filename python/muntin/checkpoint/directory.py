@@ -1,0 +1,164 @@
+"""Where checkpoints are kept: named, write-once files, of which a few words appear at once.
+
+File systems lose what was not synced, and tear what was being written, when the machine stops:
+a name appears by renaming a synced file, and the directory is synced after it (Pillai et al., "All
+File Systems Are Not Created Equal", OSDI 2014).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Protocol, runtime_checkable
+
+from muntin.base.disk import sync_directory
+from muntin.base.errors import SnapshotError, with_hint
+from muntin.base.locks import Held, Lock
+
+_LOCK = "in-use"
+_TEMPORARY = ".tmp"
+
+
+@runtime_checkable
+class Store(Protocol):
+    """A place for named pieces of bytes. Errors are `OSError`."""
+
+    def open(self) -> None:
+        """Make it ready and keep every other run out.
+
+        Raises:
+            SnapshotError: another run is using it.
+        """
+
+    def close(self) -> None:
+        """Let others in."""
+
+    def names(self) -> list[str]:
+        """What is there."""
+
+    def sizes(self) -> dict[str, int]:
+        """What is there, and the length of each piece in bytes; asked before each checkpoint.
+
+        A store without this method is only asked for names.
+        """
+
+    def read(self, name: str) -> bytes:
+        """All of a piece."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Add a piece under a new name; safe from a crash once this returns."""
+
+    def commit(self, name: str, data: bytes) -> None:
+        """Add a piece so that it is there whole or not at all, whatever happens meanwhile."""
+
+    def remove(self, name: str) -> None:
+        """Take a piece away; one that is not there is no error."""
+
+
+class Directory:
+    """A store in a directory of a local file system.
+
+    >>> import tempfile
+    >>> store = Directory(tempfile.mkdtemp())
+    >>> store.open(); store.commit("a", b"1"); store.names(); store.close()
+    ['a']
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Remember the path; `open` makes the directory."""
+        self.path = os.fspath(path)
+        self._lock: Lock | None = None
+
+    def __repr__(self) -> str:
+        """Its path."""
+        return f"Directory({self.path!r})"
+
+    def open(self) -> None:
+        """Make the directory and lock it."""
+        try:
+            os.makedirs(self.path, exist_ok=True)
+            self._lock = Lock.take(self._place(_LOCK))
+        except Held as error:
+            hint = "stop it, or give this run a directory of its own"
+            said = f'checkpoint "{self.path}" is in use by another run: {error}'
+            raise SnapshotError(with_hint(said, hint)) from error
+        except (OSError, ValueError) as error:
+            raise SnapshotError(f'checkpoint "{self.path}" cannot be used: {error}') from error
+        self._remove_unfinished()
+
+    def close(self) -> None:
+        """Let others in."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def names(self) -> list[str]:
+        """The files, sorted, without those that are no pieces."""
+        return sorted(self.sizes())
+
+    def sizes(self) -> dict[str, int]:
+        """The files and their lengths."""
+        found = {}
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                if entry.name != _LOCK and not entry.name.endswith(_TEMPORARY):
+                    # a run that goes on may remove it meanwhile
+                    with suppress(FileNotFoundError):
+                        found[entry.name] = entry.stat().st_size
+        return found
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file."""
+        with open(self._place(name), "rb") as file:
+            return file.read()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a new file and sync it."""
+        try:
+            self.put(self._place(name), data)
+        except OSError:
+            self.remove(name)
+            raise
+        self.sync()
+
+    def commit(self, name: str, data: bytes) -> None:
+        """Write and sync a file under another name, rename it, sync the directory."""
+        place = self._place(name)
+        self.put(place + _TEMPORARY, data)
+        self.rename(place + _TEMPORARY, place)
+        self.sync()
+
+    def remove(self, name: str) -> None:
+        """Remove a file, and what is left of an unfinished commit of it."""
+        for place in (self._place(name), self._place(name) + _TEMPORARY):
+            try:
+                os.remove(place)
+            except FileNotFoundError:
+                continue
+
+    def put(self, place: str, data: bytes) -> None:
+        """Write all of a file and sync it."""
+        with open(place, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rename(self, before: str, after: str) -> None:
+        """Give a file its name."""
+        os.replace(before, after)
+
+    def sync(self) -> None:
+        """Sync the directory, where a system can."""
+        sync_directory(self.path)
+
+    def _remove_unfinished(self) -> None:
+        """What a run left that ended in the middle of a commit; nobody else is here now."""
+        try:
+            for name in os.listdir(self.path):
+                if name.endswith(_TEMPORARY):
+                    os.remove(self._place(name))
+        except OSError as error:
+            raise SnapshotError(f'checkpoint "{self.path}" cannot be used: {error}') from error
+
+    def _place(self, name: str) -> str:
+        return os.path.join(self.path, name)

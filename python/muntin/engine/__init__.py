@@ -1,0 +1,1 @@
+"""The operator: a pipeline with its state, fed step by step, and what it gives."""

@@ -1,0 +1,86 @@
+"""One row in, one answer out: which pipelines allow it, and how the answer is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from muntin.base.errors import DataError, with_hint
+from muntin.engine.result import Answer
+from muntin.values.table import Table, table_of
+
+# reasons that concern one feature of a row and leave the row itself as it is
+_OF_A_FEATURE = {"sum_overflow"}
+_ROW_BY_ROW = {"filter", "with_columns", "select"}
+
+
+def why_not_row_by_row(plan: dict[str, Any], input: int) -> str | None:
+    """Why the only output does not give one row for each row of an input; None if it does.
+
+    A filter may drop the row; then the answer has none.
+
+    >>> plan = {"nodes": [{"op": "input", "input": 0}, {"op": "silent", "from": 0}],
+    ...         "outputs": [{"name": "quiet", "node": 1}]}
+    >>> why_not_row_by_row(plan, 0)
+    'silent fires by the clock'
+    """
+    if len(plan["outputs"]) > 1:
+        names = ", ".join(output["name"] for output in plan["outputs"])
+        return f"there are several outputs, {names}"
+    rows, reason = _rows_out(plan["nodes"], plan["outputs"][0]["node"], input)
+    if reason is None and rows != 1:
+        return "the output does not read this input" if rows == 0 else f"it gives {rows} rows"
+    return reason
+
+
+def _rows_out(nodes: list[dict[str, Any]], index: int, input: int) -> tuple[int, str | None]:
+    node = nodes[index]
+    match node["op"]:
+        case "input":
+            return int(node["input"] == input), None
+        case "union":
+            parts = [_rows_out(nodes, parent, input) for parent in node["from"]]
+            reasons = [reason for _, reason in parts if reason]
+            return sum(rows for rows, _ in parts), reasons[0] if reasons else None
+        case "sliding" if node["emit"] == "arrival":
+            return _rows_out(nodes, node["from"], input)
+        case "sliding":
+            return 0, 'sliding with emit="watermark" waits for the clock'
+        case op if op in _ROW_BY_ROW:
+            return _rows_out(nodes, node["from"], input)
+        case op:
+            return 0, f"{op} fires by the clock"
+
+
+def answer(step: Any, input: int) -> Answer:
+    """Read the answer to a row off the step that took it.
+
+    A feature that cannot be had, such as a sum that does not fit its column, is null and noted:
+    the row itself counts, and its other features are known.
+
+    Raises:
+        DataError: the row itself is invalid.
+    """
+    notes = _records(step.invalid[input])
+    for reason, operator in notes:
+        if reason not in _OF_A_FEATURE:
+            message = f"the row is invalid: {reason} in {operator}"
+            raise DataError(with_hint(message, "stats and the invalid rows count it"))
+    rows = Table([step.outputs[0]]).to_dicts()
+    alerts = tuple(Table([step.alerts]).to_dicts()) if step.alerts.num_rows else ()
+    live = [alert for alert in alerts if not alert["shadow"]]
+    return Answer(
+        row=rows[0] if rows else None,
+        hits=tuple(alert["rule"] for alert in live),
+        score=sum(alert["score"] for alert in live),
+        alerts=alerts,
+        late=step.late[input].num_rows > 0,
+        notes=tuple(f"{reason} in {operator}" for reason, operator in notes),
+    )
+
+
+def _records(invalid: Any) -> list[tuple[str, str]]:
+    if not invalid.num_rows:
+        return []
+    # the row's own columns are left alone: they may hold anything
+    records = table_of(invalid).select(["reason", "operator"]).to_pylist()
+    return [(record["reason"], record["operator"]) for record in records]

@@ -1,0 +1,26 @@
+"""The event times of rows that an operator has not had yet, for those who sort and merge them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from muntin.base.errors import DataError, with_hint
+from muntin.engine.operator import Operator, evaluated
+from muntin.values.order import micros, time_column
+
+
+def event_times(op: Operator, input: str, table: Any) -> Any:
+    """The event time of each row of a `pyarrow.Table`, `int64` microseconds; null if it has none.
+
+    Raises:
+        ColumnError, SchemaError: the time column is missing or is no time.
+        DataError: the time is computed and overflows.
+    """
+    time = op.input_plan(input)["time"]
+    if set(time) == {"col"}:
+        return micros(time_column(table, time["col"]))
+    rows = evaluated(time, table)
+    if len(rows) != len(table):
+        hint = 'mend these rows, or take the data as they are: order="given"'
+        raise DataError(with_hint(f"{len(table) - len(rows)} times overflow", hint))
+    return micros(time_column(rows, "time"))

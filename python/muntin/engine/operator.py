@@ -1,0 +1,466 @@
+"""The step form: a pipeline with its state, no source, no clock and no I/O of its own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from threading import RLock
+from typing import Any, cast, get_args
+
+import pyarrow as pa
+
+from muntin.base import arguments, core
+from muntin.base.errors import DataError, PlanError, SnapshotError, unknown, with_hint
+from muntin.engine.answer import answer, why_not_row_by_row
+from muntin.engine.feeds import (
+    Arrival,
+    Feed,
+    Leap,
+    OnChange,
+    Order,
+    Pipelines,
+    Rows,
+    Watermark,
+    arrived,
+    checked,
+    microseconds,
+)
+from muntin.engine.result import Answer, Result
+from muntin.engine.snapshots import assembled, engine, snapshot_contents
+from muntin.engine.verdicts import asking, settle
+from muntin.pipeline.plan import CompiledPlan, compile, outputs_of
+from muntin.pipeline.rules import Rule
+from muntin.values.protocols import ArrowArrayExportable
+from muntin.values.rows import arrow_schema, batch_of_rows, exported, what_to_give
+from muntin.values.table import PerInput, Table, is_arrow, table_of
+
+__all__ = [
+    "Feed",
+    "OnChange",
+    "Operator",
+    "Order",
+    "Pipelines",
+    "Rows",
+    "Watermark",
+    "assembled",
+    "operator",
+    "snapshot_contents",
+]
+
+_NEVER = -(2**63)
+
+
+class Operator:
+    """A running pipeline: rows go in, what they complete comes out. Made by `mt.operator`.
+
+    What comes out is a function of the rows alone and their order, never of how they were cut
+    into batches. All methods may be called from many threads; the calls happen one at a time.
+    """
+
+    def __init__(
+        self,
+        plan: CompiledPlan,
+        partitions: Mapping[str, Sequence[int]],
+        threads: int,
+        snapshot: bytes | None,
+        on_change: str,
+    ) -> None:
+        """Build the engine; call `mt.operator` instead."""
+        if not isinstance(snapshot, bytes | bytearray | memoryview | None):
+            hint = "give what Operator.snapshot() gave, bytes"
+            raise SnapshotError(with_hint(f"a {type(snapshot).__name__} is no snapshot", hint))
+        arguments.one_of(on_change, get_args(OnChange), "on_change")
+        self._plan = plan
+        self._inputs = list(plan.inputs)
+        self._outputs = list(plan.outputs)
+        self._failed_rules: set[str] = set()
+        self._lock = RLock()
+        self._spec: dict[str, Any] = json.loads(plan.json)
+        self._schemas: list[Any | None] = [
+            None if spec["schema"] is None else arrow_schema(spec["schema"])
+            for spec in self._spec["inputs"]
+        ]
+        self._why_not = [why_not_row_by_row(self._spec, i) for i in range(len(self._inputs))]
+        self._partitions = {name: arguments.partitions(partitions[name]) for name in self._inputs}
+        self._first_partitions = [next(iter(each), 0) for each in self._partitions.values()]
+        self._engine = engine(
+            plan.json,
+            [list(each) for each in self._partitions.values()],
+            arguments.threads(threads),
+            [asking(rule) for rule in plan.masks],
+            snapshot,
+            on_change,
+        )
+
+    def __repr__(self) -> str:
+        """Its inputs and outputs."""
+        return f"Operator({', '.join(self._inputs)} -> {', '.join(self._outputs)})"
+
+    def push(
+        self,
+        batch: Rows,
+        *,
+        input: str | None = None,
+        partition: int = 0,
+        arrival: Watermark | ArrowArrayExportable | None = None,
+    ) -> Result:
+        """Take a batch of one partition's rows, in order.
+
+        Args:
+            batch: an Arrow object of any library, or a list of dicts.
+            input: the input's name; may be left out where there is one.
+            partition: the rows' partition; where it was not declared they are invalid records.
+            arrival: when the rows arrived, as in `Feed`; None if unknown.
+
+        Raises:
+            DataError: the batch cannot be taken; nothing of it was counted.
+            SchemaError: a column is missing or has another type than before.
+            PartitionError: the partition is finished.
+            RuleError: a rule's function failed. The step is complete; `error.result` is what it
+                gave, without that rule's verdicts.
+            EngineError: the engine failed and takes no more rows.
+
+        >>> import muntin as mt
+        >>> sales = mt.stream(time="at", out_of_order="0s",
+        ...                   schema={"at": "timestamp[us, UTC]", "store": "str"})
+        >>> op = mt.operator(sales.tumbling("1m", by="store").agg(n=mt.count()))
+        >>> len(op.push([{"at": "2024-05-01T10:00:00Z", "store": "a"}]).rows)
+        0
+        >>> len(op.push([{"at": "2024-05-01T10:01:00Z", "store": "a"}]).rows)
+        1
+        """
+        return self.step([Feed(input, batch, partition, arrival=arrival)])
+
+    def step(self, feeds: Sequence[Feed], order: Order = "given") -> Result:
+        """Take rows of several inputs and partitions in one call.
+
+        Args:
+            feeds: the rows.
+            order: "given" takes one feed after another; "arrival" merges their rows by arrival
+                time, "time" by event time, ties by input, partition and position.
+
+        Raises:
+            As `push`.
+        """
+        arguments.one_of(order, get_args(Order), "step: order")
+        with self._lock:
+            ready = [self._ready(feed) for feed in checked(feeds)]
+            return self._wrap(self._engine.step(ready, order))
+
+    def advance(
+        self, watermark: Watermark, *, input: str | None = None, partition: int | None = 0
+    ) -> Result:
+        """Move a partition's watermark forward: no row at or before it is still expected.
+
+        Args:
+            watermark: the new watermark; one behind the present changes nothing.
+            input: the input's name; may be left out where there is one.
+            partition: the partition; None for all of the input.
+        """
+        at = microseconds(watermark)
+        with self._lock:
+            return self._wrap(self._engine.advance(*self._which(input, partition), at))
+
+    def idle(self, *, input: str | None = None, partition: int | None = 0) -> Result:
+        """Stop waiting for a partition, or with None for all of the input, until a row comes."""
+        with self._lock:
+            return self._wrap(self._engine.idle(*self._which(input, partition)))
+
+    def open(self, *, input: str | None = None, partition: int) -> Result:
+        """Declare one more partition; it starts at the present clock.
+
+        Raises:
+            PartitionError: it is declared already.
+        """
+        with self._lock:
+            number = arguments.partition(partition)
+            return self._wrap(self._engine.open(self._index(input), number))
+
+    def finish(self, *, input: str | None = None, partition: int | None = None) -> Result:
+        """End a partition, an input or everything: what waits for more rows of it fires.
+
+        Args:
+            input: the input to end; None ends all.
+            partition: the partition of the input to end; None ends all of them.
+        """
+        with self._lock:
+            everything = input is None and partition is None
+            which = (None, None) if everything else self._which(input, partition)
+            return self._wrap(self._engine.finish(*which))
+
+    def ask(
+        self, row: Mapping[str, Any], *, input: str | None = None, arrival: Arrival = "now"
+    ) -> Answer:
+        """Count one row and answer it at once.
+
+        Args:
+            row: the row, a dict.
+            input: the input's name; may be left out where there is one.
+            arrival: when the row arrived, for `max_future_skew` and `mt.arrival()`; "now" is the
+                present time, None is unknown.
+
+        Raises:
+            PlanError: the pipeline does not give one row for each row.
+            DataError: the row is invalid (its time is null, say); it is counted as such.
+            RuleError: a rule's function failed; the row is counted.
+
+        >>> import muntin as mt
+        >>> payments = mt.stream(time="at", out_of_order="0s",
+        ...                      schema={"at": "timestamp[us, UTC]", "card": "str"})
+        >>> op = mt.operator(payments.sliding("1m", by="card").agg(n=mt.count()))
+        >>> op.ask({"at": "2024-05-01T10:00:00Z", "card": "x"}).row["n"]
+        1
+        """
+        with self._lock:
+            feed = self._question(row, input, arrival)
+            step = self._engine.step([feed], "given")
+            self._wrap(step)
+            return answer(step, feed[0])
+
+    def peek(
+        self, row: Mapping[str, Any], *, input: str | None = None, arrival: Arrival = "now"
+    ) -> Answer:
+        """Answer one row as `ask` would, without counting it."""
+        with self._lock:
+            feed = self._question(row, input, arrival)
+            step = self._engine.peek(feed)
+            self._wrap(step)
+            return answer(step, feed[0])
+
+    def snapshot(self) -> bytes:
+        """The whole state, for `mt.operator(..., snapshot=)`, on any number of threads."""
+        with self._lock:
+            return self._engine.snapshot()
+
+    def changes(self, since: int, chunks: Sequence[str]) -> bytes:
+        """A part of a snapshot: what changed after the snapshot of an epoch with these chunks.
+
+        `assembled` makes whole ones out of parts. With `since=0` the part is whole.
+        """
+        with self._lock:
+            return self._engine.snapshot(since, list(chunks))
+
+    @property
+    def watermark(self) -> int | None:
+        """The least watermark of all inputs, in microseconds since 1970 in UTC.
+
+        None before the first row; 2**63 - 1 after `finish`.
+        """
+        with self._lock:
+            at = self._engine.watermark()
+        return None if at == _NEVER else at
+
+    def newest_watermark(self, name: str) -> int | None:
+        """The greatest watermark of an input's partitions, in microseconds since 1970 in UTC.
+
+        None before its first row.
+        """
+        newest: int | None = self.stats["inputs"][self._index(name)]["newest"]
+        return None if newest is None else newest - int(self.input_plan(name)["out_of_order"])
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """The counters since the start.
+
+        `operators` has, for each node of the plan, `rows_in`, `counted`, `late`, `invalid`,
+        `filtered`, `in_gap`, `fired`, `keys`, `bytes`, `warming` (rows with an answer left open)
+        and `full_from` (where none is any more); `alerts` counts by rule; `failed` the batches for
+        which a rule's function failed, by rule; `inputs` has each input's
+        `watermark`, its `newest` event time and whether it is `idle`; `spent` has the seconds each
+        node has worked since the start. Times are microseconds since 1970 in UTC, or None.
+        """
+        with self._lock:
+            return dict(json.loads(self._engine.stats()))
+
+    @property
+    def restored(self) -> dict[str, list[str]] | None:
+        """What became of the snapshot it goes on from, by verbs with state; None without one.
+
+        The names of those that are `restored`, are `new`, or were `dropped` (as they were then).
+        """
+        return cast("dict[str, list[str]] | None", self.stats["restored"])
+
+    @property
+    def schema(self) -> dict[str, str] | None:
+        """Column name to type word of the only output; None until an input has shown its own.
+
+        Raises:
+            PlanError: there are several outputs; take `schemas`.
+        """
+        if len(self._outputs) > 1:
+            names = ", ".join(self._outputs)
+            raise PlanError(with_hint(f"there are several outputs: {names}", "take schemas"))
+        return self.schemas[self._outputs[0]]
+
+    @property
+    def schemas(self) -> dict[str, dict[str, str] | None]:
+        """The schema of each output, by its name."""
+        with self._lock:
+            words = [self._engine.schema(i) for i in range(len(self._outputs))]
+        return {
+            name: None if pairs is None else dict(pairs)
+            for name, pairs in zip(self._outputs, words, strict=True)
+        }
+
+    def _which(self, name: str | None, partition: int | None) -> tuple[int, int | None]:
+        number = None if partition is None else arguments.partition(partition)
+        return self._index(name), number
+
+    def _index(self, name: str | None) -> int:
+        if name is None:
+            if len(self._inputs) == 1:
+                return 0
+            known = ", ".join(self._inputs)
+            raise PlanError(with_hint(f"there are several inputs: {known}", "name one: input="))
+        if name not in self._inputs:
+            raise PlanError(unknown("input", str(name), self._inputs))
+        return self._inputs.index(name)
+
+    def _ready(self, feed: Feed) -> tuple[int, Any, Any, Any, Any]:
+        index = self._index(feed.input)
+        arrival = feed.arrival
+        if isinstance(arrival, dt.datetime):
+            arrival = microseconds(arrival)
+        batch = self._batch(index, feed.batch)
+        return index, batch, feed.partition, feed.position, arrival
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the inputs, in the order of the plan."""
+        return list(self._inputs)
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of the outputs, in the order of the plan."""
+        return list(self._outputs)
+
+    @property
+    def partitions(self) -> dict[str, tuple[int, ...]]:
+        """The partitions of each input that were declared at the start."""
+        return dict(self._partitions)
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The plan as the engine has it; not to be changed."""
+        return self._spec
+
+    def input_plan(self, name: str) -> dict[str, Any]:
+        """What the plan says of an input: its time, its bound, its schema."""
+        return dict(self._spec["inputs"][self._index(name)])
+
+    def table(self, rows: Rows, input: str | None = None) -> Any:
+        """Rows as a `pyarrow.Table`, dicts by the input's declared schema."""
+        return table_of(self._batch(self._index(input), rows))
+
+    def _batch(self, index: int, batch: Rows) -> Any:
+        if is_arrow(batch):
+            return exported(batch, f'input "{self._inputs[index]}"')
+        if not isinstance(batch, Sequence) or isinstance(batch, (str, bytes)):
+            said = f"a {type(batch).__name__} is not a batch of rows"
+            raise DataError(with_hint(said, what_to_give(batch)))
+        return batch_of_rows(batch, self._schema(index))
+
+    def _schema(self, index: int) -> Any | None:
+        """An input's columns, declared or as the first rows that were taken have them."""
+        if self._schemas[index] is None and (known := self._engine.input_schema(index)) is not None:
+            self._schemas[index] = pa.schema(known)
+        return self._schemas[index]
+
+    def _question(
+        self, row: Mapping[str, Any], name: str | None, arrival: Arrival
+    ) -> tuple[int, Any, int, None, int | None]:
+        index = self._index(name)
+        if reason := self._why_not[index]:
+            hint = "a pipeline of filter, with_columns, select and sliding answers row by row"
+            raise PlanError(with_hint(f"no answer row by row: {reason}", hint))
+        at = arrived(arrival)
+        return index, self._batch(index, [row]), self._first_partitions[index], None, at
+
+    def _wrap(self, step: core.Step) -> Result:
+        def per_input(batches: list[core.Batches]) -> PerInput:
+            tables = (Table([batch]) for batch in batches)
+            return PerInput(dict(zip(self._inputs, tables, strict=True)))
+
+        outputs = (Table([batch]) for batch in step.outputs)
+        result = Result(
+            dict(zip(self._outputs, outputs, strict=True)),
+            Table([step.alerts]),
+            per_input(step.late),
+            per_input(step.invalid),
+            lambda: self.stats,
+            [Leap(self._inputs[input], *told) for input, *told in step.leaps],
+        )
+        if step.failures:
+            settle(step.failures, self._plan.masks, result, self._failed_rules)
+        return result
+
+
+def operator(
+    pipeline: Pipelines,
+    *,
+    rules: Sequence[Rule] = (),
+    partitions: Sequence[int] | Mapping[str, Sequence[int]] = (0,),
+    threads: int = 1,
+    snapshot: bytes | None = None,
+    on_change: OnChange = "refuse",
+) -> Operator:
+    """A pipeline with its state, to be fed by hand.
+
+    Args:
+        pipeline: one stream, several by the names of their outputs, or `mt.output` values.
+        rules: rules on the rows of the only output.
+        partitions: the partitions of each input, or of each by the input's name.
+        threads: how many threads the engine may use; results do not depend on it.
+        snapshot: state to go on from, as `Operator.snapshot` gave it.
+        on_change: what to do if the pipeline differs from the snapshot's: "refuse" it; or go on
+            with the state of what is unchanged, drop what is gone, and start what is new empty.
+            What the rows from before could have changed in an answer of a new verb is null with
+            "warm", and rules that read it do not fire, until a window lies wholly behind those
+            rows; with "keep" it answers at once from the rows it sees, so its first answers are
+            of parts of their windows.
+
+    Raises:
+        PlanError: the pipeline cannot run as it is.
+        SnapshotError: the snapshot is damaged, of another pipeline, or of other inputs.
+
+    >>> import muntin as mt
+    >>> sales = mt.stream(time="at", out_of_order="0s",
+    ...                   schema={"at": "timestamp[us, UTC]", "store": "str"})
+    >>> op = mt.operator(sales.tumbling("1m", by="store").agg(n=mt.count()))
+    >>> op.watermark is None
+    True
+    """
+    plan = compile(outputs_of(pipeline, rules))
+    if isinstance(partitions, Mapping):
+        for name in partitions:
+            if name not in plan.inputs:
+                raise PlanError(unknown("input", str(name), plan.inputs, "partitions"))
+        declared = {name: partitions.get(name, (0,)) for name in plan.inputs}
+    else:
+        declared = dict.fromkeys(plan.inputs, partitions)
+    return Operator(plan, declared, threads, snapshot, on_change)
+
+
+def evaluated(expr: dict[str, Any], table: Any) -> Any:
+    """A table of one column, `time`: an expression of a plan over the rows of a table."""
+    plan = {
+        "version": 1,
+        "inputs": [
+            {
+                "name": "rows",
+                "time": {"lit": 0, "type": "timestamp[us]"},
+                "out_of_order": 0,
+                "idle_after": None,
+                "max_future_skew": None,
+                "schema": None,
+            }
+        ],
+        "nodes": [
+            {"op": "input", "input": 0},
+            {"op": "select", "from": 0, "columns": [["time", expr]]},
+        ],
+        "outputs": [{"name": "rows", "node": 1, "rules": []}],
+    }
+    pure = engine(json.dumps(plan), [[0]], 1, [], None, "refuse")
+    return table_of(pure.step([(0, table, 0, None, None)], "given").outputs[0])

@@ -1,0 +1,61 @@
+"""Snapshots: what is in them, how parts become whole, and what is said of one that does not fit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from muntin.base import core
+from muntin.base.errors import PipelineChanged, with_hint
+from muntin.pipeline.written import changes
+
+_HINT = (
+    'start without it, with the pipeline that made it, or with on_change="warm" or "keep", which '
+    "go on with what is unchanged"
+)
+
+
+def engine(
+    plan: str,
+    partitions: Sequence[Sequence[int]],
+    threads: int,
+    masks: Sequence[Any],
+    snapshot: bytes | None,
+    on_change: str,
+) -> core.Engine:
+    """The engine of a plan, with the state of a snapshot if there is one.
+
+    Raises:
+        PipelineChanged: the snapshot is of another pipeline; the message has both as written.
+        SnapshotError: it is damaged, or does not fit in another way.
+    """
+    try:
+        return core.Engine(plan, partitions, threads, masks, snapshot, on_change)
+    except PipelineChanged as error:
+        assert snapshot is not None
+        before = snapshot_contents(snapshot)["manifest"]["plan"]
+        lines = "".join(f"\n  {line}" for line in changes(before, json.loads(plan)))
+        said = f"{error} (- of the snapshot, + of now){lines}"
+        raise PipelineChanged(with_hint(said, _HINT)) from None
+
+
+def assembled(parts: Sequence[bytes]) -> bytes:
+    """The snapshot of the last part, with the chunks it shares with those before.
+
+    Raises:
+        SnapshotError: a part is damaged, or does not belong to the others.
+    """
+    return core.assemble(parts)
+
+
+def snapshot_contents(snapshot: bytes) -> dict[str, Any]:
+    """What is in a snapshot, or in a part of one, verified.
+
+    `seal` tells it from all others; `manifest` is the engine's word; `chunks` has a name, a place
+    and a length in bytes for each chunk, which is an Arrow IPC stream.
+
+    Raises:
+        SnapshotError: it is damaged, or none at all.
+    """
+    return dict(json.loads(core.contents(snapshot)))

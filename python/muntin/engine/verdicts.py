@@ -1,0 +1,135 @@
+"""Rules that are Python functions: what they get, what they may answer, what their failure means.
+
+A function that fails is its rule's own affair: the step is complete without a verdict of that rule
+for that batch, and the operator goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from muntin.base.errors import DataError, RuleError, with_hint
+from muntin.engine.result import Result
+from muntin.pipeline.rules import Rule
+from muntin.values.table import Table, is_arrow
+
+_log = logging.getLogger("muntin.rules")
+
+_HINT = "return one boolean a row: an Arrow array, a NumPy array, a Polars or pandas series, a list"
+
+
+def asking(rule: Rule) -> Callable[[Any], Any]:
+    """A rule's function as the engine calls it: Arrow batches in, a boolean Arrow array out.
+
+    >>> from muntin import rule
+    >>> high = rule("high")(lambda batch: [n > 2 for n in batch["n"].to_pylist()])
+    >>> asking(high)(pa.table({"n": [1, 3]})).to_pylist()
+    [False, True]
+    """
+    function: Any = rule.when
+
+    def ask(batches: Any) -> Any:
+        table = Table([batches])
+        return booleans(function(table), len(table))
+
+    return ask
+
+
+def booleans(answer: Any, rows: int) -> Any:
+    """An answer as a boolean Arrow array with a value for each row; a null does not fire.
+
+    Raises:
+        DataError: it is something else, or has another length.
+
+    >>> booleans([True, None], 2)
+    <pyarrow.lib.BooleanArray object at ...>
+    [
+      true,
+      null
+    ]
+    """
+    array = _array(answer)
+    if pa.types.is_null(array.type):
+        array = array.cast(pa.bool_())
+    if not pa.types.is_boolean(array.type):
+        raise DataError(with_hint(f"the answer is of {array.type}, not of booleans", _HINT))
+    if len(array) != rows:
+        values = f"{len(array):,} value{'s' if len(array) != 1 else ''}"
+        raise DataError(with_hint(f"the answer has {values} for {rows:,} rows", _HINT))
+    return array
+
+
+def _array(answer: Any) -> Any:
+    try:
+        if isinstance(answer, list | tuple):
+            return pa.array(answer)
+        if is_arrow(answer):
+            if hasattr(answer, "__arrow_c_stream__"):
+                return pa.chunked_array(answer).combine_chunks()
+            return pa.array(answer)
+        if getattr(answer, "ndim", 0) == 1:
+            return pa.array(answer)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(with_hint(f"the answer is not a column: {error}", _HINT)) from error
+    shape = getattr(answer, "shape", None)
+    shown = f"of type {type(answer).__name__}" + (f" and shape {shape}" if shape else "")
+    raise DataError(with_hint(f"the answer is {shown}", _HINT))
+
+
+def settle(
+    failures: Sequence[tuple[int, BaseException]],
+    rules: Sequence[Rule],
+    result: Result,
+    known: set[str],
+) -> None:
+    """Log or raise what rules' functions raised in a step that is complete.
+
+    Args:
+        failures: the number of each function, and what it raised.
+        rules: the rules by the numbers of their functions.
+        result: what the step gave; the error carries it.
+        known: names of rules whose failure has been logged; grows.
+
+    Raises:
+        RuleError: a rule failed that does not say `on_error="skip"`.
+        BaseException: an interrupt or an exit, as it was raised.
+    """
+    raised: list[RuleError] = []
+    for number, error in failures:
+        if not isinstance(error, Exception):
+            raise error
+        rule = rules[number]
+        if rule.on_error == "skip":
+            _skipped(rule, error, known)
+            continue
+        hint = 'mend the function, or say on_error="skip" to go on without its verdict'
+        failed = RuleError(with_hint(_said(rule, error), hint), rule=rule.name, result=result)
+        failed.__cause__ = error
+        raised.append(failed)
+    if raised:
+        first, *others = raised
+        for other in others:
+            first.add_note(f"in the same step: {other}")
+        raise first
+
+
+def _skipped(rule: Rule, error: Exception, known: set[str]) -> None:
+    level = logging.DEBUG if rule.name in known else logging.WARNING
+    said = '%s; it has no verdict for this batch, stats["failed"] counts them'
+    _log.log(level, said, _said(rule, error), exc_info=error)
+    known.add(rule.name)
+
+
+def _said(rule: Rule, error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:
+        text = "its text cannot be shown"
+    start = f'rule "{rule.name}": '
+    if isinstance(error, DataError):
+        return start + text.partition("\nhint: ")[0]
+    return f"{start}the function raised {type(error).__name__}{f': {text}' if text else ''}"

@@ -1,0 +1,1 @@
+"""The loop: sources in, steps of the engine, sinks out."""

@@ -1,0 +1,196 @@
+"""What a run writes is its own: no two sinks, no source and no other run share it.
+
+All of it is looked at before anything is opened, through links of every kind. While the run lasts,
+a hidden file beside each output is locked; the lock is gone with the process, however it ends.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+from urllib.parse import quote
+
+from muntin.base.errors import SinkError, with_hint
+from muntin.base.locks import Held, Lock
+from muntin.checkpoint import Directory, Store
+from muntin.loop.routes import Destinations
+from muntin.sinks.base import Writes, Writing
+from muntin.sources import Source
+
+_log = logging.getLogger("muntin.run")
+
+_NAME_MAX = 200
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """A source that knows its files, also those that are not there yet."""
+
+    def reads(self) -> Sequence[str]:
+        """Paths, folders and patterns."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What one sink writes, and where the sink stands in the run."""
+
+    place: str
+    writes: Writes
+
+    @property
+    def path(self) -> str:
+        return os.path.realpath(self.writes.path)
+
+    def meets(self, other: _Claim) -> bool:
+        """Whether both write to the same, or one into the folder of the other."""
+        ours, theirs = self.writes, other.writes
+        if not (_same(self.path, other.path) or self.holds(other.path) or other.holds(self.path)):
+            return False
+        apart = ours.tables and theirs.tables and not set(ours.tables) & set(theirs.tables)
+        return not (apart or (ours.shared and theirs.shared))
+
+    def holds(self, path: str) -> bool:
+        """Whether a path leads into its folder."""
+        return self.writes.folder and _inside(path, self.path)
+
+
+@contextmanager
+def claimed(
+    run: str, sources: Mapping[str, Source], to: Destinations, store: Store | None
+) -> Iterator[None]:
+    """Keep what a run writes to itself, until it ends.
+
+    Raises:
+        SinkError: two sinks write the same, a sink writes what a source reads or into the
+            checkpoint's directory, or another run writes it.
+    """
+    claims = list(_claims(to))
+    for i, claim in enumerate(claims):
+        for other in claims[:i]:
+            if claim.meets(other):
+                raise _shared(claim, other)
+        if isinstance(store, Directory):
+            _check_store(claim, store.path)
+    for name, source in sources.items():
+        _check_source(claims, name, source)
+    with ExitStack() as stack:
+        for claim in claims:
+            if claim.writes.folder:
+                _make_parent(claim)
+        for path in dict.fromkeys(each for claim in claims for each in _lock_paths(claim)):
+            if (lock := _locked(path, run, claims)) is not None:
+                stack.callback(lock.release, remove=True)
+        yield
+
+
+def _claims(to: Destinations) -> Iterator[_Claim]:
+    given: dict[int, tuple[str, Writing, list[str]]] = {}
+    for place, sink in to.places():
+        if isinstance(sink, Writing):
+            kind, _, rest = place.partition("/")
+            output = rest.rsplit("/", 2)[0] if kind == "rows" else kind
+            given.setdefault(id(sink), (place, sink, []))[2].append(output)
+    for place, sink, outputs in given.values():
+        for writes in sink.writes(outputs):
+            yield _Claim(place, writes)
+
+
+def _shared(claim: _Claim, other: _Claim) -> SinkError:
+    where, first, second = claim.writes.path, other.place, claim.place
+    if _same(claim.path, other.path):
+        hint = "give each a place of its own, or the same sink to both"
+        return SinkError(with_hint(f'"{where}" is written by two sinks: {first}, {second}', hint))
+    hint = "give each a place that is not inside the other's"
+    said = f'{second} writes "{where}", {first} writes "{other.writes.path}": one is in the other'
+    return SinkError(with_hint(said, hint))
+
+
+def _check_store(claim: _Claim, directory: str) -> None:
+    real = os.path.realpath(directory)
+    if _same(claim.path, real) or _inside(claim.path, real) or claim.holds(real):
+        hint = "keep outputs and checkpoints in folders of their own"
+        said = f'{claim.place} writes "{claim.writes.path}", and the checkpoint is "{directory}"'
+        raise SinkError(with_hint(said, hint))
+
+
+def _check_source(claims: Iterable[_Claim], name: str, source: Source) -> None:
+    """No sink writes what the source reads, or would read in a later run."""
+    reads = [*source.identity(), *(source.reads() if isinstance(source, Reading) else ())]
+    for each in dict.fromkeys(reads):
+        for claim in claims:
+            if _is_read(claim, each):
+                hint = "it would read what it has written: write to another place"
+                said = f'input "{name}" reads "{each}", and {claim.place} writes '
+                raise SinkError(with_hint(f'{said}"{claim.writes.path}"', hint))
+
+
+def _is_read(claim: _Claim, reads: str) -> bool:
+    real = os.path.realpath(reads)
+    if os.path.exists(reads) and (_same(claim.path, real) or claim.holds(real)):
+        return True
+    written = os.path.join(claim.path, "part-0.parquet") if claim.writes.folder else claim.path
+    if os.path.isdir(real):
+        below = os.path.relpath(written, real).split(os.sep) if _inside(written, real) else []
+        return bool(below) and not any(part.startswith((".", "_")) for part in below)
+    return glob.has_magic(reads) and any(
+        _matches(written, form(reads)) for form in (os.path.abspath, os.path.realpath)
+    )
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Whether a path is one of a pattern's, part by part unless `**` spans several."""
+    if "**" in pattern:
+        return fnmatch.fnmatchcase(path, pattern)
+    parts, forms = path.split(os.sep), pattern.split(os.sep)
+    return len(parts) == len(forms) and all(map(fnmatch.fnmatchcase, parts, forms))
+
+
+def _lock_paths(claim: _Claim) -> Iterator[str]:
+    """The hidden files whose locks stand for what is written; one for each table of a database."""
+    if claim.writes.shared:
+        return
+    folder, name = os.path.split(claim.path)
+    for table in claim.writes.tables or ("",):
+        word = f".{name}.{quote(table, safe='')}" if table else f".{name}"
+        yield os.path.join(folder, f"{word[:_NAME_MAX]}.lock")
+
+
+def _make_parent(claim: _Claim) -> None:
+    with suppress(OSError):  # opening the sink says what is wrong
+        os.makedirs(os.path.dirname(claim.path), exist_ok=True)
+
+
+def _locked(path: str, run: str, claims: Iterable[_Claim]) -> Lock | None:
+    try:
+        return Lock.take(path, f'run "{run}"')
+    except Held as error:
+        claim = next(each for each in claims if path in _lock_paths(each))
+        hint = "stop it, or write to another place"
+        said = f'"{claim.writes.path}" is written by another run: {error}'
+        raise SinkError(with_hint(said, hint)) from None
+    except (OSError, ValueError) as error:
+        # where the output itself cannot be written, opening it says so
+        _log.info('no lock can be had for an output: "%s": %s', path, error)
+        return None
+
+
+def _same(one: str, other: str) -> bool:
+    if os.path.normcase(one) == os.path.normcase(other):
+        return True
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
+
+
+def _inside(path: str, folder: str) -> bool:
+    try:
+        return os.path.commonpath([path, folder]) == folder and path != folder
+    except ValueError:
+        return False

@@ -1,0 +1,382 @@
+"""Which rows go to which sink, and by what they are the same row again."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from muntin.base.errors import SchemaError, SinkError, with_hint
+from muntin.engine.operator import operator
+from muntin.engine.result import Result
+from muntin.expr.build import resolve
+from muntin.loop.unshown import packed, unpacked
+from muntin.pipeline.stream import stream
+from muntin.sinks import Durable, Sink
+from muntin.sinks.base import Placed
+from muntin.sinks.channels.outbox import OutboxSink
+from muntin.sinks.records import RECORD_SCHEMA, SAID
+from muntin.sources import Undecodable
+from muntin.values.rows import arrow_schema
+from muntin.values.table import Table
+
+_log = logging.getLogger("muntin.sinks")
+
+_DRAIN_S = 10.0
+
+ALERT_SCHEMA = {
+    "id": "str",
+    "time": "timestamp[us, UTC]",
+    "rule": "str",
+    "version": "i64",
+    "severity": "str",
+    "message": "str",
+    "score": "i64",
+    "shadow": "bool",
+    "output": "str",
+    "key": "str",
+    "window_start": "timestamp[us, UTC]",
+    "window_end": "timestamp[us, UTC]",
+    "values": "str",
+    "partition": "i64",
+    "position": "i64",
+}
+"""The columns of an alert."""
+
+
+def _no_records() -> Table:
+    # not at import: an array of Python values makes pyarrow import pandas
+    return Table([pa.table({name: pa.array([], RECORD_SCHEMA.field(name).type) for name in SAID})])
+
+
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """The sinks of a run: of each output by its name, of alerts, of late and of invalid rows."""
+
+    rows: dict[str, Sequence[Sink]]
+    alerts: Sequence[Sink]
+    late: Sequence[Sink]
+    invalid: Sequence[Sink]
+
+    def places(self) -> Iterator[tuple[str, Sink]]:
+        """Each sink with its place in the run, by which a checkpoint knows it again."""
+        named = [(f"rows/{name}", sinks) for name, sinks in self.rows.items()]
+        named += [(word, getattr(self, word)) for word in ("alerts", "late", "invalid")]
+        for start, sinks in named:
+            for i, sink in enumerate(sinks):
+                yield f"{start}/{i}/{type(sink).__name__}", sink
+
+
+class Routes:
+    """Stages what a step gave with every sink it is for, and publishes it."""
+
+    def __init__(self, destinations: Destinations, plan: dict[str, Any]) -> None:
+        """Check the sinks; nothing is opened before `open`.
+
+        Raises:
+            SinkError: something that stands among the sinks is none, or has a `when=` where
+                there are no alerts.
+            ExpressionError, ColumnError: a `when=` is no condition on alerts.
+        """
+        self._to = destinations
+        self._plan = plan
+        self._places: dict[str, Sink] = {}
+        self._also: dict[str, str] = {}
+        for place, sink in destinations.places():
+            if sink.when is not None and not place.startswith("alerts/"):
+                hint = "for other rows, filter the pipeline"
+                raise SinkError(with_hint("when= is for sinks in alerts=", hint))
+            first = next((p for p, known in self._places.items() if known is sink), place)
+            if first == place:
+                self._places[place] = sink
+            else:
+                self._also[place] = first
+        self._alert_filters = [_AlertFilter(sink) for sink in destinations.alerts]
+        self._waiting: Counter[int] = Counter()
+        self._columns: dict[str, Table] = {}
+        self._plain: dict[int, str] = {}  # sinks without a state, in a run with checkpoints
+        self._unshown: dict[str, list[tuple[str, Table]]] = {}
+
+    def open(self) -> None:
+        """Open every sink for everything it is given."""
+        for i, (name, sinks) in enumerate(self._to.rows.items()):
+            key = upsert_key(self._plan, self._plan["outputs"][i]["node"])
+            for sink in sinks:
+                sink.open(name, key)
+        for sink in self._to.alerts:
+            sink.open("alerts", ("id",))
+        for word in ("late", "invalid"):
+            for sink in getattr(self._to, word):
+                sink.open(word, ())
+
+    def describe(self, schemas: Mapping[str, Mapping[str, str] | None]) -> None:
+        """Tell sinks the columns of the outputs whose schema is known, and of alerts.
+
+        Raises:
+            SinkError: one has no place for a name or a type.
+        """
+        for name, words in schemas.items():
+            known = self._columns.get(name)
+            rows = _without_rows(words or {}) if known is None else known
+            if rows is not None:
+                self._describe(self._to.rows[name], name, rows)
+        no_alerts = Table([arrow_schema(ALERT_SCHEMA.items()).empty_table()])
+        self._describe(self._to.alerts, "alerts", no_alerts)
+
+    def begin(self) -> None:
+        """A fresh start without checkpoints; called once, after `open`.
+
+        Raises:
+            SinkError: a file or table is there already, and its sink does not say what then.
+        """
+        for sink in self._placed():
+            sink.begin()
+
+    def finish(self, schemas: Mapping[str, Mapping[str, str] | None]) -> None:
+        """The run ends in order: what gave no rows leaves its columns alone."""
+        self.describe(schemas)
+        for word, sinks in (("late", self._to.late), ("invalid", self._to.invalid)):
+            self._describe(sinks, word, self._columns.get(word, _no_records()))
+        for sink in self._placed():
+            sink.finish()
+
+    def restore(
+        self,
+        states: Mapping[str, dict[str, Any]] | None,
+        staged: Mapping[str, int],
+        also: Mapping[str, str],
+    ) -> None:
+        """Let durable sinks go back to a checkpoint, or to nothing; called once, after `open`.
+
+        Args:
+            states: what they said of themselves then, by place; None at the first start.
+            staged: how many rows they were about to show then, by place.
+            also: further places of sinks, and the place that their state has.
+
+        Raises:
+            SinkError: one of them is gone that was about to show rows; nothing has changed yet.
+        """
+        found = {place: self._place_then(place, states or {}, also) for place in self._places}
+        for place in states or ():
+            if place not in found.values():
+                self._check_gone(place, staged.get(place, 0))
+        for place, sink in self._places.items():
+            if isinstance(sink, Durable):
+                then = found[place]
+                state = None if states is None or then is None else states[then]
+                if states is not None and state is None:
+                    _log.warning("%s is not in the checkpoint: it starts here", place)
+                sink.restore(state)
+            else:
+                self._plain[id(sink)] = place
+                _log.info("%s shows rows again that a restart repeats: at least once", place)
+
+    def _place_then(
+        self, place: str, states: Mapping[str, Any], also: Mapping[str, str]
+    ) -> str | None:
+        """Where the checkpoint has the sink of a place: the outputs it is for may have changed."""
+        places = [place, *(other for other, first in self._also.items() if first == place)]
+        then = (also.get(each, each) for each in places)
+        return next((each for each in then if each in states), None)
+
+    def _check_gone(self, place: str, rows: int) -> None:
+        if rows:
+            hint = "go on once as it was and let the run end, or be stopped: it shows them then"
+            said = f"{place} is no sink any more, and was about to show {rows:,} rows"
+            raise SinkError(with_hint(said, hint))
+        _log.warning("%s is in the checkpoint and no sink any more", place)
+
+    def stage(self, result: Result, undecodable: Iterable[tuple[str, Undecodable]]) -> None:
+        """Stage what a step gave, and what never became a row."""
+        for name, rows in result.outputs.items():
+            self._stage(self._to.rows[name], name, rows)
+        for alerts in self._alert_filters:
+            if taken := alerts.of(result.alerts):
+                self._stage([alerts.sink], "alerts", taken)
+        for word, sinks, tables in (
+            ("late", self._to.late, result.late),
+            ("invalid", self._to.invalid, result.invalid),
+        ):
+            for rows in tables.values():
+                self._stage(sinks, word, rows)
+        if records := list(undecodable):
+            self._stage(self._to.invalid, "invalid", undecodable_table(records))
+
+    @property
+    def waiting(self) -> int:
+        """Rows staged since the last `publish`, counted once for each sink."""
+        return self._waiting.total()
+
+    @property
+    def also(self) -> dict[str, str]:
+        """The further places of sinks that have several, and their first."""
+        return dict(self._also)
+
+    def staged(self) -> dict[str, int]:
+        """How many of these rows each durable sink is about to show, by place."""
+        return {
+            place: self._waiting[id(sink)]
+            for place, sink in self._places.items()
+            if isinstance(sink, Durable) and self._waiting[id(sink)]
+        }
+
+    def prepare(self) -> dict[str, dict[str, Any]]:
+        """Make what is staged in durable sinks safe; their states by place."""
+        return {
+            place: sink.prepare()
+            for place, sink in self._places.items()
+            if isinstance(sink, Durable)
+        }
+
+    def publish(self) -> None:
+        """Show everything that is staged."""
+        self._waiting.clear()
+        for sink in self._places.values():
+            sink.publish()
+        self._unshown.clear()
+
+    def unshown(self) -> bytes:
+        """What sinks without a state are about to show, for a restart before they have."""
+        return packed(self._unshown)
+
+    def show_again(self, data: bytes) -> None:
+        """Show what sinks without a state had perhaps not shown when the process ended.
+
+        Raises:
+            SnapshotError: it is not what `unshown` gave.
+        """
+        for place, tables in unpacked(data).items():
+            sink = self._places.get(place)
+            if sink is None:
+                rows = sum(len(table) for _, table in tables)
+                _log.warning("%s is no sink any more, and did not show %d rows", place, rows)
+                continue
+            for output, table in tables:
+                sink.stage(output, table)
+            sink.publish()
+
+    def counted(self, word: str) -> dict[str, int]:
+        """What sinks with an outbox say of it, by place: how many rows are `waiting`, `dropped`."""
+        return {
+            place: int(getattr(sink, word))
+            for place, sink in self._places.items()
+            if isinstance(getattr(sink, word, None), int)
+        }
+
+    def sends(self, seconds: float) -> bool:
+        """Whether an outbox has rows to send, and is to be waited for longer than that."""
+        return any(
+            getattr(sink, "waiting", 0) and seconds < getattr(sink, "drain", _DRAIN_S)
+            for sink in self._places.values()
+        )
+
+    def waited(self, seconds: float) -> None:
+        """The end of the run has waited for outboxes: closing them waits for the rest alone."""
+        for sink in self._places.values():
+            if isinstance(sink, OutboxSink):
+                sink.waited(seconds)
+
+    def close(self) -> None:
+        """Close every sink, whatever the others do."""
+        with ExitStack() as stack:
+            for sink in self._places.values():
+                stack.callback(sink.close)
+
+    def _placed(self) -> list[Placed]:
+        return [sink for sink in self._places.values() if isinstance(sink, Placed)]
+
+    def _describe(self, sinks: Sequence[Sink], name: str, rows: Table) -> None:
+        for sink in sinks:
+            if isinstance(sink, Placed):
+                sink.columns(name, rows)
+
+    def _stage(self, sinks: Sequence[Sink], name: str, rows: Table) -> None:
+        if name not in self._columns and sinks and rows.columns:
+            self._columns[name] = Table([rows.to_arrow().slice(0, 0)])
+        if len(rows):
+            for sink in sinks:
+                sink.stage(name, rows)
+                self._waiting[id(sink)] += len(rows)
+                if id(sink) in self._plain:
+                    place = self._plain[id(sink)]
+                    self._unshown.setdefault(place, []).append((name, rows))
+
+
+class _AlertFilter:
+    """The alerts a sink takes: those its `when` is true for.
+
+    Shadow alerts are recorded without alerting anybody, so only a sink whose `when` speaks of
+    the column `shadow` gets them.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
+        when = ~resolve("shadow", None, "when")
+        if sink.when is not None:
+            asked = resolve(sink.when, list(ALERT_SCHEMA), "when")
+            named = {column.name for column in asked.columns()}
+            when = asked if "shadow" in named else asked & when
+        alerts = stream("alerts", time="time", out_of_order="0s", schema=ALERT_SCHEMA)
+        self._operator = operator(alerts.filter(when))
+
+    def of(self, alerts: Table) -> Table | None:
+        return self._operator.push(alerts).rows if len(alerts) else None
+
+
+def upsert_key(plan: dict[str, Any], index: int) -> tuple[str, ...]:
+    """The columns by which a row of a node is the same row again; empty if there are none.
+
+    >>> window = {"op": "tumbling", "from": 0, "by": ["store"]}
+    >>> upsert_key({"nodes": [{"op": "input", "input": 0}, window]}, 1)
+    ('store', 'window_start', 'window_end')
+    """
+    node = plan["nodes"][index]
+    match node["op"]:
+        case "tumbling" | "hopping" | "session" | "silent":
+            return (*node["by"], "window_start", "window_end")
+        case "select":
+            key = upsert_key(plan, node["from"])
+            kept = {name for name, expr in node["columns"] if expr == {"col": name}}
+            return key if set(key) <= kept else ()
+        case "filter" | "sliding":
+            return upsert_key(plan, node["from"])
+        case "with_columns":
+            key = upsert_key(plan, node["from"])
+            return () if set(key) & {name for name, _ in node["columns"]} else key
+        case _:
+            return ()
+
+
+def _without_rows(words: Mapping[str, str]) -> Table | None:
+    """A table with the columns alone; None if there are none, or a type has no word."""
+    try:
+        return Table([arrow_schema(words.items()).empty_table()]) if words else None
+    except SchemaError:
+        return None
+
+
+def undecodable_table(records: Sequence[tuple[str, Undecodable]]) -> Table:
+    """Invalid records for what never became a row: where it stood, its text, what was wrong."""
+    times = pa.timestamp("us", "UTC")
+    columns: dict[str, tuple[Any, list[Any]]] = {
+        "reason": (pa.string(), ["undecodable"] * len(records)),
+        "operator": (pa.string(), ["decode"] * len(records)),
+        "input": (pa.string(), [name for name, _ in records]),
+        "partition": (pa.int64(), [record.partition for _, record in records]),
+        "position": (pa.int64(), [record.position for _, record in records]),
+        "window_start": (times, [None] * len(records)),
+        "window_end": (times, [None] * len(records)),
+        "windows": (pa.int64(), [0] * len(records)),
+        "late_by": (pa.duration("us"), [None] * len(records)),
+        "file": (pa.string(), [record.file for _, record in records]),
+        "line": (pa.int64(), [record.line for _, record in records]),
+        "text": (pa.string(), [record.text for _, record in records]),
+        "detail": (pa.string(), [record.detail for _, record in records]),
+    }
+    arrays = {name: pa.array(values, kind) for name, (kind, values) in columns.items()}
+    return Table([pa.table(arrays)])

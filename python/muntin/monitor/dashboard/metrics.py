@@ -1,0 +1,122 @@
+"""The newest moment in the text format of Prometheus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from muntin.monitor.moment import Moment
+
+if TYPE_CHECKING:
+    from muntin.monitor.dashboard.view import View
+
+_FATES = ("counted", "late", "invalid", "filtered", "in_gap")
+
+
+def text(view: View) -> bytes:
+    """All metrics; of a run that has not begun, only that it has not."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(view))
+    return generate_latest(registry)
+
+
+class _Collector:
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        state, _ = self._view.state
+        yield _gauge("up", "1 while the run goes on", {(): float(state == "running")}, ())
+        name = "page_unseen_rows"
+        yield _counter(name, "Rows the live page never saw", {(): self._view.unseen}, ())
+        moment = self._view.moment
+        if moment is not None:
+            yield from _run(moment)
+            yield from _operators(moment)
+            yield from _saved(moment)
+
+
+def _run(moment: Moment) -> Iterator[Metric]:
+    yield _counter("source_rows", "Rows read", _by(moment.sources), ("input",))
+    yield _counter("output_rows", "Rows given", _by(moment.outputs), ("output",))
+    yield _counter("alerts", "Alerts", _by(moment.alerts), ("rule",))
+    yield _counter("late_records", "Records of late rows", {(): moment.late}, ())
+    yield _counter("invalid_records", "Records of invalid rows", {(): moment.invalid}, ())
+    yield _counter("stage_seconds", "Time spent in a stage", _by(moment.stages), ("stage",))
+    yield _counter("run_seconds", "Running time", {(): moment.seconds}, ())
+    yield _gauge("outbox_depth", "Alerts that wait to be sent", _by(moment.waiting), ("sink",))
+    yield _counter("outbox_dropped", "Alerts not sent", _by(moment.dropped), ("sink",))
+    known = {name: at / 1e6 for name, at in moment.watermarks.items() if at is not None}
+    yield _gauge("watermark_seconds", "Watermark, since 1970", _by(known), ("input",))
+    delays = {
+        name: newest / 1e6 - known[name]
+        for name, newest in moment.newest.items()
+        if newest is not None and name in known
+    }
+    help = "How far the watermark stands behind the newest event time"
+    yield _gauge("watermark_delay_seconds", help, _by(delays), ("input",))
+
+
+def _operators(moment: Moment) -> Iterator[Metric]:
+    nodes = [
+        (str(one.get("name", i)), str(one.get("op", "")), one)
+        for i, one in enumerate(moment.operators)
+    ]
+    labels = ("operator", "op")
+
+    def each(counter: str) -> dict[tuple[str, ...], float]:
+        return {(name, op): one.get(counter, 0) for name, op, one in nodes}
+
+    yield _counter("operator_rows_in", "Rows into an operator", each("rows_in"), labels)
+    fates: dict[tuple[str, ...], float] = {
+        (name, op, fate): one.get(fate, 0) for name, op, one in nodes for fate in _FATES
+    }
+    yield _counter("operator_rows", "Rows by fate", fates, (*labels, "fate"))
+    yield _counter("operator_fired", "Rows fired by windows", each("fired"), labels)
+    warming = "Rows with an answer left open, as the verb had not seen all rows it hangs on"
+    yield _counter("operator_warming", warming, each("warming"), labels)
+    yield _gauge("operator_keys", "Keys in state", each("keys"), labels)
+    yield _gauge("operator_state_bytes", "Bytes of state", each("bytes"), labels)
+
+
+def _saved(moment: Moment) -> Iterator[Metric]:
+    saved = moment.saved
+    if saved is None:
+        return
+    yield _counter("checkpoints", "Number of the last checkpoint", {(): saved.number}, ())
+    age = max(time.time() - saved.at, 0.0)
+    yield _gauge("checkpoint_age_seconds", "Age of the last checkpoint", {(): age}, ())
+    yield _gauge("checkpoint_seconds", "How long the run stood still", {(): saved.seconds}, ())
+    yield _gauge("checkpoint_bytes", "What it refers to", {(): saved.bytes}, ())
+    yield _gauge("checkpoint_written_bytes", "What was written for it", {(): saved.written}, ())
+
+
+def _by(values: Mapping[str, float]) -> dict[tuple[str, ...], float]:
+    return {(name,): value for name, value in values.items()}
+
+
+def _gauge(
+    name: str, help: str, values: Mapping[tuple[str, ...], float], labels: tuple[str, ...]
+) -> Metric:
+    return _filled(GaugeMetricFamily(f"muntin_{name}", help, labels=labels), values)
+
+
+def _counter(
+    name: str, help: str, values: Mapping[tuple[str, ...], float], labels: tuple[str, ...]
+) -> Metric:
+    return _filled(CounterMetricFamily(f"muntin_{name}", help, labels=labels), values)
+
+
+def _filled(
+    family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[tuple[str, ...], float]
+) -> Metric:
+    for label, value in values.items():
+        family.add_metric(label, value)
+    return family

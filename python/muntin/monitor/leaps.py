@@ -1,0 +1,62 @@
+"""Rows with which time leaps: told in the log, since a wrong clock is the likeliest reason."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from muntin.engine.feeds import Feed, Leap
+from muntin.values.table import Table, table_of
+
+_log = logging.getLogger("muntin.run")
+
+_TOLD_MAX = 10
+
+
+class Leaps:
+    """Tells of the first leaps of a run."""
+
+    def __init__(self) -> None:
+        """None has been told."""
+        self._told = 0
+
+    def tell(self, leaps: Sequence[Leap], feeds: Sequence[Feed]) -> None:
+        """Log the leaps of one step with these feeds."""
+        for leap in leaps[: max(0, _TOLD_MAX - self._told)]:
+            self._told += 1
+            _log.warning("%s", said(leap, feeds))
+            if self._told == _TOLD_MAX:
+                _log.warning("time has leapt %s times; further leaps are not told", _TOLD_MAX)
+
+
+def said(leap: Leap, feeds: Sequence[Feed]) -> str:
+    """A leap in words, with its row and where that stands."""
+    row = leap.row
+    for feed in feeds:
+        if feed.input != leap.input:
+            continue
+        batch: Any = feed.batch
+        table = table_of(batch)
+        if row >= len(table):
+            row -= len(table)
+            continue
+        partition = _at(feed.partition, row, step=0)
+        position = _at(feed.position, row, step=1)
+        shown = Table([table.slice(row, 1)]).to_dicts()[0]
+        hours = (leap.time - leap.before) / 3.6e9
+        where = f'input "{leap.input}", partition {partition}'
+        where += "" if position is None else f", position {position}"
+        return (
+            f"{where}: event time leaps by {hours:,.1f} h with the row {shown}; older rows are "
+            "late from now on (max_future_skew= sets rows of a wrong clock aside)"
+        )
+    return f'input "{leap.input}": event time leaps'
+
+
+def _at(value: Any, row: int, *, step: int) -> Any:
+    if value is None or isinstance(value, int):
+        return None if value is None else value + row * step
+    return pa.array(value)[row].as_py()

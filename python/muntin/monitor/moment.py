@@ -1,0 +1,107 @@
+"""What a run tells those who watch it: what it is, what it gives, and how it stands now and then.
+
+The loop makes these values and hands them over; it never waits for a watcher. All of them are
+immutable, so another thread may keep and read them as it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from muntin.checkpoint.saved import Saved
+from muntin.engine.result import Result
+from muntin.sources import Undecodable
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a run consists of.
+
+    Attributes:
+        name: the run's name.
+        plan: the plan as the engine has it: `inputs`, `nodes` and `outputs`, as JSON values.
+        said: for each node of the plan, the verb as a user would type it.
+        sources: what each input reads, as a few words.
+        sinks: what each output is written to, as a few words each.
+        alerts: what alerts are written to.
+        keys: for each output, the columns that make a row of it the same row again.
+        started: wall time of the start, in seconds since 1970.
+        total: rows in all sources, None if unknown.
+    """
+
+    name: str
+    plan: Mapping[str, Any]
+    said: Sequence[str]
+    sources: Mapping[str, str]
+    sinks: Mapping[str, Sequence[str]]
+    alerts: Sequence[str]
+    keys: Mapping[str, Sequence[str]]
+    started: float
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How a run stands at one moment. All counts are since its start, or since the restored state.
+
+    Attributes:
+        at: wall time, in seconds since 1970.
+        seconds: running time since the start.
+        sources: rows read, by input.
+        outputs: rows given, by output.
+        alerts: alerts, by rule.
+        late: records of late rows.
+        invalid: records of invalid rows, lines that were no rows included.
+        operators: the counters of each node of the plan, as in `Operator.stats`: `rows_in`,
+            `counted`, `late`, `invalid`, `filtered`, `in_gap`, `fired`, `keys`, `bytes`,
+            `warming`.
+        watermarks: each input's watermark in microseconds since 1970 in UTC; None before its
+            first row and after its end.
+        newest: each input's newest event time, in the same unit; None before its first row.
+        stages: seconds spent so far in `source` (reading and decoding), `engine` (watermark to
+            rules), `sink` and `checkpoint`.
+        saved: the last checkpoint, None if there is none.
+        waiting: alerts that wait to be sent, by sink.
+        dropped: alerts that could not be sent, by sink.
+        spent: seconds that each node of the plan has worked.
+    """
+
+    at: float
+    seconds: float
+    sources: Mapping[str, int]
+    outputs: Mapping[str, int]
+    alerts: Mapping[str, int]
+    late: int
+    invalid: int
+    operators: Sequence[Mapping[str, Any]]
+    watermarks: Mapping[str, int | None]
+    newest: Mapping[str, int | None]
+    stages: Mapping[str, float]
+    saved: Saved | None = None
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    spent: Sequence[float] = ()
+
+
+class Watcher(Protocol):
+    """Something that watches a run: a page, a status line, metrics.
+
+    The loop calls these on its own thread, so each must return at once.
+    """
+
+    def begin(self, scene: Scene) -> None:
+        """The run is about to start; called once."""
+
+    def gave(self, result: Result, undecodable: Sequence[tuple[str, Undecodable]]) -> None:
+        """A step gave something: rows, alerts, late or invalid records."""
+
+    def moment(self, moment: Moment) -> None:
+        """How the run stands; a few times a second, and once more after the last step."""
+
+    def end(self, error: BaseException | None) -> None:
+        """The run has ended, or failed; called once."""
+
+    def close(self) -> None:
+        """Let go of threads and sockets; called once, whatever happened, by who made it."""

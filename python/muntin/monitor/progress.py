@@ -1,0 +1,73 @@
+"""A line on a terminal while a run goes on; nothing anywhere else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from muntin.engine.result import Result
+from muntin.monitor.moment import Moment, Scene
+from muntin.sources import Undecodable
+
+
+class Progress:
+    """Shows rows, rate, delay and alerts on standard error, if that is a terminal."""
+
+    def __init__(self) -> None:
+        """Nothing is shown before the run begins."""
+        self._bar: Any = None
+        self._task: Any = None
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a terminal to show it on."""
+        return sys.stderr.isatty()
+
+    def begin(self, scene: Scene) -> None:
+        """Show the line; a bar, if it is known how many rows there are."""
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f} rows"),
+            TextColumn("{task.fields[more]}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task(scene.name, total=scene.total, more="")
+
+    def gave(self, result: Result, undecodable: Sequence[tuple[str, Undecodable]]) -> None:
+        """Nothing: counts come with the moment."""
+
+    def moment(self, moment: Moment) -> None:
+        """Say how far it is."""
+        if self._bar is not None:
+            rows = sum(moment.sources.values())
+            self._bar.update(self._task, completed=rows, more=_more(rows, moment))
+
+    def end(self, error: BaseException | None) -> None:
+        """Take the line away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def close(self) -> None:
+        """Take the line away, if it is still there."""
+        self.end(None)
+
+
+def _more(rows: int, moment: Moment) -> str:
+    parts = [f"{rows / moment.seconds / 1e6:.2f} M rows/s"] if moment.seconds else []
+    if alerts := sum(moment.alerts.values()):
+        parts.append(f"{alerts:,} alerts")
+    if moment.late:
+        parts.append(f"{moment.late:,} late")
+    if moment.saved is not None:
+        parts.append(f"checkpoint {moment.saved.number}")
+    return ", ".join(parts)

@@ -1,0 +1,90 @@
+"""What a run did: rows by fate, windows, alerts, rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from muntin.checkpoint.saved import Saved
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Report:
+    """What a run did, told at its end.
+
+    Attributes:
+        name: the run's name, or None.
+        sources: rows read, by input; lines that were no rows are not among them.
+        outputs: rows given, by output.
+        alerts: alerts, by rule, shadow rules included.
+        late: records of late rows, one per row and operator.
+        invalid: records of invalid rows, lines that were no rows included.
+        operators: the counters of each node of the plan, as in `Operator.stats`.
+        seconds: time from the first row to the last, in seconds.
+        stopped: whether the run was asked to stop before its sources had ended.
+        saved: the last checkpoint, None if there was none.
+        dropped: alerts that could not be sent, by sink.
+
+    >>> Report(None, {"input": 10}, {"rows": 2}, {}, 1, 0, (), 0.5).rows_per_second
+    20.0
+    """
+
+    name: str | None
+    sources: Mapping[str, int]
+    outputs: Mapping[str, int]
+    alerts: Mapping[str, int]
+    late: int
+    invalid: int
+    operators: tuple[Mapping[str, Any], ...]
+    seconds: float
+    stopped: bool = False
+    saved: Saved | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows read from all sources."""
+        return sum(self.sources.values())
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows read in a second of the run."""
+        return self.rows / self.seconds if self.seconds else 0.0
+
+    def lines(self) -> list[tuple[str, str]]:
+        """What there is to say, as words and texts."""
+        rate = f"{self.rows_per_second:,.0f} rows a second"
+        lines = [("rows", f"{self.rows:,} in {self.seconds:.2f} s, {rate}")]
+        for word, counts in (
+            ("read", self.sources),
+            ("gave", self.outputs),
+            ("alerts", self.alerts),
+            ("not sent", {name: count for name, count in self.dropped.items() if count}),
+        ):
+            if counts:
+                lines.append((word, ", ".join(f"{name} {n:,}" for name, n in counts.items())))
+        lines += [("late", f"{self.late:,}"), ("invalid", f"{self.invalid:,}")]
+        if self.saved is not None:
+            lines.append(("saved", f"checkpoint {self.saved.number}, {self.saved.bytes:,} bytes"))
+        return lines
+
+    @property
+    def title(self) -> str:
+        """The run's name, and whether it was stopped."""
+        title = f"run {self.name}" if self.name else "run"
+        return f"{title}, stopped" if self.stopped else title
+
+    def __repr__(self) -> str:
+        """The report as a few lines of text."""
+        return "\n".join([self.title, *(f"{word:<8}  {text}" for word, text in self.lines())])
+
+    def _repr_html_(self) -> str:
+        """The report as a table, for a notebook."""
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(word)}</th>"
+            f"<td style='text-align:left'>{escape(text)}</td></tr>"
+            for word, text in self.lines()
+        )
+        return f"<table><caption>{escape(self.title)}</caption>{rows}</table>"

@@ -1,0 +1,1 @@
+"""Pipelines: streams, windows, aggregates and rules as frozen values, and their plans."""

@@ -1,0 +1,167 @@
+"""Aggregates: what a window computes over its rows, as frozen values.
+
+`KINDS` is the only list of them in Python; a test holds it to the list of the engine. Null
+arguments are skipped by all, NaN by all but `count`; with no value left the counts give 0 and the
+others null.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from muntin.base.arguments import shown
+from muntin.base.errors import PlanError, unknown, with_hint
+from muntin.expr.build import Column, Expr, resolve
+from muntin.values.literals import Json, quote
+
+KINDS: dict[str, tuple[int, int]] = {
+    "count": (0, 1),
+    "sum": (1, 1),
+    "mean": (1, 1),
+    "min": (1, 1),
+    "max": (1, 1),
+    "count_distinct": (1, 1),
+    "first": (1, 1),
+    "last": (1, 1),
+}
+"""Each kind of aggregate with the least and the greatest number of arguments."""
+
+Argument: TypeAlias = Expr | str
+"""A column by name, SQL text, or an expression."""
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Agg:
+    """An aggregate: its kind, its arguments, and which rows it takes.
+
+    Made by `count`, `sum` and the others; text among the arguments is read when a window takes
+    the aggregate, since the columns are known there.
+    """
+
+    kind: str
+    args: tuple[Argument, ...] = ()
+    where: Argument | None = None
+
+    def __post_init__(self) -> None:
+        place = f"{self.kind}()"
+        if self.kind not in KINDS:
+            raise PlanError(unknown("aggregate", str(self.kind), KINDS))
+        for arg in self.args:
+            if not isinstance(arg, Expr | str):
+                hint = "write a column by name, SQL text or an expression"
+                if isinstance(arg, Agg):
+                    hint = "an aggregate of an aggregate needs a window of its own behind .agg()"
+                raise PlanError(with_hint(f"{place}: {shown(arg)} is not a column", hint))
+        if self.where is not None and not isinstance(self.where, Expr | str):
+            said = f"{place}: where={shown(self.where)} is not a condition"
+            raise PlanError(with_hint(said, 'write SQL text, or col("amount") > 500'))
+
+    def to_json(self, name: str, columns: Collection[str] | None, place: str) -> dict[str, Json]:
+        """The aggregate in a plan, its text read against the columns known there."""
+        inside = f"{place}: {name}={self!r}"
+        args: list[Json] = [resolve(a, columns, inside).to_json() for a in self.args]
+        where = None if self.where is None else resolve(self.where, columns, inside).to_json()
+        return {"name": name, "kind": self.kind, "args": args, "where": where}
+
+    def _key(self) -> tuple[str, ...]:
+        parts = (*self.args, self.where)
+        return (self.kind, *(p.key() if isinstance(p, Expr) else repr(p) for p in parts))
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Agg) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        parts = [_shown(arg) for arg in self.args]
+        if self.where is not None:
+            parts.append(f"where={_shown(self.where)}")
+        return f"{self.kind}({', '.join(parts)})"
+
+
+def meant(name: str, value: object) -> str:
+    """What to write where something else was given for an aggregate of that name.
+
+    >>> meant("n", len)
+    'write n=mt.count(); there is count, sum, mean, min, max, count_distinct, first, last'
+    >>> meant("total", "sum(amount)")
+    'write total=mt.sum("amount")'
+    """
+    known = f"; there is {', '.join(KINDS)}"
+    if isinstance(value, str):
+        call = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", value, re.DOTALL)
+        word = call[1].lower() if call else ""
+        if word in KINDS and call:
+            inside = (call[2] or "").strip()
+            argument = quote(inside) if inside not in ("", "*") else ""
+            if argument or not KINDS[word][0]:
+                return f"write {name}=mt.{word}({argument})"
+            return f'write {name}=mt.{word}("column")'
+        return f"write {name}=mt.sum({quote(value)})" + known
+    word = getattr(value, "__name__", "")
+    word = {"len": "count", "set": "count_distinct"}.get(word, word)
+    if callable(value) and word in KINDS:
+        argument = '"column"' if KINDS[word][0] else ""
+        return f"write {name}=mt.{word}({argument})" + ("" if value is globals()[word] else known)
+    if isinstance(value, Column):
+        return f"write {name}=mt.sum({quote(value.name)})" + known
+    return f'write {name}=mt.sum("column")' + known
+
+
+def count(column: Argument | None = None, *, where: Argument | None = None) -> Agg:
+    """How many rows (i64); with a column, how many rows where it is not null.
+
+    >>> count(where="amount > 500")
+    count(where="amount > 500")
+    """
+    return Agg("count", () if column is None else (column,), where)
+
+
+def sum(column: Argument, *, where: Argument | None = None) -> Agg:
+    """The exact sum: i64 of integers, decimal(38, s) of decimals, f64 of floats.
+
+    A sum of floats is the exact one, rounded once. An integer sum beyond 64 bits is null and
+    gives an invalid record.
+
+    >>> sum("price * quantity")
+    sum("price * quantity")
+    """
+    return Agg("sum", (column,), where)
+
+
+def mean(column: Argument, *, where: Argument | None = None) -> Agg:
+    """The exact sum divided by the number of values (f64)."""
+    return Agg("mean", (column,), where)
+
+
+def min(column: Argument, *, where: Argument | None = None) -> Agg:
+    """The least value, of the type of the column; texts compare by their bytes."""
+    return Agg("min", (column,), where)
+
+
+def max(column: Argument, *, where: Argument | None = None) -> Agg:
+    """The greatest value, of the type of the column; texts compare by their bytes."""
+    return Agg("max", (column,), where)
+
+
+def count_distinct(column: Argument, *, where: Argument | None = None) -> Agg:
+    """How many different values (i64), counted exactly."""
+    return Agg("count_distinct", (column,), where)
+
+
+def first(column: Argument, *, where: Argument | None = None) -> Agg:
+    """The value of the earliest row by event time, of equal times the one that arrived first."""
+    return Agg("first", (column,), where)
+
+
+def last(column: Argument, *, where: Argument | None = None) -> Agg:
+    """The value of the latest row by event time, of equal times the one that arrived last."""
+    return Agg("last", (column,), where)
+
+
+def _shown(part: Argument) -> str:
+    return quote(part) if isinstance(part, str) else repr(part)

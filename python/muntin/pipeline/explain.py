@@ -1,0 +1,83 @@
+"""A plan as text for a person: its nodes, what they give, and what the engine says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from muntin.base.durations import short
+from muntin.pipeline.plan import Node, check
+
+_SCOPE = "global: one owner per key over all partitions, as no source declares partitioned_by="
+
+
+def explain(node: Node) -> str:
+    """The typed plan of a node, a line each for the nodes above it and itself.
+
+    A node that several others read stands once and is read by its number.
+    """
+    facts = check(node)
+    path = list(node.path())
+    numbers = {one.key: i for i, one in enumerate(path)}
+    lines = [f"plan {node.print[:16]}"]
+    for i, one in enumerate(path):
+        reads = ", ".join(str(numbers[parent.key]) for parent in one.parents)
+        readers = sum(one.key == parent.key for other in path for parent in other.parents)
+        shared = f"  (shared by {readers})" if readers > 1 else ""
+        said = _said(one) + (f"  <- {reads}" if reads else "")
+        lines += [f"{i:>3}  {said}{shared}", f"     {_columns(one, facts[i])}"]
+    lines.append(f"scope          {_SCOPE}")
+    lines.append(f"replay stable  {_stable(path, facts)}")
+    lines.append(
+        f"revisions      {'yes: sinks upsert by key and window' if node.revisions else 'no'}"
+    )
+    lines += [f"silence        {waits}" for waits in waiting_silences([node])]
+    return "\n".join(lines)
+
+
+def waiting_silences(nodes: Sequence[Node]) -> list[str]:
+    """What to know of each `silent` above these nodes whose inputs have no `idle_after`."""
+    waits = []
+    for one in {one.key: one for node in nodes for one in node.path()}.values():
+        if one.op != "silent":
+            continue
+        inputs = [each.fields() for each in one.path() if each.op == "input"]
+        names = ", ".join(f'"{body["name"]}"' for body in inputs if body["idle_after"] is None)
+        if names:
+            said = f"{one.said.removeprefix('.')} waits for rows: time moves only with the rows of "
+            waits.append(f"{said}{names} (idle_after= lets it go on with the clock)")
+    return waits
+
+
+def _said(node: Node) -> str:
+    if node.op == "union":
+        tag = node.fields()["tag"]
+        return "union" if tag is None else f'union, tag="{tag}"'
+    if node.op == "input":
+        body = node.fields()
+        idle = body["idle_after"]
+        parts = [f'input "{body["name"]}", out of order {short(body["out_of_order"])}']
+        parts += [] if idle is None else [f"idle after {short(idle)}"]
+        return ", ".join(parts)
+    return node.said.removeprefix(".")
+
+
+def _columns(node: Node, fact: Mapping[str, Any] | None) -> str:
+    if fact is not None and fact["schema"] is not None:
+        return ", ".join(f"{name} {word}" for name, word in fact["schema"])
+    if node.columns is not None:
+        return ", ".join(node.columns)
+    return "columns known at the first batch"
+
+
+def _stable(path: list[Node], facts: list[dict[str, Any]]) -> str:
+    if facts[-1]["replay_stable"]:
+        return "yes: the result does not depend on how partitions interleave"
+    first = next(one for one, fact in zip(path, facts, strict=True) if not fact["replay_stable"])
+    return f"no: {first.said.removeprefix('.')} depends on how partitions interleave"
+
+
+def said_of(nodes: Sequence[Node]) -> list[str]:
+    """Each node of the plan of some outputs as a few words, in the plan's order."""
+    unique = {one.key: one for node in nodes for one in node.path()}
+    return [_said(one) for one in unique.values()]

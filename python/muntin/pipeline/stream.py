@@ -1,0 +1,494 @@
+"""Streams: pipelines as frozen values, one verb after another, without any data in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Never, TypeAlias, overload
+
+from muntin.base.durations import Duration, Span
+from muntin.base.errors import ColumnError, PlanError, unknown, with_hint
+from muntin.base.missing import Hinting
+from muntin.expr.build import Column, Expr, IntoExpr, resolve
+from muntin.pipeline.aggregates import Agg
+from muntin.pipeline.explain import explain
+from muntin.pipeline.inputs import ONLY_INPUT, input_node, text_of, union_node
+from muntin.pipeline.plan import Node, Schema, check, dumps
+from muntin.pipeline.windows import (
+    NAMES,
+    By,
+    KeyValue,
+    Window,
+    agg_json,
+    aggregated,
+    aggregates_text,
+    aligned,
+    all_named,
+    call_text,
+    feature_names,
+    no_collisions,
+    not_yet,
+    session,
+    silent,
+    sizes_of,
+    sliding,
+)
+from muntin.values.literals import Json, text
+
+Emit: TypeAlias = Literal["final", "each", "changed"]
+Closed: TypeAlias = Literal["right", "left", "both", "none"]
+
+_MISSING: Any = object()
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Stream(Hinting):
+    """A pipeline: where rows come from and what is done to them, as a frozen value.
+
+    Made by `stream` and `union`; each verb gives a new one. Two streams are equal if they compute
+    the same from the same inputs, and equal beginnings have one state in a plan.
+
+    >>> payments = stream(time="paid_at", out_of_order="200ms")
+    >>> payments.filter("amount > 0") == payments.filter(Column("amount") > 0)
+    True
+    """
+
+    node: Node
+
+    @property
+    def name(self) -> str | None:
+        """The name of its input; None if it has several or the input has no name."""
+        inputs = self.node.inputs()
+        name = str(inputs[0].fields()["name"])
+        return name if len(inputs) == 1 and name != ONLY_INPUT else None
+
+    @property
+    def schema(self) -> dict[str, str] | None:
+        """Each column with its type word; None unless all inputs declare a schema."""
+        words = check(self.node)[-1]["schema"] if self.node.typed else None
+        return None if words is None else dict(words)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what it computes, as hex: equal for equal streams."""
+        return self.node.print
+
+    def explain(self, rows_per_second: float | None = None, keys: int | None = None) -> str:
+        """The typed plan as text: nodes, columns, scope and why, stable in replay or not.
+
+        `rows_per_second` and `keys`, for an estimate of memory, are not there yet.
+        """
+        given = rows_per_second is not None, keys is not None
+        not_yet("explain", rows_per_second=given[0], keys=given[1])
+        return explain(self.node)
+
+    def filter(self, where: Expr | str) -> Stream:
+        """Keep the rows where the condition is true; false and null drop them.
+
+        Raises `ExpressionError`, `ColumnError`, `SchemaError` for a condition that is none.
+
+        >>> stream(time="at", out_of_order="0s").filter("amount > 0")
+        stream(time="at", out_of_order="0s").filter("amount > 0")
+        """
+        if not isinstance(where, Expr | str):
+            hint = 'write a condition: filter(col("amount") > 0), or filter("amount > 0")'
+            raise PlanError(with_hint(f"filter: {where!r} is no condition", hint))
+        condition = resolve(where, self.node.columns, "filter").to_json()
+        said = call_text("filter", [where])
+        return self._then("filter", {"where": condition}, said, self.node.columns)
+
+    def with_columns(self, /, *unnamed: Never, **exprs: IntoExpr) -> Stream:
+        """Add columns, or replace them in place; all are computed from the columns before.
+
+        A string is the name of a column or SQL text; for a constant text write `lit("x")`.
+
+        >>> stream(time="at", out_of_order="0s").with_columns(total="price * quantity")
+        stream(time="at", out_of_order="0s").with_columns(total="price * quantity")
+        """
+        all_named(unnamed, "with_columns", "with_columns(total=...)")
+        if not exprs:
+            raise PlanError("with_columns: no column")
+        before = self.node.columns
+        after = None if before is None else (*before, *(n for n in exprs if n not in before))
+        body: dict[str, Json] = {"columns": _columns(exprs, before, "with_columns")}
+        return self._then("with_columns", body, call_text("with_columns", [], **exprs), after)
+
+    def select(self, /, *names: str, **exprs: IntoExpr) -> Stream:
+        """Keep the named columns, then add the computed ones; others are gone.
+
+        The event time stays known to later windows, even if its column is not kept.
+
+        >>> stream(time="at", out_of_order="0s").select("card", cents="amount * 100")
+        stream(time="at", out_of_order="0s").select("card", cents="amount * 100")
+        """
+        before = self.node.columns
+        kept: list[Json] = []
+        for name in names:
+            if not isinstance(name, str):
+                hint = "names first, computed columns by keyword: select(total=...)"
+                raise PlanError(with_hint(f"select: {name!r} is no name of a column", hint))
+            if before is not None and name not in before:
+                raise ColumnError(unknown("column", name, before, "select"))
+            kept.append([name, Column(text(name, "select")).to_json()])
+        if not names and not exprs:
+            raise PlanError("select: no column")
+        columns = (*names, *exprs)
+        no_collisions(columns, "select")
+        body: dict[str, Json] = {"columns": [*kept, *_columns(exprs, before, "select")]}
+        return self._then("select", body, call_text("select", names, **exprs), columns)
+
+    def tumbling(
+        self,
+        size: Duration | None = None,
+        by: By = (),
+        *,
+        rows: int | None = None,
+        offset: Duration = "0s",
+        time_zone: str | Expr | None = None,
+        week_start: str = "monday",
+        emit: Emit = "final",
+        emit_every: Duration | None = None,
+        allowed_lateness: Duration = "0s",
+        revisions: bool = True,
+        fill: str | None = None,
+    ) -> Windowed:
+        """Windows `[start, start + size)` side by side, from the epoch plus `offset`.
+
+        A size in weeks (`"1w"`) starts on Mondays; `"7d"` and a `timedelta` count from the epoch.
+        A window comes out when the watermark reaches its end. With `allowed_lateness`, each late
+        row that is still taken sends its window again with `revision` + 1; with `revisions=False`
+        it comes out once, that much later. `emit="each"` sends the running value at every row,
+        `emit_every` also the changed windows at each step of event time.
+
+        Raises `PlanError` and its kin for parameters that mean nothing; `rows`, `time_zone`,
+        `week_start` and `fill` are not there yet.
+
+        >>> from muntin import count
+        >>> stream(time="at", out_of_order="0s").tumbling("1m", by="store").agg(n=count())
+        stream(time="at", out_of_order="0s").tumbling("1m", by="store").agg(n=count())
+        """
+        zone = time_zone is not None and (isinstance(time_zone, Expr) or time_zone != "UTC")
+        not_yet("tumbling", rows=rows is not None, time_zone=zone, fill=fill is not None)
+        not_yet("tumbling", week_start=week_start != "monday")
+        window = aligned(
+            self.node,
+            "tumbling",
+            size,
+            None,
+            by,
+            offset=offset,
+            emit=emit,
+            emit_every=emit_every,
+            allowed_lateness=allowed_lateness,
+            revisions=revisions,
+            allow_gaps=False,
+        )
+        return Windowed(self, window)
+
+    def hopping(
+        self,
+        size: Duration | None = None,
+        every: Duration | None = None,
+        by: By = (),
+        *,
+        rows: int | None = None,
+        offset: Duration = "0s",
+        time_zone: str | Expr | None = None,
+        week_start: str = "monday",
+        emit: Emit = "final",
+        emit_every: Duration | None = None,
+        allowed_lateness: Duration = "0s",
+        revisions: bool = True,
+        allow_gaps: bool = False,
+    ) -> Windowed:
+        """Windows of `size`, one starting `every` so often; a row is in each that covers it.
+
+        As `tumbling` otherwise. `emit="changed"` sends a key's window only if rows entered or
+        left since its window before. At most 10,000 windows may cover a row; a step longer than
+        the size needs `allow_gaps=True`, and rows in the gaps are counted as such.
+
+        >>> from muntin import count
+        >>> stream(time="at", out_of_order="0s").hopping("1h", "5m").agg(n=count())
+        stream(time="at", out_of_order="0s").hopping("1h", "5m").agg(n=count())
+        """
+        zone = time_zone is not None and (isinstance(time_zone, Expr) or time_zone != "UTC")
+        not_yet("hopping", rows=rows is not None, time_zone=zone)
+        not_yet("hopping", week_start=week_start != "monday")
+        window = aligned(
+            self.node,
+            "hopping",
+            size,
+            every,
+            by,
+            offset=offset,
+            emit=emit,
+            emit_every=emit_every,
+            allowed_lateness=allowed_lateness,
+            revisions=revisions,
+            allow_gaps=allow_gaps,
+        )
+        return Windowed(self, window)
+
+    def session(
+        self,
+        gap: Duration,
+        by: By = (),
+        *,
+        gap_closed: bool = True,
+        gap_max: Duration | None = None,
+        allowed_lateness: Duration = "0s",
+    ) -> Windowed:
+        """Rows of a key that follow each other within `gap`; exactly `gap` apart still belongs.
+
+        With `gap_closed=False` exactly `gap` apart is another session. A session comes out once,
+        when the watermark has passed its last row by more than `gap` + `allowed_lateness`, with
+        `window_end` = last + gap and `last_event_time`. `gap_max` is not there yet.
+
+        >>> from muntin import count
+        >>> stream(time="at", out_of_order="0s").session("30m", by="user").agg(n=count())
+        stream(time="at", out_of_order="0s").session("30m", by="user").agg(n=count())
+        """
+        not_yet("session", gap_max=gap_max is not None)
+        window = session(
+            self.node, gap, by, gap_closed=gap_closed, allowed_lateness=allowed_lateness
+        )
+        return Windowed(self, window)
+
+    def sliding(
+        self,
+        size: Duration | Sequence[Duration] | None,
+        by: By = (),
+        *,
+        rows: int | None = None,
+        closed: Closed = "right",
+        include_current: bool = True,
+        emit: Literal["arrival", "watermark"] = "arrival",
+        allowed_lateness: Duration = "0s",
+        names: str = NAMES,
+        null_key: Literal["null", "group"] = "null",
+        expire_after: Duration | None = None,
+    ) -> Sliding:
+        """For every row, aggregates over its key's rows of the last `size`, the row included.
+
+        The row comes out at once with the aggregates as new columns. The window is
+        `(time - size, time]`; `closed` says which ends belong to it, and `include_current=False`
+        leaves the row itself out. Several sizes give a column each, called `{name}_{size}`.
+        `emit="watermark"` answers when no earlier row can come any more, over all rows up to
+        that time. A null in `by` gives null features, unless `null_key="group"`.
+
+        Raises `PlanError` and its kin; `size=None`, `rows` and `expire_after` are not there yet.
+
+        >>> from muntin import count
+        >>> stream(time="at", out_of_order="0s").sliding(["1m", "1h"], by="card").agg(n=count())
+        stream(time="at", out_of_order="0s").sliding(["1m", "1h"], by="card").agg(n=count())
+        """
+        not_yet("sliding", rows=rows is not None, expire_after=expire_after is not None)
+        spans, many = sizes_of(size)
+        window = sliding(
+            self.node,
+            spans,
+            many,
+            by,
+            closed=closed,
+            include_current=include_current,
+            emit=emit,
+            allowed_lateness=allowed_lateness,
+            names=names,
+            null_key=null_key,
+        )
+        return Sliding(self, window, tuple(spans), many, names)
+
+    def silent(
+        self,
+        after: Duration,
+        by: By,
+        *,
+        known: Iterable[KeyValue | Sequence[KeyValue]] | None = None,
+        every: Duration | None = None,
+    ) -> Stream:
+        """A row each time a key has sent nothing for more than `after`; with `every`, again then.
+
+        It holds the key, `window_start` and `last_event_time` (the last row's time), `window_end`
+        (that plus `after`, and a multiple of `every`). `known` names keys that may never send, as
+        values or, for several columns, as tuples; they count from the first watermark.
+
+        >>> stream(time="at", out_of_order="0s").silent("20m", by="store")
+        stream(time="at", out_of_order="0s").silent("20m", by="store")
+        """
+        return _stream(silent(self.node, after, by, known, every))
+
+    def _then(
+        self,
+        op: str,
+        body: dict[str, Json],
+        said: str,
+        columns: tuple[str, ...] | None,
+    ) -> Stream:
+        node = self.node
+        made = Node(op, (node,), dumps(body), said, columns, node.typed, node.revisions)
+        return _stream(made)
+
+    def __eq__(self, other: object) -> bool:
+        return self.node.print == other.node.print if isinstance(other, Stream) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.node.print)
+
+    def __repr__(self) -> str:
+        return text_of(self.node)
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Windowed(Hinting):
+    """Windows of a stream that wait for their aggregates."""
+
+    stream: Stream
+    window: Window
+
+    def agg(self, /, *unnamed: Never, **aggregates: Agg) -> Stream:
+        """One row per key and window: the key, `window_start`, `window_end`, the aggregates.
+
+        Raises `PlanError` without an aggregate, `ColumnError` if two columns have one name.
+
+        >>> from muntin import count, sum
+        >>> sales = stream(time="at", out_of_order="0s")
+        >>> sales.tumbling("1m", by="store").agg(n=count(), revenue=sum("amount")).node.columns
+        ('store', 'window_start', 'window_end', 'n', 'revenue')
+        """
+        all_named(unnamed, self.window.op, "agg(n=...)")
+        return _stream(aggregated(self.stream.node, self.window, aggregates))
+
+    def __repr__(self) -> str:
+        return f"{self.stream!r}{self.window.said}"
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Sliding(Hinting):
+    """Per-event windows of a stream that wait for their aggregates."""
+
+    stream: Stream
+    window: Window
+    sizes: tuple[Span, ...]
+    many: bool
+    names: str
+
+    def agg(self, /, *unnamed: Never, **aggregates: Agg) -> Stream:
+        """The rows as they came, with a column for each aggregate and size.
+
+        Raises `PlanError` without an aggregate, `ColumnError` if a column has the name already.
+        """
+        all_named(unnamed, "sliding", "agg(n=...)")
+        node = self.stream.node
+        written = agg_json(node, "sliding", aggregates)
+        features = feature_names(self.names, self.sizes, self.many, aggregates)
+        added = tuple(name for name, _, _ in features)
+        no_collisions((*(node.columns or ()), *added), "sliding")
+        named: list[Json] = [{"name": n, "aggregate": i, "size": j} for n, i, j in features]
+        tail = f',"aggregates":{dumps([*written])},"columns":{dumps(named)}}}'
+        columns = None if node.columns is None else (*node.columns, *added)
+        said = self.window.said + aggregates_text(aggregates)
+        body = self.window.body[:-1] + tail
+        return _stream(Node("sliding", (node,), body, said, columns, node.typed))
+
+    def __repr__(self) -> str:
+        return f"{self.stream!r}{self.window.said}"
+
+
+@overload
+def stream(
+    name: str,
+    *,
+    time: str | Expr,
+    out_of_order: Duration,
+    idle_after: Duration | None = None,
+    max_future_skew: Duration | None = "1d",
+    schema: Schema | None = None,
+) -> Stream: ...
+
+
+@overload
+def stream(
+    name: None = None,
+    *,
+    time: str | Expr,
+    out_of_order: Duration,
+    idle_after: Duration | None = None,
+    max_future_skew: Duration | None = "1d",
+    schema: Schema | None = None,
+) -> Stream: ...
+
+
+def stream(
+    name: str | None = None,
+    *,
+    time: str | Expr,
+    out_of_order: Duration = _MISSING,
+    idle_after: Duration | None = None,
+    max_future_skew: Duration | None = "1d",
+    schema: Schema | None = None,
+) -> Stream:
+    """An input: rows with an event time, whatever source will bring them.
+
+    `time` is a column of timestamps or dates, or an expression such as `epoch("ms", "sent_at")`.
+    `out_of_order` says how far a row may come behind the newest of its partition: the watermark
+    stays that far behind, and what comes later still is late. A partition that is quiet for
+    `idle_after` no longer holds the others back. A row more than `max_future_skew` ahead of its
+    recorded arrival is invalid. With `schema`, a dict from column to type word or an Arrow
+    schema, each verb is checked where it is written; else at the first batch. Several inputs in
+    a plan each need a name and a schema.
+
+    Raises `PlanError` and its kin for parameters that mean nothing.
+
+    >>> stream("payments", time="paid_at", out_of_order="200ms")
+    stream("payments", time="paid_at", out_of_order="200ms")
+    """
+    if out_of_order is _MISSING:
+        hint = "'0s' for sorted data, else how far behind its partition's newest a row may come"
+        raise PlanError(with_hint("stream() needs out_of_order=", hint))
+    node = input_node(
+        name,
+        time=time,
+        out_of_order=out_of_order,
+        idle_after=idle_after,
+        max_future_skew=max_future_skew,
+        schema=schema,
+    )
+    return _stream(node)
+
+
+def union(*streams: Stream, tag: str | None = None) -> Stream:
+    """The rows of several streams as one: columns by name, missing ones null.
+
+    Columns stand in the order of their first appearance; numbers of different types are widened.
+    With `tag`, a last column of that name holds the name of the stream a row came from. Times
+    need no common name: each stream brings its own.
+
+    Raises `PlanError` for fewer than two streams, inputs without a schema, or unnamed streams
+    under a `tag`; `ColumnError` if a column has the name of the tag.
+
+    >>> words = {"at": "timestamp[us, UTC]"}
+    >>> a = stream("a", time="at", out_of_order="0s", schema=words)
+    >>> b = stream("b", time="at", out_of_order="0s", schema=words)
+    >>> union(a, b, tag="kind").node.columns
+    ('at', 'kind')
+    """
+    for item in streams:
+        if not isinstance(item, Stream):
+            raise PlanError(with_hint(f"union: {item!r} is no stream", "write union(a, b)"))
+    if len(streams) < 2:
+        raise PlanError(f"union: {len(streams)} stream, where two are the least")
+    names = None if tag is None else [item.name for item in streams]
+    return _stream(union_node([item.node for item in streams], tag, names))
+
+
+def _stream(node: Node) -> Stream:
+    if node.typed or node.op == "union":
+        check(node)
+    return Stream(node)
+
+
+def _columns(exprs: dict[str, IntoExpr], before: tuple[str, ...] | None, place: str) -> list[Json]:
+    return [
+        [text(name, place), resolve(value, before, f"{place}: {name}").to_json()]
+        for name, value in exprs.items()
+    ]

@@ -1,0 +1,310 @@
+"""The verbs of a saved plan as a user would type them, and how two plans differ."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import Any, NamedTuple
+
+from muntin.base.durations import Span, parse, short
+from muntin.base.errors import MuntinError
+from muntin.expr.build import is_name
+from muntin.expr.tree import Call, Case, Cast, Column, Expr, Literal
+from muntin.pipeline.aggregates import Agg
+from muntin.pipeline.inputs import ONLY_INPUT, input_node
+from muntin.pipeline.plan import Node
+from muntin.pipeline.windows import (
+    MONDAY_US,
+    NAMES,
+    aggregates_text,
+    aligned,
+    call_text,
+    feature_names,
+    session,
+    silent,
+    sliding,
+)
+from muntin.values.literals import decode, quote
+
+_ANY = Node("input", (), "{}", "", None, False)
+"""A stream of unknown columns, for verbs to stand behind."""
+
+_WEEK_US = 7 * 86_400_000_000
+_SPANS = re.compile(r"(?:[0-9]{1,18}(?:ms|us|[wdhms]))+")
+_FLAT = ("and", "or", "coalesce")
+_UNSAVED = ("idle_after", "schema")
+"""What may differ between two inputs that mean the same to the state behind them."""
+
+
+class Line(NamedTuple):
+    """A verb: all that its state depends on, and its text."""
+
+    key: str
+    text: str
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """How a plan differs from another, as lines that begin with `- ` and `+ `.
+
+    What may change without a loss of state is left out: rules, except for their keys and
+    cooldowns, `idle_after` and declared columns. With several outputs, each change stands below
+    the names of those that have it.
+    """
+    names = dict.fromkeys([*_outputs(before), *_outputs(now)])
+    told: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        old, new = _outputs(before).get(name), _outputs(now).get(name)
+        lines = _difference(_lines(before, old), _lines(now, new))
+        if old and new:
+            lines += _rules(old["rules"], new["rules"])
+        if lines:
+            sign = "+ " if old is None else "- " if new is None else "  "
+            told.setdefault((sign, *lines), []).append(name)
+    listed = []
+    for (sign, *lines), owners in told.items():
+        if len(names) > 1:
+            listed.append(f"{sign}output {', '.join(map(quote, owners))}")
+        listed += lines
+    order = [list(_outputs(plan)) for plan in (before, now)]
+    if not listed and order[0] != order[1]:
+        listed = [
+            f"{sign} outputs {', '.join(map(quote, each))}"
+            for sign, each in zip("-+", order, strict=True)
+        ]
+    return listed
+
+
+def written(plan: Mapping[str, Any], node: int) -> list[str]:
+    """The pipeline up to a node of a plan, a line for each verb."""
+    return [line.text for line in _path(plan, node)]
+
+
+def _outputs(plan: Mapping[str, Any]) -> dict[str, Any]:
+    return {output["name"]: output for output in plan["outputs"]}
+
+
+def _lines(plan: Mapping[str, Any], output: Mapping[str, Any] | None) -> list[Line]:
+    return [] if output is None else list(_path(plan, output["node"]))
+
+
+def _difference(old: Sequence[Line], new: Sequence[Line]) -> list[str]:
+    keys = [line.key for line in old], [line.key for line in new]
+    lines: list[str] = []
+    for _, a, b, c, d in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
+        if keys[0][a:b] != keys[1][c:d]:
+            lines += [f"- {line.text}" for line in old[a:b]]
+            lines += [f"+ {line.text}" for line in new[c:d]]
+    return lines
+
+
+def _rules(old: Sequence[Any], new: Sequence[Any]) -> Iterator[str]:
+    known = {rule["name"]: rule for rule in new}
+    for rule in old:
+        other = known.get(rule["name"], rule)
+        if (rule["by"], rule["cooldown"]) != (other["by"], other["cooldown"]):
+            yield f"- {_rule(rule)}"
+            yield f"+ {_rule(other)}"
+
+
+def _rule(rule: Mapping[str, Any]) -> str:
+    cooldown = None if rule["cooldown"] is None else short(rule["cooldown"])
+    said = call_text("rule", [rule["name"]], by=rule["by"] or None, cooldown=cooldown)
+    return said.removeprefix(".")
+
+
+def _path(plan: Mapping[str, Any], at: int) -> Iterator[Line]:
+    node = plan["nodes"][at]
+    match node["op"]:
+        case "input":
+            spec = plan["inputs"][node["input"]]
+            yield Line(_key(spec, *_UNSAVED), _text(spec, _input))
+        case "union":
+            yield Line("union(", "union(")
+            for i, above in enumerate(node["from"]):
+                last = i + 1 == len(node["from"]) and node["tag"] is None
+                lines = list(_path(plan, above))
+                comma = [""] * (len(lines) - 1) + ["" if last else ","]
+                for line, end in zip(lines, comma, strict=True):
+                    yield Line(line.key + end, f"    {line.text}{end}")
+            tag = "" if node["tag"] is None else f"    tag={quote(node['tag'])}"
+            yield Line(_key(node, "from"), tag + ")")
+        case _:
+            yield from _path(plan, node["from"])
+            yield Line(_key(node, "from"), _text(node, _verb))
+
+
+def _key(node: Mapping[str, Any], *without: str) -> str:
+    # the engine writes out what is off, or not there, where a plan may leave it out
+    kept = {k: v for k, v in node.items() if v is not None and v is not False}
+    return json.dumps({k: v for k, v in kept.items() if k not in without}, sort_keys=True)
+
+
+def _text(node: Mapping[str, Any], said: Callable[[Any], str]) -> str:
+    try:
+        return said(node)
+    except (MuntinError, LookupError, TypeError, ValueError):
+        # a plan of another version, or a forged one: as it stands there
+        return _key(node, "from")
+
+
+def _input(spec: Mapping[str, Any]) -> str:
+    idle, skew = spec["idle_after"], spec["max_future_skew"]
+    return input_node(
+        None if spec["name"] == ONLY_INPUT else spec["name"],
+        time=_short(spec["time"]),
+        out_of_order=short(spec["out_of_order"]),
+        idle_after=None if idle is None else short(idle),
+        max_future_skew=None if skew is None else short(skew),
+        schema=None,
+    ).said
+
+
+def _verb(node: Mapping[str, Any]) -> str:
+    match node["op"]:
+        case "filter":
+            return call_text("filter", [_short(node["where"])])
+        case "with_columns":
+            return call_text("with_columns", [], **_columns(node["columns"]))
+        case "select":
+            return _select(node["columns"])
+        case "silent":
+            every = None if node.get("every") is None else short(node["every"])
+            return silent(_ANY, short(node["after"]), node["by"], node["known"], every).said
+        case "sliding":
+            return _sliding(node)
+        case "session":
+            made = session(
+                _ANY,
+                short(node["gap"]),
+                node["by"],
+                gap_closed=node["gap_closed"],
+                allowed_lateness=short(node["allowed_lateness"]),
+            )
+            return made.said + _aggregates(node)
+    return _aligned(node)
+
+
+def _select(columns: Sequence[Any]) -> str:
+    kept = 0
+    while kept < len(columns) and columns[kept][1] == {"col": columns[kept][0]}:
+        kept += 1
+    names = [name for name, _ in columns[:kept]]
+    return call_text("select", names, **_columns(columns[kept:]))
+
+
+def _aligned(node: Mapping[str, Any]) -> str:
+    step = node.get("every") or node["size"]
+    weeks = node["offset"] == MONDAY_US % step != 0 and step % _WEEK_US == 0
+    again = node["emit_every"]
+    made = aligned(
+        _ANY,
+        node["op"],
+        _span(node["size"], weeks),
+        None if node["op"] == "tumbling" else _span(step, weeks),
+        node["by"],
+        offset="0s" if weeks else short(node["offset"]),
+        emit=node["emit"],
+        emit_every=None if again is None else short(again),
+        allowed_lateness=short(node["allowed_lateness"]),
+        revisions=node["revisions"],
+        allow_gaps=node.get("allow_gaps", False),
+    )
+    return made.said + _aggregates(node)
+
+
+def _span(us: int, weeks: bool) -> str:
+    return f"{us // _WEEK_US}w" if weeks and us % _WEEK_US == 0 else short(us)
+
+
+def _sliding(node: Mapping[str, Any]) -> str:
+    made = [(each["name"], each["aggregate"], each["size"]) for each in node["columns"]]
+    kinds = [each["name"] for each in node["aggregates"]]
+    names, spans, many = _sizes(made, kinds, node["sizes"])
+    window = sliding(
+        _ANY,
+        spans,
+        many,
+        node["by"],
+        closed=node["closed"],
+        include_current=node["include_current"],
+        emit=node["emit"],
+        allowed_lateness=short(node["allowed_lateness"]),
+        names=names,
+        null_key=node["null_key"],
+    )
+    said = window.said + _aggregates(node)
+    known = feature_names(names, spans, many, kinds)
+    return said if known == made else f"{said}  # {', '.join(name for name, _, _ in made)}"
+
+
+def _sizes(
+    made: Sequence[tuple[str, int, int]], kinds: Sequence[str], sizes: Sequence[int]
+) -> tuple[str, list[Span], bool]:
+    """`names=`, the sizes and whether they are a list, as the names of the columns show them."""
+    spans = [parse(short(us), "size") for us in sizes]
+    if len(sizes) == 1 and [name for name, _, _ in made] == [*kinds]:
+        return NAMES, spans, False
+    # the names of the columns have the sizes as they were written: 60m and not 1h
+    for name, _, j in made:
+        found = (parse(each[0], "size") for each in _SPANS.finditer(name))
+        spans[j] = next((span for span in found if span.us == sizes[j]), spans[j])
+    name, i, j = made[0]
+    derived = name.replace(spans[j].text, "{size}").replace(kinds[i], "{name}", 1)
+    for names in (NAMES, derived):
+        try:
+            if feature_names(names, spans, True, kinds) == [*made]:
+                return names, spans, True
+        except (MuntinError, LookupError, ValueError):
+            pass
+    return NAMES, spans, True
+
+
+def _aggregates(node: Mapping[str, Any]) -> str:
+    return aggregates_text(
+        {
+            each["name"]: Agg(
+                each["kind"],
+                tuple(_short(arg) for arg in each["args"]),
+                None if each["where"] is None else _short(each["where"]),
+            )
+            for each in node["aggregates"]
+        }
+    )
+
+
+def _columns(columns: Sequence[Any]) -> dict[str, Expr | str]:
+    return {name: _short(value) for name, value in columns}
+
+
+def _short(value: Mapping[str, Any]) -> Expr | str:
+    """An expression as text where it was written so, or is a plain column."""
+    if "text" in value:
+        return str(value["text"][0])
+    expr = _expr(value)
+    return expr.name if isinstance(expr, Column) and is_name(expr.name) else expr
+
+
+def _expr(value: Mapping[str, Any]) -> Expr:
+    match value:
+        case {"col": name}:
+            return Column(name)
+        case {"lit": constant, "type": word}:
+            return Literal(decode(constant, word), word)
+        case {"text": [_, meaning]}:
+            return _expr(meaning)
+        case {"case": branches, "else": other}:
+            pairs = tuple((_expr(c), _expr(v)) for c, v in branches)
+            return Case(pairs, None if other is None else _expr(other))
+        case {"fn": "cast", "args": [inner], "to": word}:
+            return Cast(_expr(inner), word)
+        case {"fn": fn, "args": inner}:
+            args = [_expr(arg) for arg in inner]
+            return Call(fn, tuple(_flat(fn, args) if fn in _FLAT else args))
+    raise ValueError(f"not an expression: {value}")
+
+
+def _flat(fn: str, args: Sequence[Expr]) -> Iterator[Expr]:
+    for arg in args:
+        yield from arg.args if isinstance(arg, Call) and arg.fn == fn else (arg,)

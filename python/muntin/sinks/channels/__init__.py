@@ -1,0 +1,1 @@
+"""Rows to people and other programs, one message a row."""

@@ -1,0 +1,155 @@
+"""What the sinks of files share: syncing, hidden side files, fresh starts, errors with names."""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Annotated, TypeAlias, TypeVar, get_args
+
+import msgspec
+import pyarrow as pa
+
+from muntin.base import limits
+from muntin.base.errors import MuntinError, SinkError, unknown, with_hint
+from muntin.sinks.base import Mode
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A number of things in what a checkpoint keeps."""
+Sum: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+"""A checksum: the CRC-32 of some bytes."""
+
+State = TypeVar("State")
+
+ANEW = 'put it back as it was, or start anew: an empty checkpoint directory and mode="overwrite"'
+"""What to do about a file that is not what a checkpoint says it is."""
+
+_STAGED = ".staged"
+
+
+def failed(path: str, error: object) -> SinkError:
+    """The error for a file that cannot be written.
+
+    >>> str(failed("rows.csv", "disk full"))
+    '"rows.csv" cannot be written: disk full'
+    """
+    return SinkError(f'"{path}" cannot be written: {error}')
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Let every error of the system and of Arrow within be a `SinkError` that names the file."""
+    try:
+        yield
+    except MuntinError:
+        raise
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise failed(path, error) from error
+
+
+def path_of(value: str | os.PathLike[str], sink: str) -> str:
+    """A path as text.
+
+    Raises:
+        SinkError: it is not one.
+
+    >>> path_of("", "Csv")
+    Traceback (most recent call last):
+        ...
+    muntin.SinkError: Csv: '' is not a path
+    """
+    path = os.fsdecode(value) if isinstance(value, (str, bytes, os.PathLike)) else ""
+    if not path or "\0" in path:
+        raise SinkError(f"{sink}: {value!r} is not a path")
+    return path
+
+
+def mode_of(mode: Mode, sink: str) -> Mode:
+    """The mode, if it is one.
+
+    Raises:
+        SinkError: it is not.
+    """
+    if mode not in get_args(Mode):
+        raise SinkError(unknown("mode", str(mode), get_args(Mode), sink))
+    return mode
+
+
+def goes_on(mode: Mode, path: str, there: str) -> bool:
+    """Whether a fresh start goes on after what is there; else it replaces it.
+
+    Args:
+        mode: what the user wants.
+        path: the file, directory or table.
+        there: what it has in it; an empty text if there is nothing to lose.
+
+    Raises:
+        SinkError: there is something, and the user has not said what to do with it.
+
+    >>> goes_on("append", "a.csv", "12 bytes"), goes_on("error", "b.csv", "")
+    (True, False)
+    """
+    if there and mode == "error":
+        hint = 'mode="append" goes on after it, mode="overwrite" replaces it; or name another'
+        raise SinkError(with_hint(f'"{path}" is there already, with {there}', hint))
+    return mode == "append"
+
+
+def state_of(kind: type[State], state: object, path: str) -> State:
+    """What a checkpoint keeps of a sink, in the types it must have.
+
+    Raises:
+        SinkError: it was damaged, forged or made by another version.
+    """
+    try:
+        return msgspec.convert(state, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        hint = "go on with the version that made the checkpoint, or start anew"
+        said = f'"{path}": what the checkpoint has of it is not what this version writes: {error}'
+        raise SinkError(with_hint(said, hint)) from error
+
+
+def sum_of(file: IO[bytes], length: int, start: int = 0) -> int:
+    """The CRC-32 of the next bytes of a file, behind others whose sum is `start`."""
+    while length and (block := file.read(min(limits.COPY_BYTES, length))):
+        start = zlib.crc32(block, start)
+        length -= len(block)
+    return start
+
+
+def write_all(file: IO[bytes], data: bytes | bytearray) -> None:
+    """Write all of it to an unbuffered file."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+
+
+def only_output(path: str, before: str | None, output: str, own: str) -> str:
+    """The output that a path is for; `own` is what each should have of its own.
+
+    Raises:
+        SinkError: it is for another one already.
+    """
+    if before is not None and before != output:
+        hint = f"give each {own} of its own: mt.output(name, pipeline, sinks=[...])"
+        message = f'the outputs "{before}" and "{output}" cannot share it'
+        raise failed(path, with_hint(message, hint))
+    return output
+
+
+def staged_name(name: str, number: int) -> str:
+    """The hidden file in which what is staged for `name` waits beside it.
+
+    >>> staged_name("rows.csv", 7)
+    '.rows.csv.7.staged'
+    """
+    return f".{name}.{number}{_STAGED}"
+
+
+def staged_numbers(directory: str, name: str) -> list[int]:
+    """The numbers of the hidden files of `name` that are there."""
+    pattern = re.compile(re.escape(f".{name}.") + r"(\d+)" + re.escape(_STAGED))
+    found = (pattern.fullmatch(each) for each in os.listdir(directory))
+    return sorted(int(match[1]) for match in found if match)

@@ -1,0 +1,40 @@
+"""Rows to a text file, one JSON object a line."""
+
+from __future__ import annotations
+
+import msgspec
+
+from muntin.sinks.files.appended import AppendedFile
+from muntin.sinks.flat import json_rows
+from muntin.values.table import Table
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class JsonLines(AppendedFile):
+    """A sink that writes JSON lines; with checkpoints each row is there exactly once.
+
+    Times and durations are ISO 8601 text, decimals text, binary base64, NaN and infinities the
+    texts "NaN", "Infinity" and "-Infinity": `docs/values.md` has all forms. The source `JsonLines`
+    reads them back. Rows of several outputs may share a file. With checkpoints, what is staged
+    waits in a hidden file beside it.
+
+    Args:
+        path: the file.
+        mode: what to do with a file that has something in it: "error" refuses it, "append" goes on
+            after it, "overwrite" replaces it. A run that goes on from a checkpoint always goes on
+            after its own rows.
+        when: which alerts to take, if it stands in `alerts=`.
+
+    Raises:
+        SinkError: the file cannot be written; it names the file.
+
+    >>> sink = JsonLines("alerts.jsonl", when="severity = 'critical'")
+    """
+
+    def columns(self, output: str, rows: Table) -> None:
+        """See that rows with these columns can be written; a file without rows is empty."""
+        self._encode(output, rows, first=True)
+
+    def _encode(self, output: str, rows: Table, *, first: bool) -> bytes:
+        return b"".join(_ENCODER.encode_lines(plain) for plain in json_rows(rows))

@@ -1,0 +1,137 @@
+"""One part file of a Parquet sink: written hidden, synced, and what is known of it afterwards."""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from contextlib import suppress
+from typing import IO, Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from muntin.base import limits
+from muntin.base.errors import with_hint
+from muntin.sinks.files.disk import Count, Sum, failed, sum_of
+
+_MARK = b"muntin.sink"
+
+
+class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part that is whole and safe.
+
+    Attributes:
+        size: its length in bytes.
+        sum: the checksum of its bytes.
+    """
+
+    size: Count
+    sum: Sum
+
+    @classmethod
+    def of(cls, path: str) -> Written:
+        """What is there now."""
+        size = os.path.getsize(path)
+        with open(path, "rb") as file:
+            return cls(size, sum_of(file, size))
+
+
+def without_views(table: Any) -> Any:
+    """The same with texts and bytes in the layout that every version of Arrow writes."""
+    plain = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    if plain.keys().isdisjoint(table.schema.types):
+        return table
+    fields = [field.with_type(plain.get(field.type, field.type)) for field in table.schema]
+    return table.cast(pa.schema(fields))
+
+
+class Part:
+    """A file that is being written, in row groups of some size however small the steps are."""
+
+    def __init__(self, path: str, schema: Any, compression: str, mark: str) -> None:
+        """Make the file; `mark` says which sink made it."""
+        self.schema = schema
+        self.rows = 0
+        self._gathered: list[Any] = []
+        self._file: IO[bytes] = open(path, "wb")  # noqa: SIM115
+        try:
+            self._writer = pq.ParquetWriter(self._file, schema, compression=compression)
+            self._writer.add_key_value_metadata({_MARK: mark})
+        except BaseException as error:
+            self.abandon()
+            os.unlink(path)
+            if isinstance(error, pa.ArrowException) and (refused := _refused(schema)):
+                raise failed(path, refused) from error
+            raise
+        self._path = path
+
+    def write(self, table: Any) -> None:
+        """Add rows."""
+        self.rows += table.num_rows
+        self._gathered.append(table)
+        rows = sum(each.num_rows for each in self._gathered)
+        held = sum(each.nbytes for each in self._gathered)
+        if rows >= limits.GROUP_ROWS or held >= limits.GROUP_BYTES:
+            self._flush()
+
+    def finish(self) -> Written:
+        """Make the file whole and safe."""
+        try:
+            self._flush()
+            self._writer.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        except BaseException:
+            self.abandon()
+            raise
+        return Written.of(self._path)
+
+    def abandon(self) -> None:
+        """Let go of a file that will not be whole; what cannot be written of it does not matter."""
+        for each in (getattr(self, "_writer", None), self._file):
+            if each is not None:
+                with suppress(OSError, ValueError, pa.ArrowException):
+                    each.close()
+
+    def _flush(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._writer.write_table(pa.concat_tables(gathered))
+
+
+def mark_of(path: str) -> str | None:
+    """Which sink made a file; None if none did."""
+    try:
+        mark = (pq.read_metadata(path).metadata or {}).get(_MARK)
+    except (pa.ArrowException, OSError):
+        return None
+    return None if mark is None else str(mark.decode(errors="replace"))
+
+
+def check_schema(schema: Any, place: str) -> None:
+    """See that every column has a place in Parquet.
+
+    Raises:
+        SinkError: one has not; it names it.
+    """
+    if refused := _refused(schema):
+        raise failed(place, refused)
+
+
+def print_of(path: str) -> int:
+    """A checksum of a file's length and time of change, which are cheap to ask for."""
+    found = os.stat(path)
+    return zlib.crc32(f"{found.st_size}:{found.st_mtime_ns};".encode())
+
+
+def _refused(schema: Any) -> str | None:
+    for field in schema:
+        try:
+            pq.ParquetWriter(io.BytesIO(), pa.schema([field])).close()
+        except pa.ArrowException:
+            message = f'column "{field.name}" of type {field.type} has no place in Parquet'
+            return with_hint(message, "cast it, or leave it out by select")
+    return None

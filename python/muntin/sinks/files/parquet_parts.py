@@ -1,0 +1,162 @@
+"""The parts of a Parquet directory that a run has published: that they are there, and unchanged.
+
+A directory may have millions of parts, so what is kept of each is four bytes: a checksum of its
+length and time of change. All are looked at when a run starts, and some before each checkpoint.
+Where the times differ, as they do in a copy, the bytes decide.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from array import array
+from collections.abc import Callable
+
+from muntin.base.errors import SinkError, with_hint
+from muntin.sinks.files.disk import ANEW, failed, sum_of
+from muntin.sinks.files.parquet_part import Written, mark_of, print_of
+
+_PART = re.compile(r"part-([0-9]{7,})\.parquet")
+_STAGED = re.compile(r"\.part-([0-9]{7,})\.parquet\.staged")
+_LOOKED_AT = 256
+
+
+def part_path(directory: str, number: int) -> str:
+    """The path of a part."""
+    return os.path.join(directory, f"part-{number:07}.parquet")
+
+
+def staged_path(directory: str, number: int) -> str:
+    """The path of a part that is not to be seen yet."""
+    return os.path.join(directory, f".part-{number:07}.parquet.staged")
+
+
+def part_numbers(directory: str) -> list[int]:
+    """The numbers of the parts that can be seen."""
+    return _numbers(directory, _PART)
+
+
+def staged_numbers(directory: str) -> list[int]:
+    """The numbers of the hidden parts."""
+    return _numbers(directory, _STAGED)
+
+
+class Published:
+    """The parts from `first` on that this sink has published.
+
+    Attributes:
+        first: the number of the first.
+        quick: the checksum of all lengths and times of change.
+        sum: the checksum of all bytes.
+    """
+
+    def __init__(self, directory: str, first: int = 0) -> None:
+        """There are none yet."""
+        self._directory = directory
+        self._prints = array("I")
+        self._next = 0
+        self.first = first
+        self.quick = 0
+        self.sum = 0
+
+    @property
+    def end(self) -> int:
+        """The number of the part that comes next."""
+        return self.first + len(self._prints)
+
+    def add(self, part: Written) -> None:
+        """One more was published."""
+        self._add_print(print_of(part_path(self._directory, self.end)))
+        self.sum = zlib.crc32(f"{part.size}:{part.sum};".encode(), self.sum)
+
+    def look(self) -> None:
+        """See that the newest are there and unchanged, and in turn some of the others.
+
+        Raises:
+            SinkError: one is gone or was changed.
+        """
+        count = len(self._prints)
+        newest = range(max(0, count - _LOOKED_AT), count)
+        others = range(self._next, min(self._next + _LOOKED_AT, newest.start))
+        self._next = others.stop if others and others.stop < newest.start else 0
+        for index in (*newest, *others):
+            self._check(index)
+
+    def restore(self, count: int, quick: int | None, total: int | None, mark: str) -> None:
+        """Take the parts as they are, if they are those of a checkpoint.
+
+        Args:
+            count: how many there were.
+            quick: the checksum of their lengths and times; None if the checkpoint has none.
+            total: the checksum of their bytes; None if it has none.
+            mark: of the sink that made them.
+
+        Raises:
+            SinkError: one is gone or was changed.
+        """
+        for number in range(self.first, self.first + count):
+            path = part_path(self._directory, number)
+            try:
+                self._add_print(print_of(path))
+            except FileNotFoundError:
+                raise _wrong(path, "is gone") from None
+        if total is None:
+            return
+        if self.quick != quick and self._sum_of_bytes() != total:
+            for number in range(self.first, self.end):
+                if mark_of(path := part_path(self._directory, number)) != mark:
+                    raise _wrong(path, "is not the file that it was")
+            what = "has a part that is not the file that it was"
+            raise _wrong(self._directory, what)
+        self.sum = total
+
+    def _sum_of_bytes(self) -> int:
+        total = 0
+        for number in range(self.first, self.end):
+            path = part_path(self._directory, number)
+            size = os.path.getsize(path)
+            with open(path, "rb") as file:
+                total = zlib.crc32(f"{size}:{sum_of(file, size)};".encode(), total)
+        return total
+
+    def _check(self, index: int) -> None:
+        path = part_path(self._directory, self.first + index)
+        try:
+            now = print_of(path)
+        except FileNotFoundError:
+            raise _wrong(path, "was removed while the run wrote others") from None
+        if now != self._prints[index]:
+            raise _wrong(path, "was changed while the run wrote others")
+
+    def _add_print(self, one: int) -> None:
+        self._prints.append(one)
+        self.quick = zlib.crc32(one.to_bytes(4, "little"), self.quick)
+
+
+def clear(directory: str, removable: Callable[[str], bool]) -> None:
+    """Remove the parts of a directory that is to be overwritten.
+
+    Raises:
+        SinkError: one of them is not ours to remove.
+    """
+    for number in part_numbers(directory):
+        path = part_path(directory, number)
+        if not removable(path):
+            raise of_others(directory, os.path.basename(path))
+        os.unlink(path)
+
+
+def of_others(directory: str, name: str) -> SinkError:
+    """The error for a file that stands where it would be taken for one of the parts."""
+    hint = 'a fresh start needs a directory without files of others: name another, or mode="append"'
+    return failed(directory, with_hint(f'it has Parquet files of others, such as "{name}"', hint))
+
+
+def _wrong(path: str, what: str) -> SinkError:
+    return failed(path, with_hint(f"it belongs to the checkpoint and {what}", ANEW))
+
+
+def _numbers(directory: str, pattern: re.Pattern[str]) -> list[int]:
+    found = (pattern.fullmatch(each) for each in os.listdir(directory))
+    return sorted(int(match[1]) for match in found if match)

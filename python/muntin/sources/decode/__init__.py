@@ -1,0 +1,1 @@
+"""Decoding: text and Python values to columns of declared types."""

@@ -1,0 +1,1 @@
+"""Deliveries: batches with positions, split, paced, and ended."""

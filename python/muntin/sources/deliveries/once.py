@@ -1,0 +1,103 @@
+"""Sources of a run that takes what is there now: they end where they have nothing more to give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from muntin.base.errors import SourceError, with_hint
+from muntin.sources.base import Delivery, Quiet, Reader, Source, Words, opened
+from muntin.sources.deliveries.pace import PacedReader
+
+
+@runtime_checkable
+class Growing(Protocol):
+    """A source that can leave what may still grow, such as a last line without its end."""
+
+    def for_once(self) -> Source:
+        """The same source for a run that takes what is there now."""
+
+
+def replayable(source: Source) -> bool:
+    """Whether a source can be read again; it can, unless it says otherwise."""
+    return bool(getattr(source, "replayable", True))
+
+
+class Once:
+    """A source that ends as soon as all its partitions have been asked and had nothing."""
+
+    def __init__(self, source: Source) -> None:
+        """Read `source`; what may still grow is left, if the source can tell."""
+        self._given = source
+        self._source = source.for_once() if isinstance(source, Growing) else source
+
+    def __repr__(self) -> str:
+        """That of the source."""
+        own = type(self._given).__repr__ is not object.__repr__
+        return repr(self._given) if own else type(self._given).__name__
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the source has an end of its own: those that have are merged by time."""
+        return self._given.bounded
+
+    @property
+    def replayable(self) -> bool:
+        """Whether the source can be read again."""
+        return replayable(self._given)
+
+    @property
+    def total(self) -> int | None:
+        """The number of rows, if that is known."""
+        return self._given.total
+
+    def partitions(self) -> Sequence[int]:
+        """Those of the source."""
+        return self._source.partitions()
+
+    def identity(self) -> Sequence[str]:
+        """That of the source."""
+        return self._source.identity()
+
+    def open(
+        self,
+        schema: Words | None,
+        positions: Mapping[int, int],
+        mark: Mapping[str, Any] | None = None,
+    ) -> Reader:
+        """Start reading."""
+        reader = opened(self._source, schema, positions, mark)
+        if isinstance(reader, PacedReader):
+            reader.close()
+            hint = "rows are taken as fast as they can be: leave speed= out"
+            raise SourceError(with_hint("once=True with a source that has speed=", hint))
+        return _OnceReader(reader, self._source.partitions())
+
+
+class _OnceReader:
+    """A reader that ends at the first quiet moment."""
+
+    def __init__(self, reader: Reader, partitions: Sequence[int]) -> None:
+        self._reader = reader
+        self._partitions = frozenset(partitions)
+        self._quiet: set[int] = set()
+        self._ended = False
+
+    def poll(self) -> Delivery | Quiet | None:
+        """The next rows, or None when there are none now."""
+        if self._ended:
+            return None
+        polled = self._reader.poll()
+        if isinstance(polled, Delivery):
+            self._quiet.clear()
+            return polled
+        if isinstance(polled, Quiet):
+            self._quiet |= set(polled.partitions)
+            if self._partitions - self._quiet:
+                return polled
+        self._ended = True
+        return None
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        self._reader.close()

@@ -1,0 +1,1 @@
+"""Arrow and Python values: types, tables, times, text, order."""
