@@ -21,7 +21,7 @@ def rows_at(*seconds: float) -> pa.Table:
 
 
 class Script:
-    """A source that hands over what it was told, and moves a clock at each poll."""
+    """A source that hands over, or raises, what it was told, and moves a clock at each poll."""
 
     bounded, total = False, None
 
@@ -41,7 +41,10 @@ class Script:
     def poll(self) -> Any:
         if self.clock is not None:
             self.clock[0] += self.each
-        return next(self.polls, None)
+        told = next(self.polls, None)
+        if isinstance(told, Exception):
+            raise told
+        return told
 
     def close(self) -> None:
         pass

@@ -22,7 +22,7 @@ import pytest
 import muntin as mt
 from muntin.base.errors import SinkError
 from muntin.sinks import Webhook, verify
-from muntin.sinks.channels.outbox import Pace
+from muntin.sinks.channels.outbox import Pace, _id
 from muntin.sinks.channels.pinned import is_public
 from muntin.testing import check_sink
 from muntin.values.table import Table
@@ -532,3 +532,9 @@ def test_a_run_that_dies_delivers_every_alert_at_least_once(server: Server, tmp_
     server.requests.clear()
     run(float("inf"), drain="20s")
     assert set(server.ids()) == ids
+
+
+def test_an_id_of_alerts_is_kept_as_long_as_receivers_take_it() -> None:
+    for text, kept in (("x" * 255, True), ("x" * 256, False), ("é", False), ("a b", False)):
+        made = _id("rows", ("id",), {"id": text}, 0)
+        assert (made == text) is kept and len(made) <= 255

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ from muntin.base import limits
 from muntin.checkpoint import Directory, Keeper, Where
 from muntin.checkpoint.manifest import Counts
 from muntin.engine.operator import assembled, snapshot_contents
-from runs import EVENTS, MINUTES, Cut, CutShort, rows_at
+from muntin.loop.loop import Loop, Saving
+from muntin.loop.routes import Destinations, Routes
+from muntin.monitor.moment import Scene
+from muntin.sources import Delivery, Quiet
+from runs import EVENTS, MINUTES, WORDS, Cut, CutShort, Script, rows_at
 
 WHERE = Where("test", {}, Counts(), False)
 
@@ -92,6 +97,7 @@ def test_a_run_that_had_ended_ends_again_and_takes_no_new_rows(tmp_path: Path) -
     again = played(mt.sources.Arrow(TABLE), tmp_path, visible)
     assert visible == shown
     assert (again.rows, again.outputs) == (first.rows, first.outputs)
+    assert (first.stopped, again.stopped) == (False, False)
     with pytest.raises(mt.SourceError, match="has new rows, but the run had ended"):
         played(mt.sources.Arrow(pa.concat_tables([TABLE, TABLE])), tmp_path, visible)
 
@@ -282,10 +288,12 @@ def test_a_full_disk_is_survived_for_a_while(
     whole: list[Any] = []
     played(mt.sources.Arrow(TABLE, batch_rows=3), tmp_path / "whole", whole)
     visible: list[Any] = []
+    caplog.set_level(logging.INFO, "muntin")
     store = Full(tmp_path / "full", {3, 8, 9})
     played(mt.sources.Arrow(TABLE, batch_rows=3), store, visible)  # type: ignore[arg-type]
     assert visible == whole
     assert caplog.text.count("No space left on device") == 3
+    assert caplog.text.count("checkpoints are written again") == 2
     left = [n for n in os.listdir(store.path) if "tmp" in n]
     assert left == []
 
@@ -319,3 +327,66 @@ def test_what_a_checkpoint_cannot_do_is_said_before_the_run() -> None:
     word: Any = "warmer"
     with pytest.raises(mt.PlanError, match='on_change: "warmer" is not one of refuse'):
         mt.Checkpoint("state", on_change=word)
+
+
+# ── verdicts of the clock ───────────────────────────────────────────────────────────────────────
+
+
+def quiet_run(
+    directory: Path, visible: list[Any], *told: Any, every: float
+) -> tuple[mt.Report | None, list[float]]:
+    """A run on a clock of its own, which may break; each poll takes ten seconds."""
+    events = mt.stream("events", time="at", out_of_order="0s", idle_after="30s", schema=WORDS)
+    op_of = partial(mt.operator, events.tumbling("1m").agg(n=mt.count()), partitions=(0, 1))
+    store, clock = Directory(directory), [0.0]
+    store.open()
+    try:
+        keeper = Keeper(store)
+        restored = keeper.recover()
+        op = op_of(snapshot=restored.snapshot if restored else None)
+        routes = Routes(Destinations({"rows": [Kept(visible)]}, (), (), ()), op.plan)
+        scene = Scene("test", op.plan, [], {}, {}, [], {}, 0.0, None)
+        source = Script(*told, clock=clock, each=10.0)
+        saving = Saving(keeper, every, restored)
+        loop = Loop(op, {"events": source}, routes, scene, saving=saving, clock=lambda: clock[0])
+        return loop.run(), clock
+    except Cut:
+        return None, clock
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize(("every", "shown"), [(0.0, [2]), (1e6, [])])
+def test_what_follows_from_a_verdict_is_shown_after_the_checkpoint_that_holds_it(
+    tmp_path: Path, every: float, shown: list[int]
+) -> None:
+    visible: list[Any] = []
+    rows = Delivery(rows_at(0, 50), {0: 2}, 0, 0)
+    quiet = [Quiet((0, 1))] * 8
+    quiet_run(tmp_path, visible, rows, *quiet, Cut(), every=every)
+    assert [row["n"] for row in visible] == shown
+    # by the verdict 0:55 is late where it was shown, and counts where nothing had been
+    begun = [Delivery(rows_at(55), {0: 3}, 0, 2)] if shown else [rows, *quiet]
+    report, _ = quiet_run(tmp_path, visible, *begun, every=every)
+    assert report is not None and report.late == len(shown)
+    assert [row["n"] for row in visible] == [2]
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_sink_may_be_taken_away_after_a_run_that_was_not_cut_short(
+    tmp_path: Path, ended: bool
+) -> None:
+    visible: list[Any] = []
+    kept, file = Kept(visible), mt.sinks.JsonLines(tmp_path / "rows.jsonl")
+    state = tmp_path / "state"
+    mt.run(
+        mt.sources.Arrow(TABLE, batch_rows=10),
+        MINUTES,
+        sinks=[kept, file],
+        checkpoint=mt.Checkpoint(state, every="1h"),
+        once=not ended,
+    )
+    seen = Keeper(Directory(state)).look()
+    assert seen is not None and visible
+    assert (seen.manifest.staged, seen.manifest.ended) == ({}, ended)
+    mt.run(mt.sources.Arrow(TABLE), MINUTES, sinks=[Kept(visible)], checkpoint=state)

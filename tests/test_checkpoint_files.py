@@ -221,6 +221,9 @@ def test_what_an_unfinished_commit_left_is_removed(tmp_path: Path) -> None:
     store.open()
     store.close()
     assert not list(tmp_path.glob("*.tmp"))
+    (tmp_path / "checkpoint-00000008.json.tmp").mkdir()
+    with pytest.raises(mt.SnapshotError, match=f'"{tmp_path}" cannot be used: '):
+        Directory(tmp_path).open()
 
 
 def test_a_store_of_ones_own_needs_no_sizes(tmp_path: Path) -> None:

@@ -7,13 +7,16 @@ import operator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import muntin as mt
 from muntin.base.errors import ColumnError, ExpressionError, SchemaError
 from muntin.expr.build import Expr, col, lit, resolve, when
 from muntin.expr.functions import arrival, epoch, is_late
+from muntin.values import show
 
 x, y = col("x"), col("y")
 
@@ -156,3 +159,16 @@ def test_a_string_is_a_column_if_there_is_one_else_sql() -> None:
         resolve("c", ["a", "b"], "here")
     with pytest.raises(ColumnError, match="single quotes: 'abc'"):
         resolve('a = "abc"', ["a"], "here")
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_a_time_far_from_now_is_cast_to_the_text_that_it_has_everywhere(unit: str) -> None:
+    times = pa.array([0, 2**55, None, -(2**55), 2**63 - 1], pa.timestamp(unit))
+    days = pa.array([0, 2**31 - 1, None, -(2**31), 1], pa.date32())
+    rows = pa.table({"at": pa.array(range(5), pa.timestamp("us")), "x": times, "d": days})
+    texts = mt.stream(time="at", out_of_order="0s").select("at", x="x::text", d="d::text")
+    found = mt.collect(texts, rows).rows.to_dicts()
+    alone = [mt.collect(texts, rows.slice(i, 1)).rows.to_dicts()[0] for i in range(5)]
+    assert found == alone
+    for name, column in (("x", times), ("d", days)):
+        assert [row[name] for row in found][1:4] == show.to_text(column).to_pylist()[1:4]

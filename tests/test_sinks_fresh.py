@@ -336,3 +336,27 @@ def test_a_plan_whose_minutes_are_kept_in_each(tmp_path: Path) -> None:
     sinks = [KINDS[each][0](tmp_path / f"rows.{each}") for each in KINDS]
     mt.run(Arrow(EMPTY), MINUTES, sinks=sinks)
     check_empty("csv", tmp_path / "rows.csv", ["k", "window_start", "window_end", "n", "total"])
+
+
+# ── values without a place ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize("kind", ["plain", "zoned", "list", "struct", "dictionary"])
+def test_a_time_that_parquet_has_no_unit_for_is_named(
+    tmp_path: Path, kind: str, checkpoint: bool
+) -> None:
+    seconds = pa.array([1, 2**55, 2], pa.timestamp("s", "UTC" if kind == "zoned" else None))
+    column = {
+        "list": pa.array([[each] for each in seconds], pa.list_(seconds.type)),
+        "struct": pa.StructArray.from_arrays([seconds], ["a"]),
+        "dictionary": seconds.dictionary_encode(),
+    }.get(kind, seconds)
+    rows = pa.table({"at": pa.array([1, 2, 3], pa.timestamp("us", "UTC")), "x": column})
+    events = mt.stream(time="at", out_of_order="0s")
+    sink = mt.sinks.Parquet(tmp_path / "out")
+    said = (
+        r'(?s)out.* cannot be written: column "x": .*\+1141709097-06-13T06:26:08.* of type .*hint'
+    )
+    with pytest.raises(mt.SinkError, match=said):
+        mt.run(rows, events, sinks=[sink], checkpoint=tmp_path / "state" if checkpoint else None)

@@ -9,7 +9,7 @@ use arrow_array::types::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrayRef, Int64Array, PrimitiveArray, new_null_array};
+use arrow_array::{Array, ArrayRef, Int64Array, PrimitiveArray, StringArray, new_null_array};
 use arrow_buffer::BooleanBuffer;
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, TimeUnit};
@@ -18,6 +18,7 @@ use super::lost::either;
 use crate::error::Result;
 use crate::schema::moments::{Moment, per_second};
 use crate::schema::{is_utc, rezoned};
+use crate::show;
 
 /// The values, null where one was lost, and the rows where that happened.
 type Cast = (ArrayRef, Option<BooleanBuffer>);
@@ -132,7 +133,19 @@ pub fn nearest(value: i128, scale: i8) -> f64 {
 }
 
 fn by_arrow(array: &ArrayRef, to: &DataType) -> Result<Cast> {
-    let result = cast_with_options(array, to, &CastOptions::default())?;
+    let arrow = |array: &dyn Array| cast_with_options(array, to, &CastOptions::default());
+    let result = match arrow(array) {
+        // Arrow writes no times that are far from now: those are written as everywhere else
+        Err(_) if *to == DataType::Utf8 => {
+            let text = |row| match arrow(&array.slice(row, 1)) {
+                Ok(one) => Ok(one.is_valid(0).then(|| one.as_string::<i32>().value(0).to_string())),
+                Err(_) => show::text(array, row).map(Some),
+            };
+            let texts: Result<StringArray> = (0..array.len()).map(text).collect();
+            Arc::new(texts?) as ArrayRef
+        }
+        other => other?,
+    };
     let over = lost(array, &result);
     Ok((result, over))
 }

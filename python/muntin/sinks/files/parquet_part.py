@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from muntin.base import limits
 from muntin.base.errors import with_hint
 from muntin.sinks.files.disk import Count, Sum, failed, sum_of
+from muntin.values import show
 
 _MARK = b"muntin.sink"
 
@@ -99,7 +100,13 @@ class Part:
     def _flush(self) -> None:
         gathered, self._gathered = self._gathered, []
         if gathered:
-            self._writer.write_table(pa.concat_tables(gathered))
+            table = pa.concat_tables(gathered)
+            try:
+                self._writer.write_table(table)
+            except pa.ArrowException as error:
+                if refused := _refused_value(table):
+                    raise failed(self._path, refused) from error
+                raise
 
 
 def mark_of(path: str) -> str | None:
@@ -125,6 +132,30 @@ def print_of(path: str) -> int:
     """A checksum of a file's length and time of change, which are cheap to ask for."""
     found = os.stat(path)
     return zlib.crc32(f"{found.st_size}:{found.st_mtime_ns};".encode())
+
+
+def _refused_value(table: Any) -> str | None:
+    """Which value of which column has no place in Parquet, such as a time in far seconds."""
+    for name in table.column_names:
+        rows = table.select([name])
+        if _is_writable(rows):
+            continue
+        while len(rows) > 1:
+            half = rows.slice(0, len(rows) // 2)
+            rows = rows.slice(len(half)) if _is_writable(half) else half
+        kind = table.schema.field(name).type
+        text = show.to_text(rows[name].combine_chunks())[0]
+        message = f'column "{name}": {text} of type {kind} has no place in Parquet'
+        return with_hint(message, 'filter it out, or write text: with_columns(x="x::text")')
+    return None
+
+
+def _is_writable(table: Any) -> bool:
+    try:
+        pq.write_table(table, io.BytesIO())
+    except pa.ArrowException:
+        return False
+    return True
 
 
 def _refused(schema: Any) -> str | None:
