@@ -20,13 +20,13 @@ N = {"n": mt.count()}
 COOLDOWN = mt.rule("seen", "k >= 0", by="k", cooldown="10s")
 
 
-def windows() -> dict[str, Callable[[], Any]]:
+def windows(stream: Any = EVENTS) -> dict[str, Callable[[], Any]]:
     return {
-        "tumbling": lambda: EVENTS.tumbling("10s", by="k").agg(**N),
-        "hopping": lambda: EVENTS.hopping("10s", "5s", by="k").agg(**N),
-        "session": lambda: EVENTS.session("10s", by="k").agg(**N),
-        "sliding": lambda: EVENTS.sliding("10s", by="k").agg(**N),
-        "silent": lambda: EVENTS.silent(after="10s", by="k"),
+        "tumbling": lambda: stream.tumbling("10s", by="k").agg(**N),
+        "hopping": lambda: stream.hopping("10s", "5s", by="k").agg(**N),
+        "session": lambda: stream.session("10s", by="k").agg(**N),
+        "sliding": lambda: stream.sliding("10s", by="k").agg(**N),
+        "silent": lambda: stream.silent(after="10s", by="k"),
     }
 
 
@@ -69,3 +69,20 @@ def test_rows_are_kept_for_as_long_as_a_late_one_may_ask() -> None:
     row = pa.table({"at": at.slice(10, 1), "k": pa.array([1], pa.int64())})
     (answer,) = op.push(row).rows.to_dicts()
     assert answer["n"] == 10 + 1
+
+
+def test_verbs_without_state_hold_no_memory() -> None:
+    op = mt.operator(EVENTS.filter("k >= 0").with_columns(j="k + 1").select("k", "j"))
+    op.push(generation(0))
+    assert [(each["keys"], each["bytes"]) for each in op.stats["operators"][1:]] == [(0, 0)] * 3
+
+
+@pytest.mark.parametrize("name", windows())
+def test_the_memory_of_state_is_told_about_as_it_is(name: str) -> None:
+    stream = mt.stream(time="at", out_of_order="0s", schema={"at": "timestamp[us]", "k": "str"})
+    op = mt.operator(windows(stream)[name]())
+    names = [f"{i:0200}" for i in range(500)]
+    at = pa.array(range(len(names)), pa.timestamp("us"))
+    op.push(pa.table({"at": at, "k": names}))
+    held = sum(each["bytes"] for each in op.stats["operators"])
+    assert 500 * 200 < held < 50 * 500 * 200

@@ -109,3 +109,15 @@ def test_a_clock_that_jumps_by_a_year_tells_a_bounded_number_of_repeats() -> Non
     (record,) = out.invalid.to_dicts()
     assert record["reason"] == "repeats_skipped"
     assert record["windows"] == 366 * 86400 - 16 - 100
+
+
+def test_a_known_key_is_silent_since_the_first_clock_and_not_since_ever() -> None:
+    stream = mt.stream(time="at", out_of_order="0s", schema={"at": "timestamp[us]", "k": "str"})
+    silences = stream.silent(after="10s", by="k", known=["a", "b"])
+    start = datetime(2024, 1, 1)
+    told = mt.operator(silences).push(
+        [{"at": start + timedelta(seconds=s), "k": k} for s, k in [(0, "a"), (5, "a"), (30, "c")]]
+    )
+    lasts = {(r["k"], r["last_event_time"]) for r in told.rows.to_dicts()}
+    assert lasts == {("b", start), ("a", start + timedelta(seconds=5))}
+    assert len(told.rows) == 2

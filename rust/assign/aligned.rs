@@ -175,5 +175,8 @@ mod tests {
         assert_eq!(windows.place(i64::MAX), Place::OutOfRange);
         assert_eq!(windows.place(i64::MIN), Place::OutOfRange);
         assert!(matches!(windows.place(i64::MAX - 120), Place::Pane(_)));
+        for end in [NEVER, FOREVER] {
+            assert_eq!((windows.last_end(end), windows.full_from(end)), (end, end));
+        }
     }
 }

@@ -248,7 +248,7 @@ impl AlignedWindows {
     fn changed(&self, slot: &PaneSlot, end: Micros) -> HashSet<u32> {
         let Windows { size, every, .. } = self.windows;
         let held = |at: (Micros, Micros), end: Micros| {
-            at.1 <= end && at.0 >= end.saturating_sub(size) && at.0 < end
+            end.saturating_sub(size) <= at.0 && at.1 <= end
         };
         let panes = slot.panes.between(end.saturating_sub(size).saturating_sub(every), end);
         panes
@@ -273,7 +273,7 @@ impl AlignedWindows {
             let row = one.push();
             let mut touch = (Micros::MAX, u64::MAX);
             for (pane, entry) in slot.panes.entries_of(id) {
-                if pane.at.1 <= end && start <= pane.at.0 && pane.at.0 < end {
+                if start <= pane.at.0 && pane.at.1 <= end {
                     kit.layout.merge(&mut one, row, &pane.hot, entry);
                     touch = touch.min((pane.at.0, pane.entries[entry as usize].first));
                 }
@@ -457,7 +457,7 @@ impl AlignedWindows {
         let held = |end: Micros| {
             let start = end - self.windows.size;
             let mut entries = slot.panes.entries_of(id);
-            entries.any(|(pane, _)| pane.at.1 <= end && start <= pane.at.0 && pane.at.0 < end)
+            entries.any(|(pane, _)| start <= pane.at.0 && pane.at.1 <= end)
         };
         let ends = self.windows.ends(judged.from, judged.reach.last_end).filter(fires);
         ends.map(|end| (end, held(end))).collect()
