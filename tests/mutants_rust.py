@@ -327,9 +327,9 @@ class Tries:
         """Runs all tests without a break: how long each takes, and what it reaches."""
         seconds, reached = [], {number: [] for number in self.chosen}
         for i, item in enumerate(items):
-            start = time.monotonic()
+            start = time.process_time()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-            seconds.append(time.monotonic() - start)
+            seconds.append(time.process_time() - start)
             for number, tests in reached.items():
                 if core().muntin_reached(number):
                     tests.append(i)
@@ -408,7 +408,8 @@ def main() -> None:
         sys.path.insert(0, str(folder))
         tries = Tries(chosen, options.workers)
         words = ["-q", "-s", "-p", "no:cacheprovider", "--hypothesis-profile=mutants", *tests]
-        pytest.main(words, plugins=[tries])
+        if pytest.main(words, plugins=[tries]) != pytest.ExitCode.OK:
+            raise SystemExit("the tests did not run")
         program = unit_tests(folder) if tries.survivors else ""
         survivors = [n for n in tries.survivors if unit_tests_pass(program, n)]
     for number in sorted(set(tries.survivors) - set(survivors)):
