@@ -108,3 +108,12 @@ def test_a_key_that_is_gone_leaves_nothing_in_a_snapshot(make: Any) -> None:
         expected = op.push(table([(at, name)])).rows.to_dicts()
         assert restored.push(table([(at, name)])).rows.to_dicts() == expected
         restored = mt.operator(pipeline, snapshot=op.snapshot())
+
+
+def test_a_late_row_counts_behind_the_rows_of_its_time_that_came_before() -> None:
+    pipeline = STREAM.sliding("10s").agg(first=mt.first("v"), last=mt.last("v"))
+    given = [(5, 1), (7, 2), (5, 3)]
+    start = dt.datetime(2024, 5, 1)
+    rows = [{"at": start + dt.timedelta(seconds=second), "v": v} for second, v in given]
+    told = [(row["first"], row["last"]) for row in mt.operator(pipeline).push(rows).rows.to_dicts()]
+    assert told == [(1, 1), (1, 2), (1, 3)]

@@ -247,9 +247,8 @@ impl AlignedWindows {
     /// Keys of which rows entered or left since the window before.
     fn changed(&self, slot: &PaneSlot, end: Micros) -> HashSet<u32> {
         let Windows { size, every, .. } = self.windows;
-        let held = |at: (Micros, Micros), end: Micros| {
-            end.saturating_sub(size) <= at.0 && at.1 <= end
-        };
+        let held =
+            |at: (Micros, Micros), end: Micros| end.saturating_sub(size) <= at.0 && at.1 <= end;
         let panes = slot.panes.between(end.saturating_sub(size).saturating_sub(every), end);
         panes
             .filter(|pane| held(pane.at, end) != held(pane.at, end.saturating_sub(every)))

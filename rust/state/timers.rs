@@ -99,6 +99,7 @@ mod tests {
         assert_eq!(timers.take_due(3), [0, 1, 2, 3]);
         assert!(!timers.is_due(3) && timers.is_due(4));
         timers.arm(2, 7);
+        assert_eq!(timers.next(), Some(2), "an id may be armed before those of its bucket");
         assert_eq!(timers.take_due(4), [4, 7]);
         assert_eq!(timers.take_due(9).len(), 5);
         assert!(timers.buckets.is_empty());
