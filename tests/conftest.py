@@ -1,4 +1,4 @@
-"""How long Hypothesis searches, and which seed it searches with.
+"""How the suite runs: on how many cores, how long Hypothesis searches, and with which seed.
 
 A normal run takes a new seed for each test and prints a failing example so that it can be repeated.
 `pytest --hypothesis-profile=nightly` searches seventy times as long with one seed, which it prints
@@ -46,6 +46,16 @@ def pytest_runtest_protocol() -> Iterator[None]:
         return (yield)
     finally:
         logger.handlers, logger.level, logger.propagate = before
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Runs the whole suite on all cores; named tests, and `-n 0`, run in this process."""
+    option = config.option
+    is_worker = hasattr(config, "workerinput")
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if is_whole and not is_worker and getattr(option, "numprocesses", 0) is None:
+        option.numprocesses = "auto"
 
 
 @pytest.hookimpl(tryfirst=True)
