@@ -40,7 +40,7 @@ pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A float as Python writes it, with JavaScript's words for what is no number.
+/// A float as Python writes it, with JavaScript's words for what is not a number.
 pub fn float(value: f64) -> String {
     if value.is_nan() {
         return "NaN".into();

@@ -432,7 +432,7 @@ def test_a_text_is_a_name_if_the_stream_has_such_a_column(declared: bool) -> Non
     assert of(chosen, "x") == [(100,)]
     assert of(window.agg(n=mt.count(where="a - b > 6")), "n") == [(1,)]
     with pytest.raises(mt.MuntinError, match="condition"):
-        of(stream.filter("a > b"), "a")  # the column of that name is no condition
+        of(stream.filter("a > b"), "a")  # the column of that name is not a condition
     assert of(stream.filter("a > b + 0"), "a") == [(10,)]
 
 

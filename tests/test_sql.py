@@ -89,7 +89,7 @@ def test_same_tree_as_operators(text: str, expr: Expr) -> None:
         ("null <> x", "null is never true", "is null"),
         ("x > 1; drop table x", "semicolon", "one expression"),
         ("x in (select 1)", "without a list", "in ("),
-        ("x in (a)", "no literal", "or"),
+        ("x in (a)", "not a literal", "or"),
         ("(select 1)", "", None),
         ("exists(select 1)", "query", "one row"),
         ("select 1", "query", "one row"),

@@ -176,9 +176,10 @@ def test_rows_that_were_about_to_be_shown_are_not_lost_with_their_output(tmp_pat
         played(tmp_path, made)
     before = lines(tmp_path / "minutes.jsonl")
     changed = outputs(tmp_path, long=LONG)
-    with pytest.raises(mt.SinkError, match=r"minutes/0/Dies is no sink .* show 1 rows") as raised:
+    removed = "the sink rows/minutes/0/Dies was removed, but has 1 rows"
+    with pytest.raises(mt.SinkError, match=removed) as raised:
         played(tmp_path, changed, on_change="warm")
-    assert "hint: go on once as it was" in str(raised.value)
+    assert "hint: run once more with it" in str(raised.value)
     # the way that the hint names: the old pipeline, stopped
     sink.left = 10
     with pytest.raises(Cut):

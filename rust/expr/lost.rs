@@ -54,7 +54,7 @@ impl Lost {
     }
 }
 
-/// Rows set in either; `None` is no row.
+/// Rows set in either; `None` is not a row.
 pub(super) fn either(a: Option<BooleanBuffer>, b: Option<BooleanBuffer>) -> Option<BooleanBuffer> {
     match (a, b) {
         (Some(a), Some(b)) => Some(&a | &b),

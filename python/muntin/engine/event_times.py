@@ -13,7 +13,7 @@ def event_times(op: Operator, input: str, table: Any) -> Any:
     """The event time of each row of a `pyarrow.Table`, `int64` microseconds; null if it has none.
 
     Raises:
-        ColumnError, SchemaError: the time column is missing or is no time.
+        ColumnError, SchemaError: the time column is missing or is not a time.
         DataError: the time is computed and overflows.
     """
     time = op.input_plan(input)["time"]

@@ -69,7 +69,7 @@ class Operator:
         """Build the engine; call `mt.operator` instead."""
         if not isinstance(snapshot, bytes | bytearray | memoryview | None):
             hint = "give what Operator.snapshot() gave, bytes"
-            raise SnapshotError(with_hint(f"a {type(snapshot).__name__} is no snapshot", hint))
+            raise SnapshotError(with_hint(f"a {type(snapshot).__name__} is not a snapshot", hint))
         arguments.one_of(on_change, get_args(OnChange), "on_change")
         self._plan = plan
         self._inputs = list(plan.inputs)

@@ -261,7 +261,7 @@ def _number(code: str) -> int | float:
     try:
         number = float(code)
     except ValueError:
-        raise _Refused(f"{code!r} is no number") from None
+        raise _Refused(f"{code!r} is not a number") from None
     if number in (float("inf"), float("-inf")):
         raise _Refused(f"{code} does not fit into a float")
     return number
@@ -300,7 +300,7 @@ def _in(node: Any) -> Expr:
         raise _Refused("in without a list of literals", "write x in ('a', 'b')")
     values = [_read(e) for e in node.expressions]
     if not all(isinstance(v, Literal) for v in values):
-        raise _Refused("in with something that is no literal", "write x = a or x = b")
+        raise _Refused("in with something that is not a literal", "write x = a or x = b")
     return call("in", _read(node.this), *values)
 
 

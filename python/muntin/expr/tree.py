@@ -402,7 +402,7 @@ class Unfinished:
 def call(fn: str, *args: object) -> Call:
     """A call by its name in the plan; nested `and`, `or` and `coalesce` become one.
 
-    Raises `ExpressionError` for a comparison with null, and for what is no value.
+    Raises `ExpressionError` for a comparison with null, and for what is not a value.
     """
     place = _INFIX[fn][0] if fn in _INFIX else f"{fn}()"
     exprs = tuple(a if isinstance(a, Expr) else literal(a, place) for a in args)

@@ -107,7 +107,7 @@ _ROWS = ("table", "keys", "times", "partition", "position", "arrival")
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Rows of one delivery, and what stood between them that was no row."""
+    """Rows of one delivery, and what stood between them that was not a row."""
 
     table: Any
     keys: Any
@@ -121,7 +121,7 @@ class _Part:
     start: object | None = None
 
     def cut(self, at: int) -> tuple[_Part, _Part]:
-        """The first rows and the rest; what is no row goes with the rows behind which it stood."""
+        """The first rows and the rest; bad records go with the rows behind which they stood."""
         if self.position is None:
             hint = "it must give positions to be merged with others"
             raise SourceError(with_hint("a source without positions", hint))

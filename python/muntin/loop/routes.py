@@ -81,7 +81,7 @@ class Routes:
         Raises:
             SinkError: something that stands among the sinks is none, or has a `when=` where
                 there are no alerts.
-            ExpressionError, ColumnError: a `when=` is no condition on alerts.
+            ExpressionError, ColumnError: a `when=` is not a condition on alerts.
         """
         self._to = destinations
         self._plan = plan
@@ -186,10 +186,10 @@ class Routes:
 
     def _check_gone(self, place: str, rows: int) -> None:
         if rows:
-            hint = "go on once as it was and let the run end, or be stopped: it shows them then"
-            said = f"{place} is no sink any more, and was about to show {rows:,} rows"
+            hint = "run once more with it, let the run end or stop it, and remove it then"
+            said = f"the sink {place} was removed, but has {rows:,} rows that are not published"
             raise SinkError(with_hint(said, hint))
-        _log.warning("%s is in the checkpoint and no sink any more", place)
+        _log.warning("the sink %s of the checkpoint was removed", place)
 
     def stage(self, result: Result, undecodable: Iterable[tuple[str, Undecodable]]) -> None:
         """Stage what a step gave, and what never became a row."""
@@ -254,7 +254,9 @@ class Routes:
             sink = self._places.get(place)
             if sink is None:
                 rows = sum(len(table) for _, table in tables)
-                _log.warning("%s is no sink any more, and did not show %d rows", place, rows)
+                _log.warning(
+                    "the sink %s was removed: %d rows of it were not published", place, rows
+                )
                 continue
             for output, table in tables:
                 sink.stage(output, table)

@@ -28,9 +28,9 @@ def input_node(
 ) -> Node:
     """The node of an input; `muntin.stream` says what the parameters mean."""
     if name is not None and (not isinstance(name, str) or not name):
-        raise PlanError(f"stream: {name!r} is no name")
+        raise PlanError(f"stream: {name!r} is not a name")
     if not isinstance(time, str | Expr):
-        raise PlanError(f"stream: time={time!r} is no column")
+        raise PlanError(f"stream: time={time!r} is not a column")
     words = None if schema is None else schema_words(schema, "stream: schema")
     columns = None if words is None else tuple(column for column, _ in words)
     behind = parse(out_of_order, "stream: out_of_order", zero=True)

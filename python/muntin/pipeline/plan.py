@@ -212,7 +212,7 @@ def check(node: Node) -> list[dict[str, Any]]:
 def schema_words(schema: Schema, place: str) -> list[tuple[str, str]]:
     """A schema as pairs of column and type word.
 
-    Raises `SchemaError` for an unknown type word or something that is no schema, `ColumnError`
+    Raises `SchemaError` for an unknown type word or something that is not a schema, `ColumnError`
     for a column that comes twice.
     """
     if isinstance(schema, Mapping):
@@ -221,7 +221,7 @@ def schema_words(schema: Schema, place: str) -> list[tuple[str, str]]:
         pairs = list(core.schema_words(schema))
     else:
         hint = 'write a dict as {"amount": "f64"}, or give an Arrow schema'
-        raise SchemaError(with_hint(f"{place}: {schema!r} is no schema", hint))
+        raise SchemaError(with_hint(f"{place}: {schema!r} is not a schema", hint))
     seen: set[str] = set()
     for column, _ in pairs:
         if column in seen:

@@ -92,7 +92,7 @@ class Stream(Hinting):
         """
         if not isinstance(where, Expr | str):
             hint = 'write a condition: filter(col("amount") > 0), or filter("amount > 0")'
-            raise PlanError(with_hint(f"filter: {where!r} is no condition", hint))
+            raise PlanError(with_hint(f"filter: {where!r} is not a condition", hint))
         condition = resolve(where, self.node.columns, "filter").to_json()
         said = call_text("filter", [where])
         return self._then("filter", {"where": condition}, said, self.node.columns)
@@ -126,7 +126,7 @@ class Stream(Hinting):
         for name in names:
             if not isinstance(name, str):
                 hint = "names first, computed columns by keyword: select(total=...)"
-                raise PlanError(with_hint(f"select: {name!r} is no name of a column", hint))
+                raise PlanError(with_hint(f"select: {name!r} is not a name of a column", hint))
             if before is not None and name not in before:
                 raise ColumnError(unknown("column", name, before, "select"))
             kept.append([name, Column(text(name, "select")).to_json()])
@@ -474,7 +474,7 @@ def union(*streams: Stream, tag: str | None = None) -> Stream:
     """
     for item in streams:
         if not isinstance(item, Stream):
-            raise PlanError(with_hint(f"union: {item!r} is no stream", "write union(a, b)"))
+            raise PlanError(with_hint(f"union: {item!r} is not a stream", "write union(a, b)"))
     if len(streams) < 2:
         raise PlanError(f"union: {len(streams)} stream, where two are the least")
     names = None if tag is None else [item.name for item in streams]

@@ -224,7 +224,7 @@ def aggregated(node: Node, window: Window, aggregates: Mapping[str, Agg]) -> Nod
 
 
 def agg_json(node: Node, place: str, aggregates: Mapping[str, Agg]) -> list[dict[str, Json]]:
-    """The aggregates in a plan; refuses none at all, and what is no aggregate."""
+    """The aggregates in a plan; refuses none at all, and what is not an aggregate."""
     if not aggregates:
         raise PlanError(with_hint(f"{place}: no aggregate", "write .agg(n=mt.count())"))
     written = []

@@ -21,7 +21,7 @@ Words: TypeAlias = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:
-    """A piece of input that is no row: kept, with where it stood and what was wrong.
+    """A piece of input that is not a row: kept, with where it stood and what was wrong.
 
     Attributes:
         partition: its partition.

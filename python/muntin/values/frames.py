@@ -62,7 +62,7 @@ def _for_polars(column: Any) -> Any:
     if not _polars_has(kind):
         return show.to_text(column)
     if types.is_time(kind):
-        # Polars makes nulls of what is no time of day
+        # Polars makes nulls of what is not a time of day
         day = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit] * 86_400
         number = pa.int32() if types.is_time32(kind) else pa.int64()
         ends = pc.min_max(column.cast(number).cast(pa.int64())).as_py()

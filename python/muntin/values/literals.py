@@ -58,7 +58,7 @@ def word_of(value: object, place: str) -> str:
             return _decimal_word(value, place)
     raise ExpressionError(
         with_hint(
-            f"{place}: {value!r} is no value of an expression",
+            f"{place}: {value!r} is not a value of an expression",
             "values are None, bool, int, float, str, bytes, date, datetime, timedelta, Decimal",
         )
     )

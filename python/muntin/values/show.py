@@ -100,7 +100,7 @@ def said(value: Json) -> str:
 
 
 def float_text(value: float) -> str:
-    """A float as Python writes it; JavaScript's words for what is no number.
+    """A float as Python writes it; JavaScript's words for what is not a number.
 
     >>> float_text(1.0), float_text(float("inf"))
     ('1.0', 'Infinity')

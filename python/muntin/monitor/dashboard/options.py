@@ -113,7 +113,7 @@ def _parsed(address: str) -> tuple[str, int]:
     host = host.removeprefix("[").removesuffix("]")
     if not (port.isascii() and port.isdigit()) or int(port) > _PORT_MAX:
         hint = 'say ":8080", or "host:port"'
-        raise PlanError(with_hint(f'dashboard: "{address}" is no address with a port', hint))
+        raise PlanError(with_hint(f'dashboard: "{address}" is not an address with a port', hint))
     return host or LOOPBACK, int(port)
 
 

@@ -97,7 +97,7 @@ class Email(OutboxSink):
     ) -> None:
         """Check the options; nothing is connected before there is a row."""
         if not isinstance(server, str) or not _HOST.fullmatch(server):
-            raise SinkError(with_hint("email: the server is no host", "port= stands by itself"))
+            raise SinkError(with_hint("email: the server is not a host", "port= stands by itself"))
         super().__init__(
             f"email by {server}",
             attempts=attempts,
@@ -241,17 +241,17 @@ def _address(text: str, place: str) -> Address:
 
 
 def _no_address(text: object, place: str) -> str:
-    return with_hint(f"{place}: {text!r} is no mail address", 'as in "oncall@example.com"')
+    return with_hint(f"{place}: {text!r} is not a mail address", 'as in "oncall@example.com"')
 
 
 def _template(subject: str, place: str) -> str:
     try:
         fields = list(Formatter().parse(subject))
     except (TypeError, ValueError) as error:
-        raise SinkError(f"{place}: the subject {subject!r} is no template: {error}") from error
+        raise SinkError(f"{place}: the subject {subject!r} is not a template: {error}") from error
     if any(form or turn for _, _, form, turn in fields):
         hint = "a subject has names of columns alone in its braces"
-        raise SinkError(with_hint(f"{place}: the subject {subject!r} is no template", hint))
+        raise SinkError(with_hint(f"{place}: the subject {subject!r} is not a template", hint))
     return subject
 
 

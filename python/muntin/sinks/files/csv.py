@@ -113,7 +113,7 @@ def _lines(table: Any) -> memoryview:
     """The rows as lines of text, made by Arrow a column at a time."""
     cells = [_cells(column) for column in table.columns]
     if len(cells) == 1:
-        # a line without anything is no row to most readers
+        # a line without anything is not a row to most readers
         cells = [cells[0].fill_null(_text('""'))]
     joined = pc.binary_join_element_wise(
         *cells, _text(","), null_handling="replace", null_replacement=""

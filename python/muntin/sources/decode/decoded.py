@@ -13,7 +13,7 @@ from muntin.base.errors import SourceError, with_hint
 
 
 class Bad(NamedTuple):
-    """A record that is no row: which of its block, its line if it has one, its text, and why."""
+    """A record that is not a row: which of its block, its line if it has one, its text, and why."""
 
     ordinal: int
     line: int | None

@@ -4,7 +4,7 @@
   a decimal. Integers may have any number of digits; whether they fit is for their column.
 - `NaN`, `Infinity` and `-Infinity`, as Python writes them, are floats.
 - Two equal keys in an object, half of a surrogate pair, a control character in a text, bytes that
-  are no UTF-8, and values that nest deeper than `DEPTH_MAX` are refused: the line is no row.
+  are no UTF-8, and values that nest deeper than `DEPTH_MAX` are refused: the line is not a row.
 """
 
 from __future__ import annotations

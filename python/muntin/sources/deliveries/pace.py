@@ -55,7 +55,7 @@ class Pace:
         clock: the time to go by.
 
     Raises:
-        SourceError: the speed is no number above 0.
+        SourceError: the speed is not a number above 0.
 
     >>> Pace(60, by="at")
     Pace(60, by='at')

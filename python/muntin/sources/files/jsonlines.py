@@ -22,7 +22,7 @@ from muntin.sources.files.text import Decoder, Limits, Lost, TextSource, one_bad
 class JsonLines(TextSource):
     """A source of JSON lines, read from the start to the end of its files.
 
-    Fields that the schema does not name are left out. A line that is no JSON object, or whose
+    Fields that the schema does not name are left out. A line that is not a JSON object, or whose
     values do not fit the schema, becomes an invalid record with the reason `undecodable`, its
     file, line and text. The position of a row is the number of lines before it over all files,
     blank ones and undecodable ones included; with `partition=`, the number of its partition's
