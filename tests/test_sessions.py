@@ -121,3 +121,18 @@ def test_a_known_key_is_silent_since_the_first_clock_and_not_since_ever() -> Non
     lasts = {(r["k"], r["last_event_time"]) for r in told.rows.to_dicts()}
     assert lasts == {("b", start), ("a", start + timedelta(seconds=5))}
     assert len(told.rows) == 2
+
+
+def test_rows_far_behind_join_no_session_of_a_key_that_may_have_been_forgotten() -> None:
+    """A key that nothing is known of may have had sessions, up to four gaps behind the clock."""
+    stream = mt.stream(time="at", out_of_order="0s", schema={"at": "timestamp[us]", "k": "i64"})
+    op = mt.operator(stream.session("1s", by="k").agg(n=mt.count()))
+    second, start = 1_000_000, datetime(2024, 1, 1)
+    reach, clock = second, 100 * second  # rows one gap away share a session
+    floor = clock - 4 * reach - 1
+    back = [clock, clock - reach, clock - 2 * reach, floor + reach + 1, floor + reach]
+    given = [(2, clock), *((1, at) for at in back)]
+    late = op.push([{"at": start + timedelta(microseconds=at), "k": k} for k, at in given]).late
+    assert [(r["at"], r["reason"]) for r in late.to_dicts()] == [
+        (start + timedelta(microseconds=floor + reach), "session_closed")
+    ]

@@ -175,8 +175,9 @@ mod tests {
         assert_eq!(windows.place(i64::MAX), Place::OutOfRange);
         assert_eq!(windows.place(i64::MIN), Place::OutOfRange);
         assert!(matches!(windows.place(i64::MAX - 120), Place::Pane(_)));
+        let apart = Windows::new(5, 60, 0);
         for end in [NEVER, FOREVER] {
-            assert_eq!((windows.last_end(end), windows.full_from(end)), (end, end));
+            assert_eq!((apart.last_end(end), apart.full_from(end)), (end, end));
         }
     }
 }

@@ -107,7 +107,7 @@ pub fn encode(columns: &[ArrayRef], len: usize) -> Result<(Encoded, Option<Vec<u
     let ranges = ranges(&parts, columns, len);
     let encoded = match parts.as_slice() {
         [Part::Words(_)] => {
-            let valid = columns[0].nulls().filter(|nulls| nulls.null_count() > 0).cloned();
+            let valid = columns[0].nulls().filter(|nulls| nulls.null_count() != 0).cloned();
             let words = parts.into_iter().find_map(Part::words);
             Encoded::Words { values: words.unwrap_or_default(), valid }
         }
@@ -188,7 +188,7 @@ fn hash_column(part: &Part, nulls: Option<&NullBuffer>, len: usize) -> Vec<u64> 
         Part::Wide(values) => values.iter().map(|&value| hash_wide(value)).collect(),
         Part::Bytes(column) => (0..len).map(|row| hash_bytes(bytes_at(column, row))).collect(),
     };
-    if let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) {
+    if let Some(nulls) = nulls.filter(|nulls| nulls.null_count() != 0) {
         let null = hash_null();
         (0..len).filter(|&row| nulls.is_null(row)).for_each(|row| hashes[row] = null);
     }

@@ -26,7 +26,7 @@ impl KeyColumns {
     /// Encodes the columns of `by=`; no columns are one key for all rows.
     pub fn new(columns: &[ArrayRef], len: usize) -> Result<KeyColumns> {
         let (encoded, ranges) = encode(columns, len)?;
-        let nulls = columns.iter().any(|column| column.null_count() > 0);
+        let nulls = columns.iter().any(|column| column.null_count() != 0);
         let null = nulls.then(|| {
             (0..len).map(|row| columns.iter().any(|column| column.is_null(row))).collect()
         });

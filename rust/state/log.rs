@@ -382,11 +382,11 @@ mod tests {
         assert!(log.value(5000, 1).is_none() && log.row(0).is_none());
     }
 
-    fn times(log: &Log, tail: u64) -> Vec<Micros> {
+    fn list(log: &Log, tail: u64) -> Vec<(Micros, u64)> {
         let mut all = Vec::new();
         let mut at = tail;
         while let Some(entry) = log.get(at) {
-            all.push(entry.time);
+            all.push((entry.time, at));
             at = entry.older;
         }
         all
@@ -400,7 +400,7 @@ mod tests {
         for (row, time) in [5, 9, 7, 1, 9, 7].into_iter().enumerate() {
             (_, tail) = append(&mut log, time, tail, &columns, row);
         }
-        assert_eq!(times(&log, tail), [9, 9, 7, 7, 5, 1]);
+        assert_eq!(list(&log, tail), [(9, 5), (9, 2), (7, 6), (7, 3), (5, 1), (1, 4)]);
         assert_eq!(tail, 5);
     }
 
@@ -422,7 +422,7 @@ mod tests {
         assert_eq!(free(&mut log, SEGMENT as i64), SEGMENT);
         let last = SEGMENT as u64;
         assert!(log.get(last).is_none() && log.get(last + 1).is_some_and(|e| e.older == last));
-        assert_eq!(times(&log, tail).len(), 2 * SEGMENT);
+        assert_eq!(list(&log, tail).len(), 2 * SEGMENT);
         assert_eq!(free(&mut log, i64::MAX), 2 * SEGMENT);
         assert!(log.is_empty() && log.get(tail).is_none());
         let at = 3 * SEGMENT as u64 + 1;
