@@ -25,6 +25,7 @@ from muntin.monitor.moment import Scene
 from muntin.sources import Delivery, Quiet
 from runs import EVENTS, MINUTES, WORDS, Cut, CutShort, Script, rows_at
 
+NEW_ROWS = r"has new rows, but the run had ended\nhint: .* checkpoint, or leave the input open"
 WHERE = Where("test", {}, Counts(), False)
 
 
@@ -98,7 +99,7 @@ def test_a_run_that_had_ended_ends_again_and_takes_no_new_rows(tmp_path: Path) -
     assert visible == shown
     assert (again.rows, again.outputs) == (first.rows, first.outputs)
     assert (first.stopped, again.stopped) == (False, False)
-    with pytest.raises(mt.SourceError, match="has new rows, but the run had ended"):
+    with pytest.raises(mt.SourceError, match=NEW_ROWS):
         played(mt.sources.Arrow(pa.concat_tables([TABLE, TABLE])), tmp_path, visible)
 
 

@@ -150,6 +150,13 @@ def test_bytes_that_are_no_manifest_are_refused(line: bytes) -> None:
             decode("checkpoint-00000001.json", data)
 
 
+def test_a_manifest_without_state_files_is_refused(base: Path) -> None:
+    (path,) = sorted((base / "state").glob("checkpoint-*"))[-1:]
+    manifest = json.loads(path.read_bytes().split(b"\n")[0]) | {"parts": []}
+    with pytest.raises(mt.SnapshotError, match=f'"{path.name}" names no state file'):
+        decode(path.name, sealed(json.dumps(manifest).encode()))
+
+
 def test_random_bytes_in_a_manifest_are_refused(base: Path) -> None:
     rng = random.Random(3)
     (name,) = sorted((base / "state").glob("checkpoint-*"))[-1:]

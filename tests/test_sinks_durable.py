@@ -46,6 +46,9 @@ def sqlite_rows(path: Path, table: str = "rows") -> list[dict[str, Any]]:
         db.close()
 
 
+ROW = {"at": "2024-05-01T10:00:00Z", "v": 1}
+STREAM = mt.stream(time="at", out_of_order="0s", schema={"at": "timestamp[us, UTC]", "v": "i64"})
+
 KINDS: dict[str, tuple[Callable[[Path], mt.Sink], Callable[[Path], list[dict[str, Any]]]]] = {
     "jsonl": (JsonLines, json_rows),
     "csv": (Csv, csv_rows),
@@ -234,3 +237,26 @@ def test_a_write_that_fails_in_the_middle_leaves_no_half_rows(
     sink.publish()
     sink.close()
     assert [(row["k"], int(row["v"])) for row in read(path)] == [("a", 1), ("c", 3)]
+
+
+def test_a_sink_that_goes_on_where_it_was_puts_nothing_aside(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    first = opened(JsonLines(path), None)
+    first.stage("rows", mt.collect(STREAM, [ROW]).rows)
+    state = first.prepare()
+    first.publish()
+    first.close()
+    again = opened(JsonLines(path), state)
+    again.close()
+    assert [each.name for each in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_rows_of_other_columns_begin_a_part_of_their_own(tmp_path: Path) -> None:
+    sink = opened(Parquet(tmp_path), None)
+    sink.stage("rows", mt.collect(STREAM, [ROW]).rows)
+    sink.stage("rows", mt.collect(STREAM.with_columns(w="v + 1"), [ROW]).rows)
+    sink.prepare()
+    sink.publish()
+    sink.close()
+    columns = [pq.read_schema(path).names for path in sorted(tmp_path.glob("*.parquet"))]
+    assert columns == [["at", "v"], ["at", "v", "w"]]
