@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::SchemaRef;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::expr::Rows;
 use crate::origin::{Origin, Origins};
 use crate::time::Micros;
@@ -103,6 +103,37 @@ impl Block {
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// One block out of several of the same columns, which `concat` puts one behind another.
+    pub fn together(
+        blocks: &[&Block],
+        concat: impl Fn(&[&dyn Array]) -> Result<ArrayRef>,
+    ) -> Result<Block> {
+        let [first, ..] = blocks else {
+            return Err(Error::Engine("no blocks to put together".into()));
+        };
+        let column = |k: usize| {
+            concat(&blocks.iter().map(|block| block.columns[k].as_ref()).collect::<Vec<_>>())
+        };
+        let columns: Result<Vec<ArrayRef>> = (0..first.columns.len()).map(column).collect();
+        let (mut marks, mut origins) = (Marks::default(), vec![]);
+        let fired = blocks.iter().any(|block| block.marks.firing.is_some());
+        for block in blocks {
+            let more = &block.marks;
+            marks.time.extend(&more.time);
+            marks.seq.extend(&more.seq);
+            marks.judge.extend(&more.judge);
+            origins.extend((0..block.len()).map(|row| more.origin(row)));
+            let late = (0..block.len()).map(|row| more.is_late(row));
+            marks.late.get_or_insert_default().extend(late);
+            if fired {
+                let firing = (0..block.len()).map(|row| more.firing_of(row));
+                marks.firing.get_or_insert_default().extend(firing);
+            }
+        }
+        marks.origins = Origins::Each(origins);
+        Ok(Block { schema: first.schema.clone(), columns: columns?, marks: Arc::new(marks) })
     }
 
     /// The rows at `rows`, in that order.

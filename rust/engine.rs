@@ -10,13 +10,15 @@ use crate::block::Block;
 use crate::decode::{self, Feed, Leap, Order, Rows};
 use crate::error::{Error, Result, caught};
 use crate::fate::{Reason, Record};
+use crate::limits::TEXT_BYTES_MAX;
 use crate::operator::alert::{self, Alert};
-use crate::operator::{Context, Flow, Mask};
+use crate::operator::{Context, Flow, Mask, Operator};
 use crate::pipeline::Pipeline;
 use crate::plan::{Node, Plan};
 use crate::snapshot::{self, OnChange};
 use crate::time::{FOREVER, Micros};
 use crate::watermark::{Clock, Watermarks};
+use crate::wide;
 
 /// Record batches of one schema.
 #[derive(Debug, Clone)]
@@ -28,8 +30,8 @@ pub struct Batches {
 }
 
 impl Batches {
-    fn new(schema: SchemaRef, batch: Option<RecordBatch>) -> Batches {
-        let batches = batch.into_iter().filter(|batch| batch.num_rows() > 0).collect();
+    fn new(schema: SchemaRef, batches: Vec<RecordBatch>) -> Batches {
+        let batches = batches.into_iter().filter(|batch| batch.num_rows() > 0).collect();
         Batches { schema, batches }
     }
 }
@@ -147,6 +149,7 @@ impl Engine {
             )
         };
         let rows = told.into_iter().map(read).collect::<Result<Vec<Rows>>>()?;
+        decode::fit_together(&rows, &running.schemas)?;
         if learned.is_some() {
             self.pipeline.running = learned;
         }
@@ -205,7 +208,7 @@ impl Engine {
             // before it runs by what came before it, and again by what it has left open itself
             running.fill(i);
             let start = std::time::Instant::now();
-            let flow = running.operators[i].run(&inputs, &mut context);
+            let flow = in_pieces(running.operators[i].as_mut(), &inputs, &mut context);
             running.spent[i] += start.elapsed();
             flows.push(flow.map_err(|error| error.within(&running.names[i]))?);
             running.fill(i);
@@ -216,7 +219,9 @@ impl Engine {
             if let Some(full) = running.full.get(output.node) {
                 rules.fill(full);
             }
-            alerts.extend(rules.run(block, clock, &self.masks, &mut context)?);
+            for (piece, clock) in pieces_of(&(block.clone(), clock.clone()))? {
+                alerts.extend(rules.run(&piece, &clock, &self.masks, &mut context)?);
+            }
         }
         let blocks: Vec<Arc<Block>> = flows.into_iter().map(|flow| flow.0).collect();
         Ok(Step { leaps, ..self.step_of(&blocks, alerts, context.records, &sources)? })
@@ -240,7 +245,8 @@ impl Engine {
             .iter()
             .map(|output| {
                 let block = &blocks[output.node];
-                Ok(Batches::new(block.schema.clone(), Some(block.to_batch()?)))
+                let batches = block.pieces()?.into_iter().map(|piece| piece.to_batch());
+                Ok(Batches::new(block.schema.clone(), batches.collect::<Result<_>>()?))
             })
             .collect();
         let (mut late, mut invalid) = (vec![], vec![]);
@@ -250,17 +256,26 @@ impl Engine {
                     record.reason.is_late() == is_late && self.input_of(record) == input
                 };
                 let mine: Vec<&Record> = records.iter().filter(mine).collect();
-                if mine.is_empty() {
-                    return Ok(Batches::new(ledger.schema(), None));
-                }
-                let table = ledger.table(&mine, sources[input].as_deref(), &running.names)?;
-                Ok(Batches::new(ledger.schema(), Some(table)))
+                let source = sources[input].as_deref();
+                // each operator may set a row aside, so its text may be there as often
+                let held =
+                    source.iter().flat_map(|all| all.iter()).map(|c| wide::bytes(c.as_ref()));
+                let most = held.sum::<usize>().saturating_mul(blocks.len());
+                let text = |record: &&Record| match (source, record.origin.row) {
+                    (Some(columns), row) if most > TEXT_BYTES_MAX && row != u32::MAX => {
+                        wide::row_bytes(columns, row as usize)
+                    }
+                    _ => 0,
+                };
+                let tables = wide::runs(&mine, text).into_iter();
+                let tables = tables.map(|mine| ledger.table(mine, source, &running.names));
+                Ok(Batches::new(ledger.schema(), tables.collect::<Result<_>>()?))
             };
             late.push(table(true)?);
             invalid.push(table(false)?);
         }
-        let table = if alerts.is_empty() { None } else { Some(alert::table(&alerts)?) };
-        let alerts = Batches::new(alert::schema(), table);
+        let tables = wide::runs(&alerts, Alert::bytes).into_iter().map(alert::table);
+        let alerts = Batches::new(alert::schema(), tables.collect::<Result<_>>()?);
         Ok(Step { outputs: outputs?, alerts, late, invalid, leaps: vec![] })
     }
 
@@ -279,10 +294,10 @@ impl Engine {
     }
 
     fn nothing(&self) -> Step {
-        let none = |_| Batches::new(Arc::new(Schema::empty()), None);
+        let none = |_| Batches::new(Arc::new(Schema::empty()), vec![]);
         Step {
             outputs: (0..self.pipeline.plan.outputs.len()).map(none).collect(),
-            alerts: Batches::new(alert::schema(), None),
+            alerts: Batches::new(alert::schema(), vec![]),
             late: (0..self.pipeline.plan.inputs.len()).map(none).collect(),
             invalid: (0..self.pipeline.plan.inputs.len()).map(none).collect(),
             leaps: vec![],
@@ -441,6 +456,35 @@ impl Engine {
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }
+}
+
+/// A flow as pieces that can be read, each with its part of the clock.
+fn pieces_of(flow: &Flow) -> Result<Vec<Flow>> {
+    let (block, clock) = flow;
+    let pieces = block.pieces()?;
+    if pieces.len() < 2 {
+        let pieces = pieces.into_iter().map(|piece| (piece, clock.clone()));
+        return Ok(pieces.collect());
+    }
+    let begins: Vec<u64> = pieces.iter().skip(1).map(|piece| piece.marks.seq[0]).collect();
+    let clocks = clock.parts(&begins).into_iter().map(Arc::new);
+    Ok(pieces.into_iter().zip(clocks).collect())
+}
+
+/// Runs an operator, piece by piece where there is too much text for one block. One that reads
+/// several inputs only moves their columns, so it takes them as they are.
+fn in_pieces(operator: &mut dyn Operator, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
+    let [flow] = inputs else { return operator.run(inputs, context) };
+    if !flow.0.is_wide() {
+        return operator.run(inputs, context);
+    }
+    let (mut blocks, mut clocks) = (vec![], vec![]);
+    for piece in pieces_of(flow)? {
+        let (block, clock) = operator.run(&[piece], context)?;
+        blocks.push(block);
+        clocks.push(clock);
+    }
+    Ok((Arc::new(wide::together(&blocks)?), Arc::new(Clock::joined(&clocks))))
 }
 
 #[cfg(test)]

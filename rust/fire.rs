@@ -9,8 +9,6 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, Int64Array, TimestampMicrosecondArray};
 use arrow_schema::SchemaRef;
-use arrow_select::concat::concat;
-use arrow_select::interleave::interleave;
 
 use crate::aggregate::AnswerColumn;
 use crate::block::{Block, Firing, Marks};
@@ -18,6 +16,7 @@ use crate::error::Result;
 use crate::limits::RUN_ROWS_MIN;
 use crate::origin::Origins;
 use crate::time::Micros;
+use crate::wide;
 
 /// What is said of fired rows beside their keys and answers; all keys of a window share it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,10 +166,10 @@ fn gather(parts: Vec<&dyn Array>, runs: &[Run]) -> Result<ArrayRef> {
     if runs.len() * RUN_ROWS_MIN <= rows {
         let slice = |run: &Run| parts[run.slot].slice(run.places.start, run.places.len());
         let slices: Vec<ArrayRef> = runs.iter().map(slice).collect();
-        return Ok(concat(&slices.iter().map(AsRef::as_ref).collect::<Vec<_>>())?);
+        return wide::concat(&slices.iter().map(AsRef::as_ref).collect::<Vec<_>>());
     }
     let order = runs.iter().flat_map(|run| run.places.clone().map(|place| (run.slot, place)));
-    Ok(interleave(&parts, &order.collect::<Vec<_>>())?)
+    wide::interleave(&parts, &order.collect::<Vec<_>>())
 }
 
 /// The runs in the order of output. Rows of one window of one slot stand together already.

@@ -25,6 +25,7 @@ pub mod plan;
 pub mod aggregate;
 pub mod origin;
 pub mod block;
+pub mod wide;
 pub mod fate;
 pub mod watermark;
 pub mod assign;

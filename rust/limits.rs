@@ -19,6 +19,10 @@ macro_rules! limits {
 }
 
 limits! {
+    /// Bytes of text in a column of a record batch: its offsets have 32 bits. What is more is cut
+    /// into several batches.
+    TEXT_BYTES_MAX = 2147483647, small 4;
+
     /// Rows of a step below which its operators run on the caller's thread: starting threads costs
     /// about as much as so many rows.
     INLINE_ROWS_MAX = 4096, small 1;

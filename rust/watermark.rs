@@ -1,5 +1,6 @@
 //! Watermarks: W per declared partition, the clock of an operator, and the one late predicate.
 
+mod parts;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};

@@ -6,6 +6,7 @@ mod stamp;
 
 pub use stamp::{Leap, Stamped, UNCOUNTED, stamp};
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -23,6 +24,7 @@ use crate::plan;
 use crate::schema::{may_lose, normalise, normalised};
 use crate::time::{FOREVER, Micros, NEVER};
 use crate::watermark::Watermarks;
+use crate::wide;
 
 /// What a source hands over.
 #[derive(Debug, Clone)]
@@ -100,6 +102,29 @@ pub fn learn(schema: &Schema, plan: &plan::Plan) -> Result<SchemaRef> {
     };
     let fields: Result<Vec<Field>> = schema.fields().iter().map(field).collect();
     Ok(Arc::new(Schema::new(fields?)))
+}
+
+/// Refuses rows with more text than one step can hold in a column.
+pub fn fit_together(feeds: &[Rows], schemas: &[SchemaRef]) -> Result<()> {
+    let mut held: HashMap<(usize, usize), usize> = HashMap::new();
+    for feed in feeds {
+        for (k, column) in feed.columns.iter().enumerate() {
+            let bytes = held.entry((feed.input, k)).or_default();
+            *bytes += wide::bytes(column.as_ref());
+            if *bytes > i32::MAX as usize {
+                return Err(too_much_text(schemas[feed.input].field(k).name(), *bytes));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn too_much_text(name: &str, bytes: usize) -> Error {
+    Error::Data(format!(
+        "column \"{name}\" has {bytes} bytes of text in one step, which is more than {}\nhint: push \
+         fewer rows at once",
+        i32::MAX
+    ))
 }
 
 /// An input as messages name it.
@@ -226,6 +251,10 @@ fn columns(feed: &Feed, schema: &SchemaRef, input: &plan::Input) -> Result<Vec<A
             [one] => Ok(one.clone()),
             several => {
                 let parts: Vec<&dyn Array> = several.iter().map(AsRef::as_ref).collect();
+                let bytes: usize = parts.iter().map(|part| wide::bytes(*part)).sum();
+                if bytes > i32::MAX as usize {
+                    return Err(too_much_text(name, bytes));
+                }
                 Ok(concat(&parts)?)
             }
         }

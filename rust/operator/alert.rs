@@ -34,6 +34,13 @@ pub struct Alert {
     pub place: Option<(i64, i64)>,
 }
 
+impl Alert {
+    /// The bytes of its longest text.
+    pub fn bytes(&self) -> usize {
+        self.message.len().max(self.values.len()).max(self.key.len()).max(self.id.len())
+    }
+}
+
 /// The columns of the alert table.
 pub fn schema() -> SchemaRef {
     let time = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));

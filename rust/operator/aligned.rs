@@ -341,7 +341,7 @@ impl Windowed for AlignedWindows {
         self.flush(kit, slot, task, &mut pending);
         let now = task.clock.end();
         self.close(kit, slot, task.clock, now, out);
-        out.fired.keys = slot.panes.keys.columns(&out.fired.ids, &kit.folding.key_types)?;
+        out.fired.keys = slot.panes.keys.fired(&out.fired.ids, &kit.folding.key_types)?;
         slot.panes.reclaim(|start| self.needed_until(start) <= now);
         while let Some(entry) = slot.panes.revisions.first_entry() {
             if entry.key().saturating_add(self.lateness) > now {

@@ -111,29 +111,7 @@ impl Reorder {
 
 /// One block out of several of the same columns.
 fn together(blocks: &[Block]) -> Result<Block> {
-    let [first, ..] = blocks else { return Err(Error::Engine("no blocks to put together".into())) };
-    let column = |k: usize| -> Result<ArrayRef> {
-        let parts: Vec<&dyn Array> = blocks.iter().map(|block| block.columns[k].as_ref()).collect();
-        Ok(concat(&parts)?)
-    };
-    let columns: Result<Vec<ArrayRef>> = (0..first.columns.len()).map(column).collect();
-    let (mut marks, mut origins) = (Marks::default(), vec![]);
-    let fired = blocks.iter().any(|block| block.marks.firing.is_some());
-    for block in blocks {
-        let more = &block.marks;
-        marks.time.extend(&more.time);
-        marks.seq.extend(&more.seq);
-        marks.judge.extend(&more.judge);
-        origins.extend((0..block.len()).map(|row| more.origin(row)));
-        let late = (0..block.len()).map(|row| more.is_late(row));
-        marks.late.get_or_insert_default().extend(late);
-        if fired {
-            let firing = (0..block.len()).map(|row| more.firing_of(row));
-            marks.firing.get_or_insert_default().extend(firing);
-        }
-    }
-    marks.origins = Origins::Each(origins);
-    Ok(Block { schema: first.schema.clone(), columns: columns?, marks: Arc::new(marks) })
+    Block::together(&blocks.iter().collect::<Vec<_>>(), |parts| Ok(concat(parts)?))
 }
 
 impl Operator for Reorder {

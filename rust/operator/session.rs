@@ -134,7 +134,7 @@ impl Windowed for Sessions {
         for &id in &due {
             self.close(kit, slot, id, (task.clock, now), out);
         }
-        out.fired.keys = slot.spans.keys.columns(&out.fired.ids, &kit.folding.key_types)?;
+        out.fired.keys = slot.spans.keys.fired(&out.fired.ids, &kit.folding.key_types)?;
         for id in due {
             slot.spans.look_again(&self.gaps, id, now, None);
         }

@@ -296,7 +296,7 @@ impl Windowed for Silence {
         for &id in &due {
             self.close(slot, id, task, now, out);
         }
-        out.fired.keys = slot.spans.keys.columns(&out.fired.ids, &kit.folding.key_types)?;
+        out.fired.keys = slot.spans.keys.fired(&out.fired.ids, &kit.folding.key_types)?;
         for id in due {
             let again = slot.lasting.get(&id).and_then(|all| all.iter().map(|each| each.due).min());
             slot.spans.look_again(&self.gaps, id, now, again);

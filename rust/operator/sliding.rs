@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::SchemaRef;
-use arrow_select::concat::concat;
 use arrow_select::take::take;
 
 use answers::{Answers, Given};
@@ -31,6 +30,7 @@ use crate::state::saved::Saving;
 use crate::state::{KeyColumns, Saved};
 use crate::time::{Micros, NEVER, shift};
 use crate::watermark::bound;
+use crate::wide;
 
 /// The operator.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl SlidingWindows {
                     several => {
                         let parts: Vec<&dyn Array> =
                             several.iter().map(|part| part[k].as_ref()).collect();
-                        take(&concat(&parts)?, &places, None)?
+                        take(&wide::concat(&parts)?, &places, None)?
                     }
                 }
             });

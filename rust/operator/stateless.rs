@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, StringArray, new_null_array};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
-use arrow_select::interleave::interleave;
 
 use super::keyed::{Context, Flow, Piece, refused};
 use super::warming::{Doubt, left_open};
@@ -19,6 +18,7 @@ use crate::origin::Origins;
 use crate::schema::widened;
 use crate::time::{Micros, NEVER};
 use crate::watermark::Clock;
+use crate::wide;
 
 /// Rows that cannot be used, rising, each with the reason.
 type Refused = Vec<(usize, Reason)>;
@@ -322,7 +322,7 @@ fn merge_by_seq(blocks: &[Block]) -> Result<Block> {
     order.sort_by_key(|&(b, row)| blocks[b].marks.seq[row]);
     let column = |k: usize| -> Result<ArrayRef> {
         let parts: Vec<&dyn Array> = blocks.iter().map(|block| block.columns[k].as_ref()).collect();
-        Ok(interleave(&parts, &order)?)
+        wide::interleave(&parts, &order)
     };
     let columns: Result<Vec<ArrayRef>> = (0..blocks[0].columns.len()).map(column).collect();
     let marks = |b: usize| blocks[b].marks.as_ref();

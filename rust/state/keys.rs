@@ -13,6 +13,7 @@ use super::index::Index;
 use crate::aggregate::lines::grow;
 use crate::error::Result;
 use crate::prefetch::prefetch;
+use crate::wide;
 
 /// The keys of a block's rows.
 #[derive(Debug)]
@@ -217,6 +218,20 @@ impl Keys {
                 (false, None) => Key::Word(self.words[id as usize]),
             }
         })
+    }
+
+    /// The same for rows that are fired, where a key may be there often: large columns where there is
+    /// too much text for others.
+    pub fn fired(&self, ids: &[u32], types: &[DataType]) -> Result<Vec<ArrayRef>> {
+        let runs = wide::runs(ids, |&id| self.bytes.get(id as usize).map_or(0, |key| key.len()));
+        if runs.len() < 2 {
+            return self.columns(ids, types);
+        }
+        let runs: Vec<Vec<ArrayRef>> =
+            runs.into_iter().map(|ids| self.columns(ids, types)).collect::<Result<_>>()?;
+        let column =
+            |k: usize| wide::concat(&runs.iter().map(|run| run[k].as_ref()).collect::<Vec<_>>());
+        (0..types.len()).map(column).collect()
     }
 
     /// Memory in bytes, about.

@@ -1,0 +1,174 @@
+//! Wide: text and bytes of one step that are more than offsets of 32 bits can tell.
+//!
+//! A column of a block may be large then (`LargeUtf8`, `LargeBinary`) although its schema says
+//! otherwise. Such a block is cut into pieces, each within the limit, before a verb or a rule reads
+//! it and before it leaves the engine: where a step is cut changes nothing.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, UInt32Array};
+use arrow_cast::cast;
+use arrow_schema::DataType;
+
+use crate::block::Block;
+use crate::error::Result;
+use crate::limits::TEXT_BYTES_MAX;
+
+/// The type with wide offsets of one with narrow ones.
+fn widened(data_type: &DataType) -> Option<DataType> {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 => Some(DataType::LargeUtf8),
+        DataType::Binary | DataType::LargeBinary => Some(DataType::LargeBinary),
+        _ => None,
+    }
+}
+
+/// Whether a column is large.
+fn is_large(column: &ArrayRef) -> bool {
+    matches!(column.data_type(), DataType::LargeUtf8 | DataType::LargeBinary)
+}
+
+/// The end of each value in bytes, counted from the first value on.
+fn ends(column: &dyn Array) -> Option<Vec<usize>> {
+    fn of<T: Copy + TryInto<usize>>(offsets: &[T]) -> Vec<usize> {
+        let at = |offset: T| offset.try_into().unwrap_or(0);
+        let start = offsets.first().map_or(0, |&first| at(first));
+        offsets.iter().skip(1).map(|&offset| at(offset) - start).collect()
+    }
+    Some(match column.data_type() {
+        DataType::Utf8 => of(column.as_string::<i32>().value_offsets()),
+        DataType::LargeUtf8 => of(column.as_string::<i64>().value_offsets()),
+        DataType::Binary => of(column.as_binary::<i32>().value_offsets()),
+        DataType::LargeBinary => of(column.as_binary::<i64>().value_offsets()),
+        _ => return None,
+    })
+}
+
+/// How many bytes of text a column holds.
+pub fn bytes(column: &dyn Array) -> usize {
+    fn of<T: Copy + TryInto<usize>>(offsets: &[T]) -> usize {
+        let at = |offset: Option<&T>| offset.and_then(|&o| o.try_into().ok()).unwrap_or(0);
+        at(offsets.last()) - at(offsets.first())
+    }
+    match column.data_type() {
+        DataType::Utf8 => of(column.as_string::<i32>().value_offsets()),
+        DataType::LargeUtf8 => of(column.as_string::<i64>().value_offsets()),
+        DataType::Binary => of(column.as_binary::<i32>().value_offsets()),
+        DataType::LargeBinary => of(column.as_binary::<i64>().value_offsets()),
+        _ => 0,
+    }
+}
+
+/// Columns of one type, all large if one of them is, or if `total` bytes come together.
+fn alike(parts: &[&dyn Array], total: usize) -> Result<Option<Vec<ArrayRef>>> {
+    let large = parts.first().and_then(|part| widened(part.data_type()));
+    let Some(large) = large else { return Ok(None) };
+    let has_large = parts.iter().any(|part| *part.data_type() == large);
+    if !has_large && total <= TEXT_BYTES_MAX {
+        return Ok(None);
+    }
+    parts.iter().map(|part| Ok(cast(*part, &large)?)).collect::<Result<_>>().map(Some)
+}
+
+/// Columns one behind another.
+pub fn concat(parts: &[&dyn Array]) -> Result<ArrayRef> {
+    let total = parts.iter().map(|part| bytes(*part)).sum();
+    match alike(parts, total)? {
+        None => Ok(arrow_select::concat::concat(parts)?),
+        Some(wide) => {
+            let wide: Vec<&dyn Array> = wide.iter().map(AsRef::as_ref).collect();
+            Ok(arrow_select::concat::concat(&wide)?)
+        }
+    }
+}
+
+/// Values of several columns, each by the place of its column and its row.
+pub fn interleave(parts: &[&dyn Array], order: &[(usize, usize)]) -> Result<ArrayRef> {
+    let all: usize = parts.iter().map(|part| bytes(*part)).sum();
+    // each value is there once, mostly: only a value that is there again can make more of it
+    let total =
+        if order.len() <= parts.iter().map(|part| part.len()).sum() { all } else { usize::MAX };
+    match alike(parts, total)? {
+        None => Ok(arrow_select::interleave::interleave(parts, order)?),
+        Some(wide) => {
+            let wide: Vec<&dyn Array> = wide.iter().map(AsRef::as_ref).collect();
+            Ok(arrow_select::interleave::interleave(&wide, order)?)
+        }
+    }
+}
+
+/// Several blocks of the same columns, one behind another.
+pub fn together(blocks: &[Arc<Block>]) -> Result<Block> {
+    Block::together(&blocks.iter().map(AsRef::as_ref).collect::<Vec<_>>(), concat)
+}
+
+/// The rows at which a block is to be cut so that no piece holds more than the limit in a column,
+/// unless it is one row; the last is the number of rows.
+fn cuts(columns: &[ArrayRef], rows: usize) -> Vec<usize> {
+    let ends: Vec<Vec<usize>> = columns.iter().filter_map(|column| ends(column.as_ref())).collect();
+    let (mut cuts, mut start) = (vec![], 0);
+    while start < rows {
+        let fits = |ends: &Vec<usize>| {
+            let before = if start == 0 { 0 } else { ends[start - 1] };
+            ends.partition_point(|&end| end <= before + TEXT_BYTES_MAX)
+        };
+        start = ends.iter().map(fits).min().unwrap_or(rows).clamp(start + 1, rows);
+        cuts.push(start);
+    }
+    cuts
+}
+
+impl Block {
+    /// Whether it has to be cut before it is read.
+    pub fn is_wide(&self) -> bool {
+        self.columns.iter().any(is_large)
+    }
+
+    /// The block as pieces whose columns are of the types that its schema says.
+    pub fn pieces(self: &Arc<Block>) -> Result<Vec<Arc<Block>>> {
+        if !self.is_wide() {
+            return Ok(vec![self.clone()]);
+        }
+        let mut start = 0;
+        let piece = |end: usize| {
+            let rows: Vec<u32> = (start as u32..end as u32).collect();
+            start = end;
+            let at = UInt32Array::from(rows.clone());
+            let column = |column: &ArrayRef| {
+                let taken = arrow_select::take::take(column, &at, None)?;
+                Ok(match taken.data_type() {
+                    DataType::LargeUtf8 => cast(&taken, &DataType::Utf8)?,
+                    DataType::LargeBinary => cast(&taken, &DataType::Binary)?,
+                    _ => taken,
+                })
+            };
+            let columns = self.columns.iter().map(column).collect::<Result<_>>()?;
+            let marks = Arc::new(self.marks.take(&rows));
+            Ok(Arc::new(Block { schema: self.schema.clone(), columns, marks }))
+        };
+        cuts(&self.columns, self.len()).into_iter().map(piece).collect()
+    }
+}
+
+/// The numbers of a list of things in runs that hold no more than the limit, by the bytes of each.
+pub fn runs<T>(all: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let (mut runs, mut start, mut held) = (vec![], 0, 0usize);
+    for (at, each) in all.iter().enumerate() {
+        let more = bytes(each);
+        if at > start && held.saturating_add(more) > TEXT_BYTES_MAX {
+            runs.push(&all[start..at]);
+            (start, held) = (at, 0);
+        }
+        held = held.saturating_add(more);
+    }
+    if start < all.len() {
+        runs.push(&all[start..]);
+    }
+    runs
+}
+
+/// The bytes of text in one row of some columns.
+pub fn row_bytes(columns: &[ArrayRef], row: usize) -> usize {
+    columns.iter().map(|column| bytes(column.slice(row, 1).as_ref())).sum()
+}
