@@ -12,7 +12,7 @@ use crate::error::{Error, Result, caught};
 use crate::fate::{Reason, Record};
 use crate::limits::TEXT_BYTES_MAX;
 use crate::operator::alert::{self, Alert};
-use crate::operator::{Context, Flow, Mask, Operator};
+use crate::operator::{Context, Flow, Mask, in_pieces, pieces_of};
 use crate::pipeline::Pipeline;
 use crate::plan::{Node, Plan};
 use crate::snapshot::{self, OnChange};
@@ -208,7 +208,8 @@ impl Engine {
             // before it runs by what came before it, and again by what it has left open itself
             running.fill(i);
             let start = std::time::Instant::now();
-            let flow = in_pieces(running.operators[i].as_mut(), &inputs, &mut context);
+            let flow =
+                in_pieces(running.operators[i].as_mut(), &inputs, wide::anywhere, &mut context);
             running.spent[i] += start.elapsed();
             flows.push(flow.map_err(|error| error.within(&running.names[i]))?);
             running.fill(i);
@@ -219,7 +220,7 @@ impl Engine {
             if let Some(full) = running.full.get(output.node) {
                 rules.fill(full);
             }
-            for (piece, clock) in pieces_of(&(block.clone(), clock.clone()))? {
+            for (piece, clock) in pieces_of(&(block.clone(), clock.clone()), wide::anywhere)? {
                 alerts.extend(rules.run(&piece, &clock, &self.masks, &mut context)?);
             }
         }
@@ -245,7 +246,8 @@ impl Engine {
             .iter()
             .map(|output| {
                 let block = &blocks[output.node];
-                let batches = block.pieces()?.into_iter().map(|piece| piece.to_batch());
+                let batches =
+                    block.pieces(wide::anywhere)?.into_iter().map(|piece| piece.to_batch());
                 Ok(Batches::new(block.schema.clone(), batches.collect::<Result<_>>()?))
             })
             .collect();
@@ -456,35 +458,6 @@ impl Engine {
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }
-}
-
-/// A flow as pieces that can be read, each with its part of the clock.
-fn pieces_of(flow: &Flow) -> Result<Vec<Flow>> {
-    let (block, clock) = flow;
-    let pieces = block.pieces()?;
-    if pieces.len() < 2 {
-        let pieces = pieces.into_iter().map(|piece| (piece, clock.clone()));
-        return Ok(pieces.collect());
-    }
-    let begins: Vec<u64> = pieces.iter().skip(1).map(|piece| piece.marks.seq[0]).collect();
-    let clocks = clock.parts(&begins).into_iter().map(Arc::new);
-    Ok(pieces.into_iter().zip(clocks).collect())
-}
-
-/// Runs an operator, piece by piece where there is too much text for one block. One that reads
-/// several inputs only moves their columns, so it takes them as they are.
-fn in_pieces(operator: &mut dyn Operator, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
-    let [flow] = inputs else { return operator.run(inputs, context) };
-    if !flow.0.is_wide() {
-        return operator.run(inputs, context);
-    }
-    let (mut blocks, mut clocks) = (vec![], vec![]);
-    for piece in pieces_of(flow)? {
-        let (block, clock) = operator.run(&[piece], context)?;
-        blocks.push(block);
-        clocks.push(clock);
-    }
-    Ok((Arc::new(wide::together(&blocks)?), Arc::new(Clock::joined(&clocks))))
 }
 
 #[cfg(test)]

@@ -42,9 +42,6 @@ limits! {
     /// Entries of a chunk, and chunks of a chunk above it; at least 2.
     CHUNK_WIDTH = 16, small 2;
 
-    /// Blocks that wait for the watermark before they are put together into one.
-    WAITING_BLOCKS_MAX = 64, small 2;
-
     /// Buckets that timers have for one duration; each is looked through as a whole.
     TIMER_BUCKETS = 16, small 2;
 

@@ -1,8 +1,8 @@
-//! Wide: text and bytes of one step that are more than offsets of 32 bits can tell.
+//! Wide: more text and bytes in a column of one step than 32-bit offsets can address.
 //!
-//! A column of a block may be large then (`LargeUtf8`, `LargeBinary`) although its schema says
-//! otherwise. Such a block is cut into pieces, each within the limit, before a verb or a rule reads
-//! it and before it leaves the engine: where a step is cut changes nothing.
+//! Such a column of a block is `LargeUtf8` or `LargeBinary`, whatever the block's schema says. The
+//! block is cut into pieces within the limit before a verb or a rule reads it and before it leaves
+//! the engine; where a step is cut changes no result.
 
 use std::sync::Arc;
 
@@ -104,8 +104,8 @@ pub fn together(blocks: &[Arc<Block>]) -> Result<Block> {
 }
 
 /// The rows at which a block is to be cut so that no piece holds more than the limit in a column,
-/// unless it is one row; the last is the number of rows.
-fn cuts(columns: &[ArrayRef], rows: usize) -> Vec<usize> {
+/// unless it cannot be cut; the last is the number of rows. A cut before a row must be allowed.
+fn cuts(columns: &[ArrayRef], rows: usize, may: impl Fn(usize) -> bool) -> Vec<usize> {
     let ends: Vec<Vec<usize>> = columns.iter().filter_map(|column| ends(column.as_ref())).collect();
     let (mut cuts, mut start) = (vec![], 0);
     while start < rows {
@@ -113,10 +113,18 @@ fn cuts(columns: &[ArrayRef], rows: usize) -> Vec<usize> {
             let before = if start == 0 { 0 } else { ends[start - 1] };
             ends.partition_point(|&end| end <= before + TEXT_BYTES_MAX)
         };
-        start = ends.iter().map(fits).min().unwrap_or(rows).clamp(start + 1, rows);
+        let end = ends.iter().map(fits).min().unwrap_or(rows).clamp(start + 1, rows);
+        let is_cut = |&end: &usize| end == rows || may(end);
+        let found = (start + 1..=end).rev().find(is_cut);
+        start = found.or_else(|| (end..=rows).find(is_cut)).unwrap_or(rows);
         cuts.push(start);
     }
     cuts
+}
+
+/// Where the rows of a block may be cut if that makes no difference to who reads them.
+pub fn anywhere(_: usize) -> bool {
+    true
 }
 
 impl Block {
@@ -125,8 +133,9 @@ impl Block {
         self.columns.iter().any(is_large)
     }
 
-    /// The block as pieces whose columns are of the types that its schema says.
-    pub fn pieces(self: &Arc<Block>) -> Result<Vec<Arc<Block>>> {
+    /// The block as pieces whose columns are of the types that its schema says; it is cut only
+    /// before rows that may be the first of a piece.
+    pub fn pieces(self: &Arc<Block>, may: impl Fn(usize) -> bool) -> Result<Vec<Arc<Block>>> {
         if !self.is_wide() {
             return Ok(vec![self.clone()]);
         }
@@ -147,11 +156,11 @@ impl Block {
             let marks = Arc::new(self.marks.take(&rows));
             Ok(Arc::new(Block { schema: self.schema.clone(), columns, marks }))
         };
-        cuts(&self.columns, self.len()).into_iter().map(piece).collect()
+        cuts(&self.columns, self.len(), may).into_iter().map(piece).collect()
     }
 }
 
-/// The numbers of a list of things in runs that hold no more than the limit, by the bytes of each.
+/// A list in runs, each of which holds no more bytes than the limit unless it is one item.
 pub fn runs<T>(all: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
     let (mut runs, mut start, mut held) = (vec![], 0, 0usize);
     for (at, each) in all.iter().enumerate() {

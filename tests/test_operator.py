@@ -13,9 +13,11 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
+from muntin.base import limits
 from muntin.values.order import common_cuts
 
-QUICK_S = 5  # what is timed takes a tenth of it; quadratic time takes many times as long
+QUICK_S = 30 if limits.SMALL else 5
+"""What is timed takes a tenth of it; quadratic time takes many times as long."""
 START = dt.datetime(2024, 5, 1, 10, tzinfo=dt.UTC)
 WORDS = {"at": "timestamp[us, UTC]", "k": "str", "v": "i64"}
 EVENTS = mt.stream("events", time="at", out_of_order="0s", schema=WORDS)

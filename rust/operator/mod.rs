@@ -17,6 +17,7 @@ pub mod session;
 pub mod silent;
 pub mod running;
 pub mod sliding;
+pub mod waiting;
 pub mod reorder;
 pub mod rule;
 pub mod alert;
@@ -37,6 +38,8 @@ use crate::fate::{Counters, Record};
 use crate::graph::{TypedNode, Verb};
 use crate::plan::Answering;
 use crate::time::Micros;
+use crate::watermark::Clock;
+use crate::wide;
 
 /// A rule whose verdict is computed elsewhere, once a batch: a Python callable.
 pub trait Mask: Send + Sync {
@@ -135,4 +138,38 @@ pub fn build(node: TypedNode, number: u32) -> Result<Box<dyn Operator>> {
             }
         }
     })
+}
+
+/// A flow as pieces that can be read, each with its part of the clock; cut where it may be.
+pub fn pieces_of(flow: &Flow, may: impl Fn(usize) -> bool) -> Result<Vec<Flow>> {
+    let (block, clock) = flow;
+    let pieces = block.pieces(may)?;
+    if pieces.len() < 2 {
+        let pieces = pieces.into_iter().map(|piece| (piece, clock.clone()));
+        return Ok(pieces.collect());
+    }
+    let begins: Vec<u64> = pieces.iter().skip(1).map(|piece| piece.marks.seq[0]).collect();
+    let clocks = clock.parts(&begins).into_iter().map(Arc::new);
+    Ok(pieces.into_iter().zip(clocks).collect())
+}
+
+/// Runs an operator, piece by piece where there is too much text for one block. One that reads
+/// several inputs only moves their columns, so it takes them as they are.
+pub fn in_pieces(
+    operator: &mut dyn Operator,
+    inputs: &[Flow],
+    may: impl Fn(usize) -> bool,
+    context: &mut Context,
+) -> Result<Flow> {
+    let [flow] = inputs else { return operator.run(inputs, context) };
+    if !flow.0.is_wide() {
+        return operator.run(inputs, context);
+    }
+    let (mut blocks, mut clocks) = (vec![], vec![]);
+    for piece in pieces_of(flow, may)? {
+        let (block, clock) = operator.run(&[piece], context)?;
+        blocks.push(block);
+        clocks.push(clock);
+    }
+    Ok((Arc::new(wide::together(&blocks)?), Arc::new(Clock::joined(&clocks))))
 }

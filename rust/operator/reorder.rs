@@ -5,16 +5,15 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray};
-use arrow_select::concat::concat;
+use arrow_array::{ArrayRef, BooleanArray};
 
 use super::keyed::{Context, Flow, Piece};
 use super::sliding::SlidingWindows;
-use super::{Full, Operator, Warming};
+use super::waiting::Waiting;
+use super::{Full, Operator, Warming, in_pieces};
 use crate::block::{Block, Firing, Marks};
 use crate::error::{Error, Result};
 use crate::fate::{Counters, Reason, Record};
-use crate::limits::WAITING_BLOCKS_MAX;
 use crate::origin::{Origin, Origins};
 use crate::state::Saved;
 use crate::state::saved::Saving;
@@ -28,7 +27,7 @@ const WAITING: &str = "waiting";
 pub struct Reorder {
     inner: SlidingWindows,
     node: u32,
-    waiting: Vec<Block>,
+    waiting: Waiting,
     input: Option<arrow_schema::SchemaRef>,
     changed: u64,
     counters: Counters,
@@ -38,7 +37,7 @@ impl Reorder {
     /// Waits in front of `inner`.
     pub fn new(inner: SlidingWindows, node: u32) -> Reorder {
         let counters = Counters::default();
-        Reorder { inner, node, waiting: vec![], input: None, changed: 0, counters }
+        Reorder { inner, node, waiting: Waiting::default(), input: None, changed: 0, counters }
     }
 
     /// Sets the rows aside that are behind the watermark; keeps the others.
@@ -70,7 +69,7 @@ impl Reorder {
             let gone = |row| Origin { row: u32::MAX, ..taken.marks.origin(row) };
             marks.origins = Origins::Each((0..taken.len()).map(gone).collect());
             taken.marks = Arc::new(marks);
-            self.waiting.push(taken);
+            self.waiting.push(taken)?;
         }
         Ok(())
     }
@@ -78,28 +77,9 @@ impl Reorder {
     /// The waiting rows that the clock has passed, in order of time, then arrival.
     fn take_out(&mut self, flow: &Flow) -> Result<Block> {
         let clock = &flow.1;
-        let now = clock.end();
-        let mut ready = Vec::new();
-        for block in &mut self.waiting {
-            let passed = |row: &u32| block.marks.time[*row as usize] < now;
-            let (out, stay): (Vec<u32>, Vec<u32>) = (0..block.len() as u32).partition(passed);
-            if out.is_empty() {
-                continue;
-            }
-            ready.push(block.take(&out)?);
-            *block = block.take(&stay)?;
-        }
-        self.waiting.retain(|block| !block.is_empty());
-        if self.waiting.len() > WAITING_BLOCKS_MAX {
-            self.waiting = vec![together(&self.waiting)?];
-        }
-        if ready.is_empty() {
+        let Some(mut sorted) = self.waiting.take(clock.end())? else {
             return Ok(Block::empty(&flow.0.schema));
-        }
-        let ready = together(&ready)?;
-        let mut order: Vec<u32> = (0..ready.len() as u32).collect();
-        order.sort_by_key(|&row| (ready.marks.time[row as usize], ready.marks.seq[row as usize]));
-        let mut sorted = ready.take(&order)?;
+        };
         let mut marks = Marks::clone(&sorted.marks);
         marks.judge.clone_from(&marks.time);
         let trigger = |&time: &Micros| clock.passed(time).unwrap_or(0);
@@ -107,11 +87,6 @@ impl Reorder {
         sorted.marks = Arc::new(marks);
         Ok(sorted)
     }
-}
-
-/// One block out of several of the same columns.
-fn together(blocks: &[Block]) -> Result<Block> {
-    Block::together(&blocks.iter().collect::<Vec<_>>(), |parts| Ok(concat(parts)?))
 }
 
 impl Operator for Reorder {
@@ -123,7 +98,11 @@ impl Operator for Reorder {
         if !ready.is_empty() {
             self.changed = context.epoch;
         }
-        let out = self.inner.run(&[(ready, inputs[0].1.clone())], context)?;
+        // rows of one time see one another
+        let times = ready.clone();
+        let is_later = |row: usize| times.marks.time[row - 1] < times.marks.time[row];
+        let flow = [(ready, inputs[0].1.clone())];
+        let out = in_pieces(&mut self.inner, &flow, is_later, context)?;
         self.counters.fired += out.0.len() as u64;
         let Counters { rows_in, late, invalid, .. } = self.counters;
         self.counters.counted = rows_in - late - invalid;
@@ -143,9 +122,7 @@ impl Operator for Reorder {
     }
 
     fn bytes(&self) -> usize {
-        let column = |column: &ArrayRef| column.get_array_memory_size();
-        let of = |block: &Block| block.len() * 64 + block.columns.iter().map(column).sum::<usize>();
-        self.inner.bytes() + self.waiting.iter().map(of).sum::<usize>()
+        self.inner.bytes() + self.waiting.bytes()
     }
 
     fn clock(&self) -> Micros {
@@ -175,7 +152,7 @@ impl Operator for Reorder {
     fn save(&self, since: u64) -> Result<Vec<Piece>> {
         let mut pieces = self.inner.save(since)?;
         if !self.waiting.is_empty() && (self.changed > since || since == 0) {
-            let saved = save_rows(&together(&self.waiting)?)?;
+            let saved = save_rows(&self.waiting.all()?)?;
             pieces.push(Piece { range: 0, part: WAITING.into(), epoch: self.changed, saved });
         }
         Ok(pieces)
@@ -188,7 +165,7 @@ impl Operator for Reorder {
         let schema = self.inner.schema().project(&(0..width).collect::<Vec<_>>())?;
         for piece in waiting {
             self.changed = piece.epoch;
-            self.waiting.push(load_rows(&piece.saved, &Arc::new(schema.clone()))?);
+            self.waiting.push(load_rows(&piece.saved, &Arc::new(schema.clone()))?)?;
         }
         self.counters = counters;
         self.inner.load(&inner, Counters::default(), clock)

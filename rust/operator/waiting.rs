@@ -1,0 +1,168 @@
+//! Rows that wait for the watermark, in runs that are sorted by time, then arrival.
+//!
+//! A run is put together with the one before it when it has become half as long, so `n` rows are in
+//! about `log n` runs, each row is moved about `log n` times, and a step looks only at the rows that
+//! come out of it.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef};
+
+use crate::block::Block;
+use crate::error::Result;
+use crate::limits::TEXT_BYTES_MAX;
+use crate::time::Micros;
+use crate::wide;
+
+/// Sorted rows, of which those before `next` have come out.
+#[derive(Debug)]
+struct Run {
+    rows: Block,
+    next: usize,
+}
+
+impl Run {
+    fn len(&self) -> usize {
+        self.rows.len() - self.next
+    }
+
+    fn left(&self) -> Result<Block> {
+        part(&self.rows, self.next..self.rows.len())
+    }
+
+    /// Whether it has become so short beside another that they are put together, and can be.
+    fn joins(&self, newer: &Run) -> bool {
+        let text = |k: usize| {
+            let of = |run: &Run| wide::bytes(run.rows.columns[k].as_ref());
+            of(self) + of(newer)
+        };
+        self.len() <= 2 * newer.len()
+            && (0..self.rows.columns.len()).all(|k| text(k) <= TEXT_BYTES_MAX)
+    }
+}
+
+/// The rows that wait.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    runs: Vec<Run>,
+}
+
+impl Waiting {
+    /// Whether no row waits.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Memory in bytes, about.
+    pub fn bytes(&self) -> usize {
+        let column = |column: &ArrayRef| column.get_array_memory_size();
+        let of =
+            |run: &Run| run.rows.len() * 64 + run.rows.columns.iter().map(column).sum::<usize>();
+        self.runs.iter().map(of).sum()
+    }
+
+    /// Adds rows that came later than all that wait.
+    pub fn push(&mut self, rows: Block) -> Result<()> {
+        let mut newest = Run { rows: in_order(rows)?, next: 0 };
+        while let Some(older) = self.runs.pop_if(|older| older.joins(&newest)) {
+            newest = Run { rows: in_order(together(&[older.left()?, newest.left()?])?)?, next: 0 };
+        }
+        self.runs.push(newest);
+        Ok(())
+    }
+
+    /// Takes out the rows whose time is before `now`, sorted; a column may be large.
+    pub fn take(&mut self, now: Micros) -> Result<Option<Block>> {
+        let mut ready = vec![];
+        for run in &mut self.runs {
+            let passed = run.rows.marks.time[run.next..].partition_point(|&time| time < now);
+            if passed == 0 {
+                continue;
+            }
+            ready.push(part(&run.rows, run.next..run.next + passed)?);
+            run.next += passed;
+            if run.next > run.rows.len() / 2 {
+                *run = Run { rows: run.left()?, next: 0 };
+            }
+        }
+        self.runs.retain(|run| run.len() > 0);
+        if ready.is_empty() { Ok(None) } else { in_order(together(&ready)?).map(Some) }
+    }
+
+    /// All rows, sorted.
+    pub fn all(&self) -> Result<Block> {
+        let runs: Vec<Block> = self.runs.iter().map(Run::left).collect::<Result<_>>()?;
+        in_order(together(&runs)?)
+    }
+}
+
+fn part(rows: &Block, places: std::ops::Range<usize>) -> Result<Block> {
+    rows.take(&(places.start as u32..places.end as u32).collect::<Vec<_>>())
+}
+
+/// Several blocks one behind another.
+fn together(blocks: &[Block]) -> Result<Block> {
+    Block::together(&blocks.iter().collect::<Vec<_>>(), wide::concat)
+}
+
+/// The rows by time, then arrival; those of one `seq` stay in their order.
+fn in_order(rows: Block) -> Result<Block> {
+    let marks = Arc::clone(&rows.marks);
+    let place = |&row: &u32| (marks.time[row as usize], marks.seq[row as usize]);
+    let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+    if order.is_sorted_by_key(place) {
+        return Ok(rows);
+    }
+    order.sort_by_key(place);
+    rows.take(&order)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::Marks;
+    use crate::origin::Origins;
+    use arrow_array::Int64Array;
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+    use arrow_schema::{DataType, Field, Schema};
+
+    fn rows(times: &[Micros], from: u64) -> Block {
+        let seq: Vec<u64> = (from..from + times.len() as u64).collect();
+        let numbers: Int64Array = seq.iter().map(|&seq| Some(seq as i64)).collect();
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
+        let (time, judge, origins) = (times.to_vec(), times.to_vec(), Origins::Fired);
+        let marks = Marks { time, judge, seq, origins, firing: None, late: None };
+        let columns: Vec<ArrayRef> = vec![Arc::new(numbers)];
+        Block { schema: Arc::new(schema), columns, marks: Arc::new(marks) }
+    }
+
+    #[test]
+    fn rows_come_out_sorted_and_runs_are_few() {
+        let (mut waiting, mut model) = (Waiting::default(), vec![]);
+        let mut chance = 7_i64;
+        let mut next = || {
+            chance = (chance * 1_103_515_245 + 12_345) % 2_147_483_648;
+            chance / 65_536
+        };
+        for seq in (0..3_000_u64).step_by(3) {
+            let times: Vec<Micros> = (0..3).map(|_| seq as i64 + next() % 500).collect();
+            model.extend(times.iter().zip(seq..).map(|(&time, seq)| (time, seq)));
+            waiting.push(rows(&times, seq)).unwrap();
+            assert!(waiting.runs.len() <= 2 + model.len().ilog2() as usize);
+            let now = seq as i64 - next() % 300;
+            let mut out: Vec<(Micros, u64)> = model.extract_if(.., |row| row.0 < now).collect();
+            out.sort_unstable();
+            let taken = waiting.take(now).unwrap();
+            let numbers = |block: &Block| -> Vec<(Micros, u64)> {
+                let n = block.columns[0].as_primitive::<Int64Type>().values().iter();
+                n.zip(&block.marks.time).map(|(&n, &time)| (time, n as u64)).collect()
+            };
+            assert_eq!(taken.map_or(vec![], |block| numbers(&block)), out);
+            if !model.is_empty() {
+                model.sort_unstable();
+                assert_eq!(numbers(&waiting.all().unwrap()), model);
+            }
+        }
+    }
+}
