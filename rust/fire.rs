@@ -35,6 +35,13 @@ pub struct FiredRow {
     pub touch: (Micros, u64),
 }
 
+impl FiredRow {
+    /// What fired rows are ordered by; `range` is that of the key.
+    pub fn place(&self, range: usize) -> (u64, Micros, Micros, usize, (Micros, u64)) {
+        (self.trigger, self.end, self.start, range, self.touch)
+    }
+}
+
 /// What one slot fired in one step.
 #[derive(Debug)]
 pub struct Fired {
@@ -183,9 +190,6 @@ fn in_order(slots: &[(usize, Fired)]) -> Vec<Run> {
         }
         debug_assert_eq!(next, fired.ids.len());
     }
-    all.sort_by_key(|run| {
-        let FiredRow { trigger, end, start, touch, .. } = run.row;
-        (trigger, end, start, slots[run.slot].0, touch)
-    });
+    all.sort_by_key(|run| run.row.place(slots[run.slot].0));
     all
 }

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ import muntin as mt
 from engine import Engine, comparable
 from oracle import Feed, Machine
 from plans import S
-from small_plans import at, check_identity, plan, session, source
+from small_plans import at, check_identity, plan, session, source, tumbling
 from strategies import alone, joined, play
 
 CALM = settings(deadline=None, suppress_health_check=list(HealthCheck))
@@ -136,3 +137,31 @@ def test_rows_far_behind_join_no_session_of_a_key_that_may_have_been_forgotten()
     assert [(r["at"], r["reason"]) for r in late.to_dicts()] == [
         (start + timedelta(microseconds=floor + reach), "session_closed")
     ]
+
+
+KEYED = [["at", "timestamp[us]"], ["k", "str"], ["v", "i64"]]
+
+
+@pytest.mark.parametrize("verb", ["silent", "session", "tumbling"])
+def test_records_about_fired_rows_come_in_their_order(verb: str) -> None:
+    """By what closed the window, its end, its start, as the rows do; whatever a key's range is."""
+    highest = {"name": "sum", "kind": "sum", "args": [{"col": "v"}], "where": None}
+    node = {
+        "silent": {"op": "silent", "from": 0, "by": ["k"], "after": 2 * S, "every": S},
+        "session": session(2, by=["k"], aggregates=[highest]),
+        "tumbling": tumbling(5, by=("k",), aggregates=[highest]),
+    }[verb]
+    whole = plan(node, inputs=[source(schema=KEYED, out_of_order=20 * S)])
+    seconds = [3, 17, 1, 12, 5, 9, 19, 15]
+    rows = [at(s, k=f"key {i % 6}", v=2**62) for i, s in enumerate(seconds) for _ in range(2)]
+    rows.append(at(500, k="other", v=0))
+    want = Machine(whole, {0: [0]}).step([Feed(0, rows)])
+    told = [(r["window_end"], r["window_start"]) for r in want.invalid[0]]
+    assert told == sorted(told)
+    assert len(told) >= 6
+    for threads, cut in ((1, len(rows)), (3, 1), (2, 5)):
+        engine, got = Engine(whole, {0: [0]}, threads=threads), []
+        for start in range(0, len(rows), cut):
+            got.append(engine.step([Feed(0, rows[start : start + cut])]))
+            engine = engine.restored()
+        assert comparable(joined(got), whole) == comparable(want, whole)

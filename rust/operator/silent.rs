@@ -182,8 +182,10 @@ impl Silence {
                 let more = (clock.min(until) - 1).saturating_sub(each.due) / every;
                 let skipped = more + 1 - REPEATS_MAX;
                 if skipped > 0 {
-                    out.records.push(skipped_record(task, trigger, each, every, skipped));
                     each.due += skipped * every;
+                    let last = each.due - every;
+                    let row = fired_row(task.clock, (each.last, last, each.touch));
+                    out.unfired.push((row, skipped_record(task, row, skipped)));
                 }
                 fire(task.clock, id, (each.last, each.due, each.touch), out);
                 match each.due.checked_add(every) {
@@ -200,23 +202,20 @@ impl Silence {
 }
 
 /// A row about the silence of a key from `last` to `end`.
-fn fire(clock: &Clock, id: u32, (last, end, touch): (Micros, Micros, Touch), out: &mut SlotOut) {
-    let trigger = clock.passed(end).unwrap_or(0);
+fn fire(clock: &Clock, id: u32, silence: (Micros, Micros, Touch), out: &mut SlotOut) {
     out.fired.ids.push(id);
-    out.fired.push(FiredRow { trigger, end, start: last, last, revision: 0, touch }, 1);
+    out.fired.push(fired_row(clock, silence), 1);
 }
 
-/// A record about repeats that are not told.
-fn skipped_record(
-    task: &Task<'_>,
-    trigger: u64,
-    each: &Lasting,
-    every: Micros,
-    skipped: i64,
-) -> Record {
-    let window = Some((each.last, each.due + (skipped - 1) * every));
-    let record = Record::row(Reason::RepeatsSkipped, task.node, trigger, Origin::FIRED);
-    Record { window, windows: skipped, ..record }
+fn fired_row(clock: &Clock, (last, end, touch): (Micros, Micros, Touch)) -> FiredRow {
+    let trigger = clock.passed(end).unwrap_or(0);
+    FiredRow { trigger, end, start: last, last, revision: 0, touch }
+}
+
+/// A record about repeats that do not fire; `row` is the last of them.
+fn skipped_record(task: &Task<'_>, row: FiredRow, skipped: i64) -> Record {
+    let record = Record::row(Reason::RepeatsSkipped, task.node, row.trigger, Origin::FIRED);
+    Record { window: Some((row.start, row.end)), windows: skipped, ..record }
 }
 
 /// The keys named in a plan, as columns of the types of `by=`.

@@ -10,7 +10,7 @@ use crate::block::Block;
 use crate::error::Result;
 use crate::exchange::Routed;
 use crate::fate::{Counters, Reason, Record};
-use crate::fire::{Fired, Shape, assemble};
+use crate::fire::{Fired, FiredRow, Shape, assemble};
 use crate::graph::Folding;
 use crate::state::Saved;
 use crate::time::{Micros, NEVER};
@@ -25,6 +25,8 @@ pub struct SlotOut {
     pub records: Vec<Record>,
     /// Fired rows.
     pub fired: Fired,
+    /// Records about rows that do not fire, each with the row.
+    pub unfired: Vec<(FiredRow, Record)>,
 }
 
 /// A kind of window that fires when it closes.
@@ -150,7 +152,8 @@ impl<V: Windowed> Operator for Windows<V> {
                 let marks = &marks[routed.span(range)];
                 let task = Task { block, keys, columns, clock, node, marks, base };
                 let fired = Fired::new(kit.answers());
-                let mut out = SlotOut { counters: Counters::default(), records: vec![], fired };
+                let (counters, records, unfired) = (Counters::default(), vec![], vec![]);
+                let mut out = SlotOut { counters, records, fired, unfired };
                 verb.apply(kit, slot, &task, &mut out)?;
                 outs.push((range, out));
                 Ok(())
@@ -162,7 +165,9 @@ impl<V: Windowed> Operator for Windows<V> {
         let counted = Counters { rows_in, invalid, nan, ..Counters::default() };
         context.book(&mut self.counters, counted, prepared.invalid);
         let mut fired = Vec::with_capacity(outs.len());
+        let mut unfired = vec![];
         for (range, out) in outs.into_iter().flatten() {
+            unfired.extend(out.unfired.into_iter().map(|(row, told)| (row.place(range), told)));
             context.book(&mut self.counters, out.counters, out.records);
             fired.push((range, out.fired));
         }
@@ -174,6 +179,8 @@ impl<V: Windowed> Operator for Windows<V> {
             let window = made.marks.firing.as_ref().map(|all| (all[row].start, all[row].end));
             Record { window, ..Record::row(Reason::SumOverflow, node, seq, origin) }
         }));
+        unfired.sort_by_key(|each| each.0);
+        context.records.extend(unfired.into_iter().map(|each| each.1));
         Ok((Arc::new(made), clock.shifted(delay)))
     }
 

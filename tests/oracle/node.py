@@ -60,6 +60,8 @@ class Node:
         self.arrived = 0
         self.late: list[Record] = []
         self.invalid: list[Record] = []
+        self.of_fired: list[tuple[tuple, Record]] = []
+        """Records about fired rows, each with the row's place."""
 
     def _sources(self) -> list[int]:
         """The nodes that feed this one."""
@@ -134,14 +136,23 @@ class Node:
         except SumOverflow:
             return None, True
 
-    def answers(self, entries: list[Entry], window: tuple) -> dict[str, Any]:
-        """The columns of the aggregates over a window; sums that overflow leave one record."""
+    def answers(self, entries: list[Entry], place: tuple) -> dict[str, Any]:
+        """The columns of the aggregates over the window of a row that fires at `place`; sums that
+        overflow leave one record.
+        """
+        window = (place[1], place[0])
         pairs = [self.value(index, entries) for index in range(len(self.aggregates))]
         if any(overflowed for _, overflowed in pairs):
             record = self.record("sum_overflow", self.fired_origin(), window, entries[0].zoned)
-            self.invalid.append(record)
+            self.of_fired.append((place, record))
         names = (aggregate["name"] for aggregate in self.aggregates)
         return dict(zip(names, (value for value, _ in pairs), strict=True))
+
+    def in_order(self, fired: list[tuple[tuple, Row]]) -> list[Row]:
+        """Fired rows by their places; records about them come in the same order."""
+        self.invalid += [record for _, record in sorted(self.of_fired, key=lambda f: f[0])]
+        self.of_fired.clear()
+        return [row for _, row in sorted(fired, key=lambda f: f[0])]
 
     # ── late and invalid ────────────────────────────────────────────────────────────────────────
 

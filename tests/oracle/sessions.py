@@ -67,8 +67,7 @@ class Session(Node):
         """Rows join sessions, sessions the clock passed are fired."""
         for row in rows:
             self.accept(row)
-        fired = self.closed_by(clock)
-        return [row for _, row in sorted(fired, key=lambda f: f[0])]
+        return self.in_order(self.closed_by(clock))
 
     def closed_by(self, clock: float) -> list[tuple[tuple, Row]]:
         """What the step to `clock` fires; markers that it leaves behind are forgotten."""
@@ -143,22 +142,18 @@ class Session(Node):
 
     def fire(self, key: tuple, group: Group) -> tuple[tuple, Row]:
         """A fired row and its place: end, start, range of the key, arrival of the first row."""
-        start, end = group.first, group.last + self.gap
         touch = min(e.order for e in group.entries)
-        answers = self.answers(group.entries, (start, end))
-        return self.row_of(key, group, (start, end, touch), answers)
+        place = (group.last + self.gap, group.first, self.range_of(key), touch)
+        return self.row_of(key, group, place, self.answers(group.entries, place))
 
-    def row_of(
-        self, key: tuple, group: Group, window: tuple[int, int, int], answers: dict
-    ) -> tuple[tuple, Row]:
-        """A fired row of the window (start, end, touch), and its place."""
-        (start, end, touch), zoned = window, group.zoned
+    def row_of(self, key: tuple, group: Group, place: tuple, answers: dict) -> tuple[tuple, Row]:
+        """A fired row, and its place."""
+        (end, start, *_), zoned = place, group.zoned
         columns = self.key_columns(key) | {
             "window_start": stamp(start, zoned),
             "window_end": stamp(end, zoned),
             "last_event_time": stamp(group.last, zoned),
         }
-        place = (end, start, self.range_of(key), touch)
         return place, self.fired_row(columns | answers, start, end, zoned)
 
 
@@ -215,7 +210,11 @@ class Silent(Session):
         end = group.last + self.gap
         if self.every is not None:
             self.silences.setdefault(key, []).append(Silence(group, end + self.every))
-        return self.row_of(key, group, (group.last, end, group.last_order), {})
+        return self.row_of(key, group, self.place(key, group, end), {})
+
+    def place(self, key: tuple, group: Group, end: int) -> tuple:
+        """The place of a row that fires at `end`."""
+        return (end, group.last, self.range_of(key), group.last_order)
 
     def fired_again(self, key: tuple, known: Key, clock: float) -> list[tuple[tuple, Row]]:
         """A key is silent again at each `due` that the clock passes before the key's next row."""
@@ -231,13 +230,12 @@ class Silent(Session):
                 self.silences[key].remove(silence)
             told = due[-REPEATS_MAX:]
             if len(due) > len(told):
-                self.tell_skipped(group, due[: -len(told)])
-            touch = group.last_order
-            fired += [self.row_of(key, group, (group.last, end, touch), {}) for end in told]
+                self.tell_skipped(key, group, due[: -len(told)])
+            fired += [self.row_of(key, group, self.place(key, group, end), {}) for end in told]
         return fired
 
-    def tell_skipped(self, group: Group, due: list[int]) -> None:
-        """A record of repeats that do not fire."""
-        window = (group.last, due[-1])
-        origin = self.fired_origin()
-        self.invalid.append(self.record("repeats_skipped", origin, window, group.zoned, len(due)))
+    def tell_skipped(self, key: tuple, group: Group, due: list[int]) -> None:
+        """A record of repeats that do not fire, in place of the last of them."""
+        window, origin = (group.last, due[-1]), self.fired_origin()
+        record = self.record("repeats_skipped", origin, window, group.zoned, len(due))
+        self.of_fired.append((self.place(key, group, due[-1]), record))

@@ -44,7 +44,7 @@ class Aligned(Node):
                 if running:
                     fired.append(self.fire(window, row.key(self.by)))
         fired += self.fire_closed(clock) + self.fire_early(clock)
-        return [row for _, row in sorted(fired, key=lambda f: f[0])]
+        return self.in_order(fired)
 
     def windows_of(self, time: int) -> list[Window]:
         """Every window that holds `time`, the earliest end first."""
@@ -122,12 +122,12 @@ class Aligned(Node):
             "window_start": stamp(start, zoned),
             "window_end": stamp(end, zoned),
         }
-        columns |= self.answers(entries, window)
+        touch = min(((e.time - self.offset) // self.pane, e.order) for e in entries)
+        place = (end, start, self.range_of(key), touch)
+        columns |= self.answers(entries, place)
         revision = self.firings[window, key]
         self.firings[window, key] += 1
         self.changed.discard((window, key))
         if self.has_revision:
             columns["revision"] = revision
-        touch = min(((e.time - self.offset) // self.pane, e.order) for e in entries)
-        place = (end, start, self.range_of(key), touch)
         return place, self.fired_row(columns, start, end, zoned, revision)
