@@ -78,6 +78,16 @@ pub fn union(
     if let Some(tag) = tag {
         fields.push((tag.to_string(), DataType::Utf8));
     }
+    let mut keys: Option<Vec<String>> = sides
+        .iter()
+        .map(|side| side.keys.clone())
+        .try_fold(tag.map(String::from).into_iter().collect(), |all: Vec<String>, more| {
+            Some([all, more?].concat())
+        });
+    keys.iter_mut().for_each(|keys| {
+        keys.sort();
+        keys.dedup();
+    });
     let zone = sides[0].zone.clone();
     let alike = sides.iter().all(|side| side.zone == zone);
     let schema: Vec<Field> =
@@ -88,6 +98,7 @@ pub fn union(
         zone: if alike { zone } else { Some("UTC".into()) },
         fired: sides.iter().any(|side| side.fired),
         revisions: sides.iter().any(|side| side.revisions),
+        keys,
         from: from.to_vec(),
         verb,
     })

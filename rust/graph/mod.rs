@@ -118,6 +118,8 @@ pub struct TypedNode {
     pub fired: bool,
     /// Whether a row may be fired again.
     pub revisions: bool,
+    /// The columns by which rows of one window differ; `None` if one of them was dropped.
+    pub keys: Option<Vec<String>>,
     /// The verbs it reads from.
     pub from: Vec<usize>,
     /// What it does.
@@ -190,33 +192,33 @@ fn type_node(
     typed: &[Option<TypedNode>],
 ) -> Result<TypedNode> {
     let upstream = |from: usize| typed[from].as_ref().expect("typed before");
-    let keep = |from: usize, schema: SchemaRef, verb: Verb| {
+    let keep = |from: usize, schema: SchemaRef, keys: Option<Vec<String>>, verb: Verb| {
         let up = upstream(from);
-        let (zone, fired, revisions) = (up.zone.clone(), up.fired, up.revisions);
-        TypedNode { name: name.into(), schema, zone, fired, revisions, from: vec![from], verb }
+        let (name, zone, from) = (name.into(), up.zone.clone(), vec![from]);
+        TypedNode { name, schema, zone, fired: up.fired, revisions: up.revisions, keys, from, verb }
     };
     let made = match node {
         Node::Input { input } => {
             let schema = inputs[*input].clone().expect("heard");
             let (_, zone) = time_of(&plan.inputs[*input], &schema)?;
             let verb = Verb::Input(*input);
-            let name = name.into();
-            TypedNode { name, schema, zone, fired: false, revisions: false, from: vec![], verb }
+            let (name, keys, from) = (name.into(), Some(vec![]), vec![]);
+            TypedNode { name, schema, zone, fired: false, revisions: false, keys, from, verb }
         }
         Node::Filter { from, r#where } => {
             let schema = upstream(*from).schema.clone();
             let condition = Formula::condition(r#where, &schema, "where")?;
-            keep(*from, schema, Verb::Filter(condition))
+            keep(*from, schema, upstream(*from).keys.clone(), Verb::Filter(condition))
         }
         Node::WithColumns { from, columns } => {
             let old = &upstream(*from).schema;
             let all = with_columns(old, columns);
             let (schema, formulas) = project(old, &all)?;
-            keep(*from, schema, Verb::Project(formulas))
+            keep(*from, schema, keys_in(upstream(*from), &all), Verb::Project(formulas))
         }
         Node::Select { from, columns } => {
             let (schema, formulas) = project(&upstream(*from).schema, columns)?;
-            keep(*from, schema, Verb::Project(formulas))
+            keep(*from, schema, keys_in(upstream(*from), columns), Verb::Project(formulas))
         }
         Node::Union { from, tag, names } => {
             let sides: Vec<&TypedNode> = from.iter().map(|&from| upstream(from)).collect();
@@ -244,6 +246,15 @@ fn type_node(
     };
     unique(&made.schema)?;
     Ok(made)
+}
+
+/// The keys of a node by the names that they have in columns made of its own.
+fn keys_in(node: &TypedNode, columns: &[(String, Expr)]) -> Option<Vec<String>> {
+    let kept = |key: &String| {
+        let is_key = |expr: &Expr| expr.settled(&node.schema) == Expr::Column(key.clone());
+        columns.iter().find(|column| is_key(&column.1)).map(|column| column.0.clone())
+    };
+    node.keys.as_ref()?.iter().map(kept).collect()
 }
 
 fn unique(schema: &Schema) -> Result<()> {

@@ -120,6 +120,7 @@ pub fn windowed(
     let time = DataType::Timestamp(TimeUnit::Microsecond, upstream.zone.clone());
     let mut fields: Vec<Field> =
         folding.by.iter().map(|&at| upstream.schema.field(at).clone()).collect();
+    let keys = fields.iter().map(|field| field.name().clone()).collect();
     fields.push(Field::new("window_start", time.clone(), true));
     fields.push(Field::new("window_end", time.clone(), true));
     if last {
@@ -137,6 +138,7 @@ pub fn windowed(
         zone: upstream.zone.clone(),
         fired: true,
         revisions,
+        keys: Some(keys),
         from: vec![from],
         verb,
     })
@@ -173,6 +175,7 @@ pub fn sliding(name: &str, w: &plan::Sliding, upstream: &TypedNode) -> Result<Ty
         zone: upstream.zone.clone(),
         fired: false,
         revisions: false,
+        keys: upstream.keys.clone(),
         from: vec![w.from],
         verb: Verb::Sliding(w.clone(), folding),
     })

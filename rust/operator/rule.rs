@@ -5,6 +5,8 @@
 //! The second half makes it independent of when old entries are forgotten. Rules see a window's
 //! first firing only.
 
+use std::collections::HashSet;
+
 use arrow_array::Array;
 use arrow_buffer::BooleanBuffer;
 
@@ -59,6 +61,8 @@ struct Rule {
     plan: plan::Rule,
     formula: Option<Formula>,
     by: Vec<usize>,
+    /// What the ids of alerts about windows hold beside `by`: see [`identity`].
+    identity: Vec<usize>,
     key_types: Vec<arrow_schema::DataType>,
     slots: Slots<Cooldown>,
     fired: u64,
@@ -73,6 +77,40 @@ fn sooner(a: Option<Micros>, b: Option<Micros>) -> Option<Micros> {
     [a, b].into_iter().flatten().min()
 }
 
+/// The columns that tell the rows of one window apart where those of `by` do not: the keys, or all
+/// columns where a key was dropped.
+fn identity(node: &TypedNode, by: &[usize]) -> Result<Vec<usize>> {
+    let Some(keys) = &node.keys else { return Ok((0..node.schema.fields().len()).collect()) };
+    let keys: Vec<usize> =
+        keys.iter().map(|name| Ok(node.schema.index_of(name)?)).collect::<Result<_>>()?;
+    Ok(if keys.iter().all(|key| by.contains(key)) { vec![] } else { keys })
+}
+
+/// The ids that were given for rows of one `seq`.
+#[derive(Debug, Default)]
+struct Given {
+    seq: u64,
+    ids: HashSet<String>,
+}
+
+impl Given {
+    /// Gives alerts that would share an id one of their own each. Rows that are alike in all that an
+    /// id holds, as those of a union of two branches, have one `seq` and stand in a fixed order.
+    fn distinct(&mut self, alerts: &mut [Alert]) {
+        for alert in alerts {
+            if self.seq != alert.seq {
+                (self.seq, self.ids) = (alert.seq, HashSet::new());
+            }
+            let first = alert.id.clone();
+            let mut nth = 1;
+            while !self.ids.insert(alert.id.clone()) {
+                nth += 1;
+                alert.id = id(&[&first, &nth.to_string()]);
+            }
+        }
+    }
+}
+
 /// The rules of one output.
 #[derive(Debug)]
 pub struct Rules {
@@ -80,6 +118,7 @@ pub struct Rules {
     pipeline: String,
     rules: Vec<Rule>,
     clock: Micros,
+    given: Given,
 }
 
 impl Rules {
@@ -92,10 +131,10 @@ impl Rules {
             let by = by?;
             let key_types =
                 by.iter().map(|&at| node.schema.field(at).data_type().clone()).collect();
-            let plan = rule.clone();
+            let (plan, identity) = (rule.clone(), identity(node, &by)?);
             let (slots, doubt) = (Slots::default(), Doubt::default());
             let (fired, failed, due) = (0, 0, None);
-            Ok(Rule { plan, formula, by, key_types, slots, fired, failed, doubt, due })
+            Ok(Rule { plan, formula, by, identity, key_types, slots, fired, failed, doubt, due })
         };
         let rules: Result<Vec<Rule>> = output.rules.iter().zip(formulas).map(rule).collect();
         Ok(Rules {
@@ -103,6 +142,7 @@ impl Rules {
             pipeline,
             rules: rules?,
             clock: crate::time::NEVER,
+            given: Given::default(),
         })
     }
 
@@ -138,8 +178,9 @@ impl Rules {
         for rule in &mut self.rules {
             rule.forget(clock.end());
         }
-        found.sort_by_key(|&(row, rule, _)| (row, rule));
-        Ok(found.into_iter().map(|(_, _, alert)| alert).collect())
+        let mut alerts = in_order(found);
+        self.given.distinct(&mut alerts);
+        Ok(alerts)
     }
 
     /// The alerts that a block would give; nothing is remembered.
@@ -156,8 +197,9 @@ impl Rules {
                 }
             }
         }
-        found.sort_by_key(|&(row, rule, _)| (row, rule));
-        Ok(found.into_iter().map(|(_, _, alert)| alert).collect())
+        let mut alerts = in_order(found);
+        Given::default().distinct(&mut alerts);
+        Ok(alerts)
     }
 
     /// The rows for which a rule's condition holds; None where its callable has failed.
@@ -250,9 +292,16 @@ impl Rules {
             (None, None) => (marks.time[row].to_string(), marks.seq[row].to_string()),
         };
         let all: Vec<usize> = (0..columns.len()).collect();
+        let others = match window {
+            Some(_) if !rule.identity.is_empty() => object(schema, columns, &rule.identity, row)?,
+            _ => String::new(),
+        };
+        let parts = [&self.pipeline, &self.output, &rule.plan.name, &key, &a, &b, &others];
+        let parts = parts.map(String::as_str);
+        let held = parts.len() - usize::from(others.is_empty());
         Ok(Alert {
             seq: marks.seq[row],
-            id: id(&[&self.pipeline, &self.output, &rule.plan.name, &key, &a, &b]),
+            id: id(&parts[..held]),
             time: marks.time[row],
             rule: rule.plan.name.clone(),
             version: rule.plan.version,
@@ -324,6 +373,12 @@ impl Rules {
         rule.due = rule.slots.iter_mut().filter_map(|slot| slot.timers.next()).min();
         Ok(())
     }
+}
+
+/// Alerts by row, then rule.
+fn in_order(mut found: Vec<(usize, usize, Alert)>) -> Vec<Alert> {
+    found.sort_by_key(|&(row, rule, _)| (row, rule));
+    found.into_iter().map(|(_, _, alert)| alert).collect()
 }
 
 impl Cooldown {
