@@ -114,8 +114,7 @@ def layouts(word: str) -> list[pa.DataType]:
     }.get(word, [])
     if word.startswith("decimal"):
         more = [pa.decimal256(*scale_of(word))]
-    packed = [] if word in ("bool", "duration[us]") else [pa.dictionary(pa.int8(), plain)]
-    return [plain, *more, *packed]
+    return [plain, *more, pa.dictionary(pa.int8(), plain)]
 
 
 def array(values: list[Any], word: str, layout: pa.DataType) -> pa.Array:
