@@ -18,7 +18,7 @@ use crate::plan::{Node, Plan};
 use crate::snapshot::{self, OnChange};
 use crate::time::{FOREVER, Micros};
 use crate::watermark::{Clock, Watermarks};
-use crate::wide;
+use crate::wide::{self, Cut};
 
 /// Record batches of one schema.
 #[derive(Debug, Clone)]
@@ -208,8 +208,7 @@ impl Engine {
             // before it runs by what came before it, and again by what it has left open itself
             running.fill(i);
             let start = std::time::Instant::now();
-            let flow =
-                in_pieces(running.operators[i].as_mut(), &inputs, wide::anywhere, &mut context);
+            let flow = in_pieces(running.operators[i].as_mut(), &inputs, Cut::Seqs, &mut context);
             running.spent[i] += start.elapsed();
             flows.push(flow.map_err(|error| error.within(&running.names[i]))?);
             running.fill(i);
@@ -220,7 +219,7 @@ impl Engine {
             if let Some(full) = running.full.get(output.node) {
                 rules.fill(full);
             }
-            for (piece, clock) in pieces_of(&(block.clone(), clock.clone()), wide::anywhere)? {
+            for (piece, clock) in pieces_of(&(block.clone(), clock.clone()), Cut::Anywhere)? {
                 alerts.extend(rules.run(&piece, &clock, &self.masks, &mut context)?);
             }
         }
@@ -247,7 +246,7 @@ impl Engine {
             .map(|output| {
                 let block = &blocks[output.node];
                 let batches =
-                    block.pieces(wide::anywhere)?.into_iter().map(|piece| piece.to_batch());
+                    block.pieces(Cut::Anywhere)?.into_iter().map(|piece| piece.to_batch());
                 Ok(Batches::new(block.schema.clone(), batches.collect::<Result<_>>()?))
             })
             .collect();

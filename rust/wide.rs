@@ -2,7 +2,7 @@
 //!
 //! Such a column of a block is `LargeUtf8` or `LargeBinary`, whatever the block's schema says. The
 //! block is cut into pieces within the limit before a verb or a rule reads it and before it leaves
-//! the engine; where a step is cut changes no result.
+//! the engine. A cut between rows of different `seq` changes no result.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_cast::cast;
 use arrow_schema::DataType;
 
-use crate::block::Block;
+use crate::block::{Block, Marks};
 use crate::error::Result;
 use crate::limits::TEXT_BYTES_MAX;
 
@@ -103,28 +103,47 @@ pub fn together(blocks: &[Arc<Block>]) -> Result<Block> {
     Block::together(&blocks.iter().map(AsRef::as_ref).collect::<Vec<_>>(), concat)
 }
 
-/// The rows at which a block is to be cut so that no piece holds more than the limit in a column,
-/// unless it cannot be cut; the last is the number of rows. A cut before a row must be allowed.
-fn cuts(columns: &[ArrayRef], rows: usize, may: impl Fn(usize) -> bool) -> Vec<usize> {
-    let ends: Vec<Vec<usize>> = columns.iter().filter_map(|column| ends(column.as_ref())).collect();
+/// Where a block may be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Before any row: each is looked at by itself.
+    Anywhere,
+    /// Before a row of another `seq`: what rows of one `seq` fire is ordered together. Inside of one
+    /// only if it is too much for one block.
+    Seqs,
+    /// Before a row of another time: rows of one time see one another.
+    Times,
+}
+
+impl Cut {
+    fn may(self, marks: &Marks, row: usize) -> bool {
+        match self {
+            Cut::Anywhere => true,
+            Cut::Seqs => marks.seq[row - 1] != marks.seq[row],
+            Cut::Times => marks.time[row - 1] != marks.time[row],
+        }
+    }
+}
+
+/// The rows at which a block is cut so that no piece holds more than the limit in a column, if the
+/// places where it may be cut allow that; the last is the number of rows.
+fn cuts(block: &Block, cut: Cut) -> Vec<usize> {
+    let rows = block.len();
+    let ends: Vec<Vec<usize>> =
+        block.columns.iter().filter_map(|column| ends(column.as_ref())).collect();
+    let is_cut = |&at: &usize| at == rows || cut.may(&block.marks, at);
     let (mut cuts, mut start) = (vec![], 0);
     while start < rows {
-        let fits = |ends: &Vec<usize>| {
-            let before = if start == 0 { 0 } else { ends[start - 1] };
-            ends.partition_point(|&end| end <= before + TEXT_BYTES_MAX)
-        };
+        let before = |ends: &Vec<usize>| if start == 0 { 0 } else { ends[start - 1] };
+        let fits =
+            |ends: &Vec<usize>| ends.partition_point(|&end| end <= before(ends) + TEXT_BYTES_MAX);
         let end = ends.iter().map(fits).min().unwrap_or(rows).clamp(start + 1, rows);
-        let is_cut = |&end: &usize| end == rows || may(end);
-        let found = (start + 1..=end).rev().find(is_cut);
-        start = found.or_else(|| (end..=rows).find(is_cut)).unwrap_or(rows);
+        let holds = |at: usize| ends.iter().all(|e| e[at - 1] - before(e) <= i32::MAX as usize);
+        let behind = || (end..=rows).find(is_cut).filter(|&at| cut == Cut::Times || holds(at));
+        start = (start + 1..=end).rev().find(is_cut).or_else(behind).unwrap_or(end);
         cuts.push(start);
     }
     cuts
-}
-
-/// Where the rows of a block may be cut if that makes no difference to who reads them.
-pub fn anywhere(_: usize) -> bool {
-    true
 }
 
 impl Block {
@@ -133,9 +152,8 @@ impl Block {
         self.columns.iter().any(is_large)
     }
 
-    /// The block as pieces whose columns are of the types that its schema says; it is cut only
-    /// before rows that may be the first of a piece.
-    pub fn pieces(self: &Arc<Block>, may: impl Fn(usize) -> bool) -> Result<Vec<Arc<Block>>> {
+    /// The block as pieces whose columns are of the types that its schema says.
+    pub fn pieces(self: &Arc<Block>, cut: Cut) -> Result<Vec<Arc<Block>>> {
         if !self.is_wide() {
             return Ok(vec![self.clone()]);
         }
@@ -156,7 +174,7 @@ impl Block {
             let marks = Arc::new(self.marks.take(&rows));
             Ok(Arc::new(Block { schema: self.schema.clone(), columns, marks }))
         };
-        cuts(&self.columns, self.len(), may).into_iter().map(piece).collect()
+        cuts(self, cut).into_iter().map(piece).collect()
     }
 }
 

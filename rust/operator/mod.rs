@@ -39,7 +39,7 @@ use crate::graph::{TypedNode, Verb};
 use crate::plan::Answering;
 use crate::time::Micros;
 use crate::watermark::Clock;
-use crate::wide;
+use crate::wide::{self, Cut};
 
 /// A rule whose verdict is computed elsewhere, once a batch: a Python callable.
 pub trait Mask: Send + Sync {
@@ -140,10 +140,10 @@ pub fn build(node: TypedNode, number: u32) -> Result<Box<dyn Operator>> {
     })
 }
 
-/// A flow as pieces that can be read, each with its part of the clock; cut where it may be.
-pub fn pieces_of(flow: &Flow, may: impl Fn(usize) -> bool) -> Result<Vec<Flow>> {
+/// A flow as pieces that can be read, each with its part of the clock.
+pub fn pieces_of(flow: &Flow, cut: Cut) -> Result<Vec<Flow>> {
     let (block, clock) = flow;
-    let pieces = block.pieces(may)?;
+    let pieces = block.pieces(cut)?;
     if pieces.len() < 2 {
         let pieces = pieces.into_iter().map(|piece| (piece, clock.clone()));
         return Ok(pieces.collect());
@@ -158,7 +158,7 @@ pub fn pieces_of(flow: &Flow, may: impl Fn(usize) -> bool) -> Result<Vec<Flow>> 
 pub fn in_pieces(
     operator: &mut dyn Operator,
     inputs: &[Flow],
-    may: impl Fn(usize) -> bool,
+    cut: Cut,
     context: &mut Context,
 ) -> Result<Flow> {
     let [flow] = inputs else { return operator.run(inputs, context) };
@@ -166,7 +166,7 @@ pub fn in_pieces(
         return operator.run(inputs, context);
     }
     let (mut blocks, mut clocks) = (vec![], vec![]);
-    for piece in pieces_of(flow, may)? {
+    for piece in pieces_of(flow, cut)? {
         let (block, clock) = operator.run(&[piece], context)?;
         blocks.push(block);
         clocks.push(clock);

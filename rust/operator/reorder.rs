@@ -19,6 +19,7 @@ use crate::state::Saved;
 use crate::state::saved::Saving;
 use crate::time::Micros;
 use crate::watermark::bound;
+use crate::wide::Cut;
 
 const WAITING: &str = "waiting";
 
@@ -98,11 +99,8 @@ impl Operator for Reorder {
         if !ready.is_empty() {
             self.changed = context.epoch;
         }
-        // rows of one time see one another
-        let times = ready.clone();
-        let is_later = |row: usize| times.marks.time[row - 1] < times.marks.time[row];
         let flow = [(ready, inputs[0].1.clone())];
-        let out = in_pieces(&mut self.inner, &flow, is_later, context)?;
+        let out = in_pieces(&mut self.inner, &flow, Cut::Times, context)?;
         self.counters.fired += out.0.len() as u64;
         let Counters { rows_in, late, invalid, .. } = self.counters;
         self.counters.counted = rows_in - late - invalid;
