@@ -24,6 +24,14 @@ fn widened(data_type: &DataType) -> Option<DataType> {
     }
 }
 
+/// The type in which a column of a type may have been saved: the large one where it was wide.
+pub fn saved_as(data_type: &DataType, found: &DataType) -> DataType {
+    match widened(data_type) {
+        Some(large) if large == *found => large,
+        _ => data_type.clone(),
+    }
+}
+
 /// Whether a column is large.
 fn is_large(column: &ArrayRef) -> bool {
     matches!(column.data_type(), DataType::LargeUtf8 | DataType::LargeBinary)

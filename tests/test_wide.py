@@ -74,8 +74,9 @@ def test_one_step_gives_what_many_give(name: str) -> None:
             assert len(found) > 1
 
 
-def test_a_snapshot_holds_what_was_cut() -> None:
-    op = mt.operator(PIPELINES["tumbling"])
+@pytest.mark.parametrize("name", ["tumbling", "sliding that waits"])
+def test_a_snapshot_holds_what_was_cut(name: str) -> None:
+    op = mt.operator(PIPELINES[name])
     op.push(rows())
-    again = mt.operator(PIPELINES["tumbling"], snapshot=op.snapshot())
+    again = mt.operator(PIPELINES[name], snapshot=op.snapshot())
     assert again.finish().rows.to_dicts() == op.finish().rows.to_dicts()

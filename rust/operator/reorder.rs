@@ -19,7 +19,7 @@ use crate::state::Saved;
 use crate::state::saved::Saving;
 use crate::time::Micros;
 use crate::watermark::bound;
-use crate::wide::Cut;
+use crate::wide::{self, Cut};
 
 const WAITING: &str = "waiting";
 
@@ -163,7 +163,10 @@ impl Operator for Reorder {
         let schema = self.inner.schema().project(&(0..width).collect::<Vec<_>>())?;
         for piece in waiting {
             self.changed = piece.epoch;
-            self.waiting.push(load_rows(&piece.saved, &Arc::new(schema.clone()))?)?;
+            let rows = Arc::new(load_rows(&piece.saved, &Arc::new(schema.clone()))?);
+            for rows in rows.pieces(Cut::Anywhere)? {
+                self.waiting.push(Arc::unwrap_or_clone(rows))?;
+            }
         }
         self.counters = counters;
         self.inner.load(&inner, Counters::default(), clock)
@@ -219,7 +222,11 @@ fn save_rows(block: &Block) -> Result<Saved> {
 }
 
 fn load_rows(saved: &Saved, schema: &arrow_schema::SchemaRef) -> Result<Block> {
-    let types: Vec<_> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
+    let type_of = |(i, field): (usize, &arrow_schema::FieldRef)| {
+        let found = saved.column(&format!("column.{i}"))?;
+        Ok(wide::saved_as(field.data_type(), found.data_type()))
+    };
+    let types: Vec<_> = schema.fields().iter().enumerate().map(type_of).collect::<Result<_>>()?;
     let columns = saved.columns("column", &types)?;
     let (input, partition) = (saved.i64("input")?, saved.i64("partition")?);
     let (position, arrival) = (saved.i64("position")?, saved.i64("arrival")?);
