@@ -7,9 +7,7 @@ import json
 import logging
 import pickle
 import threading
-import time
 from collections.abc import Callable
-from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -216,88 +214,6 @@ def test_a_function_that_calls_its_own_operator_is_told(call: Callable[[Any], An
     thread.join(20)
     assert len(done) == 1, "deadlock"
     assert op.stats["seq"] == 1
-
-
-def in_a_thread(call: Callable[[], Any]) -> None:
-    thread = threading.Thread(target=call)
-    thread.start()
-    thread.join()
-
-
-def in_a_thread_of_a_thread(call: Callable[[], Any]) -> None:
-    in_a_thread(lambda: in_a_thread(call))
-
-
-def in_a_pool(call: Callable[[], Any]) -> None:
-    with futures.ThreadPoolExecutor() as pool:
-        pool.submit(call)
-
-
-def in_a_pool_with_a_result(call: Callable[[], Any]) -> None:
-    futures.ThreadPoolExecutor(1).submit(call).result()
-
-
-def in_a_pool_that_was_there(call: Callable[[], Any]) -> None:
-    futures.wait([POOL.submit(call)])
-
-
-def behind_an_event(call: Callable[[], Any]) -> None:
-    done = threading.Event()
-    threading.Thread(target=lambda: (call(), done.set())).start()
-    done.wait()
-
-
-POOL = futures.ThreadPoolExecutor(1)
-ELSEWHERE = [in_a_thread, in_a_thread_of_a_thread, in_a_pool, in_a_pool_with_a_result]
-ELSEWHERE += [in_a_pool_that_was_there, behind_an_event]
-
-
-@pytest.mark.parametrize("elsewhere", ELSEWHERE, ids=lambda f: f.__name__)
-def test_a_thread_that_a_function_waits_for_is_told(
-    elsewhere: Callable[[Callable[[], Any]], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("muntin.engine.turn._PATIENCE", 0.2)
-    POOL.submit(int).result()  # its thread is older than the rule's call
-    said: list[str] = []
-
-    def call() -> None:
-        with pytest.raises(mt.EngineError) as caught:
-            op.push(rows(9))
-        said.append(str(caught.value))
-
-    @mt.rule("own", by="k")
-    def own(batch: mt.Table) -> object:
-        if not said:
-            elsewhere(call)
-        return [True] * len(batch)
-
-    op = mt.operator(COUNTED, rules=[own])
-    alerts: list[mt.Table] = []
-    thread = threading.Thread(target=lambda: alerts.append(op.push(rows(1)).alerts), daemon=True)
-    thread.start()
-    thread.join(20)
-    assert [len(each) for each in alerts] == [1], "deadlock"
-    assert said[0].startswith("a rule called the operator that it belongs to, from a thread")
-    assert len(op.push(rows(2, start=1)).alerts) == 1
-
-
-def test_a_thread_that_no_function_waits_for_takes_its_turn() -> None:
-    others: list[threading.Thread] = []
-    pushed: list[int] = []
-
-    @mt.rule("own", by="k")
-    def own(batch: mt.Table) -> object:
-        if not others:
-            work = lambda: pushed.append(len(op.push(rows(2, start=1)).alerts))  # noqa: E731
-            others.append(threading.Thread(target=work))
-            others[0].start()
-            in_a_thread(lambda: time.sleep(0.2))
-        return [True] * len(batch)
-
-    op = mt.operator(COUNTED, rules=[own])
-    op.push(rows(1))
-    others[0].join(20)
-    assert pushed == [1]
 
 
 def test_functions_run_while_other_threads_push() -> None:

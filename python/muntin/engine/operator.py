@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
+from threading import RLock
 from typing import Any, cast, get_args
 
 import pyarrow as pa
@@ -27,7 +28,6 @@ from muntin.engine.feeds import (
 )
 from muntin.engine.result import Answer, Result
 from muntin.engine.snapshots import assembled, engine, snapshot_contents
-from muntin.engine.turn import Turn
 from muntin.engine.verdicts import asking, settle
 from muntin.pipeline.plan import CompiledPlan, compile, outputs_of
 from muntin.pipeline.rules import Rule
@@ -75,7 +75,7 @@ class Operator:
         self._inputs = list(plan.inputs)
         self._outputs = list(plan.outputs)
         self._failed_rules: set[str] = set()
-        self._turn = Turn()
+        self._lock = RLock()
         self._spec: dict[str, Any] = json.loads(plan.json)
         self._schemas: list[Any | None] = [
             None if spec["schema"] is None else arrow_schema(spec["schema"])
@@ -88,7 +88,7 @@ class Operator:
             plan.json,
             [list(each) for each in self._partitions.values()],
             arguments.threads(threads),
-            [self._turn.judging(asking(rule)) for rule in plan.masks],
+            [asking(rule) for rule in plan.masks],
             snapshot,
             on_change,
         )
@@ -144,7 +144,7 @@ class Operator:
             As `push`.
         """
         arguments.one_of(order, get_args(Order), "step: order")
-        with self._turn:
+        with self._lock:
             ready = [self._ready(feed) for feed in checked(feeds)]
             return self._wrap(self._engine.step(ready, order))
 
@@ -159,12 +159,12 @@ class Operator:
             partition: the partition; None for all of the input.
         """
         at = microseconds(watermark)
-        with self._turn:
+        with self._lock:
             return self._wrap(self._engine.advance(*self._which(input, partition), at))
 
     def idle(self, *, input: str | None = None, partition: int | None = 0) -> Result:
         """Stop waiting for a partition, or with None for all of the input, until a row comes."""
-        with self._turn:
+        with self._lock:
             return self._wrap(self._engine.idle(*self._which(input, partition)))
 
     def open(self, *, input: str | None = None, partition: int) -> Result:
@@ -173,7 +173,7 @@ class Operator:
         Raises:
             PartitionError: it is declared already.
         """
-        with self._turn:
+        with self._lock:
             number = arguments.partition(partition)
             return self._wrap(self._engine.open(self._index(input), number))
 
@@ -184,7 +184,7 @@ class Operator:
             input: the input to end; None ends all.
             partition: the partition of the input to end; None ends all of them.
         """
-        with self._turn:
+        with self._lock:
             everything = input is None and partition is None
             which = (None, None) if everything else self._which(input, partition)
             return self._wrap(self._engine.finish(*which))
@@ -212,7 +212,7 @@ class Operator:
         >>> op.ask({"at": "2024-05-01T10:00:00Z", "card": "x"}).row["n"]
         1
         """
-        with self._turn:
+        with self._lock:
             feed = self._question(row, input, arrival)
             step = self._engine.step([feed], "given")
             self._wrap(step)
@@ -222,7 +222,7 @@ class Operator:
         self, row: Mapping[str, Any], *, input: str | None = None, arrival: Arrival = "now"
     ) -> Answer:
         """Answer one row as `ask` would, without counting it."""
-        with self._turn:
+        with self._lock:
             feed = self._question(row, input, arrival)
             step = self._engine.peek(feed)
             self._wrap(step)
@@ -230,7 +230,7 @@ class Operator:
 
     def snapshot(self) -> bytes:
         """The whole state, for `mt.operator(..., snapshot=)`, on any number of threads."""
-        with self._turn:
+        with self._lock:
             return self._engine.snapshot()
 
     def changes(self, since: int, chunks: Sequence[str]) -> bytes:
@@ -238,7 +238,7 @@ class Operator:
 
         `assembled` makes whole ones out of parts. With `since=0` the part is whole.
         """
-        with self._turn:
+        with self._lock:
             return self._engine.snapshot(since, list(chunks))
 
     @property
@@ -247,7 +247,7 @@ class Operator:
 
         None before the first row; 2**63 - 1 after `finish`.
         """
-        with self._turn:
+        with self._lock:
             at = self._engine.watermark()
         return None if at == _NEVER else at
 
@@ -270,7 +270,7 @@ class Operator:
         `watermark`, its `newest` event time and whether it is `idle`; `spent` has the seconds each
         node has worked since the start. Times are microseconds since 1970 in UTC, or None.
         """
-        with self._turn:
+        with self._lock:
             return dict(json.loads(self._engine.stats()))
 
     @property
@@ -296,7 +296,7 @@ class Operator:
     @property
     def schemas(self) -> dict[str, dict[str, str] | None]:
         """The schema of each output, by its name."""
-        with self._turn:
+        with self._lock:
             words = [self._engine.schema(i) for i in range(len(self._outputs))]
         return {
             name: None if pairs is None else dict(pairs)

@@ -155,7 +155,8 @@ def rule(
     boolean a row: an Arrow array, a NumPy array, a Polars or pandas series, or a list. If it
     raises, or gives something else, the step is complete without its verdict for these rows. With
     `on_error="raise"` the call then raises `RuleError`, which has the step's result, and a run
-    ends; with "skip" it is logged and counted in `stats["failed"]`.
+    ends; with "skip" it is logged and counted in `stats["failed"]`. The function must not call the
+    operator, and must not wait for a thread that does.
     `by` says whose cooldown it is; it may be left out where the pipeline has one key.
     After it fired, the rule is silent for that key for `cooldown` of event time. `message` may
     name columns: `{card}`, `{spent:.2f}`, `{n:,}`. `severity` is `info`, `warning` or `critical`.
