@@ -7,7 +7,7 @@ use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::SchemaRef;
 
 use crate::error::{Error, Result};
-use crate::expr::Rows;
+use crate::expr::RowColumns;
 use crate::origin::{Origin, Origins};
 use crate::time::Micros;
 
@@ -29,7 +29,7 @@ impl Firing {
 
 /// What each row carries beside its columns.
 #[derive(Debug, Clone, Default)]
-pub struct Marks {
+pub struct RowMeta {
     /// Event time, microseconds.
     pub time: Vec<Micros>,
     /// Ordinal of arrival; a fired row has that of the row that closed its window.
@@ -44,13 +44,13 @@ pub struct Marks {
     pub late: Option<Vec<bool>>,
 }
 
-impl Marks {
+impl RowMeta {
     /// The marks of the rows at `rows`, in that order.
-    pub fn take(&self, rows: &[u32]) -> Marks {
+    pub fn take(&self, rows: &[u32]) -> RowMeta {
         fn pick<T: Copy>(from: &[T], rows: &[u32]) -> Vec<T> {
             rows.iter().map(|&row| from[row as usize]).collect()
         }
-        Marks {
+        RowMeta {
             time: pick(&self.time, rows),
             seq: pick(&self.seq, rows),
             judge: pick(&self.judge, rows),
@@ -62,7 +62,7 @@ impl Marks {
 
     /// Where a row came from.
     pub fn origin(&self, row: usize) -> Origin {
-        self.origins.of(row, self.seq[row])
+        self.origins.origin(row, self.seq[row])
     }
 
     /// The window of a row; an empty one at the end of time for a row that was not fired.
@@ -84,7 +84,7 @@ pub struct Block {
     /// The columns, in normalised types.
     pub columns: Vec<ArrayRef>,
     /// What each row carries beside them.
-    pub marks: Arc<Marks>,
+    pub marks: Arc<RowMeta>,
 }
 
 impl Block {
@@ -117,7 +117,7 @@ impl Block {
             concat(&blocks.iter().map(|block| block.columns[k].as_ref()).collect::<Vec<_>>())
         };
         let columns: Result<Vec<ArrayRef>> = (0..first.columns.len()).map(column).collect();
-        let (mut marks, mut origins) = (Marks::default(), vec![]);
+        let (mut marks, mut origins) = (RowMeta::default(), vec![]);
         let fired = blocks.iter().any(|block| block.marks.firing.is_some());
         for block in blocks {
             let more = &block.marks;
@@ -168,11 +168,11 @@ impl Block {
     }
 
     /// Runs `work` with the rows as expressions read them.
-    pub fn with_rows<T>(&self, arrival: bool, work: impl FnOnce(&Rows<'_>) -> T) -> T {
+    pub fn with_rows<T>(&self, arrival: bool, work: impl FnOnce(&RowColumns<'_>) -> T) -> T {
         let late = self.late_bits();
         let of = |row| self.marks.origin(row).arrival;
         let arrival: Option<Vec<Micros>> = arrival.then(|| (0..self.len()).map(of).collect());
-        work(&Rows {
+        work(&RowColumns {
             columns: &self.columns,
             len: self.len(),
             late: late.as_ref(),

@@ -45,7 +45,7 @@ pub type Named<'a> = (String, &'a [u8]);
 /// One chunk as the manifest lists it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct ListedChunk {
     name: String,
     offset: usize,
     length: usize,
@@ -55,7 +55,7 @@ struct Entry {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Listing {
-    chunks: Vec<Entry>,
+    chunks: Vec<ListedChunk>,
     manifest: Value,
 }
 
@@ -95,7 +95,12 @@ pub fn pack(chunks: &[Chunk], manifest: &Value) -> Vec<u8> {
     let mut entries = Vec::with_capacity(chunks.len());
     for Chunk { name, bytes } in chunks {
         let xxh3 = format!("{:032x}", xxh3_128(bytes));
-        entries.push(Entry { name: name.clone(), offset: out.len(), length: bytes.len(), xxh3 });
+        entries.push(ListedChunk {
+            name: name.clone(),
+            offset: out.len(),
+            length: bytes.len(),
+            xxh3,
+        });
         out.extend_from_slice(bytes);
     }
     let listing = Listing { chunks: entries, manifest: manifest.clone() };
@@ -117,7 +122,7 @@ pub fn unpack(bytes: &[u8]) -> Result<(Value, Vec<Named<'_>>)> {
     let mut next = HEADER;
     let mut names = HashSet::new();
     let mut chunks = Vec::with_capacity(listing.chunks.len());
-    for Entry { name, offset, length, xxh3 } in listing.chunks {
+    for ListedChunk { name, offset, length, xxh3 } in listing.chunks {
         let bad = |why| Error::Snapshot(format!("chunk \"{name}\" {why}"));
         let end = offset.checked_add(length).filter(|_| offset == next);
         let Some(content) = end.and_then(|end| body.get(offset..end)) else {

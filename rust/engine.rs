@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 
 use crate::block::Block;
-use crate::decode::{self, Feed, Leap, Order, Rows};
+use crate::decode::{self, DecodedRows, Feed, Leap, Order};
 use crate::error::{Error, Result, caught};
 use crate::fate::{Reason, Record};
 use crate::limits::TEXT_BYTES_MAX;
@@ -60,7 +60,7 @@ pub struct Engine {
 }
 
 /// The blocks and clocks that enter the graph in one step.
-struct Entry {
+struct Entered {
     blocks: Vec<Option<Block>>,
     clocks: Vec<Arc<Clock>>,
     sources: Vec<Option<Vec<ArrayRef>>>,
@@ -121,7 +121,7 @@ impl Engine {
     }
 
     /// Checks and reads feeds; learns the columns of the input from its first.
-    fn decode(&mut self, feeds: &[Feed]) -> Result<Vec<Rows>> {
+    fn decode(&mut self, feeds: &[Feed]) -> Result<Vec<DecodedRows>> {
         let told: Vec<&Feed> = feeds.iter().filter(|feed| !feed.is_nothing()).collect();
         if let Some(feed) = feeds.iter().find(|feed| feed.input >= self.pipeline.plan.inputs.len())
         {
@@ -148,7 +148,7 @@ impl Engine {
                 &self.pipeline.watermarks[input],
             )
         };
-        let rows = told.into_iter().map(read).collect::<Result<Vec<Rows>>>()?;
+        let rows = told.into_iter().map(read).collect::<Result<Vec<DecodedRows>>>()?;
         decode::fit_together(&rows, &running.schemas)?;
         if learned.is_some() {
             self.pipeline.running = learned;
@@ -159,14 +159,17 @@ impl Engine {
     /// Gives rows their order, judge and clock.
     fn enter(
         &self,
-        rows: Vec<Rows>,
+        rows: Vec<DecodedRows>,
         order: Order,
         watermarks: &mut [Watermarks],
         seq: &mut u64,
-    ) -> Result<Entry> {
-        let mut entry = Entry {
+    ) -> Result<Entered> {
+        let mut entry = Entered {
             blocks: self.pipeline.plan.inputs.iter().map(|_| None).collect(),
-            clocks: watermarks.iter().map(|input| Arc::new(Clock::of(input))).collect(),
+            clocks: watermarks
+                .iter()
+                .map(|input| Arc::new(Clock::from_watermarks(input)))
+                .collect(),
             sources: self.pipeline.plan.inputs.iter().map(|_| None).collect(),
             records: vec![],
             leaps: vec![],
@@ -187,8 +190,8 @@ impl Engine {
     }
 
     /// Runs one step through the graph, operator after operator.
-    fn run(&mut self, entry: Entry) -> Result<Step> {
-        let Entry { mut blocks, clocks, sources, records, leaps } = entry;
+    fn run(&mut self, entry: Entered) -> Result<Step> {
+        let Entered { mut blocks, clocks, sources, records, leaps } = entry;
         self.pipeline.epoch += 1;
         for record in &records {
             self.pipeline.undecoded[record.origin.input as usize] += 1;
@@ -206,18 +209,18 @@ impl Engine {
                 _ => running.from[i].iter().map(|&from| flows[from].clone()).collect(),
             };
             // before it runs by what came before it, and again by what it has left open itself
-            running.fill(i);
+            running.update_completeness(i);
             let start = std::time::Instant::now();
             let flow = in_pieces(running.operators[i].as_mut(), &inputs, Cut::Seqs, &mut context);
             running.spent[i] += start.elapsed();
             flows.push(flow.map_err(|error| error.within(&running.names[i]))?);
-            running.fill(i);
+            running.update_completeness(i);
         }
         let mut alerts: Vec<Alert> = vec![];
         for (output, rules) in self.pipeline.plan.outputs.iter().zip(&mut running.rules) {
             let (block, clock) = &flows[output.node];
             if let Some(full) = running.full.get(output.node) {
-                rules.fill(full);
+                rules.update_completeness(full);
             }
             for (piece, clock) in pieces_of(&(block.clone(), clock.clone()), Cut::Anywhere)? {
                 alerts.extend(rules.run(&piece, &clock, &self.masks, &mut context)?);
@@ -314,14 +317,14 @@ impl Engine {
         let mut watermarks = self.pipeline.watermarks.clone();
         let mut clocks = vec![];
         for (i, input) in watermarks.iter_mut().enumerate() {
-            let mut clock = Clock::of(input);
+            let mut clock = Clock::from_watermarks(input);
             let place = || format!("input \"{}\"", self.pipeline.plan.inputs[i].name);
             change(i, input).map_err(|error| error.within(&place()))?;
             clock.note(self.pipeline.seq, input);
             clocks.push(Arc::new(clock));
         }
         let none = || self.pipeline.plan.inputs.iter().map(|_| None).collect();
-        let entry = Entry {
+        let entry = Entered {
             blocks: self.pipeline.plan.inputs.iter().map(|_| None).collect(),
             clocks,
             sources: none(),

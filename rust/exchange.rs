@@ -70,7 +70,7 @@ impl Routed {
     }
 
     /// The rows of a range.
-    pub fn of(&self, range: usize) -> &[u32] {
+    pub fn rows_of(&self, range: usize) -> &[u32] {
         &self.rows[self.span(range)]
     }
 

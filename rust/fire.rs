@@ -11,7 +11,7 @@ use arrow_array::{Array, ArrayRef, Int64Array, TimestampMicrosecondArray};
 use arrow_schema::SchemaRef;
 
 use crate::aggregate::AnswerColumn;
-use crate::block::{Block, Firing, Marks};
+use crate::block::{Block, Firing, RowMeta};
 use crate::error::Result;
 use crate::limits::RUN_ROWS_MIN;
 use crate::origin::Origins;
@@ -139,13 +139,13 @@ fn each<T: Clone>(runs: &[Run], of: impl Fn(&FiredRow) -> T) -> Vec<T> {
     all
 }
 
-fn marks(runs: &[Run]) -> Marks {
+fn marks(runs: &[Run]) -> RowMeta {
     let time = each(runs, |row| row.end - 1);
     let firing = |row: &FiredRow| {
         let &FiredRow { start, end, revision, .. } = row;
         Firing { start, end, revision }
     };
-    Marks {
+    RowMeta {
         judge: time.clone(),
         time,
         seq: each(runs, |row| row.trigger),

@@ -74,7 +74,7 @@ impl Series {
 
 /// What is said of the rows of one input in one step.
 #[derive(Debug)]
-pub struct Told {
+pub struct SourceFacts {
     /// Input of the plan.
     pub input: usize,
     /// The source's number of the partition.
@@ -85,9 +85,9 @@ pub struct Told {
     pub arrival: Series,
 }
 
-impl Told {
+impl SourceFacts {
     /// The origin of a row of the input's source block.
-    pub fn of(&self, row: usize) -> Origin {
+    pub fn origin(&self, row: usize) -> Origin {
         Origin {
             input: self.input as u32,
             row: row as u32,
@@ -107,15 +107,15 @@ pub struct Arrivals {
     /// step has one input and nothing orders its rows.
     pub order: Option<Vec<(u32, u32)>>,
     /// The inputs.
-    pub inputs: Vec<Told>,
+    pub inputs: Vec<SourceFacts>,
 }
 
 impl Arrivals {
     /// The origin of the row `seq`, which arrived in this step.
-    pub fn of(&self, seq: u64) -> Origin {
+    pub fn origin(&self, seq: u64) -> Origin {
         let at = (seq - self.first) as usize;
         let (input, row) = self.order.as_ref().map_or((0, at as u32), |order| order[at]);
-        self.inputs[input as usize].of(row as usize)
+        self.inputs[input as usize].origin(row as usize)
     }
 }
 
@@ -133,10 +133,10 @@ pub enum Origins {
 
 impl Origins {
     /// The origin of a block's row, which carries `seq`.
-    pub fn of(&self, row: usize, seq: u64) -> Origin {
+    pub fn origin(&self, row: usize, seq: u64) -> Origin {
         match self {
             Origins::Fired => Origin::FIRED,
-            Origins::Step(arrivals) => arrivals.of(seq),
+            Origins::Step(arrivals) => arrivals.origin(seq),
             Origins::Each(all) => all[row],
         }
     }
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_row_finds_its_origin_by_its_seq() {
-        let told = |input, partition| Told {
+        let told = |input, partition| SourceFacts {
             input,
             partition,
             position: Series::From(10),
@@ -198,13 +198,13 @@ mod tests {
         let order = Some(vec![(1, 1), (0, 0), (1, 0)]);
         let origins = Origins::Step(Arc::new(Arrivals { first: 100, order, inputs }));
         let seen: Vec<_> = (100..103)
-            .map(|seq| origins.of(9, seq))
+            .map(|seq| origins.origin(9, seq))
             .map(|origin| (origin.input, origin.row, origin.partition, origin.position))
             .collect();
         assert_eq!(seen, [(0, 1, 6, 11), (2, 0, 7, 10), (0, 0, 5, 10)]);
         assert!(origins.is_same(&origins.take(&[1])) && !origins.is_same(&Origins::Fired));
-        let each = Origins::Each(vec![Origin::FIRED, origins.of(0, 101)]).take(&[1]);
-        assert_eq!(each.of(0, 0).partition, 7);
-        assert!(Origins::default().of(3, 4).is_fired());
+        let each = Origins::Each(vec![Origin::FIRED, origins.origin(0, 101)]).take(&[1]);
+        assert_eq!(each.origin(0, 0).partition, 7);
+        assert!(Origins::default().origin(3, 4).is_fired());
     }
 }

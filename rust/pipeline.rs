@@ -11,14 +11,14 @@ use crate::fate::Counters;
 use crate::graph::{self, Formula, TypedNode};
 use crate::ledger::Ledger;
 use crate::operator::rule::Rules;
-use crate::operator::{Full, Operator};
+use crate::operator::{CompleteFrom, Operator};
 use crate::plan::{Node, Output, Plan};
 use crate::time::{FOREVER, Micros, NEVER};
 use crate::watermark::Watermarks;
 
 /// The verbs at work, once the columns of all inputs are known.
 #[derive(Debug)]
-pub struct Running {
+pub struct BuiltGraph {
     /// The columns of each input.
     pub schemas: Vec<SchemaRef>,
     /// The event time of each input.
@@ -38,27 +38,28 @@ pub struct Running {
     /// The rules of each output.
     pub rules: Vec<Rules>,
     /// From when on the rows of each verb are full; empty if no verb is warming.
-    pub full: Vec<Full>,
+    pub full: Vec<CompleteFrom>,
 }
 
-impl Running {
+impl BuiltGraph {
     /// Says anew from when on the rows of verb `i` are full, and tells it of those it reads from.
-    pub fn fill(&mut self, i: usize) {
+    pub fn update_completeness(&mut self, i: usize) {
         if let Some((before, [full, ..])) = self.full.split_at_mut_checked(i) {
-            let inputs: Vec<&Full> = self.from[i].iter().map(|&from| &before[from]).collect();
-            *full = self.operators[i].fill(&inputs);
+            let inputs: Vec<&CompleteFrom> =
+                self.from[i].iter().map(|&from| &before[from]).collect();
+            *full = self.operators[i].update_completeness(&inputs);
         }
     }
 
     /// The same for all verbs and rules, if a verb is warming.
-    pub fn fill_all(&mut self, outputs: &[Output]) {
+    pub fn update_all_completeness(&mut self, outputs: &[Output]) {
         if self.operators.iter().all(|operator| operator.warming().seen_from == NEVER) {
             return;
         }
-        self.full = vec![Full::always(); self.operators.len()];
-        (0..self.operators.len()).for_each(|i| self.fill(i));
+        self.full = vec![CompleteFrom::always(); self.operators.len()];
+        (0..self.operators.len()).for_each(|i| self.update_completeness(i));
         for (output, rules) in outputs.iter().zip(&mut self.rules) {
-            rules.fill(&self.full[output.node]);
+            rules.update_completeness(&self.full[output.node]);
         }
     }
 }
@@ -86,7 +87,7 @@ pub struct Pipeline {
     /// Rows of each input that could not be decoded.
     pub undecoded: Vec<u64>,
     /// The verbs, once the columns of all inputs are known.
-    pub running: Option<Running>,
+    pub running: Option<BuiltGraph>,
     /// The ordinal that the next row gets.
     pub seq: u64,
     /// The number of steps.
@@ -128,7 +129,7 @@ impl Pipeline {
     }
 
     /// Builds the operators for inputs of these columns.
-    pub fn build(&self, schemas: Vec<SchemaRef>) -> Result<Running> {
+    pub fn build(&self, schemas: Vec<SchemaRef>) -> Result<BuiltGraph> {
         let known: Vec<Option<SchemaRef>> = schemas.iter().cloned().map(Some).collect();
         let typed: Option<Vec<TypedNode>> =
             graph::type_plan(&self.plan, &known)?.into_iter().collect();
@@ -157,7 +158,18 @@ impl Pipeline {
         let operators = operators?;
         let spent = vec![std::time::Duration::ZERO; operators.len()];
         let full = vec![];
-        Ok(Running { schemas, times, ledgers, from, names, outputs, spent, operators, rules, full })
+        Ok(BuiltGraph {
+            schemas,
+            times,
+            ledgers,
+            from,
+            names,
+            outputs,
+            spent,
+            operators,
+            rules,
+            full,
+        })
     }
 
     /// The verb that reads an input.
@@ -200,7 +212,7 @@ impl Pipeline {
             all["bytes"] = json!(at_work.map_or(0, |op| op.bytes()));
             all["warming"] = json!(at_work.map_or(0, |op| op.warming().rows));
             let full = self.running.as_ref().and_then(|running| running.full.get(i));
-            all["full_from"] = json!(full.map(Full::whole).filter(|&from| from != NEVER));
+            all["full_from"] = json!(full.map(CompleteFrom::whole).filter(|&from| from != NEVER));
             all
         };
         let operators: Vec<serde_json::Value> =

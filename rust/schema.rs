@@ -18,7 +18,7 @@ mod widen;
 
 pub use complain::{complain, shown};
 pub use edge::{is_utc, may_lose, normalised, rezoned};
-pub use fit::{Fitted, Texts, fit};
+pub use fit::{Fitted, TextsFor, fit};
 pub use normalise::{may_fit, normalise};
 pub use widen::{widen, widened};
 

@@ -43,7 +43,7 @@ impl Clock {
     }
 
     /// A clock that stands at the watermark of an input.
-    pub fn of(input: &Watermarks) -> Clock {
+    pub fn from_watermarks(input: &Watermarks) -> Clock {
         let (idle, newest) = (input.is_idle(), input.reached());
         Clock { idle, newest, ..Clock::new(input.clock()) }
     }
@@ -429,7 +429,7 @@ mod tests {
     fn an_idle_side_does_not_hold_a_union_back() {
         let mut quiet = Watermarks::new(0, &[0]);
         quiet.row(0, 5);
-        let mut side = Clock::of(&quiet);
+        let mut side = Clock::from_watermarks(&quiet);
         quiet.idle(Some(0));
         side.note(2, &quiet);
         quiet.row(0, 6);

@@ -11,7 +11,7 @@ use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_cast::cast;
 use arrow_schema::DataType;
 
-use crate::block::{Block, Marks};
+use crate::block::{Block, RowMeta};
 use crate::error::Result;
 use crate::limits::TEXT_BYTES_MAX;
 
@@ -39,31 +39,31 @@ fn is_large(column: &ArrayRef) -> bool {
 
 /// The end of each value in bytes, counted from the first value on.
 fn ends(column: &dyn Array) -> Option<Vec<usize>> {
-    fn of<T: Copy + TryInto<usize>>(offsets: &[T]) -> Vec<usize> {
+    fn ends_of<T: Copy + TryInto<usize>>(offsets: &[T]) -> Vec<usize> {
         let at = |offset: T| offset.try_into().unwrap_or(0);
         let start = offsets.first().map_or(0, |&first| at(first));
         offsets.iter().skip(1).map(|&offset| at(offset) - start).collect()
     }
     Some(match column.data_type() {
-        DataType::Utf8 => of(column.as_string::<i32>().value_offsets()),
-        DataType::LargeUtf8 => of(column.as_string::<i64>().value_offsets()),
-        DataType::Binary => of(column.as_binary::<i32>().value_offsets()),
-        DataType::LargeBinary => of(column.as_binary::<i64>().value_offsets()),
+        DataType::Utf8 => ends_of(column.as_string::<i32>().value_offsets()),
+        DataType::LargeUtf8 => ends_of(column.as_string::<i64>().value_offsets()),
+        DataType::Binary => ends_of(column.as_binary::<i32>().value_offsets()),
+        DataType::LargeBinary => ends_of(column.as_binary::<i64>().value_offsets()),
         _ => return None,
     })
 }
 
 /// How many bytes of text a column holds.
 pub fn bytes(column: &dyn Array) -> usize {
-    fn of<T: Copy + TryInto<usize>>(offsets: &[T]) -> usize {
+    fn bytes_of<T: Copy + TryInto<usize>>(offsets: &[T]) -> usize {
         let at = |offset: Option<&T>| offset.and_then(|&o| o.try_into().ok()).unwrap_or(0);
         at(offsets.last()) - at(offsets.first())
     }
     match column.data_type() {
-        DataType::Utf8 => of(column.as_string::<i32>().value_offsets()),
-        DataType::LargeUtf8 => of(column.as_string::<i64>().value_offsets()),
-        DataType::Binary => of(column.as_binary::<i32>().value_offsets()),
-        DataType::LargeBinary => of(column.as_binary::<i64>().value_offsets()),
+        DataType::Utf8 => bytes_of(column.as_string::<i32>().value_offsets()),
+        DataType::LargeUtf8 => bytes_of(column.as_string::<i64>().value_offsets()),
+        DataType::Binary => bytes_of(column.as_binary::<i32>().value_offsets()),
+        DataType::LargeBinary => bytes_of(column.as_binary::<i64>().value_offsets()),
         _ => 0,
     }
 }
@@ -124,7 +124,7 @@ pub enum Cut {
 }
 
 impl Cut {
-    fn may(self, marks: &Marks, row: usize) -> bool {
+    fn may(self, marks: &RowMeta, row: usize) -> bool {
         match self {
             Cut::Anywhere => true,
             Cut::Seqs => marks.seq[row - 1] != marks.seq[row],

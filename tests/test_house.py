@@ -213,6 +213,23 @@ def test_sources_and_sinks_keep_to_themselves(package: str) -> None:
     assert not [path.name for path in files if other in python_imports(path)]
 
 
+def test_no_type_of_the_core_has_the_name_of_another() -> None:
+    """Types of `trait` and `impl` blocks aside: these are parts of one name."""
+    kind = re.compile(r"^(?: {4})?(?:pub(?:\(\w+\))? )?(?:struct|enum|trait|(type)) (\w+)", re.M)
+    seen: dict[str, list[str]] = {}
+    for path in RUST:
+        for found in kind.finditer(without_comments(path.read_text())):
+            if not (found[1] and found[0].startswith(" ")):
+                seen.setdefault(found[2], []).append(path.name)
+    assert len(seen) > 100
+    assert {name: files for name, files in seen.items() if len(files) > 1} == {}
+
+
+def test_functions_of_the_core_have_names_of_their_own() -> None:
+    files = {p.name for p in RUST if re.search(r"\bfn of\b", without_comments(p.read_text()))}
+    assert files == set()
+
+
 def test_pyo3_stays_in_its_folder() -> None:
     users = {rust_module(path) for path in RUST if "pyo3" in without_comments(path.read_text())}
     assert users == {"py"}

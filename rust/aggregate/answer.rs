@@ -15,7 +15,7 @@ use crate::limits::TEXT_BYTES_MAX;
 #[derive(Clone, Debug)]
 pub struct AnswerColumn {
     data_type: DataType,
-    values: Values,
+    values: AnswerValues,
     /// Which rows are set, once one is not.
     valid: Option<Vec<bool>>,
     overflows: Vec<usize>,
@@ -24,7 +24,7 @@ pub struct AnswerColumn {
 
 /// Values by class; bytes stand in an arena, in the order in which they were set.
 #[derive(Clone, Debug)]
-enum Values {
+enum AnswerValues {
     Unit(usize),
     I64(Vec<i64>),
     I128(Vec<i128>),
@@ -35,12 +35,12 @@ enum Values {
 impl AnswerColumn {
     /// `len` nulls of a type.
     pub fn new(data_type: &DataType, len: usize) -> AnswerColumn {
-        let values = match Class::of(data_type) {
-            Class::Unit => Values::Unit(len),
-            Class::I64 => Values::I64(vec![0; len]),
-            Class::I128 => Values::I128(vec![0; len]),
-            Class::F64 => Values::F64(vec![0.0; len]),
-            Class::Bytes => Values::Bytes { spans: vec![(0, 0); len], arena: Vec::new() },
+        let values = match Class::for_type(data_type) {
+            Class::Unit => AnswerValues::Unit(len),
+            Class::I64 => AnswerValues::I64(vec![0; len]),
+            Class::I128 => AnswerValues::I128(vec![0; len]),
+            Class::F64 => AnswerValues::F64(vec![0.0; len]),
+            Class::Bytes => AnswerValues::Bytes { spans: vec![(0, 0); len], arena: Vec::new() },
         };
         AnswerColumn {
             data_type: data_type.clone(),
@@ -54,11 +54,11 @@ impl AnswerColumn {
     /// Number of rows.
     pub fn len(&self) -> usize {
         match &self.values {
-            Values::Unit(len) => *len,
-            Values::I64(all) => all.len(),
-            Values::I128(all) => all.len(),
-            Values::F64(all) => all.len(),
-            Values::Bytes { spans, .. } => spans.len(),
+            AnswerValues::Unit(len) => *len,
+            AnswerValues::I64(all) => all.len(),
+            AnswerValues::I128(all) => all.len(),
+            AnswerValues::F64(all) => all.len(),
+            AnswerValues::Bytes { spans, .. } => spans.len(),
         }
     }
 
@@ -73,11 +73,11 @@ impl AnswerColumn {
         match (&mut self.values, answer) {
             (_, Answer::Null) => return,
             (_, Answer::Overflow) => return self.overflows.push(i),
-            (Values::I64(all), Answer::I64(v)) => all[i] = v,
-            (Values::I128(all), Answer::I64(v)) => all[i] = v.into(),
-            (Values::I128(all), Answer::I128(v)) => all[i] = v,
-            (Values::F64(all), Answer::F64(v)) => all[i] = v,
-            (Values::Bytes { spans, arena }, Answer::Bytes(v)) => {
+            (AnswerValues::I64(all), Answer::I64(v)) => all[i] = v,
+            (AnswerValues::I128(all), Answer::I64(v)) => all[i] = v.into(),
+            (AnswerValues::I128(all), Answer::I128(v)) => all[i] = v,
+            (AnswerValues::F64(all), Answer::F64(v)) => all[i] = v,
+            (AnswerValues::Bytes { spans, arena }, Answer::Bytes(v)) => {
                 spans[i] = (arena.len(), arena.len() + v.len());
                 arena.extend_from_slice(v);
             }
@@ -94,11 +94,11 @@ impl AnswerColumn {
     /// Makes room for more rows.
     pub fn reserve(&mut self, more: usize) {
         match &mut self.values {
-            Values::Unit(_) => {}
-            Values::I64(all) => all.reserve(more),
-            Values::I128(all) => all.reserve(more),
-            Values::F64(all) => all.reserve(more),
-            Values::Bytes { spans, .. } => spans.reserve(more),
+            AnswerValues::Unit(_) => {}
+            AnswerValues::I64(all) => all.reserve(more),
+            AnswerValues::I128(all) => all.reserve(more),
+            AnswerValues::F64(all) => all.reserve(more),
+            AnswerValues::Bytes { spans, .. } => spans.reserve(more),
         }
     }
 
@@ -106,8 +106,8 @@ impl AnswerColumn {
     #[inline(always)]
     pub fn push(&mut self, answer: Answer<'_>) {
         match (&mut self.values, answer) {
-            (Values::I64(all), Answer::I64(v)) => all.push(v),
-            (Values::F64(all), Answer::F64(v)) => all.push(v),
+            (AnswerValues::I64(all), Answer::I64(v)) => all.push(v),
+            (AnswerValues::F64(all), Answer::F64(v)) => all.push(v),
             (_, answer) => return self.push_any(answer),
         }
         if let Some(valid) = &mut self.valid {
@@ -119,11 +119,11 @@ impl AnswerColumn {
         let at = self.len();
         self.valid.get_or_insert_with(|| vec![true; at]).push(false);
         match &mut self.values {
-            Values::Unit(len) => *len += 1,
-            Values::I64(all) => all.push(0),
-            Values::I128(all) => all.push(0),
-            Values::F64(all) => all.push(0.0),
-            Values::Bytes { spans, .. } => spans.push((0, 0)),
+            AnswerValues::Unit(len) => *len += 1,
+            AnswerValues::I64(all) => all.push(0),
+            AnswerValues::I128(all) => all.push(0),
+            AnswerValues::F64(all) => all.push(0.0),
+            AnswerValues::Bytes { spans, .. } => spans.push((0, 0)),
         }
         self.set(at, answer);
     }
@@ -144,7 +144,7 @@ impl AnswerColumn {
         if misfits {
             return Err(misfit(&data_type));
         }
-        if matches!(&values, Values::Bytes { arena, .. } if arena.len() > TEXT_BYTES_MAX) {
+        if matches!(&values, AnswerValues::Bytes { arena, .. } if arena.len() > TEXT_BYTES_MAX) {
             data_type = match data_type {
                 DataType::Utf8 => DataType::LargeUtf8,
                 DataType::Binary => DataType::LargeBinary,
@@ -155,20 +155,22 @@ impl AnswerColumn {
         let nulls = valid.map(|valid| NullBuffer::new(BooleanBuffer::from(valid)));
         let builder = ArrayData::builder(data_type.clone()).len(len).nulls(nulls);
         let builder = match (values, &data_type) {
-            (Values::I64(_), DataType::Null) => {
+            (AnswerValues::I64(_), DataType::Null) => {
                 return Ok(std::sync::Arc::new(NullArray::new(len)));
             }
-            (Values::Unit(_), data_type) => return Ok(arrow_array::new_null_array(data_type, len)),
-            (Values::I64(v), _) => builder.add_buffer(integers(v, &data_type)?),
-            (Values::I128(v), DataType::UInt64) => {
+            (AnswerValues::Unit(_), data_type) => {
+                return Ok(arrow_array::new_null_array(data_type, len));
+            }
+            (AnswerValues::I64(v), _) => builder.add_buffer(integers(v, &data_type)?),
+            (AnswerValues::I128(v), DataType::UInt64) => {
                 builder.add_buffer(narrow::<u64, _>(&v, &data_type)?)
             }
-            (Values::I128(v), _) => builder.add_buffer(Buffer::from_vec(v)),
-            (Values::F64(v), DataType::Float32) => {
+            (AnswerValues::I128(v), _) => builder.add_buffer(Buffer::from_vec(v)),
+            (AnswerValues::F64(v), DataType::Float32) => {
                 builder.add_buffer(Buffer::from_vec(v.iter().map(|v| *v as f32).collect()))
             }
-            (Values::F64(v), _) => builder.add_buffer(Buffer::from_vec(v)),
-            (Values::Bytes { spans, arena }, data_type) => {
+            (AnswerValues::F64(v), _) => builder.add_buffer(Buffer::from_vec(v)),
+            (AnswerValues::Bytes { spans, arena }, data_type) => {
                 let (offsets, data) = in_order(&spans, &arena, data_type)?;
                 builder.add_buffer(offsets).add_buffer(data)
             }

@@ -21,13 +21,13 @@ use crate::error::{Error, Result};
 /// absent row is zero, so that equal columns are equal bytes in a snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
-    pub(super) values: Values,
+    pub(super) values: ColumnValues,
     present: Present,
 }
 
 /// The values, by class.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Values {
+pub(super) enum ColumnValues {
     Unit,
     I64(Vec<i64>),
     I128(Vec<i128>),
@@ -64,7 +64,7 @@ impl Column {
         }
         let values = match array {
             Some(array) => values_of(array, &present),
-            None => Values::Unit,
+            None => ColumnValues::Unit,
         };
         Ok(Column { values, present })
     }
@@ -72,11 +72,11 @@ impl Column {
     /// A column of a class without rows.
     pub fn empty(class: Class) -> Column {
         let values = match class {
-            Class::Unit => Values::Unit,
-            Class::I64 => Values::I64(Vec::new()),
-            Class::I128 => Values::I128(Vec::new()),
-            Class::F64 => Values::F64(Vec::new()),
-            Class::Bytes => Values::Bytes { offsets: vec![0], data: Vec::new() },
+            Class::Unit => ColumnValues::Unit,
+            Class::I64 => ColumnValues::I64(Vec::new()),
+            Class::I128 => ColumnValues::I128(Vec::new()),
+            Class::F64 => ColumnValues::F64(Vec::new()),
+            Class::Bytes => ColumnValues::Bytes { offsets: vec![0], data: Vec::new() },
         };
         Column { values, present: Present::default() }
     }
@@ -84,11 +84,11 @@ impl Column {
     /// The class of the values.
     pub fn class(&self) -> Class {
         match &self.values {
-            Values::Unit => Class::Unit,
-            Values::I64(_) => Class::I64,
-            Values::I128(_) => Class::I128,
-            Values::F64(_) => Class::F64,
-            Values::Bytes { .. } => Class::Bytes,
+            ColumnValues::Unit => Class::Unit,
+            ColumnValues::I64(_) => Class::I64,
+            ColumnValues::I128(_) => Class::I128,
+            ColumnValues::F64(_) => Class::F64,
+            ColumnValues::Bytes { .. } => Class::Bytes,
         }
     }
 
@@ -114,17 +114,17 @@ impl Column {
             return None;
         }
         Some(match &self.values {
-            Values::Unit => Value::Unit,
-            Values::I64(v) => Value::I64(v[i]),
-            Values::I128(v) => Value::I128(v[i]),
-            Values::F64(v) => Value::F64(v[i]),
-            Values::Bytes { offsets, data } => Value::Bytes(slice(offsets, data, i)),
+            ColumnValues::Unit => Value::Unit,
+            ColumnValues::I64(v) => Value::I64(v[i]),
+            ColumnValues::I128(v) => Value::I128(v[i]),
+            ColumnValues::F64(v) => Value::F64(v[i]),
+            ColumnValues::Bytes { offsets, data } => Value::Bytes(slice(offsets, data, i)),
         })
     }
 
     /// How many of the picked values are NaN.
     pub fn nans(&self, pick: &[u32]) -> u64 {
-        let Values::F64(values) = &self.values else { return 0 };
+        let ColumnValues::F64(values) = &self.values else { return 0 };
         let nans = match pick.len() == values.len() {
             true => values.iter().filter(|value| value.is_nan()).count(),
             false => pick.iter().filter(|&&i| values[i as usize].is_nan()).count(),
@@ -146,17 +146,17 @@ impl Column {
     /// Appends a row. A value of another class than the column's counts as absent.
     pub fn push(&mut self, value: Option<Value<'_>>) {
         let fits = match (&mut self.values, value) {
-            (Values::Unit, v) => v.is_some(),
-            (Values::I64(all), v) => {
+            (ColumnValues::Unit, v) => v.is_some(),
+            (ColumnValues::I64(all), v) => {
                 keep(all, if let Some(Value::I64(v)) = v { Some(v) } else { None })
             }
-            (Values::I128(all), v) => {
+            (ColumnValues::I128(all), v) => {
                 keep(all, if let Some(Value::I128(v)) = v { Some(v) } else { None })
             }
-            (Values::F64(all), v) => {
+            (ColumnValues::F64(all), v) => {
                 keep(all, if let Some(Value::F64(v)) = v { Some(v) } else { None })
             }
-            (Values::Bytes { offsets, data }, v) => {
+            (ColumnValues::Bytes { offsets, data }, v) => {
                 let bytes = if let Some(Value::Bytes(b)) = v { Some(b) } else { None };
                 data.extend_from_slice(bytes.unwrap_or_default());
                 offsets.push(data.len() as i64);
@@ -170,11 +170,11 @@ impl Column {
     /// Drops all rows and keeps the memory.
     pub fn clear(&mut self) {
         match &mut self.values {
-            Values::Unit => {}
-            Values::I64(v) => v.clear(),
-            Values::I128(v) => v.clear(),
-            Values::F64(v) => v.clear(),
-            Values::Bytes { offsets, data } => {
+            ColumnValues::Unit => {}
+            ColumnValues::I64(v) => v.clear(),
+            ColumnValues::I128(v) => v.clear(),
+            ColumnValues::F64(v) => v.clear(),
+            ColumnValues::Bytes { offsets, data } => {
                 offsets.truncate(1);
                 data.clear();
             }
@@ -185,11 +185,11 @@ impl Column {
     /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
         let values = match &self.values {
-            Values::Unit => 0,
-            Values::I64(v) => v.capacity() * 8,
-            Values::I128(v) => v.capacity() * 16,
-            Values::F64(v) => v.capacity() * 8,
-            Values::Bytes { offsets, data } => offsets.capacity() * 8 + data.capacity(),
+            ColumnValues::Unit => 0,
+            ColumnValues::I64(v) => v.capacity() * 8,
+            ColumnValues::I128(v) => v.capacity() * 16,
+            ColumnValues::F64(v) => v.capacity() * 8,
+            ColumnValues::Bytes { offsets, data } => offsets.capacity() * 8 + data.capacity(),
         };
         size_of::<Column>() + self.present.bytes() + values
     }
@@ -198,11 +198,13 @@ impl Column {
     pub fn to_array(&self) -> ArrayRef {
         let nulls = self.present.nulls();
         match &self.values {
-            Values::Unit => Arc::new(BooleanArray::new(BooleanBuffer::new_set(self.len()), nulls)),
-            Values::I64(v) => Arc::new(Int64Array::new(v.clone().into(), nulls)),
-            Values::I128(v) => Arc::new(Decimal128Array::new(v.clone().into(), nulls)),
-            Values::F64(v) => Arc::new(Float64Array::new(v.clone().into(), nulls)),
-            Values::Bytes { offsets, data } => Arc::new(LargeBinaryArray::new(
+            ColumnValues::Unit => {
+                Arc::new(BooleanArray::new(BooleanBuffer::new_set(self.len()), nulls))
+            }
+            ColumnValues::I64(v) => Arc::new(Int64Array::new(v.clone().into(), nulls)),
+            ColumnValues::I128(v) => Arc::new(Decimal128Array::new(v.clone().into(), nulls)),
+            ColumnValues::F64(v) => Arc::new(Float64Array::new(v.clone().into(), nulls)),
+            ColumnValues::Bytes { offsets, data } => Arc::new(LargeBinaryArray::new(
                 OffsetBuffer::new(ScalarBuffer::from(offsets.clone())),
                 Buffer::from_slice_ref(data),
                 nulls,
@@ -217,7 +219,7 @@ impl Column {
     pub fn from_saved(array: &ArrayRef) -> Result<Column> {
         match array.data_type() {
             DataType::Boolean => {
-                let mut column = Column { values: Values::Unit, present: Present::default() };
+                let mut column = Column { values: ColumnValues::Unit, present: Present::default() };
                 (0..array.len()).for_each(|i| column.present.push(array.is_valid(i)));
                 Ok(column)
             }
@@ -244,46 +246,46 @@ pub(super) fn slice<'a>(offsets: &[i64], data: &'a [u8], i: usize) -> &'a [u8] {
 }
 
 /// Copies an array out of Arrow; types without a class keep only their presence.
-fn values_of(array: &ArrayRef, present: &Present) -> Values {
+fn values_of(array: &ArrayRef, present: &Present) -> ColumnValues {
     let a = array.as_ref();
     match a.data_type() {
-        DataType::Null => Values::I64(vec![0; a.len()]),
+        DataType::Null => ColumnValues::I64(vec![0; a.len()]),
         DataType::Boolean => {
             let bools = a.as_boolean();
-            Values::I64(gather(a.len(), present, |i| i64::from(bools.value(i))))
+            ColumnValues::I64(gather(a.len(), present, |i| i64::from(bools.value(i))))
         }
-        DataType::Int8 => Values::I64(widen::<Int8Type, _>(a, present)),
-        DataType::Int16 => Values::I64(widen::<Int16Type, _>(a, present)),
-        DataType::Int32 => Values::I64(widen::<Int32Type, _>(a, present)),
-        DataType::Int64 => Values::I64(widen::<Int64Type, _>(a, present)),
-        DataType::UInt8 => Values::I64(widen::<UInt8Type, _>(a, present)),
-        DataType::UInt16 => Values::I64(widen::<UInt16Type, _>(a, present)),
-        DataType::UInt32 => Values::I64(widen::<UInt32Type, _>(a, present)),
-        DataType::Date32 => Values::I64(widen::<Date32Type, _>(a, present)),
-        DataType::Date64 => Values::I64(widen::<Date64Type, _>(a, present)),
-        DataType::Timestamp(unit, _) => Values::I64(match unit {
+        DataType::Int8 => ColumnValues::I64(widen::<Int8Type, _>(a, present)),
+        DataType::Int16 => ColumnValues::I64(widen::<Int16Type, _>(a, present)),
+        DataType::Int32 => ColumnValues::I64(widen::<Int32Type, _>(a, present)),
+        DataType::Int64 => ColumnValues::I64(widen::<Int64Type, _>(a, present)),
+        DataType::UInt8 => ColumnValues::I64(widen::<UInt8Type, _>(a, present)),
+        DataType::UInt16 => ColumnValues::I64(widen::<UInt16Type, _>(a, present)),
+        DataType::UInt32 => ColumnValues::I64(widen::<UInt32Type, _>(a, present)),
+        DataType::Date32 => ColumnValues::I64(widen::<Date32Type, _>(a, present)),
+        DataType::Date64 => ColumnValues::I64(widen::<Date64Type, _>(a, present)),
+        DataType::Timestamp(unit, _) => ColumnValues::I64(match unit {
             TimeUnit::Second => widen::<TimestampSecondType, _>(a, present),
             TimeUnit::Millisecond => widen::<TimestampMillisecondType, _>(a, present),
             TimeUnit::Microsecond => widen::<TimestampMicrosecondType, _>(a, present),
             TimeUnit::Nanosecond => widen::<TimestampNanosecondType, _>(a, present),
         }),
-        DataType::Duration(unit) => Values::I64(match unit {
+        DataType::Duration(unit) => ColumnValues::I64(match unit {
             TimeUnit::Second => widen::<DurationSecondType, _>(a, present),
             TimeUnit::Millisecond => widen::<DurationMillisecondType, _>(a, present),
             TimeUnit::Microsecond => widen::<DurationMicrosecondType, _>(a, present),
             TimeUnit::Nanosecond => widen::<DurationNanosecondType, _>(a, present),
         }),
-        DataType::UInt64 => Values::I128(widen::<UInt64Type, _>(a, present)),
-        DataType::Decimal128(_, _) => Values::I128(widen::<Decimal128Type, _>(a, present)),
-        DataType::Float32 => Values::F64(widen::<Float32Type, _>(a, present)),
-        DataType::Float64 => Values::F64(widen::<Float64Type, _>(a, present)),
+        DataType::UInt64 => ColumnValues::I128(widen::<UInt64Type, _>(a, present)),
+        DataType::Decimal128(_, _) => ColumnValues::I128(widen::<Decimal128Type, _>(a, present)),
+        DataType::Float32 => ColumnValues::F64(widen::<Float32Type, _>(a, present)),
+        DataType::Float64 => ColumnValues::F64(widen::<Float64Type, _>(a, present)),
         DataType::Utf8 => texts(a.len(), present, |i| a.as_string::<i32>().value(i).as_bytes()),
         DataType::LargeUtf8 => {
             texts(a.len(), present, |i| a.as_string::<i64>().value(i).as_bytes())
         }
         DataType::Binary => texts(a.len(), present, |i| a.as_binary::<i32>().value(i)),
         DataType::LargeBinary => texts(a.len(), present, |i| a.as_binary::<i64>().value(i)),
-        _ => Values::Unit,
+        _ => ColumnValues::Unit,
     }
 }
 
@@ -302,7 +304,7 @@ fn gather<W: Default>(len: usize, present: &Present, value: impl Fn(usize) -> W)
     (0..len).map(pick).collect()
 }
 
-fn texts<'a>(len: usize, present: &Present, value: impl Fn(usize) -> &'a [u8]) -> Values {
+fn texts<'a>(len: usize, present: &Present, value: impl Fn(usize) -> &'a [u8]) -> ColumnValues {
     let (mut offsets, mut data) = (Vec::with_capacity(len + 1), Vec::new());
     offsets.push(0);
     for i in 0..len {
@@ -311,7 +313,7 @@ fn texts<'a>(len: usize, present: &Present, value: impl Fn(usize) -> &'a [u8]) -
         }
         offsets.push(data.len() as i64);
     }
-    Values::Bytes { offsets, data }
+    ColumnValues::Bytes { offsets, data }
 }
 
 #[cfg(test)]

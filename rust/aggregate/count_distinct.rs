@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use arrow_schema::DataType;
 
 use super::codec::{damaged, put_u64, take_count};
-use super::distinct::{Item, Set};
+use super::distinct::{Item, ValueSet};
 use super::{
     Aggregate, Answer, Big, Cell, CellRef, Class, Kind, Moment, Retract, Value, one, refuse,
 };
@@ -19,7 +19,7 @@ pub const KIND: Kind =
 
 fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
     let arg = one("count_distinct", args)?;
-    Ok(match Class::of(arg) {
+    Ok(match Class::for_type(arg) {
         Class::I64 | Class::F64 => Box::new(CountDistinct::<i64>(PhantomData)),
         Class::I128 => Box::new(CountDistinct::<i128>(PhantomData)),
         Class::Bytes => Box::new(CountDistinct::<Box<[u8]>>(PhantomData)),
@@ -33,7 +33,7 @@ fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
 #[derive(Debug)]
 struct CountDistinct<T>(PhantomData<T>);
 
-fn set<T: Item>(cell: CellRef<'_>) -> Option<&Set<T>> {
+fn set<T: Item>(cell: CellRef<'_>) -> Option<&ValueSet<T>> {
     match cell.heap.get(cell.words[0] as u32)? {
         Big::Distinct(distinct) => T::unwrap(distinct),
         Big::Exact(_) | Big::Bytes(_) => None,
@@ -41,10 +41,10 @@ fn set<T: Item>(cell: CellRef<'_>) -> Option<&Set<T>> {
 }
 
 /// Changes the set of a cell, made if there is none.
-fn change<T: Item, R>(cell: Cell<'_>, change: impl FnOnce(&mut Set<T>) -> R) -> Option<R> {
+fn change<T: Item, R>(cell: Cell<'_>, change: impl FnOnce(&mut ValueSet<T>) -> R) -> Option<R> {
     let Cell { words, heap } = cell;
     if words[0] == 0 {
-        words[0] = heap.alloc(Big::Distinct(T::wrap(Set::default()))).into();
+        words[0] = heap.alloc(Big::Distinct(T::wrap(ValueSet::default()))).into();
     }
     heap.change(words[0] as u32, |big| match big {
         Big::Distinct(distinct) => T::unwrap_mut(distinct).map(change),
@@ -95,11 +95,11 @@ impl<T: Item> Aggregate for CountDistinct<T> {
     }
 
     fn evaluate<'a>(&self, cell: CellRef<'a>) -> Answer<'a> {
-        Answer::I64(set::<T>(cell).map_or(0, Set::len) as i64)
+        Answer::I64(set::<T>(cell).map_or(0, ValueSet::len) as i64)
     }
 
     fn save(&self, cell: CellRef<'_>, out: &mut Vec<u8>) {
-        let all = set::<T>(cell).map_or_else(Vec::new, Set::sorted);
+        let all = set::<T>(cell).map_or_else(Vec::new, ValueSet::sorted);
         put_u64(out, all.len() as u64);
         for (value, rows) in all {
             value.save(out);
@@ -118,7 +118,8 @@ impl<T: Item> Aggregate for CountDistinct<T> {
             list.push((value, rows));
         }
         if len > 0 {
-            cell.words[0] = cell.heap.alloc(Big::Distinct(T::wrap(Set::from_sorted(list)))).into();
+            cell.words[0] =
+                cell.heap.alloc(Big::Distinct(T::wrap(ValueSet::from_sorted(list)))).into();
         }
         Ok(())
     }
@@ -131,7 +132,7 @@ impl<T: Item> Aggregate for CountDistinct<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Hot, build};
+    use super::super::{StateRows, build};
     use super::*;
 
     const AT: Moment = Moment { time: 0, seq: 0 };
@@ -139,7 +140,7 @@ mod tests {
     #[test]
     fn values_are_counted_once_and_may_leave() {
         let aggregate = build("count_distinct", &[DataType::Int64]).unwrap();
-        let mut hot = Hot::new(1);
+        let mut hot = StateRows::new(1);
         hot.push();
         // Past the size at which the list becomes a table, and back.
         for value in (0..100).chain(0..50) {
@@ -162,7 +163,7 @@ mod tests {
         let aggregate = build("count_distinct", &[DataType::Int64]).unwrap();
         let load = |numbers: &[u64]| {
             let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
-            let mut hot = Hot::new(1);
+            let mut hot = StateRows::new(1);
             hot.push();
             aggregate.load(hot.cell(0, 0, 1), &mut bytes.as_slice())
         };
@@ -176,7 +177,7 @@ mod tests {
     #[test]
     fn zeros_are_one_value_and_nan_is_none() {
         let aggregate = build("count_distinct", &[DataType::Float64]).unwrap();
-        let mut hot = Hot::new(1);
+        let mut hot = StateRows::new(1);
         hot.push();
         for value in [0.0, -0.0, f64::NAN] {
             aggregate.update(hot.cell(0, 0, 1), Value::F64(value), AT);

@@ -15,11 +15,11 @@ use crate::limits::DISTINCT_LIST_MAX;
 #[derive(Clone, Debug)]
 pub enum Distinct {
     /// Integers and floats.
-    I64(Set<i64>),
+    I64(ValueSet<i64>),
     /// u64 and decimals.
-    I128(Set<i128>),
+    I128(ValueSet<i128>),
     /// Text and binary.
-    Bytes(Set<Box<[u8]>>),
+    Bytes(ValueSet<Box<[u8]>>),
 }
 
 impl Distinct {
@@ -37,32 +37,32 @@ impl Distinct {
 ///
 /// The hash is seeded at random, against flooding; nothing that can be seen depends on it.
 #[derive(Clone, Debug)]
-pub struct Set<T> {
-    values: Values<T>,
+pub struct ValueSet<T> {
+    values: CountedValues<T>,
     /// Bytes that the values hold outside of it.
     outside: usize,
 }
 
 #[derive(Clone, Debug)]
-enum Values<T> {
+enum CountedValues<T> {
     /// Few, in order.
     List(Vec<(T, u64)>),
     /// Many.
     Table(HashMap<T, u64, RandomState>),
 }
 
-impl<T> Default for Set<T> {
-    fn default() -> Set<T> {
-        Set { values: Values::List(vec![]), outside: 0 }
+impl<T> Default for ValueSet<T> {
+    fn default() -> ValueSet<T> {
+        ValueSet { values: CountedValues::List(vec![]), outside: 0 }
     }
 }
 
-impl<T: Item> Set<T> {
+impl<T: Item> ValueSet<T> {
     /// How many different values.
     pub fn len(&self) -> usize {
         match &self.values {
-            Values::List(list) => list.len(),
-            Values::Table(map) => map.len(),
+            CountedValues::List(list) => list.len(),
+            CountedValues::Table(map) => map.len(),
         }
     }
 
@@ -74,27 +74,29 @@ impl<T: Item> Set<T> {
     fn bytes(&self) -> usize {
         self.outside
             + match &self.values {
-                Values::List(list) => list.capacity() * size_of::<(T, u64)>(),
-                Values::Table(map) => map.allocation_size(),
+                CountedValues::List(list) => list.capacity() * size_of::<(T, u64)>(),
+                CountedValues::Table(map) => map.allocation_size(),
             }
     }
 
     /// Adds `rows` rows that hold a value.
     pub fn add(&mut self, value: &T::Key, rows: u64) {
         match &mut self.values {
-            Values::List(list) => match list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
-                Ok(at) => list[at].1 += rows,
-                Err(at) if list.len() < DISTINCT_LIST_MAX => {
-                    let value: T = value.to_owned().into();
-                    self.outside += value.outside();
-                    list.insert(at, (value, rows));
+            CountedValues::List(list) => {
+                match list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
+                    Ok(at) => list[at].1 += rows,
+                    Err(at) if list.len() < DISTINCT_LIST_MAX => {
+                        let value: T = value.to_owned().into();
+                        self.outside += value.outside();
+                        list.insert(at, (value, rows));
+                    }
+                    Err(_) => {
+                        self.values = CountedValues::Table(list.drain(..).collect());
+                        self.add(value, rows);
+                    }
                 }
-                Err(_) => {
-                    self.values = Values::Table(list.drain(..).collect());
-                    self.add(value, rows);
-                }
-            },
-            Values::Table(map) => match map.get_mut(value) {
+            }
+            CountedValues::Table(map) => match map.get_mut(value) {
                 Some(held) => *held += rows,
                 None => {
                     let value: T = value.to_owned().into();
@@ -108,14 +110,16 @@ impl<T: Item> Set<T> {
     /// Takes one row of a value back.
     pub fn remove(&mut self, value: &T::Key) {
         let gone = match &mut self.values {
-            Values::List(list) => match list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
-                Ok(at) => {
-                    list[at].1 -= 1;
-                    (list[at].1 == 0).then(|| list.remove(at).0)
+            CountedValues::List(list) => {
+                match list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
+                    Ok(at) => {
+                        list[at].1 -= 1;
+                        (list[at].1 == 0).then(|| list.remove(at).0)
+                    }
+                    Err(_) => None,
                 }
-                Err(_) => None,
-            },
-            Values::Table(map) => {
+            }
+            CountedValues::Table(map) => {
                 let left = map.get_mut(value).map(|held| {
                     *held -= 1;
                     *held
@@ -129,29 +133,29 @@ impl<T: Item> Set<T> {
     /// Visits each value once, in no order.
     pub fn each(&self, mut visit: impl FnMut(&T, u64)) {
         match &self.values {
-            Values::List(list) => list.iter().for_each(|(value, rows)| visit(value, *rows)),
-            Values::Table(map) => map.iter().for_each(|(value, rows)| visit(value, *rows)),
+            CountedValues::List(list) => list.iter().for_each(|(value, rows)| visit(value, *rows)),
+            CountedValues::Table(map) => map.iter().for_each(|(value, rows)| visit(value, *rows)),
         }
     }
 
     /// The values in order, for saving.
     pub fn sorted(&self) -> Vec<(&T, u64)> {
         let mut all: Vec<_> = match &self.values {
-            Values::List(list) => list.iter().map(|(value, rows)| (value, *rows)).collect(),
-            Values::Table(map) => map.iter().map(|(value, rows)| (value, *rows)).collect(),
+            CountedValues::List(list) => list.iter().map(|(value, rows)| (value, *rows)).collect(),
+            CountedValues::Table(map) => map.iter().map(|(value, rows)| (value, *rows)).collect(),
         };
         all.sort_unstable();
         all
     }
 
     /// The set of an ordered list without doubles.
-    pub fn from_sorted(list: Vec<(T, u64)>) -> Set<T> {
+    pub fn from_sorted(list: Vec<(T, u64)>) -> ValueSet<T> {
         let outside = list.iter().map(|(value, _)| value.outside()).sum();
         let values = match list.len() {
-            0..=DISTINCT_LIST_MAX => Values::List(list),
-            _ => Values::Table(list.into_iter().collect()),
+            0..=DISTINCT_LIST_MAX => CountedValues::List(list),
+            _ => CountedValues::Table(list.into_iter().collect()),
         };
-        Set { values, outside }
+        ValueSet { values, outside }
     }
 }
 
@@ -169,11 +173,11 @@ pub trait Item:
     /// What stands for a value, unless it is skipped.
     fn with_key<R>(value: Value<'_>, act: impl FnOnce(&Self::Key) -> R) -> Option<R>;
     /// The set as a heap part.
-    fn wrap(set: Set<Self>) -> Distinct;
+    fn wrap(set: ValueSet<Self>) -> Distinct;
     /// The set in a heap part.
-    fn unwrap(distinct: &Distinct) -> Option<&Set<Self>>;
+    fn unwrap(distinct: &Distinct) -> Option<&ValueSet<Self>>;
     /// The set in a heap part, to change it.
-    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut Set<Self>>;
+    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut ValueSet<Self>>;
     /// Appends a value.
     fn save(&self, out: &mut Vec<u8>);
     /// Reads a value.
@@ -192,18 +196,18 @@ impl Item for i64 {
         }
     }
 
-    fn wrap(set: Set<i64>) -> Distinct {
+    fn wrap(set: ValueSet<i64>) -> Distinct {
         Distinct::I64(set)
     }
 
-    fn unwrap(distinct: &Distinct) -> Option<&Set<i64>> {
+    fn unwrap(distinct: &Distinct) -> Option<&ValueSet<i64>> {
         match distinct {
             Distinct::I64(set) => Some(set),
             Distinct::I128(_) | Distinct::Bytes(_) => None,
         }
     }
 
-    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut Set<i64>> {
+    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut ValueSet<i64>> {
         match distinct {
             Distinct::I64(set) => Some(set),
             Distinct::I128(_) | Distinct::Bytes(_) => None,
@@ -229,18 +233,18 @@ impl Item for i128 {
         }
     }
 
-    fn wrap(set: Set<i128>) -> Distinct {
+    fn wrap(set: ValueSet<i128>) -> Distinct {
         Distinct::I128(set)
     }
 
-    fn unwrap(distinct: &Distinct) -> Option<&Set<i128>> {
+    fn unwrap(distinct: &Distinct) -> Option<&ValueSet<i128>> {
         match distinct {
             Distinct::I128(set) => Some(set),
             Distinct::I64(_) | Distinct::Bytes(_) => None,
         }
     }
 
-    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut Set<i128>> {
+    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut ValueSet<i128>> {
         match distinct {
             Distinct::I128(set) => Some(set),
             Distinct::I64(_) | Distinct::Bytes(_) => None,
@@ -272,18 +276,18 @@ impl Item for Box<[u8]> {
         }
     }
 
-    fn wrap(set: Set<Box<[u8]>>) -> Distinct {
+    fn wrap(set: ValueSet<Box<[u8]>>) -> Distinct {
         Distinct::Bytes(set)
     }
 
-    fn unwrap(distinct: &Distinct) -> Option<&Set<Box<[u8]>>> {
+    fn unwrap(distinct: &Distinct) -> Option<&ValueSet<Box<[u8]>>> {
         match distinct {
             Distinct::Bytes(set) => Some(set),
             Distinct::I64(_) | Distinct::I128(_) => None,
         }
     }
 
-    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut Set<Box<[u8]>>> {
+    fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut ValueSet<Box<[u8]>>> {
         match distinct {
             Distinct::Bytes(set) => Some(set),
             Distinct::I64(_) | Distinct::I128(_) => None,

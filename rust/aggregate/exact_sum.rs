@@ -238,17 +238,17 @@ pub fn load(cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hot::Hot;
+    use super::super::hot::StateRows;
     use super::*;
 
     /// One row.
-    struct Sum(Hot);
+    struct TestSum(StateRows);
 
-    impl Sum {
-        fn of(values: &[f64]) -> Sum {
-            let mut hot = Hot::new(WORDS);
+    impl TestSum {
+        fn sum_of(values: &[f64]) -> TestSum {
+            let mut hot = StateRows::new(WORDS);
             hot.push();
-            let mut sum = Sum(hot);
+            let mut sum = TestSum(hot);
             values.iter().for_each(|v| add(sum.cell(), *v));
             sum
         }
@@ -296,7 +296,7 @@ mod tests {
             let values = &values[..1 + (random(&mut state) % 4) as usize];
             let mut exact = FixedPoint::new();
             values.iter().for_each(|v| exact.add(*v));
-            let mut sum = Sum::of(values);
+            let mut sum = TestSum::sum_of(values);
             promoted += u32::from(big(sum.peek()).is_some());
             assert_eq!(value(sum.peek()).unwrap().to_bits(), exact.value().to_bits(), "{values:?}");
             let last = values[values.len() - 1];
@@ -317,7 +317,7 @@ mod tests {
             (&[0.1, 1e13, 0.2, 0.3], &[1e13, 0.1, 0.2], 0.3),
         ];
         for (values, left, expected) in cases {
-            let mut sum = Sum::of(values);
+            let mut sum = TestSum::sum_of(values);
             left.iter().for_each(|v| subtract(sum.cell(), *v));
             assert_eq!(value(sum.peek()), Some(expected));
             subtract(sum.cell(), expected);
@@ -328,8 +328,8 @@ mod tests {
 
     #[test]
     fn bytes_depend_on_the_exact_sum_alone() {
-        let plain = Sum::of(&[0.1, 0.2, 0.3, 0.4]);
-        let mut wild = Sum::of(&[1e300, 1e-300, 0.4, 0.3, 0.2, 0.1]);
+        let plain = TestSum::sum_of(&[0.1, 0.2, 0.3, 0.4]);
+        let mut wild = TestSum::sum_of(&[1e300, 1e-300, 0.4, 0.3, 0.2, 0.1]);
         subtract(wild.cell(), 1e300);
         subtract(wild.cell(), 1e-300);
         let demoted = crate::limits::SMALL;
@@ -343,9 +343,9 @@ mod tests {
 
     #[test]
     fn zero_has_no_sign_and_nan_is_skipped() {
-        assert_eq!(value(Sum::of(&[-0.0, -0.0]).peek()).unwrap().to_bits(), 0);
-        assert_eq!(value(Sum::of(&[f64::NAN]).peek()), None);
-        let both = Sum::of(&[f64::INFINITY, f64::NEG_INFINITY, f64::NAN]);
+        assert_eq!(value(TestSum::sum_of(&[-0.0, -0.0]).peek()).unwrap().to_bits(), 0);
+        assert_eq!(value(TestSum::sum_of(&[f64::NAN]).peek()), None);
+        let both = TestSum::sum_of(&[f64::INFINITY, f64::NEG_INFINITY, f64::NAN]);
         assert!(value(both.peek()).unwrap().is_nan());
         assert_eq!(count(both.peek()), 2);
     }

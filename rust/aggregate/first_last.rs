@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use arrow_schema::DataType;
 
 use super::codec::{damaged, put_u64, take_u64};
-use super::stored::{Floats, Ints, Stored, Texts, Wides, release};
+use super::stored::{Ints, Stored, StoredFloats, StoredTexts, Wides, release};
 use super::{
     Aggregate, Answer, Cell, CellRef, Class, End, Kind, Moment, Retract, Value, one, refuse,
 };
@@ -27,11 +27,11 @@ pub const LAST: Kind = Kind {
 
 fn build<const LAST: bool>(kind: &str, args: &[DataType]) -> Result<Box<dyn Aggregate>> {
     let arg = one(kind, args)?;
-    Ok(match Class::of(arg) {
+    Ok(match Class::for_type(arg) {
         Class::I64 => Edge::<Ints, LAST>::boxed(arg),
         Class::I128 => Edge::<Wides, LAST>::boxed(arg),
-        Class::F64 => Edge::<Floats, LAST>::boxed(arg),
-        Class::Bytes => Edge::<Texts, LAST>::boxed(arg),
+        Class::F64 => Edge::<StoredFloats, LAST>::boxed(arg),
+        Class::Bytes => Edge::<StoredTexts, LAST>::boxed(arg),
         Class::Unit => return Err(refuse(kind, arg, "lists are not kept; unnest them first")),
     })
 }
@@ -143,12 +143,12 @@ impl<S: Stored, const LAST: bool> Aggregate for Edge<S, LAST> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Hot, build};
+    use super::super::{StateRows, build};
     use super::*;
 
     fn edge(kind: &str, rows: &[(i64, u64, f64)]) -> String {
         let aggregate = build(kind, &[DataType::Float64]).unwrap();
-        let mut hot = Hot::new(aggregate.words());
+        let mut hot = StateRows::new(aggregate.words());
         let row = hot.push();
         for (time, seq, value) in rows {
             let at = Moment { time: *time, seq: *seq };

@@ -3,7 +3,7 @@
 use arrow_schema::DataType;
 use proptest::prelude::*;
 
-use super::{Aggregate, Answer, Hot, Moment, Retract, Value, build};
+use super::{Aggregate, Answer, Moment, Retract, StateRows, Value, build};
 
 const AT: Moment = Moment { time: 0, seq: 0 };
 
@@ -11,7 +11,7 @@ const AT: Moment = Moment { time: 0, seq: 0 };
 fn says(kind: &str, came: &[f64], left: &[f64]) -> (Option<u64>, Vec<u8>) {
     let aggregate: Box<dyn Aggregate> = build(kind, &[DataType::Float64]).unwrap();
     let words = aggregate.words();
-    let mut hot = Hot::new(words);
+    let mut hot = StateRows::new(words);
     hot.push();
     came.iter().for_each(|v| aggregate.update(hot.cell(0, 0, words), Value::F64(*v), AT));
     for v in left {
@@ -98,7 +98,7 @@ fn a_decimal_mean_is_rounded_once() {
     // Dividing by 10^19 and then by 10 gives ...887e-5.
     let aggregate = build("mean", &[DataType::Decimal128(38, 20)]).unwrap();
     let words = aggregate.words();
-    let mut hot = Hot::new(words);
+    let mut hot = StateRows::new(words);
     hot.push();
     aggregate.update(hot.cell(0, 0, words), Value::I128(4_482_919_593_512_389), AT);
     assert_eq!(aggregate.evaluate(hot.peek(0, 0, words)), Answer::F64(4.482919593512389e-5));

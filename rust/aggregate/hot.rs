@@ -1,7 +1,7 @@
 //! Rows of accumulators: all that an event changes of its key stands side by side.
 
 use super::heap::Heap;
-use super::lines::Lines;
+use super::lines::AlignedWords;
 use crate::prefetch::prefetch;
 
 /// The state of one aggregate in one row, to change it.
@@ -38,17 +38,17 @@ impl Cell<'_> {
 
 /// Rows of `stride` words and the heap of their big parts.
 #[derive(Debug, Default)]
-pub struct Hot {
+pub struct StateRows {
     stride: usize,
     rows: usize,
-    words: Lines,
+    words: AlignedWords,
     heap: Heap,
 }
 
-impl Hot {
+impl StateRows {
     /// No rows yet.
-    pub fn new(stride: usize) -> Hot {
-        Hot { stride, ..Hot::default() }
+    pub fn new(stride: usize) -> StateRows {
+        StateRows { stride, ..StateRows::default() }
     }
 
     /// Appends a zeroed row, the empty state of every aggregate.
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn rows_start_empty_and_stand_apart() {
-        let mut hot = Hot::new(3);
+        let mut hot = StateRows::new(3);
         let (a, b) = (hot.push(), hot.push());
         hot.cell(a, 1, 2).words.fill(7);
         assert_eq!(hot.peek(a, 0, 3).words, [0, 7, 7]);
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn rows_without_words_are_counted() {
-        let mut hot = Hot::new(0);
+        let mut hot = StateRows::new(0);
         hot.push();
         assert_eq!((hot.push(), hot.len(), hot.peek(1, 0, 0).words.len()), (1, 2, 0));
     }

@@ -3,11 +3,11 @@
 use arrow_schema::{DataType, TimeUnit};
 use proptest::prelude::*;
 
-use super::{Aggregate, AnswerColumn, Class, Column, Hot, KINDS, Moment, Retract, Value};
+use super::{Aggregate, AnswerColumn, Class, Column, KINDS, Moment, Retract, StateRows, Value};
 use crate::error::Error;
 use crate::schema::named as type_word;
 
-pub(super) type Row = (Value<'static>, Moment);
+pub(super) type LawRow = (Value<'static>, Moment);
 
 /// An aggregate over one argument type (`None`: without an argument).
 pub(super) struct Subject {
@@ -69,7 +69,7 @@ impl Subject {
     fn value(&self, pick: u64) -> Value<'static> {
         let Some(argument) = &self.argument else { return Value::Unit };
         let (common, n) = (!pick.is_multiple_of(3), (pick / 3) as usize);
-        match (Class::of(argument), argument) {
+        match (Class::for_type(argument), argument) {
             (Class::Unit, _) => Value::Unit,
             (Class::I64, DataType::Boolean) => Value::I64((pick & 1) as i64),
             (Class::I64, DataType::Int8 | DataType::Date32) => Value::I64((pick % 100) as i64),
@@ -88,38 +88,38 @@ impl Subject {
         }
     }
 
-    pub(super) fn rows(&self, picks: &[u64]) -> Vec<Row> {
+    pub(super) fn rows(&self, picks: &[u64]) -> Vec<LawRow> {
         let row = |(seq, pick)| (self.value(pick), Moment { time: (pick % 7) as i64 - 3, seq });
         (0..).zip(picks.iter().copied()).map(row).collect()
     }
 
-    pub(super) fn fold(&self, rows: &[Row]) -> State<'_> {
-        let mut hot = Hot::new(self.aggregate.words());
+    pub(super) fn fold(&self, rows: &[LawRow]) -> LawCell<'_> {
+        let mut hot = StateRows::new(self.aggregate.words());
         hot.push();
-        let mut state = State { subject: self, hot };
+        let mut state = LawCell { subject: self, hot };
         rows.iter().for_each(|row| state.update(*row));
         state
     }
 }
 
 /// One cell.
-pub(super) struct State<'a> {
+pub(super) struct LawCell<'a> {
     subject: &'a Subject,
-    hot: Hot,
+    hot: StateRows,
 }
 
-impl State<'_> {
-    fn update(&mut self, (value, at): Row) {
+impl LawCell<'_> {
+    fn update(&mut self, (value, at): LawRow) {
         let aggregate = &self.subject.aggregate;
         aggregate.update(self.hot.cell(0, 0, aggregate.words()), value, at);
     }
 
-    pub(super) fn retract(&mut self, (value, at): Row) -> Retract {
+    pub(super) fn retract(&mut self, (value, at): LawRow) -> Retract {
         let aggregate = &self.subject.aggregate;
         aggregate.retract(self.hot.cell(0, 0, aggregate.words()), value, at)
     }
 
-    fn merge(&mut self, other: &State<'_>) {
+    fn merge(&mut self, other: &LawCell<'_>) {
         let aggregate = &self.subject.aggregate;
         let words = aggregate.words();
         aggregate.merge(self.hot.cell(0, 0, words), other.hot.peek(0, 0, words));
@@ -264,7 +264,7 @@ proptest! {
     fn many_rows_at_once_are_rows_one_by_one(picks in picks()) {
         for subject in subjects() {
             let rows = subject.rows(&picks);
-            let class = subject.argument.as_ref().map_or(Class::Unit, Class::of);
+            let class = subject.argument.as_ref().map_or(Class::Unit, Class::for_type);
             let mut column = column_of(class);
             let (times, seqs): (Vec<_>, Vec<_>) =
                 rows.iter().map(|(_, at)| (at.time, at.seq)).unzip();
@@ -272,14 +272,14 @@ proptest! {
             for (i, (value, _)) in rows.iter().enumerate() {
                 column.push(if absent(i) { None } else { Some(*value) });
             }
-            let mut hot = Hot::new(subject.aggregate.words() + 1);
+            let mut hot = StateRows::new(subject.aggregate.words() + 1);
             hot.push();
             hot.push();
             let pick: Vec<u32> = (0..rows.len() as u32).rev().collect();
             let into: Vec<u32> = pick.iter().map(|i| i % 2).collect();
             subject.aggregate.update_rows(&mut hot, 1, &into, &column, &pick, &times, &seqs);
             for parity in 0..2 {
-                let mine: Vec<Row> = (0..rows.len())
+                let mine: Vec<LawRow> = (0..rows.len())
                     .filter(|i| i % 2 == parity && !absent(*i))
                     .map(|i| rows[i])
                     .collect();
@@ -296,7 +296,7 @@ proptest! {
         for subject in subjects() {
             let aggregate = &subject.aggregate;
             let rows = subject.rows(&picks);
-            let without: Vec<Row> =
+            let without: Vec<LawRow> =
                 rows.iter().filter(|(value, _)| !aggregate.nan(*value)).copied().collect();
             let state = subject.fold(&rows);
             prop_assert_eq!(state.says(), subject.fold(&without).says(), "{}", subject.name);

@@ -3,7 +3,7 @@
 use arrow_schema::DataType;
 
 use super::codec::damaged;
-use super::{Aggregate, Answer, AnswerColumn, Column, Hot, Moment, Value};
+use super::{Aggregate, Answer, AnswerColumn, Column, Moment, StateRows, Value};
 use crate::error::Result;
 
 /// Aggregates and where the words of each begin.
@@ -38,8 +38,8 @@ impl Layout {
     }
 
     /// Rows for this layout, none yet.
-    pub fn hot(&self) -> Hot {
-        Hot::new(self.stride)
+    pub fn hot(&self) -> StateRows {
+        StateRows::new(self.stride)
     }
 
     /// Types of the answers.
@@ -51,7 +51,7 @@ impl Layout {
     /// and `seqs` are indexed like the columns.
     pub fn update_rows(
         &self,
-        hot: &mut Hot,
+        hot: &mut StateRows,
         into: &[u32],
         columns: &[Column],
         pick: &[u32],
@@ -64,7 +64,14 @@ impl Layout {
     }
 
     /// Row `i` of the arguments goes into one row.
-    pub fn update_one(&self, hot: &mut Hot, row: u32, columns: &[Column], i: usize, at: Moment) {
+    pub fn update_one(
+        &self,
+        hot: &mut StateRows,
+        row: u32,
+        columns: &[Column],
+        i: usize,
+        at: Moment,
+    ) {
         for ((aggregate, offset), column) in self.items.iter().zip(columns) {
             if let Some(value) = column.get(i) {
                 aggregate.update(hot.cell(row, *offset, aggregate.words()), value, at);
@@ -72,8 +79,8 @@ impl Layout {
         }
     }
 
-    /// Takes all that a row of one `Hot` has seen into a row of another.
-    pub fn merge(&self, into: &mut Hot, into_row: u32, from: &Hot, from_row: u32) {
+    /// Takes all that a row of one `StateRows` has seen into a row of another.
+    pub fn merge(&self, into: &mut StateRows, into_row: u32, from: &StateRows, from_row: u32) {
         for (aggregate, offset) in &self.items {
             let words = aggregate.words();
             let cell = into.cell(into_row, *offset, words);
@@ -81,8 +88,8 @@ impl Layout {
         }
     }
 
-    /// `merge` between two rows of the same `Hot`, by way of a copy.
-    pub fn merge_within(&self, hot: &mut Hot, into_row: u32, from_row: u32) {
+    /// `merge` between two rows of the same `StateRows`, by way of a copy.
+    pub fn merge_within(&self, hot: &mut StateRows, into_row: u32, from_row: u32) {
         let mut copy = self.hot();
         let row = copy.push();
         self.merge(&mut copy, row, hot, from_row);
@@ -90,26 +97,26 @@ impl Layout {
     }
 
     /// The answer of aggregate `j` in a row.
-    pub fn evaluate<'a>(&self, hot: &'a Hot, row: u32, j: usize) -> Answer<'a> {
+    pub fn evaluate<'a>(&self, hot: &'a StateRows, row: u32, j: usize) -> Answer<'a> {
         let (aggregate, offset) = &self.items[j];
         aggregate.evaluate(hot.peek(row, *offset, aggregate.words()))
     }
 
     /// The answers of all rows, appended to one column an aggregate.
-    pub fn evaluate_rows(&self, hot: &Hot, out: &mut [AnswerColumn]) {
+    pub fn evaluate_rows(&self, hot: &StateRows, out: &mut [AnswerColumn]) {
         for ((aggregate, offset), column) in self.items.iter().zip(out) {
             aggregate.evaluate_rows(hot, *offset, column);
         }
     }
 
     /// Makes aggregate `j` of a row empty.
-    pub fn clear_one(&self, hot: &mut Hot, row: u32, j: usize) {
+    pub fn clear_one(&self, hot: &mut StateRows, row: u32, j: usize) {
         let (aggregate, offset) = &self.items[j];
         aggregate.clear(hot.cell(row, *offset, aggregate.words()));
     }
 
     /// Makes a whole row empty and frees what it holds in the heap.
-    pub fn clear(&self, hot: &mut Hot, row: u32) {
+    pub fn clear(&self, hot: &mut StateRows, row: u32) {
         (0..self.items.len()).for_each(|j| self.clear_one(hot, row, j));
     }
 
@@ -122,7 +129,7 @@ impl Layout {
     }
 
     /// Appends a whole row as bytes.
-    pub fn save(&self, hot: &Hot, row: u32, out: &mut Vec<u8>) {
+    pub fn save(&self, hot: &StateRows, row: u32, out: &mut Vec<u8>) {
         for (aggregate, offset) in &self.items {
             aggregate.save(hot.peek(row, *offset, aggregate.words()), out);
         }
@@ -132,7 +139,7 @@ impl Layout {
     ///
     /// # Errors
     /// [`crate::error::Error::Snapshot`] for bytes that `save` does not write; the row is empty then.
-    pub fn load(&self, hot: &mut Hot, row: u32, bytes: &[u8]) -> Result<()> {
+    pub fn load(&self, hot: &mut StateRows, row: u32, bytes: &[u8]) -> Result<()> {
         let mut rest = bytes;
         let mut read = || {
             for (aggregate, offset) in &self.items {
@@ -171,7 +178,7 @@ mod tests {
         vec![column(None), column(Some(&floats)), column(Some(&texts))]
     }
 
-    fn answers(layout: &Layout, hot: &Hot, row: u32) -> Vec<String> {
+    fn answers(layout: &Layout, hot: &StateRows, row: u32) -> Vec<String> {
         (0..layout.len()).map(|j| format!("{:?}", layout.evaluate(hot, row, j))).collect()
     }
 

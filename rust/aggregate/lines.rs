@@ -1,4 +1,4 @@
-//! Lines: words of state that begin where a cache line begins, and how state grows.
+//! Words of state, aligned to cache lines, and how vectors of state grow.
 //!
 //! Rows of four or of eight words then never straddle two lines, and rows that are asked for in no
 //! order cost one read of memory each instead of two.
@@ -28,19 +28,19 @@ pub fn grow<T>(all: &mut Vec<T>, len: usize) {
 
 /// A growable array of words.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct AlignedWords {
     words: Vec<u64>,
     /// Where they begin: what stands before only fills the line.
     start: usize,
 }
 
-impl Lines {
+impl AlignedWords {
     /// No words, and room for so many.
-    fn with_capacity(len: usize) -> Lines {
+    fn with_capacity(len: usize) -> AlignedWords {
         let mut words: Vec<u64> = Vec::with_capacity(len + PAD);
         let start = words.as_ptr().align_offset(LINE).min(PAD);
         words.resize(start, 0);
-        Lines { words, start }
+        AlignedWords { words, start }
     }
 
     /// Adds zeros until there are `len` words.
@@ -48,7 +48,7 @@ impl Lines {
     pub fn extend_to(&mut self, len: usize) {
         // when it grows does not depend on where memory happens to lie
         if len + PAD > self.words.capacity() {
-            let mut more = Lines::with_capacity(roomy(len));
+            let mut more = AlignedWords::with_capacity(roomy(len));
             more.words.extend_from_slice(self);
             *self = more;
         }
@@ -66,7 +66,7 @@ impl Lines {
     }
 }
 
-impl Deref for Lines {
+impl Deref for AlignedWords {
     type Target = [u64];
 
     #[inline(always)]
@@ -75,7 +75,7 @@ impl Deref for Lines {
     }
 }
 
-impl DerefMut for Lines {
+impl DerefMut for AlignedWords {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [u64] {
         &mut self.words[self.start..]
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn words_begin_a_line_and_stay_through_growth() {
-        let mut lines = Lines::default();
+        let mut lines = AlignedWords::default();
         for len in 1..3000 {
             lines.extend_to(len);
             lines[len - 1] = len as u64;

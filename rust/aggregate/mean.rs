@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use arrow_schema::DataType;
 
-use super::sum::{Decimals, Floats, Integers, Summation};
+use super::sum::{Decimals, FloatSums, Integers, Summation};
 use super::{Aggregate, Answer, Cell, CellRef, Kind, Moment, Retract, Value, one, refuse};
 use crate::error::Result;
 
@@ -25,7 +25,7 @@ fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
         | DataType::UInt32
         | DataType::UInt64 => Mean::<Integers>::boxed(0),
         DataType::Decimal128(_, scale) => Mean::<Decimals>::boxed(*scale),
-        DataType::Float32 | DataType::Float64 => Mean::<Floats>::boxed(0),
+        DataType::Float32 | DataType::Float64 => Mean::<FloatSums>::boxed(0),
         other => {
             let hint = "mean takes numbers and bool; sum a duration and divide it by a count";
             return Err(refuse("mean", other, hint));

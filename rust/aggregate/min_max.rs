@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use arrow_schema::DataType;
 
 use super::codec::{put_u64, take_count};
-use super::stored::{Floats, Ints, Stored, Texts, Wides, release};
+use super::stored::{Ints, Stored, StoredFloats, StoredTexts, Wides, release};
 use super::{Aggregate, Answer, Cell, CellRef, Class, Kind, Moment, Retract, Value, one, refuse};
 use crate::error::Result;
 
@@ -23,11 +23,11 @@ pub const MAX: Kind =
 
 fn build<const MAX: bool>(kind: &str, args: &[DataType]) -> Result<Box<dyn Aggregate>> {
     let arg = one(kind, args)?;
-    Ok(match Class::of(arg) {
+    Ok(match Class::for_type(arg) {
         Class::I64 => Extreme::<Ints, MAX>::boxed(arg),
         Class::I128 => Extreme::<Wides, MAX>::boxed(arg),
-        Class::F64 => Extreme::<Floats, MAX>::boxed(arg),
-        Class::Bytes => Extreme::<Texts, MAX>::boxed(arg),
+        Class::F64 => Extreme::<StoredFloats, MAX>::boxed(arg),
+        Class::Bytes => Extreme::<StoredTexts, MAX>::boxed(arg),
         Class::Unit => {
             return Err(refuse(kind, arg, "its values have no order; unnest them first"));
         }
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn only_the_last_of_the_equal_extremes_is_missed() {
         let min = build("min", &[DataType::Int64]).unwrap();
-        let mut hot = super::super::Hot::new(min.words());
+        let mut hot = super::super::StateRows::new(min.words());
         let row = hot.push();
         for value in [3, 3, 5] {
             min.update(hot.cell(row, 0, 2), Value::I64(value), AT);

@@ -1,6 +1,6 @@
 //! Aggregates: one file each, one trait, one registry.
 //!
-//! A state is a few words of a row in [`Hot`] (all zero = no rows seen) and, where words do not do,
+//! A state is a few words of a row in [`StateRows`] (all zero = no rows seen) and, where words do not do,
 //! a part in its [`Heap`]. Answers depend on *which* rows were seen, never on their order, on how
 //! they were cut into batches or panes, or on what came and left in between. `first` and `last` go
 //! by an order, (event time, arrival), but they read it off the rows.
@@ -52,9 +52,9 @@ use arrow_schema::DataType;
 pub use answer::AnswerColumn;
 pub use column::Column;
 pub use heap::{Big, Heap};
-pub use hot::{Cell, CellRef, Hot};
+pub use hot::{Cell, CellRef, StateRows};
 pub use layout::Layout;
-pub use tape::{Arguments, Arranged, Place, Row, Tape};
+pub use tape::{ArgumentRow, ArgumentRows, ArgumentSlot, Arguments, Tape};
 pub use value::{Answer, Class, Moment, Value};
 
 use crate::error::{Error, Result};
@@ -144,7 +144,7 @@ pub trait Aggregate: Send + Sync + Debug {
     #[allow(clippy::too_many_arguments)]
     fn update_rows(
         &self,
-        hot: &mut Hot,
+        hot: &mut StateRows,
         offset: usize,
         into: &[u32],
         column: &Column,
@@ -152,13 +152,13 @@ pub trait Aggregate: Send + Sync + Debug {
         times: &[i64],
         seqs: &[u64],
     ) {
-        let target = Target { hot, offset, into, pick, times, seqs };
+        let target = RowTargets { hot, offset, into, pick, times, seqs };
         match &column.values {
-            column::Values::Unit => target.fold(self, column, |_| Value::Unit),
-            column::Values::I64(v) => target.fold(self, column, |i| Value::I64(v[i])),
-            column::Values::I128(v) => target.fold(self, column, |i| Value::I128(v[i])),
-            column::Values::F64(v) => target.fold(self, column, |i| Value::F64(v[i])),
-            column::Values::Bytes { offsets, data } => {
+            column::ColumnValues::Unit => target.fold(self, column, |_| Value::Unit),
+            column::ColumnValues::I64(v) => target.fold(self, column, |i| Value::I64(v[i])),
+            column::ColumnValues::I128(v) => target.fold(self, column, |i| Value::I128(v[i])),
+            column::ColumnValues::F64(v) => target.fold(self, column, |i| Value::F64(v[i])),
+            column::ColumnValues::Bytes { offsets, data } => {
                 target.fold(self, column, |i| Value::Bytes(column::slice(offsets, data, i)));
             }
         }
@@ -169,8 +169,8 @@ pub trait Aggregate: Send + Sync + Debug {
     fn play(
         &self,
         tape: &Tape,
-        place: Place,
-        hot: &mut Hot,
+        place: ArgumentSlot,
+        hot: &mut StateRows,
         offset: usize,
         out: &mut [AnswerColumn],
         to: &[usize],
@@ -188,7 +188,7 @@ pub trait Aggregate: Send + Sync + Debug {
     }
 
     /// `evaluate` for all rows of `hot`, appended to a column; compiled as `update_rows` is.
-    fn evaluate_rows(&self, hot: &Hot, offset: usize, out: &mut AnswerColumn) {
+    fn evaluate_rows(&self, hot: &StateRows, offset: usize, out: &mut AnswerColumn) {
         let words = self.words();
         out.reserve(hot.len());
         (0..hot.len() as u32).for_each(|row| out.push(self.evaluate(hot.peek(row, offset, words))));
@@ -196,8 +196,8 @@ pub trait Aggregate: Send + Sync + Debug {
 }
 
 /// Where many rows go; see [`Aggregate::update_rows`].
-struct Target<'a> {
-    hot: &'a mut Hot,
+struct RowTargets<'a> {
+    hot: &'a mut StateRows,
     offset: usize,
     into: &'a [u32],
     pick: &'a [u32],
@@ -205,7 +205,7 @@ struct Target<'a> {
     seqs: &'a [u64],
 }
 
-impl Target<'_> {
+impl RowTargets<'_> {
     #[inline(always)]
     fn fold<'v, A: Aggregate + ?Sized>(
         self,

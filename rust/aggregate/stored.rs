@@ -45,11 +45,11 @@ pub struct Wides;
 
 /// Floats; `-0.0 < 0.0`.
 #[derive(Debug)]
-pub struct Floats;
+pub struct StoredFloats;
 
 /// Text and binary, in the heap, compared byte by byte.
 #[derive(Debug)]
-pub struct Texts;
+pub struct StoredTexts;
 
 impl Stored for Ints {
     const WORDS: usize = 1;
@@ -119,7 +119,7 @@ impl Stored for Wides {
     }
 }
 
-impl Stored for Floats {
+impl Stored for StoredFloats {
     const WORDS: usize = 1;
 
     #[inline(always)]
@@ -157,7 +157,7 @@ impl Stored for Floats {
     }
 }
 
-impl Stored for Texts {
+impl Stored for StoredTexts {
     const WORDS: usize = 1;
 
     #[inline(always)]
@@ -240,11 +240,11 @@ mod tests {
     fn values_are_kept_saved_and_read() {
         trip::<Ints>(Value::I64(-3));
         trip::<Wides>(Value::I128(-(1 << 100)));
-        trip::<Floats>(Value::F64(-0.0));
-        trip::<Texts>(Value::Bytes(b"abc"));
-        assert!(!Floats::accepts(Value::F64(f64::NAN)));
+        trip::<StoredFloats>(Value::F64(-0.0));
+        trip::<StoredTexts>(Value::Bytes(b"abc"));
+        assert!(!StoredFloats::accepts(Value::F64(f64::NAN)));
         let nan = f64::NAN.to_bits().to_le_bytes();
-        assert!(Floats::load(&mut [0], &mut Heap::default(), &mut &nan[..]).is_err());
-        assert_eq!(Floats::compare(Value::F64(-0.0), Value::F64(0.0)), Ordering::Less);
+        assert!(StoredFloats::load(&mut [0], &mut Heap::default(), &mut &nan[..]).is_err());
+        assert_eq!(StoredFloats::compare(Value::F64(-0.0), Value::F64(0.0)), Ordering::Less);
     }
 }

@@ -35,7 +35,7 @@ fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
         DataType::Decimal128(_, scale) => {
             Sum::<Decimals>::boxed(DataType::Decimal128(DIGITS, *scale))
         }
-        DataType::Float32 | DataType::Float64 => Sum::<Floats>::boxed(DataType::Float64),
+        DataType::Float32 | DataType::Float64 => Sum::<FloatSums>::boxed(DataType::Float64),
         other => {
             return Err(refuse("sum", other, "sum takes numbers, bool and durations"));
         }
@@ -87,7 +87,7 @@ pub struct Decimals;
 
 /// Floats, without error (`exact_sum.rs`).
 #[derive(Debug)]
-pub struct Floats;
+pub struct FloatSums;
 
 /// The value as an integer, if it is one.
 #[inline(always)]
@@ -176,7 +176,7 @@ impl Summation for Decimals {
     }
 }
 
-impl Summation for Floats {
+impl Summation for FloatSums {
     const WORDS: usize = exact_sum::WORDS;
 
     #[inline(always)]

@@ -4,23 +4,23 @@
 //! steps are noted row by row, with the arguments in words, and each aggregate then goes through
 //! them in a loop of its own, compiled for it, instead of being called for each step.
 
-use super::column::Values;
+use super::column::ColumnValues;
 use super::value::{Class, Value};
-use super::{Aggregate, Column, Hot, Moment};
+use super::{Aggregate, Column, Moment, StateRows};
 use crate::limits::TAPE_PLACES_MAX;
 
 /// Where an argument lies among the words of a row.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct ArgumentSlot {
     at: usize,
     bit: u32,
     class: Class,
 }
 
-impl Place {
+impl ArgumentSlot {
     /// The value among a row's words.
     #[inline(always)]
-    pub fn read(self, row: Row<'_>) -> Option<Value<'_>> {
+    pub fn read(self, row: ArgumentRow<'_>) -> Option<Value<'_>> {
         if row.present & self.bit == 0 {
             return None;
         }
@@ -40,14 +40,14 @@ fn wide(words: &[u64], at: usize) -> i128 {
 
 /// The arguments of one row in words.
 #[derive(Debug, Clone, Copy)]
-pub struct Row<'a> {
+pub struct ArgumentRow<'a> {
     /// The bits of the arguments that are present.
     pub present: u32,
     /// Their values.
     pub words: &'a [u64],
 }
 
-impl Row<'_> {
+impl ArgumentRow<'_> {
     /// Appends the values. There are few, most often one: not worth a call.
     #[inline(always)]
     pub fn copy_to(&self, words: &mut Vec<u64>) {
@@ -63,7 +63,7 @@ impl Row<'_> {
 #[derive(Debug, Clone, Default)]
 pub struct Arguments {
     /// One an aggregate; `None` for one that does not lie in words.
-    pub places: Vec<Option<Place>>,
+    pub places: Vec<Option<ArgumentSlot>>,
     /// Words of a row.
     pub words: usize,
 }
@@ -82,33 +82,33 @@ impl Arguments {
             };
             let at = words;
             words += width;
-            Some(Place { at, bit: 1 << j, class })
+            Some(ArgumentSlot { at, bit: 1 << j, class })
         };
         let places = classes.enumerate().map(place).collect();
         Arguments { places, words }
     }
 
     /// Some rows of the columns, one aggregate after another.
-    pub fn arrange(&self, columns: &[Column], rows: &[u32]) -> Arranged {
+    pub fn arrange(&self, columns: &[Column], rows: &[u32]) -> ArgumentRows {
         let mut words = vec![0; rows.len() * self.words];
         let mut present = vec![0; rows.len()];
         for (place, column) in self.places.iter().zip(columns) {
-            let Some(Place { at, bit, .. }) = *place else { continue };
+            let Some(ArgumentSlot { at, bit, .. }) = *place else { continue };
             for (present, &row) in present.iter_mut().zip(rows) {
                 *present |= if column.is_present(row as usize) { bit } else { 0 };
             }
             let words = &mut words;
             match &column.values {
-                Values::Unit | Values::Bytes { .. } => {}
-                Values::I64(v) => put(words, self.words, at, rows, |i| v[i] as u64),
-                Values::F64(v) => put(words, self.words, at, rows, |i| v[i].to_bits()),
-                Values::I128(v) => {
+                ColumnValues::Unit | ColumnValues::Bytes { .. } => {}
+                ColumnValues::I64(v) => put(words, self.words, at, rows, |i| v[i] as u64),
+                ColumnValues::F64(v) => put(words, self.words, at, rows, |i| v[i].to_bits()),
+                ColumnValues::I128(v) => {
                     put(words, self.words, at, rows, |i| v[i] as u64);
                     put(words, self.words, at + 1, rows, |i| (v[i] >> 64) as u64);
                 }
             }
         }
-        Arranged { stride: self.words, words, present }
+        ArgumentRows { stride: self.words, words, present }
     }
 }
 
@@ -119,18 +119,18 @@ fn put(words: &mut [u64], stride: usize, at: usize, rows: &[u32], of: impl Fn(us
 
 /// The arguments of rows that stand one behind another, in words.
 #[derive(Debug)]
-pub struct Arranged {
+pub struct ArgumentRows {
     stride: usize,
     words: Vec<u64>,
     present: Vec<u32>,
 }
 
-impl Arranged {
+impl ArgumentRows {
     /// The arguments of one row.
     #[inline(always)]
-    pub fn at(&self, i: usize) -> Row<'_> {
+    pub fn at(&self, i: usize) -> ArgumentRow<'_> {
         let words = &self.words[i * self.stride..][..self.stride];
-        Row { present: self.present[i], words }
+        ArgumentRow { present: self.present[i], words }
     }
 }
 
@@ -146,7 +146,7 @@ enum What {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Step {
+struct TapeStep {
     row: u32,
     present: u32,
     what: What,
@@ -156,7 +156,7 @@ struct Step {
 #[derive(Debug)]
 pub struct Tape {
     stride: usize,
-    steps: Vec<Step>,
+    steps: Vec<TapeStep>,
     words: Vec<u64>,
 }
 
@@ -169,26 +169,26 @@ impl Tape {
     }
 
     #[inline(always)]
-    fn note(&mut self, row: u32, what: What, arguments: Row<'_>) {
-        self.steps.push(Step { row, present: arguments.present, what });
+    fn note(&mut self, row: u32, what: What, arguments: ArgumentRow<'_>) {
+        self.steps.push(TapeStep { row, present: arguments.present, what });
         arguments.copy_to(&mut self.words);
     }
 
     /// A row's arguments enter.
     #[inline]
-    pub fn enter(&mut self, row: u32, arguments: Row<'_>) {
+    pub fn enter(&mut self, row: u32, arguments: ArgumentRow<'_>) {
         self.note(row, What::Enter, arguments);
     }
 
     /// A row's arguments, which entered before, leave.
     #[inline]
-    pub fn leave(&mut self, row: u32, arguments: Row<'_>) {
+    pub fn leave(&mut self, row: u32, arguments: ArgumentRow<'_>) {
         self.note(row, What::Leave, arguments);
     }
 
     /// All leave.
     pub fn empty(&mut self, row: u32) {
-        self.steps.push(Step { row, present: 0, what: What::Empty });
+        self.steps.push(TapeStep { row, present: 0, what: What::Empty });
     }
 
     /// The answer over those inside is asked for; most often by the row that entered just now.
@@ -198,13 +198,13 @@ impl Tape {
             Some(last) if last.row == row && last.what == What::Enter => {
                 last.what = What::EnterAnswer;
             }
-            _ => self.steps.push(Step { row, present: 0, what: What::Answer }),
+            _ => self.steps.push(TapeStep { row, present: 0, what: What::Answer }),
         }
     }
 
     /// The answer over no rows of no key is asked for.
     pub fn answer_nothing(&mut self) {
-        self.steps.push(Step { row: 0, present: 0, what: What::AnswerNothing });
+        self.steps.push(TapeStep { row: 0, present: 0, what: What::AnswerNothing });
     }
 
     /// Whether nothing is noted.
@@ -223,8 +223,8 @@ impl Tape {
     pub(super) fn run<'v, A: Aggregate + ?Sized>(
         &'v self,
         aggregate: &A,
-        place: Place,
-        hot: &mut Hot,
+        place: ArgumentSlot,
+        hot: &mut StateRows,
         offset: usize,
         mut answers: impl FnMut(super::Answer<'_>),
         value: impl Fn(&'v [u64]) -> Value<'v>,
@@ -265,8 +265,8 @@ impl Tape {
     pub(super) fn run_class<A: Aggregate + ?Sized>(
         &self,
         aggregate: &A,
-        place: Place,
-        hot: &mut Hot,
+        place: ArgumentSlot,
+        hot: &mut StateRows,
         offset: usize,
         push: impl FnMut(super::Answer<'_>),
     ) {

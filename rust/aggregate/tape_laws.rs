@@ -4,11 +4,11 @@ use proptest::prelude::*;
 
 use super::laws::{Subject, column_of, picks, subjects};
 use super::tape::Arguments;
-use super::{Aggregate, Answer, AnswerColumn, Class, Hot, Moment, Retract, Tape};
+use super::{Aggregate, Answer, AnswerColumn, Class, Moment, Retract, StateRows, Tape};
 
 /// Two rows of accumulators, a word in front of each.
-fn pair(aggregate: &dyn Aggregate) -> Hot {
-    let mut hot = Hot::new(aggregate.words() + 1);
+fn pair(aggregate: &dyn Aggregate) -> StateRows {
+    let mut hot = StateRows::new(aggregate.words() + 1);
     hot.push();
     hot.push();
     hot
@@ -16,7 +16,7 @@ fn pair(aggregate: &dyn Aggregate) -> Hot {
 
 /// Aggregates that can be noted on a tape, with the class of their argument.
 fn noted() -> Vec<(Subject, Class)> {
-    let class = |subject: &Subject| subject.argument.as_ref().map_or(Class::Unit, Class::of);
+    let class = |subject: &Subject| subject.argument.as_ref().map_or(Class::Unit, Class::for_type);
     let all = subjects().into_iter().filter(|subject| subject.aggregate.inverts());
     all.map(|subject| (class(&subject), subject))
         .filter(|(class, _)| *class != Class::Bytes)
@@ -110,7 +110,7 @@ proptest! {
                 let noted = column.finish().unwrap();
                 prop_assert_eq!(noted.to_data(), done.to_data(), "{}", subject.name);
             }
-            let says = |hot: &Hot, row| {
+            let says = |hot: &StateRows, row| {
                 let mut out = Vec::new();
                 aggregate.save(hot.peek(row, 1, words), &mut out);
                 out

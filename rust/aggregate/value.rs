@@ -60,7 +60,7 @@ pub enum Class {
 
 impl Class {
     /// The class of an (already normalised) Arrow type.
-    pub fn of(data_type: &DataType) -> Class {
+    pub fn for_type(data_type: &DataType) -> Class {
         match data_type {
             DataType::Null
             | DataType::Boolean

@@ -9,7 +9,7 @@ use crate::watermark::is_late;
 
 /// Sizes of the windows of one verb.
 #[derive(Debug, Clone, Copy)]
-pub struct Windows {
+pub struct Grid {
     /// Length.
     pub size: Micros,
     /// From start to start.
@@ -22,7 +22,7 @@ pub struct Windows {
 
 /// Where a row belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum GridPlace {
     /// Between windows.
     Gap,
     /// A window of it leaves the range of time.
@@ -42,15 +42,15 @@ pub struct Reach {
     pub last_end: Micros,
 }
 
-impl Windows {
+impl Grid {
     /// Windows of these sizes, all positive.
-    pub fn new(size: Micros, every: Micros, offset: Micros) -> Windows {
-        Windows { size, every, offset, pane: gcd(size, every) }
+    pub fn new(size: Micros, every: Micros, offset: Micros) -> Grid {
+        Grid { size, every, offset, pane: gcd(size, every) }
     }
 
     /// Where a row of this time belongs.
-    pub fn place(&self, time: Micros) -> Place {
-        self.reach(time).unwrap_or(Place::OutOfRange)
+    pub fn place(&self, time: Micros) -> GridPlace {
+        self.reach(time).unwrap_or(GridPlace::OutOfRange)
     }
 
     /// Whether a time is in a pane that is known: it belongs where the pane's other times do.
@@ -58,16 +58,16 @@ impl Windows {
         reach.start <= time && time.wrapping_sub(reach.start) < self.pane
     }
 
-    fn reach(&self, time: Micros) -> Option<Place> {
+    fn reach(&self, time: Micros) -> Option<GridPlace> {
         let last_start = floor_to(time, self.every, self.offset)?;
         let last_end = last_start.checked_add(self.size)?;
         if last_end <= time {
-            return Some(Place::Gap);
+            return Some(GridPlace::Gap);
         }
         let first_end = last_end - (last_end - 1 - time) / self.every * self.every;
         first_end.checked_sub(self.size)?;
         let start = floor_to(time, self.pane, self.offset)?;
-        Some(Place::Pane(Reach { start, first_end, last_end }))
+        Some(GridPlace::Pane(Reach { start, first_end, last_end }))
     }
 
     /// End of the first window that holds the pane and still accepts a row with this bound; `None`
@@ -137,20 +137,20 @@ mod tests {
             time in -300i64..300, size in 1i64..40, every in 1i64..40, offset in -50i64..50,
             bound in -300i64..300, lateness in 0i64..20,
         ) {
-            let windows = Windows::new(size, every, offset);
+            let windows = Grid::new(size, every, offset);
             let ends: Vec<i64> = (-400..400)
                 .filter(|end| (end - size - offset).rem_euclid(every) == 0)
                 .filter(|end| end - size <= time && time < *end)
                 .collect();
             match windows.place(time) {
-                Place::Gap => prop_assert!(ends.is_empty()),
-                Place::OutOfRange => prop_assert!(false),
-                Place::Pane(reach) => {
+                GridPlace::Gap => prop_assert!(ends.is_empty()),
+                GridPlace::OutOfRange => prop_assert!(false),
+                GridPlace::Pane(reach) => {
                     let all: Vec<i64> = windows.ends(reach.first_end, reach.last_end).collect();
                     prop_assert_eq!(&all, &ends);
                     prop_assert!(reach.start <= time && time < reach.start + windows.pane);
                     for other in -300i64..300 {
-                        let same = windows.place(other) == Place::Pane(reach);
+                        let same = windows.place(other) == GridPlace::Pane(reach);
                         prop_assert_eq!(windows.shares(&reach, other), same);
                     }
                     let open = ends.iter().copied().find(|end| bound < end + lateness);
@@ -171,11 +171,11 @@ mod tests {
 
     #[test]
     fn the_ends_of_time_are_out_of_range() {
-        let windows = Windows::new(60, 60, 0);
-        assert_eq!(windows.place(i64::MAX), Place::OutOfRange);
-        assert_eq!(windows.place(i64::MIN), Place::OutOfRange);
-        assert!(matches!(windows.place(i64::MAX - 120), Place::Pane(_)));
-        let apart = Windows::new(5, 60, 0);
+        let windows = Grid::new(60, 60, 0);
+        assert_eq!(windows.place(i64::MAX), GridPlace::OutOfRange);
+        assert_eq!(windows.place(i64::MIN), GridPlace::OutOfRange);
+        assert!(matches!(windows.place(i64::MAX - 120), GridPlace::Pane(_)));
+        let apart = Grid::new(5, 60, 0);
         for end in [NEVER, FOREVER] {
             assert_eq!((apart.last_end(end), apart.full_from(end)), (end, end));
         }

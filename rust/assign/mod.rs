@@ -3,5 +3,5 @@
 mod aligned;
 mod span;
 
-pub use aligned::{Place, Reach, Windows};
+pub use aligned::{Grid, GridPlace, Reach};
 pub use span::Span;

@@ -66,7 +66,7 @@ pub type Unusable = Vec<(u32, Reason)>;
 
 /// The rows of one feed, or of all feeds of an input, before they are stamped.
 #[derive(Debug)]
-pub struct Rows {
+pub struct DecodedRows {
     /// Which input.
     pub input: usize,
     /// The columns in normalised types.
@@ -105,7 +105,7 @@ pub fn learn(schema: &Schema, plan: &plan::Plan) -> Result<SchemaRef> {
 }
 
 /// Refuses rows with more text than one step can hold in a column.
-pub fn fit_together(feeds: &[Rows], schemas: &[SchemaRef]) -> Result<()> {
+pub fn fit_together(feeds: &[DecodedRows], schemas: &[SchemaRef]) -> Result<()> {
     let mut held: HashMap<(usize, usize), usize> = HashMap::new();
     for feed in feeds {
         for (k, column) in feed.columns.iter().enumerate() {
@@ -139,7 +139,7 @@ pub fn decode(
     input: &plan::Input,
     time: &Formula,
     watermarks: &Watermarks,
-) -> Result<Rows> {
+) -> Result<DecodedRows> {
     let columns = columns(feed, schema, input)?;
     let len: usize = feed.batches.iter().map(RecordBatch::num_rows).sum();
     let (partition, position) = (feed.partition.clone(), feed.position.clone());
@@ -161,7 +161,16 @@ pub fn decode(
         bad.extend(early.map(|row| (row as u32, Reason::Future)));
         bad.sort_unstable_by_key(|&(row, _)| row);
     }
-    Ok(Rows { input: feed.input, columns, time: times, bad, partition, place, position, arrival })
+    Ok(DecodedRows {
+        input: feed.input,
+        columns,
+        time: times,
+        bad,
+        partition,
+        place,
+        position,
+        arrival,
+    })
 }
 
 /// Refuses a list that has not one number for each row.
@@ -275,7 +284,7 @@ fn event_times(
             let arrival: Option<Vec<Micros>> =
                 time.arrival.then(|| (0..len).map(|row| arrival.at(row)).collect());
             let arrival = arrival.as_deref();
-            let done = time.typed.eval(&expr::Rows { columns, len, late: None, arrival })?;
+            let done = time.typed.eval(&expr::RowColumns { columns, len, late: None, arrival })?;
             (done.array, done.lost)
         }
     };

@@ -8,11 +8,11 @@ use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat;
 
-use super::{Order, Rows, UNDECLARED};
-use crate::block::{Block, Marks, take_columns};
+use super::{DecodedRows, Order, UNDECLARED};
+use crate::block::{Block, RowMeta, take_columns};
 use crate::error::{Error, Result};
 use crate::fate::{Reason, Record};
-use crate::origin::{Arrivals, Origins, Series, Told};
+use crate::origin::{Arrivals, Origins, Series, SourceFacts};
 use crate::time::{Micros, NEVER};
 use crate::watermark::{Clock, Heard, Watermarks};
 
@@ -44,7 +44,7 @@ pub struct Leap {
 
 /// The order in which rows of several inputs count as arrived.
 pub fn order_of(
-    inputs: &[Rows],
+    inputs: &[DecodedRows],
     feeds: &[(usize, usize)],
     order: Order,
 ) -> Option<Vec<(u32, u32)>> {
@@ -79,7 +79,7 @@ pub fn order_of(
 }
 
 /// The event time of each row; one that is null, or of nobody's partition, comes first.
-fn times_of(rows: &Rows) -> Vec<Micros> {
+fn times_of(rows: &DecodedRows) -> Vec<Micros> {
     let mut times = rows.time.clone();
     let none = [Reason::NullTime, Reason::UndeclaredPartition];
     let null = rows.bad.iter().filter(|(_, reason)| none.contains(reason));
@@ -91,8 +91,8 @@ fn times_of(rows: &Rows) -> Vec<Micros> {
 type Lengths = Vec<(usize, usize)>;
 
 /// Puts the feeds of each input together; gives with them the lengths of the feeds in order.
-fn gather(feeds: Vec<Rows>) -> Result<(Vec<Rows>, Lengths)> {
-    let mut of_input: Vec<Vec<Rows>> = vec![];
+fn gather(feeds: Vec<DecodedRows>) -> Result<(Vec<DecodedRows>, Lengths)> {
+    let mut of_input: Vec<Vec<DecodedRows>> = vec![];
     let mut places: HashMap<usize, usize> = HashMap::new();
     let mut lengths = Vec::with_capacity(feeds.len());
     for feed in feeds {
@@ -107,7 +107,7 @@ fn gather(feeds: Vec<Rows>) -> Result<(Vec<Rows>, Lengths)> {
 }
 
 /// Several feeds of one input as one; each column is copied once, however many there are.
-fn joined(feeds: Vec<Rows>) -> Result<Rows> {
+fn joined(feeds: Vec<DecodedRows>) -> Result<DecodedRows> {
     let mut feeds = feeds;
     if feeds.len() > 1 {
         let column = |at: usize| {
@@ -127,7 +127,7 @@ fn joined(feeds: Vec<Rows>) -> Result<Rows> {
 
 /// Puts what is said of the rows of another feed behind what is said of these; their columns are
 /// together already.
-fn append(rows: &mut Rows, more: Rows) {
+fn append(rows: &mut DecodedRows, more: DecodedRows) {
     let len = rows.time.len() as u32;
     let (own, others) = (len as usize, more.time.len());
     rows.bad.extend(more.bad.into_iter().map(|(row, reason)| (row + len, reason)));
@@ -144,7 +144,7 @@ fn append(rows: &mut Rows, more: Rows) {
 pub const UNCOUNTED: i64 = i64::MIN;
 
 /// Numbers the rows of a feed on from their partitions' last, where the source does not.
-fn count_positions(feed: &mut Rows, watermarks: &mut Watermarks) {
+fn count_positions(feed: &mut DecodedRows, watermarks: &mut Watermarks) {
     let len = feed.time.len();
     if let Series::Same(UNDECLARED) = &feed.place {
         feed.position.get_or_insert(Series::Same(UNCOUNTED));
@@ -174,7 +174,7 @@ fn count_positions(feed: &mut Rows, watermarks: &mut Watermarks) {
 
 /// Stamps the rows of all feeds of a step. Only the watermarks change.
 pub fn stamp(
-    feeds: Vec<Rows>,
+    feeds: Vec<DecodedRows>,
     order: Order,
     schemas: &[SchemaRef],
     watermarks: &mut [Watermarks],
@@ -203,7 +203,7 @@ pub fn stamp(
     }
     let inputs_told = inputs.iter_mut().map(told).collect();
     let arrivals = Arc::new(Arrivals { first, order, inputs: inputs_told });
-    let done = |(stamping, rows): (Stamping, Rows)| {
+    let done = |(stamping, rows): (Stamping, DecodedRows)| {
         let input = rows.input;
         Ok((input, stamping.done(rows, &schemas[input], &arrivals)?))
     };
@@ -211,9 +211,9 @@ pub fn stamp(
 }
 
 /// What is said of an input's rows, taken out of them.
-fn told(rows: &mut Rows) -> Told {
+fn told(rows: &mut DecodedRows) -> SourceFacts {
     let take = |series: &mut Series| std::mem::replace(series, Series::Same(0));
-    Told {
+    SourceFacts {
         input: rows.input,
         partition: take(&mut rows.partition),
         position: rows.position.take().unwrap_or(Series::From(0)),
@@ -234,7 +234,11 @@ struct Stamping {
 }
 
 impl Stamping {
-    fn new(rows: &Rows, order: &Option<Vec<(u32, u32)>>, watermarks: &Watermarks) -> Stamping {
+    fn new(
+        rows: &DecodedRows,
+        order: &Option<Vec<(u32, u32)>>,
+        watermarks: &Watermarks,
+    ) -> Stamping {
         let len = rows.time.len();
         let all = order.is_none() && rows.bad.is_empty();
         let mut bad = vec![];
@@ -245,7 +249,7 @@ impl Stamping {
         Stamping {
             seq: Vec::with_capacity(len),
             judge: Vec::with_capacity(len),
-            clock: Clock::of(watermarks),
+            clock: Clock::from_watermarks(watermarks),
             taken: (!all).then(|| Vec::with_capacity(len)),
             bad,
             invalid: vec![],
@@ -254,7 +258,13 @@ impl Stamping {
     }
 
     /// Takes in rows that arrived one after another, the first of them as `seq`.
-    fn rows(&mut self, rows: &Rows, range: Range<usize>, watermarks: &mut Watermarks, seq: u64) {
+    fn rows(
+        &mut self,
+        rows: &DecodedRows,
+        range: Range<usize>,
+        watermarks: &mut Watermarks,
+        seq: u64,
+    ) {
         let (clock, leaps) = (&mut self.clock, &mut self.leaps);
         let mut judge = |row: usize, seq: u64| {
             let place = rows.place.at(row) as usize;
@@ -283,7 +293,12 @@ impl Stamping {
         }
     }
 
-    fn done(self, rows: Rows, schema: &SchemaRef, arrivals: &Arc<Arrivals>) -> Result<Stamped> {
+    fn done(
+        self,
+        rows: DecodedRows,
+        schema: &SchemaRef,
+        arrivals: &Arc<Arrivals>,
+    ) -> Result<Stamped> {
         let Stamping { seq, judge, clock, taken, invalid, leaps, .. } = self;
         let source = rows.columns;
         let moved = |taken: &Vec<u32>| taken.len() < rows.time.len() || !taken.is_sorted();
@@ -295,9 +310,9 @@ impl Stamping {
             }
         };
         let origins = Origins::Step(arrivals.clone());
-        let marks = Arc::new(Marks { time, seq, judge, origins, ..Marks::default() });
+        let marks = Arc::new(RowMeta { time, seq, judge, origins, ..RowMeta::default() });
         let block = Block { schema: schema.clone(), columns, marks };
-        let record = |(reason, seq)| Record::row(reason, u32::MAX, seq, arrivals.of(seq));
+        let record = |(reason, seq)| Record::row(reason, u32::MAX, seq, arrivals.origin(seq));
         let invalid = invalid.into_iter().map(record).collect();
         Ok(Stamped { block, clock, source, invalid, leaps })
     }

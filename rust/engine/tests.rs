@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 
 use super::*;
 use crate::fate::Counters;
-use crate::operator::{Full, Operator, Piece, Warming};
+use crate::operator::{CompleteFrom, Operator, SavedPiece, Warming};
 use crate::origin::Series;
 
 const PLAN: &str = r#"{"version": 1,
@@ -60,15 +60,15 @@ impl Operator for Failing {
         &mut self.2
     }
 
-    fn fill(&mut self, _: &[&Full]) -> Full {
-        Full::always()
+    fn update_completeness(&mut self, _: &[&CompleteFrom]) -> CompleteFrom {
+        CompleteFrom::always()
     }
 
-    fn save(&self, _: u64) -> Result<Vec<Piece>> {
+    fn save(&self, _: u64) -> Result<Vec<SavedPiece>> {
         self.0.fail("a snapshot")
     }
 
-    fn load(&mut self, _: &[Piece], _: Counters, _: Micros) -> Result<()> {
+    fn load(&mut self, _: &[SavedPiece], _: Counters, _: Micros) -> Result<()> {
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use crate::limits::AMONG_LIST_MAX;
 
 /// Constants of one type, those that are null aside.
 #[derive(Debug, Clone)]
-pub struct Set {
+pub struct ConstantSet {
     members: Members,
     has_null: bool,
 }
@@ -50,10 +50,10 @@ impl<T: Hash + Eq> Few<T> {
     }
 }
 
-impl Set {
+impl ConstantSet {
     /// The set of constants (arrays of one value, all of one type), where that type has one:
     /// integers, times, text and bytes.
-    pub fn of(constants: &[&ArrayRef]) -> Option<Set> {
+    pub fn from_constants(constants: &[&ArrayRef]) -> Option<ConstantSet> {
         let data_type = constants.first()?.data_type();
         let there: Vec<&ArrayRef> =
             constants.iter().copied().filter(|array| array.is_valid(0)).collect();
@@ -71,7 +71,7 @@ impl Set {
             }
             _ => return None,
         };
-        Some(Set { members, has_null: there.len() < constants.len() })
+        Some(ConstantSet { members, has_null: there.len() < constants.len() })
     }
 
     /// Which values are in the set; null where the value is, or where only a null could decide.

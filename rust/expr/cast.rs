@@ -16,7 +16,7 @@ use arrow_schema::{DataType, TimeUnit};
 
 use super::lost::either;
 use crate::error::Result;
-use crate::schema::moments::{Moment, per_second};
+use crate::schema::moments::{Instant, per_second};
 use crate::schema::{is_utc, rezoned};
 use crate::show;
 
@@ -87,7 +87,7 @@ pub fn cast(array: &ArrayRef, to: &DataType) -> Result<Cast> {
         }
         (Utf8, Timestamp(unit, _)) => {
             // digits that the unit has not are cut, as in a cast from a finer time
-            let read = |text| Moment::read(text)?.floored(*unit);
+            let read = |text| Instant::read(text)?.floored(*unit);
             let ticks: Int64Array =
                 array.as_string::<i32>().iter().map(|text| text.and_then(read)).collect();
             Ok((retyped(&ticks, to), lost(array, &ticks)))
@@ -95,7 +95,7 @@ pub fn cast(array: &ArrayRef, to: &DataType) -> Result<Cast> {
         (Utf8, Date32) => {
             let texts = array.as_string::<i32>().iter();
             let days: PrimitiveArray<Date32Type> =
-                texts.map(|text| text.and_then(|text| Moment::read(text)?.day().ok())).collect();
+                texts.map(|text| text.and_then(|text| Instant::read(text)?.day().ok())).collect();
             let over = lost(array, &days);
             Ok((Arc::new(days), over))
         }
@@ -176,17 +176,21 @@ fn rescaled(ticks: &Int64Array, from: TimeUnit, unit: TimeUnit, to: &DataType) -
 
 /// The 64-bit integers of a timestamp, duration, time or integer.
 pub(super) fn ticks(array: &ArrayRef) -> Int64Array {
-    fn of<T: ArrowPrimitiveType<Native = i64>>(array: &ArrayRef) -> Int64Array {
+    fn ticks_of<T: ArrowPrimitiveType<Native = i64>>(array: &ArrayRef) -> Int64Array {
         array.as_primitive::<T>().reinterpret_cast()
     }
     match array.data_type() {
-        DataType::Timestamp(TimeUnit::Second, _) => of::<TimestampSecondType>(array),
-        DataType::Timestamp(TimeUnit::Millisecond, _) => of::<TimestampMillisecondType>(array),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => of::<TimestampMicrosecondType>(array),
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => of::<TimestampNanosecondType>(array),
-        DataType::Duration(_) => of::<DurationMicrosecondType>(array),
-        DataType::Time64(_) => of::<Time64MicrosecondType>(array),
-        _ => of::<Int64Type>(array),
+        DataType::Timestamp(TimeUnit::Second, _) => ticks_of::<TimestampSecondType>(array),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            ticks_of::<TimestampMillisecondType>(array)
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            ticks_of::<TimestampMicrosecondType>(array)
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => ticks_of::<TimestampNanosecondType>(array),
+        DataType::Duration(_) => ticks_of::<DurationMicrosecondType>(array),
+        DataType::Time64(_) => ticks_of::<Time64MicrosecondType>(array),
+        _ => ticks_of::<Int64Type>(array),
     }
 }
 
@@ -218,17 +222,17 @@ pub(super) fn retyped(ticks: &Int64Array, to: &DataType) -> ArrayRef {
 
 /// Integers of up to 63 bits and a sign.
 fn whole(array: &ArrayRef) -> Int64Array {
-    fn of<T: ArrowPrimitiveType<Native: Into<i64>>>(array: &ArrayRef) -> Int64Array {
+    fn widened<T: ArrowPrimitiveType<Native: Into<i64>>>(array: &ArrayRef) -> Int64Array {
         array.as_primitive::<T>().unary(Into::into)
     }
     match array.data_type() {
-        DataType::Int8 => of::<Int8Type>(array),
-        DataType::Int16 => of::<Int16Type>(array),
-        DataType::Int32 => of::<Int32Type>(array),
-        DataType::UInt8 => of::<UInt8Type>(array),
-        DataType::UInt16 => of::<UInt16Type>(array),
-        DataType::UInt32 => of::<UInt32Type>(array),
-        _ => of::<Int64Type>(array),
+        DataType::Int8 => widened::<Int8Type>(array),
+        DataType::Int16 => widened::<Int16Type>(array),
+        DataType::Int32 => widened::<Int32Type>(array),
+        DataType::UInt8 => widened::<UInt8Type>(array),
+        DataType::UInt16 => widened::<UInt16Type>(array),
+        DataType::UInt32 => widened::<UInt32Type>(array),
+        _ => widened::<Int64Type>(array),
     }
 }
 

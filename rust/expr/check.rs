@@ -3,7 +3,7 @@
 use arrow_array::ArrayRef;
 use arrow_schema::{DataType, Schema, TimeUnit};
 
-use super::among::Set;
+use super::among::ConstantSet;
 use super::cast::{cast, castable};
 use super::complain::{at, hint, needs, wrong};
 use super::literal::Literal;
@@ -15,7 +15,7 @@ use crate::schema::named;
 /// An expression whose every part has a type; it can be evaluated on rows of its schema.
 #[derive(Debug, Clone)]
 pub struct Typed {
-    pub(super) node: Node,
+    pub(super) node: CheckedNode,
     pub(super) data_type: DataType,
 }
 
@@ -28,13 +28,13 @@ pub(super) enum Wish {
 
 /// What a typed expression does; the arguments already have the types that it needs.
 #[derive(Debug, Clone)]
-pub(super) enum Node {
+pub(super) enum CheckedNode {
     Column(usize),
     /// The array has one value.
     Constant(Literal, ArrayRef),
     Cast(Box<Typed>, Wish),
     Call(Function, Vec<Typed>),
-    Among(Box<Typed>, Set),
+    Among(Box<Typed>, ConstantSet),
     Case(Vec<(Typed, Typed)>, Box<Typed>),
 }
 
@@ -52,24 +52,27 @@ impl Typed {
     /// The column of the schema that it is, where it is nothing more.
     pub fn as_column(&self) -> Option<usize> {
         match self.node {
-            Node::Column(index) => Some(index),
-            Node::Constant(..) | Node::Cast(..) | Node::Call(..) => None,
-            Node::Among(..) | Node::Case(..) => None,
+            CheckedNode::Column(index) => Some(index),
+            CheckedNode::Constant(..) | CheckedNode::Cast(..) | CheckedNode::Call(..) => None,
+            CheckedNode::Among(..) | CheckedNode::Case(..) => None,
         }
     }
 
     fn constant(literal: Literal) -> Typed {
         let data_type = literal.data_type();
         let array = literal.to_array();
-        Typed { node: Node::Constant(literal, array), data_type }
+        Typed { node: CheckedNode::Constant(literal, array), data_type }
     }
 
     /// The text, where it is a constant one.
     fn text(&self) -> Option<&str> {
         match &self.node {
-            Node::Constant(Literal::Str(text), _) => Some(text),
-            Node::Constant(..) | Node::Column(_) | Node::Cast(..) | Node::Call(..) => None,
-            Node::Among(..) | Node::Case(..) => None,
+            CheckedNode::Constant(Literal::Str(text), _) => Some(text),
+            CheckedNode::Constant(..)
+            | CheckedNode::Column(_)
+            | CheckedNode::Cast(..)
+            | CheckedNode::Call(..) => None,
+            CheckedNode::Among(..) | CheckedNode::Case(..) => None,
         }
     }
 
@@ -80,17 +83,17 @@ impl Typed {
         }
         let data_type = data_type.clone();
         match self.node {
-            Node::Constant(literal, array) => {
+            CheckedNode::Constant(literal, array) => {
                 let (array, over) = cast(&array, &data_type)?;
                 if over.is_some() {
                     let word = named(&data_type);
                     return Err(Error::Expression(format!("{literal} does not fit {word}")));
                 }
-                Ok(Typed { node: Node::Constant(literal, array), data_type })
+                Ok(Typed { node: CheckedNode::Constant(literal, array), data_type })
             }
             node => {
                 let inner = Box::new(Typed { node, data_type: self.data_type });
-                Ok(Typed { node: Node::Cast(inner, Wish::Implied), data_type })
+                Ok(Typed { node: CheckedNode::Cast(inner, Wish::Implied), data_type })
             }
         }
     }
@@ -119,7 +122,7 @@ pub fn check(expr: &Expr, schema: &Schema) -> Result<Typed> {
                 unknown_column(name, &known)
             })?;
             let data_type = schema.field(index).data_type().clone();
-            Ok(Typed { node: Node::Column(index), data_type })
+            Ok(Typed { node: CheckedNode::Column(index), data_type })
         }
         Expr::Text(..) => check(&expr.settled(schema), schema),
         Expr::Literal(literal) => Ok(Typed::constant(literal.clone())),
@@ -149,7 +152,7 @@ pub fn check(expr: &Expr, schema: &Schema) -> Result<Typed> {
             let (mut values, data_type) = alternatives(expr, values)?;
             let last = values.pop().expect("the else was pushed");
             let branches = conditions.into_iter().zip(values).collect();
-            Ok(Typed { node: Node::Case(branches, Box::new(last)), data_type })
+            Ok(Typed { node: CheckedNode::Case(branches, Box::new(last)), data_type })
         }
     }
 }
@@ -161,7 +164,7 @@ pub fn check_condition(expr: &Expr, schema: &Schema) -> Result<Typed> {
 
 fn call(expr: &Expr, function: Function, args: Vec<Typed>) -> Result<Typed> {
     let made = |args: Vec<Typed>, data_type: DataType| {
-        Ok(Typed { node: Node::Call(function, args), data_type })
+        Ok(Typed { node: CheckedNode::Call(function, args), data_type })
     };
     match function {
         Function::Compare(_) => {
@@ -278,7 +281,7 @@ fn among(expr: &Expr, mut args: Vec<Typed>) -> Result<Typed> {
     let value = args.remove(0);
     let mut pairs = Vec::with_capacity(args.len());
     for constant in args {
-        if !matches!(constant.node, Node::Constant(..)) {
+        if !matches!(constant.node, CheckedNode::Constant(..)) {
             let hint = "compare with = and combine with |";
             return Err(wrong(expr, "in takes constants only".to_string(), hint));
         }
@@ -287,26 +290,26 @@ fn among(expr: &Expr, mut args: Vec<Typed>) -> Result<Typed> {
     let constants: Vec<&ArrayRef> = pairs
         .iter()
         .filter_map(|(_, constant)| match &constant.node {
-            Node::Constant(_, array) => Some(array),
-            Node::Column(_) | Node::Cast(..) | Node::Call(..) => None,
-            Node::Among(..) | Node::Case(..) => None,
+            CheckedNode::Constant(_, array) => Some(array),
+            CheckedNode::Column(_) | CheckedNode::Cast(..) | CheckedNode::Call(..) => None,
+            CheckedNode::Among(..) | CheckedNode::Case(..) => None,
         })
         .collect();
     if let Some((side, _)) = pairs.first()
         && pairs.iter().all(|(left, right)| {
             left.data_type == side.data_type && right.data_type == side.data_type
         })
-        && let Some(set) = Set::of(&constants)
+        && let Some(set) = ConstantSet::from_constants(&constants)
     {
-        let node = Node::Among(Box::new(side.clone()), set);
+        let node = CheckedNode::Among(Box::new(side.clone()), set);
         return Ok(Typed { node, data_type: DataType::Boolean });
     }
     let equal = |(left, right)| Typed {
-        node: Node::Call(Function::Compare(Comparison::Eq), vec![left, right]),
+        node: CheckedNode::Call(Function::Compare(Comparison::Eq), vec![left, right]),
         data_type: DataType::Boolean,
     };
     let each = pairs.into_iter().map(equal).collect();
-    Ok(Typed { node: Node::Call(Function::Or, each), data_type: DataType::Boolean })
+    Ok(Typed { node: CheckedNode::Call(Function::Or, each), data_type: DataType::Boolean })
 }
 
 /// Values of which one is chosen, in their one type.
@@ -347,7 +350,7 @@ fn explicit_cast(expr: &Expr, inner: Typed, to: &DataType) -> Result<Typed> {
     }
     // a constant that does not fit makes rows invalid like any other value, so it is not cast here
     let data_type = to.clone();
-    Ok(Typed { node: Node::Cast(Box::new(inner), Wish::Written), data_type })
+    Ok(Typed { node: CheckedNode::Cast(Box::new(inner), Wish::Written), data_type })
 }
 
 fn truth(expr: &Expr, value: Typed) -> Result<Typed> {

@@ -91,13 +91,13 @@ fn holds(how: Comparison, order: Option<Ordering>) -> bool {
 }
 
 /// Floats, and whether the first stands for all.
-type Values<'a> = (&'a [f64], bool);
+type FloatSide<'a> = (&'a [f64], bool);
 
 /// Floats by the operators themselves, so that loops vectorise.
 fn floats(how: Comparison, left: Side, right: Side, len: usize) -> BooleanBuffer {
     let values = |side: Side| side.array.as_primitive::<Float64Type>().values().clone();
     let (a, b) = (values(left), values(right));
-    let (a, b): (Values, Values) = ((&a, left.one), (&b, right.one));
+    let (a, b): (FloatSide, FloatSide) = ((&a, left.one), (&b, right.one));
     match how {
         Comparison::Eq => bits(len, a, b, |a, b| a == b),
         Comparison::Ne => bits(len, a, b, |a, b| a != b),

@@ -19,7 +19,7 @@ use arrow_string::like::{contains, ends_with, starts_with};
 
 use super::arithmetic::arithmetic;
 use super::cast::{cast, retyped};
-use super::check::{Node, Typed, Wish};
+use super::check::{CheckedNode, Typed, Wish};
 use super::compare::compare;
 use super::kernels::{Side, choose};
 use super::literal::Literal;
@@ -31,7 +31,7 @@ use crate::time::{Micros, NEVER};
 
 /// Rows to evaluate on.
 #[derive(Clone, Copy)]
-pub struct Rows<'a> {
+pub struct RowColumns<'a> {
     /// The columns of the schema that the expression was checked against, in their order.
     pub columns: &'a [ArrayRef],
     /// How many rows there are.
@@ -52,15 +52,15 @@ pub struct Evaluated {
 }
 
 /// An evaluated part; `one` is a constant, whose array has one value.
-struct Value {
+struct Operand {
     array: ArrayRef,
     one: bool,
     lost: Lost,
 }
 
-impl Value {
-    fn of(array: impl Array + 'static, lost: Lost) -> Value {
-        Value { array: Arc::new(array), one: false, lost }
+impl Operand {
+    fn new(array: impl Array + 'static, lost: Lost) -> Operand {
+        Operand { array: Arc::new(array), one: false, lost }
     }
 
     fn side(&self) -> Side<'_> {
@@ -95,13 +95,13 @@ impl Typed {
     /// # Errors
     ///
     /// Only for what no row could have caused, such as columns of another schema.
-    pub fn eval(&self, rows: &Rows) -> Result<Evaluated> {
+    pub fn eval(&self, rows: &RowColumns) -> Result<Evaluated> {
         let value = self.value(rows)?;
         Ok(Evaluated { array: value.full(rows.len)?, lost: value.lost })
     }
 
     /// The rows for which a predicate is true, and the rows where it has no value (never both).
-    pub fn test(&self, rows: &Rows) -> Result<(BooleanBuffer, Lost)> {
+    pub fn test(&self, rows: &RowColumns) -> Result<(BooleanBuffer, Lost)> {
         match self.data_type {
             DataType::Null => return Ok((BooleanBuffer::new_unset(rows.len), Lost::default())),
             DataType::Boolean => {}
@@ -118,34 +118,34 @@ impl Typed {
         })
     }
 
-    fn value(&self, rows: &Rows) -> Result<Value> {
+    fn value(&self, rows: &RowColumns) -> Result<Operand> {
         match &self.node {
-            Node::Column(index) => {
+            CheckedNode::Column(index) => {
                 let array = rows.columns[*index].clone();
-                Ok(Value { array, one: false, lost: Lost::default() })
+                Ok(Operand { array, one: false, lost: Lost::default() })
             }
-            Node::Constant(_, array) => {
-                Ok(Value { array: array.clone(), one: true, lost: Lost::default() })
+            CheckedNode::Constant(_, array) => {
+                Ok(Operand { array: array.clone(), one: true, lost: Lost::default() })
             }
-            Node::Cast(inner, wish) => {
+            CheckedNode::Cast(inner, wish) => {
                 let inner = inner.value(rows)?;
                 let (array, over) = cast(&inner.full(rows.len)?, &self.data_type)?;
                 let over = match wish {
                     Wish::Written => Lost::cast(over),
                     Wish::Implied => Lost::overflow(over),
                 };
-                Ok(Value { array, one: false, lost: inner.lost.then(over) })
+                Ok(Operand { array, one: false, lost: inner.lost.then(over) })
             }
-            Node::Call(function, args) => self.call(*function, args, rows),
-            Node::Among(value, set) => {
+            CheckedNode::Call(function, args) => self.call(*function, args, rows),
+            CheckedNode::Among(value, set) => {
                 let value = value.value(rows)?;
-                Ok(Value::of(set.has(&value.full(rows.len)?), value.lost))
+                Ok(Operand::new(set.has(&value.full(rows.len)?), value.lost))
             }
-            Node::Case(branches, otherwise) => case(branches, otherwise, rows),
+            CheckedNode::Case(branches, otherwise) => case(branches, otherwise, rows),
         }
     }
 
-    fn call(&self, function: Function, args: &[Typed], rows: &Rows) -> Result<Value> {
+    fn call(&self, function: Function, args: &[Typed], rows: &RowColumns) -> Result<Operand> {
         match function {
             Function::Compare(how) => comparison(how, &args[0], &args[1], rows),
             Function::Arithmetic(operation) => {
@@ -153,7 +153,7 @@ impl Typed {
                 let (a, b) = (left.side(), right.side());
                 let (array, over) = arithmetic(operation, a, b, rows.len, &self.data_type);
                 let lost = left.lost.then(right.lost).then(Lost::overflow(over));
-                Ok(Value { array, one: false, lost })
+                Ok(Operand { array, one: false, lost })
             }
             Function::And => connective(true, args, rows),
             Function::Or => connective(false, args, rows),
@@ -162,7 +162,7 @@ impl Typed {
                 let (value, abs) = (args[0].value(rows)?, function == Function::Abs);
                 let negated = self.negated(abs, &value.full(rows.len)?)?;
                 let lost = value.lost.then(negated.lost);
-                Ok(Value { array: negated.array, one: false, lost })
+                Ok(Operand { array: negated.array, one: false, lost })
             }
             Function::IsNull => each(args, rows, |array| Ok(is_null(array)?)),
             Function::IsNotNull => each(args, rows, |array| Ok(is_not_null(array)?)),
@@ -180,14 +180,14 @@ impl Typed {
             Function::IsLate => {
                 let late = rows.late.cloned();
                 let late = late.unwrap_or_else(|| BooleanBuffer::new_unset(rows.len));
-                Ok(Value::of(BooleanArray::new(late, None), Lost::default()))
+                Ok(Operand::new(BooleanArray::new(late, None), Lost::default()))
             }
             Function::Arrival => {
                 let times: Int64Array = match rows.arrival {
                     Some(times) => times.iter().map(|t| (*t != NEVER).then_some(*t)).collect(),
                     None => Int64Array::new_null(rows.len),
                 };
-                Ok(Value {
+                Ok(Operand {
                     array: retyped(&times, &self.data_type),
                     one: false,
                     lost: Lost::default(),
@@ -198,54 +198,54 @@ impl Typed {
                 let ticks = value.full(rows.len)?;
                 let times = retyped(ticks.as_primitive(), &DataType::Timestamp(unit, None));
                 let (array, over) = cast(&times, &self.data_type)?;
-                Ok(Value { array, one: false, lost: value.lost.then(Lost::overflow(over)) })
+                Ok(Operand { array, one: false, lost: value.lost.then(Lost::overflow(over)) })
             }
         }
     }
 
     /// `0 - array`, for `abs` only where the value is negative.
-    fn negated(&self, below_zero: bool, array: &ArrayRef) -> Result<Value> {
+    fn negated(&self, below_zero: bool, array: &ArrayRef) -> Result<Operand> {
         let len = array.len();
         if self.data_type == DataType::Float64 {
             // not 0 - x: that has the wrong sign for zero
             let sign = if below_zero { f64::abs } else { |value: f64| -value };
             let floats = array.as_primitive::<Float64Type>().unary::<_, Float64Type>(sign);
-            return Ok(Value::of(floats, Lost::default()));
+            return Ok(Operand::new(floats, Lost::default()));
         }
         let (zero, _) = cast(&Literal::Int(0).to_array(), &self.data_type)?;
         let (zero, own) = (Side { array: &zero, one: true }, Side { array, one: false });
         let (negated, over) = arithmetic(Operation::Sub, zero, own, len, &self.data_type);
         if !below_zero {
-            return Ok(Value { array: negated, one: false, lost: Lost::overflow(over) });
+            return Ok(Operand { array: negated, one: false, lost: Lost::overflow(over) });
         }
         let mask = compare(Comparison::Lt, own, zero, len);
         let array = choose(&mask, Side { array: &negated, one: false }, own)?;
         let lost = Lost::overflow(over).within(&mask);
-        Ok(Value { array, one: false, lost })
+        Ok(Operand { array, one: false, lost })
     }
 }
 
 /// A function of one argument that cannot overflow itself.
 fn each<A: Array + 'static>(
     args: &[Typed],
-    rows: &Rows,
+    rows: &RowColumns,
     f: impl Fn(&ArrayRef) -> Result<A>,
-) -> Result<Value> {
+) -> Result<Operand> {
     let value = args[0].value(rows)?;
-    Ok(Value::of(f(&value.full(rows.len)?)?, value.lost))
+    Ok(Operand::new(f(&value.full(rows.len)?)?, value.lost))
 }
 
-fn comparison(how: Comparison, left: &Typed, right: &Typed, rows: &Rows) -> Result<Value> {
+fn comparison(how: Comparison, left: &Typed, right: &Typed, rows: &RowColumns) -> Result<Operand> {
     let (left, right) = (left.value(rows)?, right.value(rows)?);
     let (a, b) = (left.side(), right.side());
     let found = compare(how, a, b, rows.len);
     let valid = NullBuffer::union(a.valid(rows.len).as_ref(), b.valid(rows.len).as_ref());
     let lost = left.lost.then(right.lost);
-    Ok(Value::of(BooleanArray::new(found, valid), lost))
+    Ok(Operand::new(BooleanArray::new(found, valid), lost))
 }
 
 /// `and` stops at the first false, `or` at the first true: what comes behind cannot overflow.
-fn connective(all: bool, args: &[Typed], rows: &Rows) -> Result<Value> {
+fn connective(all: bool, args: &[Typed], rows: &RowColumns) -> Result<Operand> {
     let mut result = BooleanArray::new(bools(all, rows.len), None);
     let mut lost = Lost::default();
     let mut reached = BooleanBuffer::new_set(rows.len);
@@ -257,7 +257,7 @@ fn connective(all: bool, args: &[Typed], rows: &Rows) -> Result<Value> {
         result = if all { and_kleene(&result, truth)? } else { or_kleene(&result, truth)? };
         reached = &reached & &!&decided(&result, !all);
     }
-    Ok(Value::of(result, lost))
+    Ok(Operand::new(result, lost))
 }
 
 fn bools(value: bool, len: usize) -> BooleanBuffer {
@@ -273,8 +273,8 @@ fn decided(truth: &BooleanArray, value: bool) -> BooleanBuffer {
     }
 }
 
-fn coalesce(args: &[Typed], rows: &Rows) -> Result<Value> {
-    let values: Result<Vec<Value>> = args.iter().map(|arg| arg.value(rows)).collect();
+fn coalesce(args: &[Typed], rows: &RowColumns) -> Result<Operand> {
+    let values: Result<Vec<Operand>> = args.iter().map(|arg| arg.value(rows)).collect();
     let values = values?;
     let mut reached = BooleanBuffer::new_set(rows.len);
     let mut lost = Lost::default();
@@ -295,10 +295,10 @@ fn coalesce(args: &[Typed], rows: &Rows) -> Result<Value> {
             None => value.full(rows.len)?,
         };
     }
-    Ok(Value { array, one: false, lost })
+    Ok(Operand { array, one: false, lost })
 }
 
-fn case(branches: &[(Typed, Typed)], otherwise: &Typed, rows: &Rows) -> Result<Value> {
+fn case(branches: &[(Typed, Typed)], otherwise: &Typed, rows: &RowColumns) -> Result<Operand> {
     let mut reached = BooleanBuffer::new_set(rows.len);
     let mut lost = Lost::default();
     let mut taken = Vec::with_capacity(branches.len());
@@ -316,12 +316,12 @@ fn case(branches: &[(Typed, Typed)], otherwise: &Typed, rows: &Rows) -> Result<V
     for (here, then) in &taken {
         array = choose(here, then.side(), Side { array: &array, one: false })?;
     }
-    Ok(Value { array, one: false, lost })
+    Ok(Operand { array, one: false, lost })
 }
 
 type TextKernel = fn(&dyn Datum, &dyn Datum) -> Result<BooleanArray, ArrowError>;
 
-fn affix(kernel: TextKernel, args: &[Typed], rows: &Rows) -> Result<Value> {
+fn affix(kernel: TextKernel, args: &[Typed], rows: &RowColumns) -> Result<Operand> {
     let (text, part) = (args[0].value(rows)?, args[1].value(rows)?);
     let whole = text.full(rows.len)?;
     let found = if part.one {
@@ -329,7 +329,7 @@ fn affix(kernel: TextKernel, args: &[Typed], rows: &Rows) -> Result<Value> {
     } else {
         kernel(&whole, &part.array)?
     };
-    Ok(Value::of(found, text.lost.then(part.lost)))
+    Ok(Operand::new(found, text.lost.then(part.lost)))
 }
 
 fn mapped(texts: &ArrayRef, f: fn(&str) -> String) -> StringArray {

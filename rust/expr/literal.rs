@@ -11,7 +11,7 @@ use arrow_schema::{DataType, TimeUnit};
 use serde_json::Value as Json;
 
 use crate::error::{Error, Result};
-use crate::schema::moments::Moment;
+use crate::schema::moments::Instant;
 use crate::schema::texts;
 use crate::schema::{named, parse_type, type_word};
 use crate::time::Micros;
@@ -134,7 +134,7 @@ impl Literal {
             DataType::Timestamp(_, zone) => {
                 read_timestamp(text).map(|time| Literal::Timestamp(time, zone.clone()))
             }
-            DataType::Date32 => match Moment::read(text).map(|moment| moment.day()) {
+            DataType::Date32 => match Instant::read(text).map(|moment| moment.day()) {
                 Some(Ok(day)) => Some(Literal::Date(day)),
                 _ => read_timestamp(text).map(|time| Literal::Timestamp(time, None)),
             },
@@ -153,7 +153,7 @@ impl Literal {
 
 /// Microseconds of a text; more digits than that are an error, since a constant is not rounded.
 fn read_timestamp(text: &str) -> Option<Micros> {
-    Moment::read(text)?.ticks(TimeUnit::Microsecond).ok()
+    Instant::read(text)?.ticks(TimeUnit::Microsecond).ok()
 }
 
 /// A decimal of as many digits as the number needs.

@@ -20,7 +20,7 @@ mod text;
 mod tree;
 
 pub use check::{Typed, check, check_condition};
-pub use eval::{Evaluated, Rows};
+pub use eval::{Evaluated, RowColumns};
 pub use literal::Literal;
 pub use lost::Lost;
 pub use tree::{Comparison, Expr, Function, Operation};

@@ -36,7 +36,7 @@ impl Table {
     fn eval(&self, json: Json) -> (ArrayRef, Vec<bool>) {
         let columns: Vec<ArrayRef> = self.0.iter().map(|(_, array)| array.clone()).collect();
         let len = columns.first().map_or(1, |array| array.len());
-        let rows = Rows { columns: &columns, len, late: None, arrival: None };
+        let rows = RowColumns { columns: &columns, len, late: None, arrival: None };
         let typed = self.check(json).unwrap();
         let Evaluated { array, lost } = typed.eval(&rows).unwrap();
         assert_eq!((array.len(), array.data_type()), (len, typed.data_type()));
@@ -123,7 +123,7 @@ fn three_valued_logic() {
 fn a_filter_keeps_what_is_true() {
     let table = truths();
     let columns: Vec<ArrayRef> = table.0.iter().map(|(_, array)| array.clone()).collect();
-    let rows = Rows { columns: &columns, len: 9, late: None, arrival: None };
+    let rows = RowColumns { columns: &columns, len: 9, late: None, arrival: None };
     let (kept, over) = table.check(f("or", &[col("a"), col("b")])).unwrap().test(&rows).unwrap();
     assert_eq!(kept.set_indices().collect::<Vec<_>>(), [0, 1, 2, 3, 6]);
     assert!(over.is_empty());
@@ -200,7 +200,7 @@ fn an_overflow_that_does_not_decide_is_none() {
     assert_eq!(overflow(f("coalesce", &[sum, col("i")])), [false, false, true, true, false]);
     let typed = table.check(bad).unwrap();
     let columns: Vec<ArrayRef> = table.0.iter().map(|(_, array)| array.clone()).collect();
-    let rows = Rows { columns: &columns, len: 5, late: None, arrival: None };
+    let rows = RowColumns { columns: &columns, len: 5, late: None, arrival: None };
     let (kept, over) = typed.test(&rows).unwrap();
     assert_eq!(kept, BooleanBuffer::from(vec![true, false, false, false, false]));
     let rows = BooleanBuffer::from(vec![false, false, true, true, false]);
@@ -321,8 +321,9 @@ fn choices() {
 #[test]
 fn late_rows_and_arrivals() {
     let (schema, late) = (Schema::empty(), BooleanBuffer::from(vec![true, false]));
-    let rows = Rows { columns: &[], len: 2, late: Some(&late), arrival: Some(&[7, i64::MIN]) };
-    let eval = |json: Json, rows: &Rows| {
+    let rows =
+        RowColumns { columns: &[], len: 2, late: Some(&late), arrival: Some(&[7, i64::MIN]) };
+    let eval = |json: Json, rows: &RowColumns| {
         let expr = serde_json::from_value(json).unwrap();
         check(&expr, &schema).unwrap().eval(rows).unwrap().array
     };
@@ -330,7 +331,7 @@ fn late_rows_and_arrivals() {
     let arrival = eval(f("arrival", &[]), &rows);
     let expected = TimestampMicrosecondArray::from(vec![Some(7), None]).with_timezone("UTC");
     assert_eq!(arrival.as_ref(), &expected as &dyn Array);
-    let unknown = Rows { columns: &[], len: 2, late: None, arrival: None };
+    let unknown = RowColumns { columns: &[], len: 2, late: None, arrival: None };
     assert_eq!(eval(f("is_late", &[]), &unknown).as_boolean().true_count(), 0);
     assert_eq!(eval(f("arrival", &[]), &unknown).null_count(), 2);
 }

@@ -16,7 +16,7 @@ use crate::schema::{named, normalised, parse_type, type_word};
 /// {"fn": "gt", "args": [{"col": "amount"}, {"lit": 500, "type": "i64"}]}      amount > 500
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Raw", into = "Raw")]
+#[serde(try_from = "ExprObject", into = "ExprObject")]
 pub enum Expr {
     /// A column, by its name.
     Column(String),
@@ -228,7 +228,7 @@ impl Expr {
 /// The JSON object; which of its fields are there says what it is.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+struct ExprObject {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     col: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,11 +260,11 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-impl TryFrom<Raw> for Expr {
+impl TryFrom<ExprObject> for Expr {
     type Error = Error;
 
-    fn try_from(raw: Raw) -> Result<Expr> {
-        let Raw { col, text, lit, word, function, args, to, case, otherwise } = raw;
+    fn try_from(raw: ExprObject) -> Result<Expr> {
+        let ExprObject { col, text, lit, word, function, args, to, case, otherwise } = raw;
         if let Some((name, meaning)) = text {
             return Ok(Expr::Text(name, meaning));
         }
@@ -306,28 +306,32 @@ impl TryFrom<Raw> for Expr {
     }
 }
 
-impl From<Expr> for Raw {
-    fn from(expr: Expr) -> Raw {
+impl From<Expr> for ExprObject {
+    fn from(expr: Expr) -> ExprObject {
         match expr {
-            Expr::Column(name) => Raw { col: Some(name), ..Raw::default() },
-            Expr::Text(name, meaning) => Raw { text: Some((name, meaning)), ..Raw::default() },
+            Expr::Column(name) => ExprObject { col: Some(name), ..ExprObject::default() },
+            Expr::Text(name, meaning) => {
+                ExprObject { text: Some((name, meaning)), ..ExprObject::default() }
+            }
             Expr::Literal(literal) => {
                 let (value, word) = literal.to_json();
-                Raw { lit: Some(value), word: Some(word), ..Raw::default() }
+                ExprObject { lit: Some(value), word: Some(word), ..ExprObject::default() }
             }
             Expr::Call(function, args) => {
                 let function = Some(function.name().to_string());
-                Raw { function, args: Some(args), ..Raw::default() }
+                ExprObject { function, args: Some(args), ..ExprObject::default() }
             }
-            Expr::Cast(inner, to) => Raw {
+            Expr::Cast(inner, to) => ExprObject {
                 function: Some("cast".to_string()),
                 args: Some(vec![*inner]),
                 to: Some(type_word(&to).expect("a cast was parsed from a word")),
-                ..Raw::default()
+                ..ExprObject::default()
             },
-            Expr::Case(branches, otherwise) => {
-                Raw { case: Some(branches), otherwise: Some(otherwise), ..Raw::default() }
-            }
+            Expr::Case(branches, otherwise) => ExprObject {
+                case: Some(branches),
+                otherwise: Some(otherwise),
+                ..ExprObject::default()
+            },
         }
     }
 }

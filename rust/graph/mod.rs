@@ -51,18 +51,18 @@ impl Formula {
 
 /// The aggregates of a window, typed.
 #[derive(Debug)]
-pub struct Folding {
+pub struct TypedAggregates {
     /// The key columns, by place in the input.
     pub by: Vec<usize>,
     /// Their types.
     pub key_types: Vec<DataType>,
     /// Name, arguments, condition and maker of each aggregate.
-    pub aggregates: Vec<Fold>,
+    pub aggregates: Vec<TypedAggregate>,
 }
 
 /// One typed aggregate.
 #[derive(Debug)]
-pub struct Fold {
+pub struct TypedAggregate {
     /// The column it makes.
     pub name: String,
     /// Its name in the registry.
@@ -75,7 +75,7 @@ pub struct Fold {
     pub output: DataType,
 }
 
-impl Fold {
+impl TypedAggregate {
     /// A new instance of the aggregate.
     pub fn build(&self) -> Result<Box<dyn Aggregate>> {
         let types: Vec<DataType> =
@@ -96,13 +96,13 @@ pub enum Verb {
     /// Per input: for each column of the union, its place there; and the tag of the input.
     Union(Vec<(Vec<Option<usize>>, Option<String>)>),
     /// Tumbling or hopping windows.
-    Aligned(plan::Aligned, Folding),
+    Aligned(plan::Aligned, TypedAggregates),
     /// Session windows.
-    Session(plan::Session, Folding),
+    Session(plan::Session, TypedAggregates),
     /// Per-event windows.
-    Sliding(plan::Sliding, Folding),
+    Sliding(plan::Sliding, TypedAggregates),
     /// Rows for silent keys.
-    Silent(plan::Silent, Folding),
+    Silent(plan::Silent, TypedAggregates),
 }
 
 /// A verb of the plan whose columns are known.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
-use super::{Fold, Folding, Formula, TypedNode, Verb};
+use super::{Formula, TypedAggregate, TypedAggregates, TypedNode, Verb};
 use crate::error::{Error, Result, unknown_column};
 use crate::plan::{self, Aggregation};
 use crate::state::check_key;
@@ -57,7 +57,11 @@ pub fn check_aligned(w: &plan::Aligned) -> Result<()> {
 }
 
 /// Types keys and aggregates.
-pub fn fold(upstream: &TypedNode, by: &[String], aggregates: &[Aggregation]) -> Result<Folding> {
+pub fn fold(
+    upstream: &TypedNode,
+    by: &[String],
+    aggregates: &[Aggregation],
+) -> Result<TypedAggregates> {
     let schema = &upstream.schema;
     let known: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     let mut places = Vec::with_capacity(by.len());
@@ -70,10 +74,10 @@ pub fn fold(upstream: &TypedNode, by: &[String], aggregates: &[Aggregation]) -> 
         key_types.push(data_type.clone());
     }
     let aggregates = aggregates.iter().map(|each| fold_one(each, schema)).collect::<Result<_>>()?;
-    Ok(Folding { by: places, key_types, aggregates })
+    Ok(TypedAggregates { by: places, key_types, aggregates })
 }
 
-fn fold_one(each: &Aggregation, schema: &Schema) -> Result<Fold> {
+fn fold_one(each: &Aggregation, schema: &Schema) -> Result<TypedAggregate> {
     let place = format!("aggregate \"{}\"", each.name);
     let argument = match each.args.as_slice() {
         [] => None,
@@ -87,7 +91,7 @@ fn fold_one(each: &Aggregation, schema: &Schema) -> Result<Fold> {
         .as_ref()
         .map(|filter| Formula::condition(filter, schema, &format!("{place}, where")))
         .transpose()?;
-    let mut fold = Fold {
+    let mut fold = TypedAggregate {
         name: each.name.clone(),
         kind: each.kind.clone(),
         argument,

@@ -9,15 +9,15 @@ mod due;
 
 use std::collections::HashSet;
 
-use super::keyed::{Kit, Mark, Part, Slot, Task};
+use super::keyed::{Aggregator, RowFacts, Slot, SlotPart, Task};
 use super::windowed::{SlotOut, Windowed};
-use crate::aggregate::Hot;
-use crate::assign::{Place, Reach, Windows};
+use crate::aggregate::StateRows;
+use crate::assign::{Grid, GridPlace, Reach};
 use crate::error::{Error, Result};
 use crate::fate::{Reason, Record};
 use crate::fire::FiredRow;
 use crate::plan::{self, Emit};
-use crate::state::panes::{Entry, PaneAt};
+use crate::state::panes::{PaneAt, PaneEntry};
 use crate::state::saved::Saving;
 use crate::state::{KeyColumns, Panes, Saved};
 use crate::time::{Micros, NEVER, shift};
@@ -26,7 +26,7 @@ use crate::watermark::Clock;
 /// The verb.
 #[derive(Debug)]
 pub struct AlignedWindows {
-    windows: Windows,
+    windows: Grid,
     lateness: Micros,
     /// By how much the close of a window waits behind its end.
     wait: Micros,
@@ -66,7 +66,7 @@ struct Pending {
 impl AlignedWindows {
     /// The verb with a plan's parameters.
     pub fn new(plan: &plan::Aligned) -> AlignedWindows {
-        let windows = Windows::new(plan.size, plan.every.unwrap_or(plan.size), plan.offset);
+        let windows = Grid::new(plan.size, plan.every.unwrap_or(plan.size), plan.offset);
         let (lateness, emit) = (plan.allowed_lateness, plan.emit);
         let wait = if plan.revisions { 0 } else { lateness };
         let revises = emit == Emit::Each || (plan.revisions && lateness > 0);
@@ -87,19 +87,19 @@ impl AlignedWindows {
     fn judge(
         &self,
         task: &Task<'_>,
-        mark: Mark,
+        mark: RowFacts,
         last: &mut Option<Reach>,
         out: &mut SlotOut,
     ) -> Option<Judged> {
-        let Mark { row, time, limit, .. } = mark;
+        let RowFacts { row, time, limit, .. } = mark;
         let known = last.filter(|reach| self.windows.shares(reach, time));
-        let reach = match known.map_or_else(|| self.windows.place(time), Place::Pane) {
-            Place::Pane(reach) => reach,
-            Place::Gap => {
+        let reach = match known.map_or_else(|| self.windows.place(time), GridPlace::Pane) {
+            GridPlace::Pane(reach) => reach,
+            GridPlace::Gap => {
                 out.counters.in_gap += 1;
                 return None;
             }
-            Place::OutOfRange => {
+            GridPlace::OutOfRange => {
                 out.counters.invalid += 1;
                 out.records.push(task.record(Reason::WindowOutOfRange, row));
                 return None;
@@ -144,7 +144,7 @@ impl AlignedWindows {
 
     /// Puts the rows that wait for a pane into it: keys, entries and accumulators of all of them
     /// in turn.
-    fn flush(&self, kit: &Kit, slot: &mut PaneSlot, task: &Task<'_>, pending: &mut Pending) {
+    fn flush(&self, kit: &Aggregator, slot: &mut PaneSlot, task: &Task<'_>, pending: &mut Pending) {
         let Pending { at, pick, ids, into } = pending;
         if pick.is_empty() {
             return;
@@ -161,7 +161,7 @@ impl AlignedWindows {
     /// Closes the windows that the clock has reached at `upto`.
     fn close(
         &self,
-        kit: &Kit,
+        kit: &Aggregator,
         slot: &mut PaneSlot,
         clock: &Clock,
         upto: Micros,
@@ -183,7 +183,14 @@ impl AlignedWindows {
     }
 
     /// Fires the window that ends at `end`, for all keys.
-    fn fire(&self, kit: &Kit, slot: &mut PaneSlot, end: Micros, trigger: u64, out: &mut SlotOut) {
+    fn fire(
+        &self,
+        kit: &Aggregator,
+        slot: &mut PaneSlot,
+        end: Micros,
+        trigger: u64,
+        out: &mut SlotOut,
+    ) {
         let start = end - self.windows.size;
         let row = FiredRow { trigger, end, start, last: 0, revision: 0, touch: (0, 0) };
         let held = || slot.panes.between(start, end).filter(|pane| pane.at.1 <= end);
@@ -214,7 +221,7 @@ impl AlignedWindows {
     }
 
     /// Puts the panes of a window together: one row a key, in order of first touch pane by pane.
-    fn merge(&self, kit: &Kit, slot: &mut PaneSlot, end: Micros) -> (Hot, Vec<u32>) {
+    fn merge(&self, kit: &Aggregator, slot: &mut PaneSlot, end: Micros) -> (StateRows, Vec<u32>) {
         let PaneSlot { panes, place_of, .. } = slot;
         place_of.resize(panes.keys.capacity(), 0);
         let mut merged = kit.layout.hot();
@@ -231,7 +238,7 @@ impl AlignedWindows {
                 touched.sort_unstable();
             }
             for (_, p, entry) in touched {
-                let Entry { id, .. } = group[p].entries[entry as usize];
+                let PaneEntry { id, .. } = group[p].entries[entry as usize];
                 let place = &mut place_of[id as usize];
                 if *place == 0 {
                     ids.push(id);
@@ -246,7 +253,7 @@ impl AlignedWindows {
 
     /// Keys of which rows entered or left since the window before.
     fn changed(&self, slot: &PaneSlot, end: Micros) -> HashSet<u32> {
-        let Windows { size, every, .. } = self.windows;
+        let Grid { size, every, .. } = self.windows;
         let held =
             |at: (Micros, Micros), end: Micros| end.saturating_sub(size) <= at.0 && at.1 <= end;
         let panes = slot.panes.between(end.saturating_sub(size).saturating_sub(every), end);
@@ -259,7 +266,7 @@ impl AlignedWindows {
     /// Fires the windows of one key again, or for the first time, because of one row.
     fn fire_again(
         &self,
-        kit: &Kit,
+        kit: &Aggregator,
         slot: &mut PaneSlot,
         id: u32,
         ends: &[(Micros, bool)],
@@ -301,7 +308,7 @@ struct Judged {
 impl Windowed for AlignedWindows {
     type Slot = PaneSlot;
 
-    fn slot(&self, kit: &Kit) -> PaneSlot {
+    fn slot(&self, kit: &Aggregator) -> PaneSlot {
         PaneSlot { panes: Panes::new(&kit.layout), place_of: vec![], due: None }
     }
 
@@ -311,14 +318,14 @@ impl Windowed for AlignedWindows {
 
     fn apply(
         &self,
-        kit: &Kit,
+        kit: &Aggregator,
         slot: &mut PaneSlot,
         task: &Task<'_>,
         out: &mut SlotOut,
     ) -> Result<()> {
         let (mut pending, mut last) = (Pending::default(), None);
         for &mark in task.marks {
-            let Mark { row, before, .. } = mark;
+            let RowFacts { row, before, .. } = mark;
             let Some(judged) = self.judge(task, mark, &mut last, out) else { continue };
             let again = self.revises && (self.emit == Emit::Each || judged.from <= before);
             if again {
@@ -365,7 +372,7 @@ impl Windowed for AlignedWindows {
         self.windows.full_from(from)
     }
 
-    fn ahead(&self, clock: Micros) -> Micros {
+    fn emits_from(&self, clock: Micros) -> Micros {
         self.windows.last_end(shift(clock, -self.wait))
     }
 
@@ -374,7 +381,7 @@ impl Windowed for AlignedWindows {
         shift(from, self.before())
     }
 
-    fn save(&self, kit: &Kit, slot: &PaneSlot) -> Result<Vec<Part>> {
+    fn save(&self, kit: &Aggregator, slot: &PaneSlot) -> Result<Vec<SlotPart>> {
         let panes = &slot.panes;
         let mut ids = Vec::new();
         let (mut start, mut from, mut first, mut state) = (vec![], vec![], vec![], vec![]);
@@ -411,7 +418,7 @@ impl Windowed for AlignedWindows {
         Ok(vec![("panes", saved), ("revisions", again), ("closed", closed)])
     }
 
-    fn load(&self, kit: &Kit, slot: &mut PaneSlot, part: &str, saved: &Saved) -> Result<()> {
+    fn load(&self, kit: &Aggregator, slot: &mut PaneSlot, part: &str, saved: &Saved) -> Result<()> {
         let panes = &mut slot.panes;
         match part {
             "closed" => panes.closed = saved.i64("closed")?.first().copied().unwrap_or(NEVER),

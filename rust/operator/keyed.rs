@@ -6,12 +6,12 @@ use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_buffer::BooleanBuffer;
 
 use crate::aggregate::{AnswerColumn, Column, Layout};
-use crate::block::{Block, Marks};
+use crate::block::{Block, RowMeta};
 use crate::error::Result;
 use crate::exchange::{self, Routed};
 use crate::expr::Lost;
 use crate::fate::{Counters, Reason, Record};
-use crate::graph::{Fold, Folding, Formula};
+use crate::graph::{Formula, TypedAggregate, TypedAggregates};
 use crate::state::{KeyColumns, RANGES, Saved};
 use crate::time::Micros;
 use crate::watermark::{Clock, bound};
@@ -38,7 +38,7 @@ pub struct Task<'a> {
     /// The operator's number.
     pub node: u32,
     /// The rows that are this slot's, in order.
-    pub marks: &'a [Mark],
+    pub marks: &'a [RowFacts],
     /// How many rows the operator had before this block.
     pub base: u64,
 }
@@ -46,7 +46,7 @@ pub struct Task<'a> {
 /// What decides over a row, copied out in the order in which slots read it: a slot's rows lie all
 /// over the block, and a cache line for each is what a row costs most.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Mark {
+pub struct RowFacts {
     /// Row of the block.
     pub row: u32,
     /// Event time.
@@ -58,13 +58,13 @@ pub struct Mark {
 }
 
 /// The marks of routed rows.
-pub fn marks(routed: &Routed, block: &Block, clock: &Clock) -> Vec<Mark> {
-    let Marks { time, judge, seq, .. } = &*block.marks;
+pub fn row_facts(routed: &Routed, block: &Block, clock: &Clock) -> Vec<RowFacts> {
+    let RowMeta { time, judge, seq, .. } = &*block.marks;
     let mut before = clock.walk();
     routed.arrange(|row| {
         let at = row as usize;
         let before = before.at(seq[at]);
-        Mark { row, time: time[at], before, limit: bound(judge[at], before) }
+        RowFacts { row, time: time[at], before, limit: bound(judge[at], before) }
     })
 }
 
@@ -88,9 +88,9 @@ impl Task<'_> {
 
 /// The aggregates of a verb, ready to run.
 #[derive(Debug)]
-pub struct Kit {
+pub struct Aggregator {
     /// Keys, arguments, conditions.
-    pub folding: Folding,
+    pub folding: TypedAggregates,
     /// The accumulators.
     pub layout: Layout,
 }
@@ -110,12 +110,13 @@ pub struct Prepared {
     pub nan: u64,
 }
 
-impl Kit {
+impl Aggregator {
     /// Aggregates of a window.
-    pub fn new(folding: Folding) -> Result<Kit> {
-        let aggregates: Result<Vec<_>> = folding.aggregates.iter().map(Fold::build).collect();
+    pub fn new(folding: TypedAggregates) -> Result<Aggregator> {
+        let aggregates: Result<Vec<_>> =
+            folding.aggregates.iter().map(TypedAggregate::build).collect();
         let layout = Layout::new(aggregates?);
-        Ok(Kit { folding, layout })
+        Ok(Aggregator { folding, layout })
     }
 
     /// Empty columns for the answers.
@@ -156,7 +157,7 @@ pub fn refused(lost: &Lost) -> impl Iterator<Item = (usize, Reason)> {
 }
 
 /// The argument of an aggregate, and the rows in which it has no value.
-fn argument(fold: &Fold, block: &Block) -> Result<(Column, Lost)> {
+fn argument(fold: &TypedAggregate, block: &Block) -> Result<(Column, Lost)> {
     let mut lost = Lost::default();
     let filter = match &fold.filter {
         Some(filter) => {
@@ -223,7 +224,7 @@ impl<S: Slot> Slots<S> {
     ) -> Result<Vec<T>> {
         let mut busy = Vec::new();
         for (range, slot) in self.slots.iter_mut().enumerate() {
-            let has_rows = !routed.of(range).is_empty();
+            let has_rows = !routed.rows_of(range).is_empty();
             if has_rows && slot.is_none() {
                 *slot = Some(new());
             }
@@ -272,13 +273,17 @@ impl<S: Slot> Slots<S> {
     }
 
     /// What changed after epoch `since`, with the epoch of each slot's last change.
-    pub fn save(&self, since: u64, save: impl Fn(&S) -> Result<Vec<Part>>) -> Result<Vec<Piece>> {
+    pub fn save(
+        &self,
+        since: u64,
+        save: impl Fn(&S) -> Result<Vec<SlotPart>>,
+    ) -> Result<Vec<SavedPiece>> {
         let mut pieces = Vec::new();
         for (range, slot) in self.slots.iter().enumerate() {
             let epoch = self.changed[range];
             if let Some(slot) = slot.as_ref().filter(|_| epoch > since || since == 0) {
                 for (part, saved) in save(slot)? {
-                    pieces.push(Piece { range, part: part.to_string(), epoch, saved });
+                    pieces.push(SavedPiece { range, part: part.to_string(), epoch, saved });
                 }
             }
         }
@@ -288,7 +293,7 @@ impl<S: Slot> Slots<S> {
     /// Puts saved slots in place.
     pub fn load(
         &mut self,
-        pieces: &[Piece],
+        pieces: &[SavedPiece],
         new: impl Fn() -> S,
         load: impl Fn(&mut S, &str, &Saved) -> Result<()>,
     ) -> Result<()> {
@@ -301,11 +306,11 @@ impl<S: Slot> Slots<S> {
 }
 
 /// A named part of a slot.
-pub type Part = (&'static str, Saved);
+pub type SlotPart = (&'static str, Saved);
 
 /// A part of a slot, with where it belongs: what becomes a chunk.
 #[derive(Debug, Clone)]
-pub struct Piece {
+pub struct SavedPiece {
     /// Range of the keys.
     pub range: usize,
     /// Which part of the slot.

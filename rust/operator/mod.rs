@@ -28,8 +28,8 @@ use std::sync::Arc;
 
 use arrow_array::{BooleanArray, RecordBatch};
 
-pub use keyed::{Context, Flow, Piece};
-pub use warming::{Full, Warming};
+pub use keyed::{Context, Flow, SavedPiece};
+pub use warming::{CompleteFrom, Warming};
 pub use windowed::Windowed;
 
 use crate::block::Block;
@@ -83,11 +83,11 @@ pub trait Operator: Send + Sync + Debug {
 
     /// From when on the rows that it gives are full, if those that come are so from `inputs` on;
     /// what is before that is left open in all that follows.
-    fn fill(&mut self, inputs: &[&Full]) -> Full;
+    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom;
 
     /// From which event time on its rows are still to come, if those of its inputs are so from
     /// `inputs` on.
-    fn ahead(&self, inputs: Micros) -> Micros {
+    fn emits_from(&self, inputs: Micros) -> Micros {
         inputs
     }
 
@@ -97,10 +97,10 @@ pub trait Operator: Send + Sync + Debug {
     }
 
     /// The state of slots that changed after epoch `since`.
-    fn save(&self, since: u64) -> Result<Vec<Piece>>;
+    fn save(&self, since: u64) -> Result<Vec<SavedPiece>>;
 
     /// Takes over saved state, counters and clock; called before the first step.
-    fn load(&mut self, pieces: &[Piece], counters: Counters, clock: Micros) -> Result<()>;
+    fn load(&mut self, pieces: &[SavedPiece], counters: Counters, clock: Micros) -> Result<()>;
 }
 
 /// The operator for a typed verb.
@@ -113,21 +113,21 @@ pub fn build(node: TypedNode, number: u32) -> Result<Box<dyn Operator>> {
         revision: revisions,
     };
     Ok(match verb {
-        Verb::Input(_) => Box::new(stateless::Passing::new(number)),
+        Verb::Input(_) => Box::new(stateless::InputOperator::new(number)),
         Verb::Filter(condition) => Box::new(stateless::Filter::new(condition, number)),
         Verb::Project(columns) => Box::new(stateless::Project::new(columns, schema, number)),
         Verb::Union(sides) => Box::new(stateless::Union::new(sides, schema, number)),
         Verb::Aligned(plan, folding) => {
             let verb = aligned::AlignedWindows::new(&plan);
-            Box::new(windowed::Windows::new(verb, folding, shape(false), number)?)
+            Box::new(windowed::WindowOperator::new(verb, folding, shape(false), number)?)
         }
         Verb::Session(plan, folding) => {
-            let verb = session::Sessions::new(&plan);
-            Box::new(windowed::Windows::new(verb, folding, shape(true), number)?)
+            let verb = session::SessionOperator::new(&plan);
+            Box::new(windowed::WindowOperator::new(verb, folding, shape(true), number)?)
         }
         Verb::Silent(plan, folding) => {
             let verb = silent::Silence::new(&plan, &folding)?;
-            Box::new(windowed::Windows::new(verb, folding, shape(true), number)?)
+            Box::new(windowed::WindowOperator::new(verb, folding, shape(true), number)?)
         }
         Verb::Sliding(plan, folding) => {
             let answers = plan.emit;

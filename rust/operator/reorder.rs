@@ -7,11 +7,11 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray};
 
-use super::keyed::{Context, Flow, Piece};
+use super::keyed::{Context, Flow, SavedPiece};
 use super::sliding::SlidingWindows;
 use super::waiting::Waiting;
-use super::{Full, Operator, Warming, in_pieces};
-use crate::block::{Block, Firing, Marks};
+use super::{CompleteFrom, Operator, Warming, in_pieces};
+use crate::block::{Block, Firing, RowMeta};
 use crate::error::{Error, Result};
 use crate::fate::{Counters, Reason, Record};
 use crate::origin::{Origin, Origins};
@@ -66,7 +66,7 @@ impl Reorder {
         if !keep.is_empty() {
             self.changed = context.epoch;
             let mut taken = block.take(&keep)?;
-            let mut marks = Marks::clone(&taken.marks);
+            let mut marks = RowMeta::clone(&taken.marks);
             let gone = |row| Origin { row: u32::MAX, ..taken.marks.origin(row) };
             marks.origins = Origins::Each((0..taken.len()).map(gone).collect());
             taken.marks = Arc::new(marks);
@@ -81,7 +81,7 @@ impl Reorder {
         let Some(mut sorted) = self.waiting.take(clock.end())? else {
             return Ok(Block::empty(&flow.0.schema));
         };
-        let mut marks = Marks::clone(&sorted.marks);
+        let mut marks = RowMeta::clone(&sorted.marks);
         marks.judge.clone_from(&marks.time);
         let trigger = |&time: &Micros| clock.passed(time).unwrap_or(0);
         marks.seq = marks.time.iter().map(trigger).collect();
@@ -135,11 +135,11 @@ impl Operator for Reorder {
         self.inner.warming_mut()
     }
 
-    fn fill(&mut self, inputs: &[&Full]) -> Full {
-        self.inner.fill(inputs)
+    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
+        self.inner.update_completeness(inputs)
     }
 
-    fn ahead(&self, _inputs: Micros) -> Micros {
+    fn emits_from(&self, _inputs: Micros) -> Micros {
         self.clock()
     }
 
@@ -147,17 +147,17 @@ impl Operator for Reorder {
         if part == WAITING { self.changed } else { self.inner.changed(range, part) }
     }
 
-    fn save(&self, since: u64) -> Result<Vec<Piece>> {
+    fn save(&self, since: u64) -> Result<Vec<SavedPiece>> {
         let mut pieces = self.inner.save(since)?;
         if !self.waiting.is_empty() && (self.changed > since || since == 0) {
             let saved = save_rows(&self.waiting.all()?)?;
-            pieces.push(Piece { range: 0, part: WAITING.into(), epoch: self.changed, saved });
+            pieces.push(SavedPiece { range: 0, part: WAITING.into(), epoch: self.changed, saved });
         }
         Ok(pieces)
     }
 
-    fn load(&mut self, pieces: &[Piece], counters: Counters, clock: Micros) -> Result<()> {
-        let (waiting, inner): (Vec<Piece>, Vec<Piece>) =
+    fn load(&mut self, pieces: &[SavedPiece], counters: Counters, clock: Micros) -> Result<()> {
+        let (waiting, inner): (Vec<SavedPiece>, Vec<SavedPiece>) =
             pieces.iter().cloned().partition(|piece| piece.part == WAITING);
         let width = self.inner.schema().fields().len() - self.inner.features();
         let schema = self.inner.schema().project(&(0..width).collect::<Vec<_>>())?;
@@ -247,7 +247,7 @@ fn load_rows(saved: &Saved, schema: &arrow_schema::SchemaRef) -> Result<Block> {
     };
     let late = saved.column("late")?;
     let late = late.as_boolean_opt().ok_or_else(|| Error::Snapshot("late is not bool".into()))?;
-    let marks = Marks {
+    let marks = RowMeta {
         time: saved.i64("time")?.to_vec(),
         seq: saved.u64("seq")?.to_vec(),
         judge: saved.i64("judge")?.to_vec(),

@@ -11,10 +11,10 @@ use arrow_array::Array;
 use arrow_buffer::BooleanBuffer;
 
 use super::alert::{Alert, id, object};
-use super::keyed::{Context, Part, Piece, Slot, Slots};
+use super::keyed::{Context, SavedPiece, Slot, SlotPart, Slots};
 use super::message::message;
-use super::warming::Doubt;
-use super::{Full, Mask};
+use super::warming::UnknownUntil;
+use super::{CompleteFrom, Mask};
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::graph::{Formula, TypedNode, check_rules};
@@ -57,7 +57,7 @@ impl Cooldown {
 
 /// One rule at work.
 #[derive(Debug)]
-struct Rule {
+struct RuleState {
     plan: plan::Rule,
     formula: Option<Formula>,
     by: Vec<usize>,
@@ -67,7 +67,7 @@ struct Rule {
     slots: Slots<Cooldown>,
     fired: u64,
     failed: u64,
-    doubt: Doubt,
+    doubt: UnknownUntil,
     /// The clock from which on a key may be forgotten.
     due: Option<Micros>,
 }
@@ -116,7 +116,7 @@ impl Given {
 pub struct Rules {
     output: String,
     pipeline: String,
-    rules: Vec<Rule>,
+    rules: Vec<RuleState>,
     clock: Micros,
     given: Given,
 }
@@ -132,11 +132,22 @@ impl Rules {
             let key_types =
                 by.iter().map(|&at| node.schema.field(at).data_type().clone()).collect();
             let (plan, identity) = (rule.clone(), identity(node, &by)?);
-            let (slots, doubt) = (Slots::default(), Doubt::default());
+            let (slots, doubt) = (Slots::default(), UnknownUntil::default());
             let (fired, failed, due) = (0, 0, None);
-            Ok(Rule { plan, formula, by, identity, key_types, slots, fired, failed, doubt, due })
+            Ok(RuleState {
+                plan,
+                formula,
+                by,
+                identity,
+                key_types,
+                slots,
+                fired,
+                failed,
+                doubt,
+                due,
+            })
         };
-        let rules: Result<Vec<Rule>> = output.rules.iter().zip(formulas).map(rule).collect();
+        let rules: Result<Vec<RuleState>> = output.rules.iter().zip(formulas).map(rule).collect();
         Ok(Rules {
             output: output.name.clone(),
             pipeline,
@@ -148,11 +159,11 @@ impl Rules {
 
     /// Tells the rules how full the rows are: none fires where what it reads is left open. What a
     /// callable reads is not known, so it may be all.
-    pub fn fill(&mut self, full: &Full) {
+    pub fn update_completeness(&mut self, full: &CompleteFrom) {
         for rule in &mut self.rules {
             rule.doubt = match &rule.formula {
-                Some(formula) => Doubt::new(formula.reads.iter().copied(), full),
-                None => Doubt::new(0..full.columns.len(), full),
+                Some(formula) => UnknownUntil::new(formula.reads.iter().copied(), full),
+                None => UnknownUntil::new(0..full.columns.len(), full),
             };
         }
     }
@@ -276,7 +287,7 @@ impl Rules {
         Ok(())
     }
 
-    fn alert(&self, rule: &Rule, block: &Block, row: usize) -> Result<Alert> {
+    fn alert(&self, rule: &RuleState, block: &Block, row: usize) -> Result<Alert> {
         let (schema, columns) = (&block.schema, &block.columns);
         let marks = &block.marks;
         let firing = marks.firing_of(row);
@@ -328,8 +339,8 @@ impl Rules {
     }
 
     /// The state of cooldowns that changed after epoch `since`, by rule.
-    pub fn save(&self, since: u64) -> Result<Vec<Vec<Piece>>> {
-        let save = |rule: &Rule| {
+    pub fn save(&self, since: u64) -> Result<Vec<Vec<SavedPiece>>> {
+        let save = |rule: &RuleState| {
             rule.slots.save(since, |slot| {
                 let ids: Vec<u32> =
                     (0..slot.last.len() as u32).filter(|&id| slot.holds(id)).collect();
@@ -337,7 +348,7 @@ impl Rules {
                     .columns("key", slot.keys.columns(&ids, &rule.key_types)?)
                     .i64("last", ids.iter().map(|&id| slot.last[id as usize]).collect())
                     .done()?;
-                Ok(vec![("cooldown", saved) as Part])
+                Ok(vec![("cooldown", saved) as SlotPart])
             })
         };
         self.rules.iter().map(save).collect()
@@ -348,7 +359,7 @@ impl Rules {
         &mut self,
         name: &str,
         (fired, failed): (u64, u64),
-        pieces: &[Piece],
+        pieces: &[SavedPiece],
         clock: Micros,
     ) -> Result<()> {
         self.clock = clock;
@@ -387,7 +398,7 @@ impl Cooldown {
     }
 }
 
-impl Rule {
+impl RuleState {
     fn keys(&self, block: &Block) -> Result<KeyColumns> {
         let by: Vec<_> = self.by.iter().map(|&at| block.columns[at].clone()).collect();
         KeyColumns::new(&by, block.len())

@@ -16,13 +16,13 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use question::Ask;
 
-use super::keyed::{Kit, Slot};
+use super::keyed::{Aggregator, Slot};
 use crate::aggregate::{
-    Answer, AnswerColumn, Arguments, Arranged, Cell, CellRef, Class, Column, End, Hot, Moment,
-    Place, Retract, Row, Tape,
+    Answer, AnswerColumn, ArgumentRow, ArgumentRows, ArgumentSlot, Arguments, Cell, CellRef, Class,
+    Column, End, Moment, Retract, StateRows, Tape,
 };
 use crate::assign::Span;
-use crate::graph::Fold;
+use crate::graph::TypedAggregate;
 use crate::limits::{AHEAD_ROUNDS, AHEAD_ROWS};
 use crate::plan::Feature;
 use crate::state::log::NONE;
@@ -37,11 +37,11 @@ const OLDEST: usize = 2;
 
 /// What is computed, over which windows.
 #[derive(Debug)]
-pub struct Running {
+pub struct EventWindows {
     /// The columns: which aggregate over which window.
     pub features: Vec<Feature>,
     /// The aggregates.
-    pub kit: Kit,
+    pub kit: Aggregator,
     windows: Vec<Window>,
     ends: Vec<Option<End>>,
     /// The aggregates that chunks keep: those whose states stay small.
@@ -60,7 +60,7 @@ struct Window {
     /// Where among them the oldest entry is told.
     oldest: usize,
     /// Aggregates that are noted on a tape, and the columns of their answers.
-    taped: Vec<(usize, Place, Vec<usize>)>,
+    taped: Vec<(usize, ArgumentSlot, Vec<usize>)>,
     /// Aggregates that are kept up to date row by row.
     direct: Vec<usize>,
     /// The columns that are not answered from a tape, and their aggregates.
@@ -76,7 +76,7 @@ struct Oldest {
 
 impl Oldest {
     #[inline(always)]
-    fn of(&[entry, time]: &[u64; OLDEST]) -> Oldest {
+    fn from_words(&[entry, time]: &[u64; OLDEST]) -> Oldest {
         Oldest { entry, time: time as Micros }
     }
 
@@ -92,13 +92,13 @@ pub struct SlidingSlot {
     /// The keys.
     pub keys: Keys,
     /// One row a key.
-    hot: Hot,
+    hot: StateRows,
     /// All rows that a window can still reach, and some that none can reach any more.
     pub log: Log,
     /// No window reaches rows at or before this time. Their keys may be gone already.
     pub unreachable: Micros,
     /// One row to correct a running value in.
-    scratch: Hot,
+    scratch: StateRows,
     /// Of keys of which long walks were asked.
     chunks: HashMap<u32, Chunks, RandomState>,
 }
@@ -134,12 +134,12 @@ fn since_ever(word: u64) -> Micros {
 pub struct Tapes(Vec<Tape>);
 
 /// How the values of an aggregate's argument arrive.
-fn class_of(fold: &Fold) -> Class {
-    fold.argument.as_ref().map_or(Class::Unit, |formula| Class::of(formula.typed.data_type()))
+fn class_of(fold: &TypedAggregate) -> Class {
+    fold.argument.as_ref().map_or(Class::Unit, |formula| Class::for_type(formula.typed.data_type()))
 }
 
 impl Window {
-    fn new(w: usize, span: Span, base: usize, running: &Running) -> Window {
+    fn new(w: usize, span: Span, base: usize, running: &EventWindows) -> Window {
         let oldest = base + running.kit.layout.stride;
         let (taped, direct, asked) = (vec![], vec![], vec![]);
         let mut window = Window { span, base, oldest, taped, direct, asked };
@@ -169,15 +169,16 @@ impl Window {
     }
 }
 
-impl Running {
+impl EventWindows {
     /// Aggregates over windows.
-    pub fn new(spans: Vec<Span>, features: Vec<Feature>, kit: Kit) -> Running {
+    pub fn new(spans: Vec<Span>, features: Vec<Feature>, kit: Aggregator) -> EventWindows {
         let ends = kit.layout.items.iter().map(|(aggregate, _)| aggregate.end()).collect();
         let arguments = Arguments::new(kit.folding.aggregates.iter().map(class_of));
         let items = kit.layout.items.iter().enumerate();
         let small = items.filter(|(_, (each, _))| !each.grows()).map(|(j, _)| j).collect();
         let (windows, all_taped) = (vec![], false);
-        let mut running = Running { features, kit, windows, ends, small, arguments, all_taped };
+        let mut running =
+            EventWindows { features, kit, windows, ends, small, arguments, all_taped };
         let stride = running.kit.layout.stride + OLDEST;
         let window = |(w, span): (usize, Span)| Window::new(w, span, HEAD + w * stride, &running);
         running.windows = spans.into_iter().enumerate().map(window).collect();
@@ -187,7 +188,7 @@ impl Running {
     }
 
     /// The arguments of some rows of the columns, in words.
-    pub fn arrange(&self, columns: &[Column], rows: &[u32]) -> Arranged {
+    pub fn arrange(&self, columns: &[Column], rows: &[u32]) -> ArgumentRows {
         self.arguments.arrange(columns, rows)
     }
 
@@ -202,7 +203,7 @@ impl Running {
         scratch.push();
         let words = HEAD + self.windows.len() * (self.kit.layout.stride + OLDEST);
         let log = Log::new(self.arguments.clone());
-        let (keys, hot) = (Keys::default(), Hot::new(words));
+        let (keys, hot) = (Keys::default(), StateRows::new(words));
         let chunks = HashMap::default();
         SlidingSlot { keys, hot, log, unreachable: NEVER, scratch, chunks }
     }
@@ -263,7 +264,7 @@ impl Running {
 
     #[inline(always)]
     fn oldest(&self, slot: &SlidingSlot, id: u32, window: &Window) -> Oldest {
-        Oldest::of(slot.hot.pair(id, window.oldest))
+        Oldest::from_words(slot.hot.pair(id, window.oldest))
     }
 
     #[inline(always)]
@@ -272,13 +273,13 @@ impl Running {
     }
 
     /// Aggregate `j` of a key over a window, to change it.
-    fn cell<'a>(&self, hot: &'a mut Hot, id: u32, window: &Window, j: usize) -> Cell<'a> {
+    fn cell<'a>(&self, hot: &'a mut StateRows, id: u32, window: &Window, j: usize) -> Cell<'a> {
         let (aggregate, offset) = &self.kit.layout.items[j];
         hot.cell(id, window.base + offset, aggregate.words())
     }
 
     /// The same, to look at it.
-    fn peek_cell<'a>(&self, hot: &'a Hot, id: u32, window: &Window, j: usize) -> CellRef<'a> {
+    fn peek_cell<'a>(&self, hot: &'a StateRows, id: u32, window: &Window, j: usize) -> CellRef<'a> {
         let (aggregate, offset) = &self.kit.layout.items[j];
         hot.peek(id, window.base + offset, aggregate.words())
     }
@@ -383,7 +384,7 @@ impl Running {
         slot: &mut SlidingSlot,
         id: u32,
         time: Micros,
-        arguments: Row<'_>,
+        arguments: ArgumentRow<'_>,
         aside: (&[Column], usize),
         tapes: &mut Tapes,
     ) -> u64 {
@@ -405,7 +406,7 @@ impl Running {
                 self.enter_directly(hot, log, (id, position), window);
             }
             let words = hot.pair_mut(id, window.oldest);
-            let oldest = Oldest::of(words);
+            let oldest = Oldest::from_words(words);
             if oldest.entry == NONE || time < oldest.time {
                 *words = Oldest { entry: position, time }.words();
             }
@@ -415,7 +416,13 @@ impl Running {
 
     /// Puts an entry into the aggregates that are kept up to date row by row.
     #[inline(never)]
-    fn enter_directly(&self, hot: &mut Hot, log: &Log, (id, entry): (u32, u64), window: &Window) {
+    fn enter_directly(
+        &self,
+        hot: &mut StateRows,
+        log: &Log,
+        (id, entry): (u32, u64),
+        window: &Window,
+    ) {
         for &j in &window.direct {
             self.add(log, entry, self.cell(hot, id, window, j), j);
         }

@@ -3,10 +3,10 @@
 //! Which session a row joins and which have closed is decided in [`crate::state::sessions`]; here
 //! are the accumulators.
 
-use super::keyed::{Kit, Mark, Part, Slot, Task};
+use super::keyed::{Aggregator, RowFacts, Slot, SlotPart, Task};
 use super::sessions::{self, Spans};
 use super::windowed::{SlotOut, Windowed};
-use crate::aggregate::{Hot, Moment};
+use crate::aggregate::{Moment, StateRows};
 use crate::error::{Error, Result};
 use crate::fire::FiredRow;
 use crate::plan;
@@ -17,7 +17,7 @@ use crate::watermark::Clock;
 
 /// The verb.
 #[derive(Debug)]
-pub struct Sessions {
+pub struct SessionOperator {
     gaps: Gaps,
 }
 
@@ -25,7 +25,7 @@ pub struct Sessions {
 #[derive(Debug)]
 pub struct SessionSlot {
     spans: Spans,
-    hot: Hot,
+    hot: StateRows,
     free: Vec<u32>,
 }
 
@@ -45,17 +45,17 @@ impl SessionSlot {
     }
 }
 
-impl Sessions {
+impl SessionOperator {
     /// The verb with a plan's parameters.
-    pub fn new(plan: &plan::Session) -> Sessions {
+    pub fn new(plan: &plan::Session) -> SessionOperator {
         let reach = if plan.gap_closed { plan.gap } else { plan.gap - 1 };
-        Sessions { gaps: Gaps { gap: plan.gap, reach, lateness: plan.allowed_lateness } }
+        SessionOperator { gaps: Gaps { gap: plan.gap, reach, lateness: plan.allowed_lateness } }
     }
 
     /// Fires the sessions of a key that the clock has passed at `now`.
     fn close(
         &self,
-        kit: &Kit,
+        kit: &Aggregator,
         slot: &mut SessionSlot,
         id: u32,
         (clock, now): (&Clock, Micros),
@@ -82,8 +82,15 @@ impl Sessions {
     }
 
     /// Puts a row that is not late into its session, which may join several.
-    fn take(&self, kit: &Kit, slot: &mut SessionSlot, id: u32, task: &Task<'_>, mark: Mark) {
-        let Mark { row, time, before, .. } = mark;
+    fn take(
+        &self,
+        kit: &Aggregator,
+        slot: &mut SessionSlot,
+        id: u32,
+        task: &Task<'_>,
+        mark: RowFacts,
+    ) {
+        let RowFacts { row, time, before, .. } = mark;
         let touch = (0, task.ordinal(row));
         let alone = Open { first: time, last: time, opened: touch, newest: touch, row: NO_ROW };
         let (hot, free) = (&mut slot.hot, &mut slot.free);
@@ -101,10 +108,10 @@ impl Sessions {
     }
 }
 
-impl Windowed for Sessions {
+impl Windowed for SessionOperator {
     type Slot = SessionSlot;
 
-    fn slot(&self, kit: &Kit) -> SessionSlot {
+    fn slot(&self, kit: &Aggregator) -> SessionSlot {
         SessionSlot { spans: Spans::new(&self.gaps), hot: kit.layout.hot(), free: vec![] }
     }
 
@@ -114,7 +121,7 @@ impl Windowed for Sessions {
 
     fn apply(
         &self,
-        kit: &Kit,
+        kit: &Aggregator,
         slot: &mut SessionSlot,
         task: &Task<'_>,
         out: &mut SlotOut,
@@ -154,7 +161,7 @@ impl Windowed for Sessions {
         shift(self.start_from(from), self.gaps.gap - 1)
     }
 
-    fn save(&self, kit: &Kit, slot: &SessionSlot) -> Result<Vec<Part>> {
+    fn save(&self, kit: &Aggregator, slot: &SessionSlot) -> Result<Vec<SlotPart>> {
         let mut state = Vec::new();
         for session in slot.spans.open() {
             let mut bytes = Vec::new();
@@ -170,7 +177,13 @@ impl Windowed for Sessions {
         Ok(parts)
     }
 
-    fn load(&self, kit: &Kit, slot: &mut SessionSlot, part: &str, saved: &Saved) -> Result<()> {
+    fn load(
+        &self,
+        kit: &Aggregator,
+        slot: &mut SessionSlot,
+        part: &str,
+        saved: &Saved,
+    ) -> Result<()> {
         if part != "open" {
             let known = slot.spans.load_past(&self.gaps, &kit.folding.key_types, part, saved)?;
             let unknown = || Error::Snapshot(format!("a session has no part \"{part}\""));

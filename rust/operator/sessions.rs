@@ -2,7 +2,7 @@
 
 use arrow_schema::DataType;
 
-use super::keyed::{Mark, Part, Task};
+use super::keyed::{RowFacts, SlotPart, Task};
 use super::windowed::SlotOut;
 use crate::error::Result;
 use crate::fate::{Reason, Record};
@@ -47,10 +47,10 @@ impl Spans {
         gaps: &Gaps,
         known: Option<u32>,
         task: &Task<'_>,
-        mark: Mark,
+        mark: RowFacts,
         out: &mut SlotOut,
     ) -> bool {
-        let Mark { row, time, limit, .. } = mark;
+        let RowFacts { row, time, limit, .. } = mark;
         // a session from which rows before all time could be missing is none
         let room = time.checked_sub(gaps.gap).and_then(|_| time.checked_add(gaps.gap));
         let Some(end) = room else {
@@ -112,7 +112,7 @@ impl Spans {
     }
 
     /// What is remembered of closed sessions.
-    pub fn save_past(&self, types: &[DataType]) -> Result<Vec<Part>> {
+    pub fn save_past(&self, types: &[DataType]) -> Result<Vec<SlotPart>> {
         let of = |(id, sessions): (usize, &Sessions)| {
             let closed = sessions.closed.clone().into_iter();
             closed.map(move |(first, last)| (id as u32, first, last))

@@ -14,13 +14,13 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, StringArray};
 use arrow_schema::DataType;
 
-use super::keyed::{Kit, Mark, Part, Slot, Slots, Task};
+use super::keyed::{Aggregator, RowFacts, Slot, SlotPart, Slots, Task};
 use super::sessions::{self, Spans};
 use super::windowed::{SlotOut, Windowed};
 use crate::error::{Error, Result};
 use crate::fate::{Reason, Record};
 use crate::fire::FiredRow;
-use crate::graph::Folding;
+use crate::graph::TypedAggregates;
 use crate::origin::Origin;
 use crate::plan;
 use crate::state::saved::Saving;
@@ -81,7 +81,7 @@ impl Slot for SilentSlot {
 
 impl Silence {
     /// The verb with a plan's parameters.
-    pub fn new(plan: &plan::Silent, folding: &Folding) -> Result<Silence> {
+    pub fn new(plan: &plan::Silent, folding: &TypedAggregates) -> Result<Silence> {
         let known = plan
             .known
             .as_ref()
@@ -124,7 +124,7 @@ impl Silence {
     }
 
     /// Takes a row that is not late into the sessions of its key.
-    fn take(&self, slot: &mut SilentSlot, id: u32, task: &Task<'_>, mark: Mark) {
+    fn take(&self, slot: &mut SilentSlot, id: u32, task: &Task<'_>, mark: RowFacts) {
         let (first, last) = (mark.time, mark.time.max(self.floor));
         let touch = (1, task.ordinal(mark.row));
         let alone = Open { first, last, opened: touch, newest: touch, row: NO_ROW };
@@ -250,7 +250,7 @@ fn known_columns(rows: &[Vec<serde_json::Value>], types: &[DataType]) -> Result<
 impl Windowed for Silence {
     type Slot = SilentSlot;
 
-    fn slot(&self, _kit: &Kit) -> SilentSlot {
+    fn slot(&self, _kit: &Aggregator) -> SilentSlot {
         SilentSlot { spans: Spans::new(&self.gaps), lasting: HashMap::new(), waiting: vec![] }
     }
 
@@ -258,7 +258,7 @@ impl Windowed for Silence {
         slot.spans.timers.is_due(clock) || (clock != NEVER && !slot.waiting.is_empty())
     }
 
-    fn ensure(&self, slots: &mut Slots<SilentSlot>, kit: &Kit) {
+    fn ensure(&self, slots: &mut Slots<SilentSlot>, kit: &Aggregator) {
         let Some(known) = &self.known else { return };
         for range in 0..RANGES {
             slots.get_or_insert(range, || {
@@ -272,7 +272,7 @@ impl Windowed for Silence {
 
     fn apply(
         &self,
-        kit: &Kit,
+        kit: &Aggregator,
         slot: &mut SilentSlot,
         task: &Task<'_>,
         out: &mut SlotOut,
@@ -315,7 +315,7 @@ impl Windowed for Silence {
         shift(from, self.gaps.gap - 1)
     }
 
-    fn begin(&mut self, from: Micros) {
+    fn seen_from(&mut self, from: Micros) {
         self.floor = shift(from, -1);
     }
 
@@ -327,7 +327,7 @@ impl Windowed for Silence {
         first.filter(|_| unsure).map(|first| shift(first, 1))
     }
 
-    fn save(&self, kit: &Kit, slot: &SilentSlot) -> Result<Vec<Part>> {
+    fn save(&self, kit: &Aggregator, slot: &SilentSlot) -> Result<Vec<SlotPart>> {
         let types = &kit.folding.key_types;
         let of = |part: fn(&Open) -> i64| slot.spans.open().map(part).collect();
         let open = slot.spans.save_open(types)?.i64("heard", of(|open| open.newest.0));
@@ -353,7 +353,13 @@ impl Windowed for Silence {
         Ok(parts)
     }
 
-    fn load(&self, kit: &Kit, slot: &mut SilentSlot, part: &str, saved: &Saved) -> Result<()> {
+    fn load(
+        &self,
+        kit: &Aggregator,
+        slot: &mut SilentSlot,
+        part: &str,
+        saved: &Saved,
+    ) -> Result<()> {
         let types = &kit.folding.key_types;
         match part {
             "waiting" => {

@@ -12,19 +12,19 @@ use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::SchemaRef;
 use arrow_select::take::take;
 
-use answers::{Answers, Given};
+use answers::{Answers, SlotRows};
 
-use super::keyed::{Context, Flow, Kit, Part, Piece, Prepared, Slots, Task};
-use super::running::{Running, SlidingSlot};
-use super::warming::leave_open;
-use super::{Full, Operator, Warming};
+use super::keyed::{Aggregator, Context, Flow, Prepared, SavedPiece, SlotPart, Slots, Task};
+use super::running::{EventWindows, SlidingSlot};
+use super::warming::null_unknown;
+use super::{CompleteFrom, Operator, Warming};
 use crate::aggregate::{Answer, AnswerColumn, Column};
 use crate::assign::Span;
-use crate::block::{Block, Marks};
+use crate::block::{Block, RowMeta};
 use crate::error::{Error, Result};
 use crate::exchange::Routed;
 use crate::fate::{Counters, Reason, Record};
-use crate::graph::Folding;
+use crate::graph::TypedAggregates;
 use crate::plan::{self, Answering, NullKey};
 use crate::state::saved::Saving;
 use crate::state::{KeyColumns, Saved};
@@ -35,7 +35,7 @@ use crate::wide;
 /// The operator.
 #[derive(Debug)]
 pub struct SlidingWindows {
-    running: Running,
+    running: EventWindows,
     rule: Moments,
     schema: SchemaRef,
     node: u32,
@@ -61,7 +61,7 @@ struct Moments {
 
 impl Moments {
     /// The moment for which a row is answered, and by how much the row is late.
-    fn of(&self, time: Micros, limit: Micros) -> (Micros, Option<Micros>) {
+    fn answer_time(&self, time: Micros, limit: Micros) -> (Micros, Option<Micros>) {
         let floor = shift(limit, -self.lateness);
         (time.max(floor), (time < floor).then(|| floor.saturating_sub(time)))
     }
@@ -81,13 +81,13 @@ impl SlidingWindows {
     /// An operator without state yet.
     pub fn new(
         plan: &plan::Sliding,
-        folding: Folding,
+        folding: TypedAggregates,
         schema: SchemaRef,
         node: u32,
     ) -> Result<SlidingWindows> {
         let spans = plan.sizes.iter().map(|&size| Span::new(size, plan.closed)).collect();
         Ok(SlidingWindows {
-            running: Running::new(spans, plan.columns.clone(), Kit::new(folding)?),
+            running: EventWindows::new(spans, plan.columns.clone(), Aggregator::new(folding)?),
             rule: Moments {
                 lateness: plan.allowed_lateness,
                 longest: plan.sizes.iter().copied().max().unwrap_or(0),
@@ -154,7 +154,7 @@ impl SlidingWindows {
         let marks = if late.is_empty() {
             block.marks.clone()
         } else {
-            let mut marks = Marks::clone(&block.marks);
+            let mut marks = RowMeta::clone(&block.marks);
             let bits = marks.late.get_or_insert_with(|| vec![false; block.len()]);
             late.iter().for_each(|&row| bits[row as usize] = true);
             Arc::new(marks)
@@ -199,7 +199,7 @@ impl Operator for SlidingWindows {
         let node = self.node;
         let prepared = self.running.kit.prepare(block, node)?;
         let routed = Routed::new(&prepared.keys, &prepared.rows);
-        let marks = super::keyed::marks(&routed, block, clock);
+        let marks = super::keyed::row_facts(&routed, block, clock);
         let until = shift(clock.end(), -self.rule.lateness).saturating_sub(self.running.back());
         let (running, rule) = (&self.running, &self.rule);
         let arranged = running.arrange(&prepared.columns, routed.rows());
@@ -214,8 +214,8 @@ impl Operator for SlidingWindows {
                 let span = routed.span(range);
                 let (first, marks) = (span.start, &marks[span]);
                 let task = Task { block, keys, columns, clock, node, marks, base: 0 };
-                let rows = routed.of(range);
-                let given = Given { running, rule, task, rows, arranged: &arranged, first };
+                let rows = routed.rows_of(range);
+                let given = SlotRows { running, rule, task, rows, arranged: &arranged, first };
                 if rule.peers {
                     given.with_peers(slot, out);
                 } else {
@@ -261,7 +261,7 @@ impl Operator for SlidingWindows {
         let mut late = vec![];
         for &row in &prepared.rows {
             let (time, judge) = (block.marks.time[row as usize], block.marks.judge[row as usize]);
-            let (moment, late_by) = self.rule.of(time, bound(judge, self.clock));
+            let (moment, late_by) = self.rule.answer_time(time, bound(judge, self.clock));
             if late_by.is_some() {
                 late.push(row);
             }
@@ -309,7 +309,7 @@ impl Operator for SlidingWindows {
         &mut self.warming
     }
 
-    fn fill(&mut self, inputs: &[&Full]) -> Full {
+    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
         let (_, answers) = self.warming.since(&self.running.kit.folding, inputs[0]);
         let width = self.schema.fields().len() - self.features();
         let feature = |feature: &plan::Feature| {
@@ -320,20 +320,20 @@ impl Operator for SlidingWindows {
         let features: Vec<Micros> = self.running.features.iter().map(feature).collect();
         self.moments = vec![NEVER; width];
         self.moments.extend(&features);
-        let mut columns: Vec<Micros> = (0..width).map(|at| inputs[0].of(&[at])).collect();
+        let mut columns: Vec<Micros> = (0..width).map(|at| inputs[0].of_columns(&[at])).collect();
         columns.extend(&features);
-        Full { rows: inputs[0].rows.max(self.warming.seen_from), columns }
+        CompleteFrom { rows: inputs[0].rows.max(self.warming.seen_from), columns }
     }
 
     fn changed(&self, range: usize, _part: &str) -> u64 {
         self.slots.changed(range)
     }
 
-    fn save(&self, since: u64) -> Result<Vec<Piece>> {
+    fn save(&self, since: u64) -> Result<Vec<SavedPiece>> {
         self.slots.save(since, |slot| self.save_slot(slot))
     }
 
-    fn load(&mut self, pieces: &[Piece], counters: Counters, clock: Micros) -> Result<()> {
+    fn load(&mut self, pieces: &[SavedPiece], counters: Counters, clock: Micros) -> Result<()> {
         self.counters = counters;
         self.clock = clock;
         let running = &self.running;
@@ -351,23 +351,23 @@ impl SlidingWindows {
         start: Micros,
         before: impl Fn(u64) -> Micros,
     ) -> Result<(Block, u64)> {
-        let least = self.rule.of(NEVER, start).0;
+        let least = self.rule.answer_time(NEVER, start).0;
         if self.moments.iter().all(|&moment| moment <= least) {
             return Ok((made, 0));
         }
         let marks = made.marks.clone();
-        let Marks { time, judge, seq, .. } = &*marks;
+        let RowMeta { time, judge, seq, .. } = &*marks;
         let moment = |row: usize| match self.rule.peers {
             true => time[row],
-            false => self.rule.of(time[row], bound(judge[row], before(seq[row]))).0,
+            false => self.rule.answer_time(time[row], bound(judge[row], before(seq[row]))).0,
         };
-        let (made, rows) = leave_open(made, &self.moments, moment)?;
+        let (made, rows) = null_unknown(made, &self.moments, moment)?;
         Ok((made, rows.len() as u64))
     }
 
     /// The rows that a window can reach, in order of arrival; links and running values are made
     /// anew from them.
-    fn save_slot(&self, slot: &SlidingSlot) -> Result<Vec<Part>> {
+    fn save_slot(&self, slot: &SlidingSlot) -> Result<Vec<SlotPart>> {
         let (mut ids, mut times) = (vec![], vec![]);
         let mut columns = self.running.arguments();
         let reachable = slot.log.iter().filter(|&(_, time, _)| time > slot.unreachable);
@@ -387,7 +387,7 @@ impl SlidingWindows {
     }
 }
 
-fn load_slot(running: &Running, slot: &mut SlidingSlot, saved: &Saved) -> Result<()> {
+fn load_slot(running: &EventWindows, slot: &mut SlidingSlot, saved: &Saved) -> Result<()> {
     if saved.is_empty() {
         return Ok(());
     }

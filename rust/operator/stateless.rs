@@ -6,10 +6,10 @@ use arrow_array::{Array, ArrayRef, StringArray, new_null_array};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
 
-use super::keyed::{Context, Flow, Piece, refused};
-use super::warming::{Doubt, left_open};
-use super::{Full, Operator, Warming};
-use crate::block::{Block, Marks, all_but};
+use super::keyed::{Context, Flow, SavedPiece, refused};
+use super::warming::{UnknownUntil, left_open};
+use super::{CompleteFrom, Operator, Warming};
+use crate::block::{Block, RowMeta, all_but};
 use crate::error::Result;
 use crate::expr::Lost;
 use crate::fate::{Counters, Reason, Record};
@@ -25,17 +25,17 @@ type Refused = Vec<(usize, Reason)>;
 
 /// What verbs without state share.
 #[derive(Debug)]
-struct Plain {
+struct Vitals {
     node: u32,
     counters: Counters,
     clock: Micros,
     warming: Warming,
 }
 
-impl Plain {
-    fn new(node: u32) -> Plain {
+impl Vitals {
+    fn new(node: u32) -> Vitals {
         let (counters, warming) = (Counters::default(), Warming::default());
-        Plain { node, counters, clock: NEVER, warming }
+        Vitals { node, counters, clock: NEVER, warming }
     }
 
     /// Books rows that cannot be used.
@@ -72,11 +72,16 @@ macro_rules! plain_operator {
             &mut self.plain.warming
         }
 
-        fn save(&self, _since: u64) -> Result<Vec<Piece>> {
+        fn save(&self, _since: u64) -> Result<Vec<SavedPiece>> {
             Ok(vec![])
         }
 
-        fn load(&mut self, _pieces: &[Piece], counters: Counters, clock: Micros) -> Result<()> {
+        fn load(
+            &mut self,
+            _pieces: &[SavedPiece],
+            counters: Counters,
+            clock: Micros,
+        ) -> Result<()> {
             self.plain.counters = counters;
             self.plain.clock = clock;
             Ok(())
@@ -86,18 +91,18 @@ macro_rules! plain_operator {
 
 /// Rows of an input: they were decoded and stamped before.
 #[derive(Debug)]
-pub struct Passing {
-    plain: Plain,
+pub struct InputOperator {
+    plain: Vitals,
 }
 
-impl Passing {
+impl InputOperator {
     /// The verb `input`.
-    pub fn new(node: u32) -> Passing {
-        Passing { plain: Plain::new(node) }
+    pub fn new(node: u32) -> InputOperator {
+        InputOperator { plain: Vitals::new(node) }
     }
 }
 
-impl Operator for Passing {
+impl Operator for InputOperator {
     fn run(&mut self, inputs: &[Flow], _context: &mut Context) -> Result<Flow> {
         let (block, clock) = &inputs[0];
         self.plain.counters.rows_in += block.len() as u64;
@@ -110,8 +115,8 @@ impl Operator for Passing {
         Ok(inputs[0].0.clone())
     }
 
-    fn fill(&mut self, _inputs: &[&Full]) -> Full {
-        Full::always()
+    fn update_completeness(&mut self, _inputs: &[&CompleteFrom]) -> CompleteFrom {
+        CompleteFrom::always()
     }
 
     plain_operator!();
@@ -121,14 +126,14 @@ impl Operator for Passing {
 #[derive(Debug)]
 pub struct Filter {
     condition: Formula,
-    doubt: Doubt,
-    plain: Plain,
+    doubt: UnknownUntil,
+    plain: Vitals,
 }
 
 impl Filter {
     /// The verb `filter`.
     pub fn new(condition: Formula, node: u32) -> Filter {
-        Filter { condition, doubt: Doubt::default(), plain: Plain::new(node) }
+        Filter { condition, doubt: UnknownUntil::default(), plain: Vitals::new(node) }
     }
 
     /// The rows that stay, those in which the condition has no value, and how many are left open.
@@ -161,10 +166,10 @@ impl Operator for Filter {
         Ok(Arc::new(block.filter(&keep)?))
     }
 
-    fn fill(&mut self, inputs: &[&Full]) -> Full {
+    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
         let mut full = inputs[0].clone();
-        self.doubt = Doubt::new(self.condition.reads.iter().copied(), &full);
-        full.rows = full.rows.max(full.of(&self.condition.reads));
+        self.doubt = UnknownUntil::new(self.condition.reads.iter().copied(), &full);
+        full.rows = full.rows.max(full.of_columns(&self.condition.reads));
         full
     }
 
@@ -176,15 +181,15 @@ impl Operator for Filter {
 pub struct Project {
     columns: Vec<Formula>,
     /// Of each column that is computed what is not known yet; empty if all is.
-    doubts: Vec<Doubt>,
+    doubts: Vec<UnknownUntil>,
     schema: SchemaRef,
-    plain: Plain,
+    plain: Vitals,
 }
 
 impl Project {
     /// The verbs `select` and `with_columns`.
     pub fn new(columns: Vec<Formula>, schema: SchemaRef, node: u32) -> Project {
-        Project { columns, doubts: vec![], schema, plain: Plain::new(node) }
+        Project { columns, doubts: vec![], schema, plain: Vitals::new(node) }
     }
 
     /// The columns, and the rows in which one has no value.
@@ -223,15 +228,15 @@ impl Operator for Project {
         Ok(Arc::new(made))
     }
 
-    fn fill(&mut self, inputs: &[&Full]) -> Full {
+    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
         let full = inputs[0];
         let computed = |formula: &Formula| match formula.typed.as_column() {
-            Some(_) => Doubt::default(),
-            None => Doubt::new(formula.reads.iter().copied(), full),
+            Some(_) => UnknownUntil::default(),
+            None => UnknownUntil::new(formula.reads.iter().copied(), full),
         };
         self.doubts = self.columns.iter().map(computed).collect();
         let columns = self.columns.iter().map(|formula| full.formula(Some(formula))).collect();
-        Full { rows: full.rows, columns }
+        CompleteFrom { rows: full.rows, columns }
     }
 
     plain_operator!();
@@ -242,7 +247,7 @@ impl Operator for Project {
 pub struct Union {
     sides: Vec<(Vec<Option<usize>>, Option<String>)>,
     schema: SchemaRef,
-    plain: Plain,
+    plain: Vitals,
 }
 
 impl Union {
@@ -252,7 +257,7 @@ impl Union {
         schema: SchemaRef,
         node: u32,
     ) -> Union {
-        Union { sides, schema, plain: Plain::new(node) }
+        Union { sides, schema, plain: Vitals::new(node) }
     }
 
     /// A side's block with the union's columns, and the rows with a value that has no place there.
@@ -333,7 +338,7 @@ fn merge_by_seq(blocks: &[Block]) -> Result<Block> {
         true => marks(0).origins.clone(),
         false => Origins::Each(order.iter().map(|&(b, row)| marks(b).origin(row)).collect()),
     };
-    let all = Marks {
+    let all = RowMeta {
         time: order.iter().map(|&(b, row)| marks(b).time[row]).collect(),
         seq: order.iter().map(|&(b, row)| marks(b).seq[row]).collect(),
         judge: order.iter().map(|&(b, row)| marks(b).judge[row]).collect(),
@@ -367,15 +372,16 @@ impl Operator for Union {
         Ok(Arc::new(merged))
     }
 
-    fn fill(&mut self, inputs: &[&Full]) -> Full {
+    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
         let column = |k: usize| {
-            let place = |(input, side): (&&Full, &(Vec<Option<usize>>, _))| match side.0.get(k) {
-                Some(Some(at)) => input.of(&[*at]),
-                Some(None) | None => NEVER,
-            };
+            let place =
+                |(input, side): (&&CompleteFrom, &(Vec<Option<usize>>, _))| match side.0.get(k) {
+                    Some(Some(at)) => input.of_columns(&[*at]),
+                    Some(None) | None => NEVER,
+                };
             inputs.iter().zip(&self.sides).map(place).max().unwrap_or(NEVER)
         };
-        Full {
+        CompleteFrom {
             rows: inputs.iter().map(|input| input.rows).max().unwrap_or(NEVER),
             columns: (0..self.schema.fields().len()).map(column).collect(),
         }

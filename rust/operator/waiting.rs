@@ -16,12 +16,12 @@ use crate::wide;
 
 /// Sorted rows, of which those before `next` have come out.
 #[derive(Debug)]
-struct Run {
+struct WaitingRun {
     rows: Block,
     next: usize,
 }
 
-impl Run {
+impl WaitingRun {
     fn len(&self) -> usize {
         self.rows.len() - self.next
     }
@@ -31,9 +31,9 @@ impl Run {
     }
 
     /// Whether it has become so short beside another that they are put together, and can be.
-    fn joins(&self, newer: &Run) -> bool {
+    fn joins(&self, newer: &WaitingRun) -> bool {
         let text = |k: usize| {
-            let of = |run: &Run| wide::bytes(run.rows.columns[k].as_ref());
+            let of = |run: &WaitingRun| wide::bytes(run.rows.columns[k].as_ref());
             of(self) + of(newer)
         };
         self.len() <= 2 * newer.len()
@@ -44,7 +44,7 @@ impl Run {
 /// The rows that wait.
 #[derive(Debug, Default)]
 pub struct Waiting {
-    runs: Vec<Run>,
+    runs: Vec<WaitingRun>,
 }
 
 impl Waiting {
@@ -56,16 +56,20 @@ impl Waiting {
     /// Memory in bytes, about.
     pub fn bytes(&self) -> usize {
         let column = |column: &ArrayRef| column.get_array_memory_size();
-        let of =
-            |run: &Run| run.rows.len() * 64 + run.rows.columns.iter().map(column).sum::<usize>();
+        let of = |run: &WaitingRun| {
+            run.rows.len() * 64 + run.rows.columns.iter().map(column).sum::<usize>()
+        };
         self.runs.iter().map(of).sum()
     }
 
     /// Adds rows that came later than all that wait.
     pub fn push(&mut self, rows: Block) -> Result<()> {
-        let mut newest = Run { rows: in_order(rows)?, next: 0 };
+        let mut newest = WaitingRun { rows: in_order(rows)?, next: 0 };
         while let Some(older) = self.runs.pop_if(|older| older.joins(&newest)) {
-            newest = Run { rows: in_order(together(&[older.left()?, newest.left()?])?)?, next: 0 };
+            newest = WaitingRun {
+                rows: in_order(together(&[older.left()?, newest.left()?])?)?,
+                next: 0,
+            };
         }
         self.runs.push(newest);
         Ok(())
@@ -82,7 +86,7 @@ impl Waiting {
             ready.push(part(&run.rows, run.next..run.next + passed)?);
             run.next += passed;
             if run.next > run.rows.len() / 2 {
-                *run = Run { rows: run.left()?, next: 0 };
+                *run = WaitingRun { rows: run.left()?, next: 0 };
             }
         }
         self.runs.retain(|run| run.len() > 0);
@@ -91,7 +95,7 @@ impl Waiting {
 
     /// All rows, sorted.
     pub fn all(&self) -> Result<Block> {
-        let runs: Vec<Block> = self.runs.iter().map(Run::left).collect::<Result<_>>()?;
+        let runs: Vec<Block> = self.runs.iter().map(WaitingRun::left).collect::<Result<_>>()?;
         in_order(together(&runs)?)
     }
 }
@@ -120,7 +124,7 @@ fn in_order(rows: Block) -> Result<Block> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::Marks;
+    use crate::block::RowMeta;
     use crate::origin::Origins;
     use arrow_array::Int64Array;
     use arrow_array::cast::AsArray;
@@ -132,7 +136,7 @@ mod tests {
         let numbers: Int64Array = seq.iter().map(|&seq| Some(seq as i64)).collect();
         let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
         let (time, judge, origins) = (times.to_vec(), times.to_vec(), Origins::Fired);
-        let marks = Marks { time, judge, seq, origins, firing: None, late: None };
+        let marks = RowMeta { time, judge, seq, origins, firing: None, late: None };
         let columns: Vec<ArrayRef> = vec![Arc::new(numbers)];
         Block { schema: Arc::new(schema), columns, marks: Arc::new(marks) }
     }

@@ -2,7 +2,7 @@
 //!
 //! A verb that is new in a changed pipeline has not seen the rows from before it. What these could
 //! have changed in an answer is left open: it is null until a window lies wholly behind them. How
-//! far that reaches is a matter of event time alone: [`Full`] says it of a stream, column by
+//! far that reaches is a matter of event time alone: [`CompleteFrom`] says it of a stream, column by
 //! column, and goes from verb to verb as rows and clocks do.
 
 use std::sync::Arc;
@@ -14,32 +14,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::Block;
 use crate::error::Result;
-use crate::graph::{Folding, Formula};
+use crate::graph::{Formula, TypedAggregates};
 use crate::time::{Micros, NEVER};
 
 /// From which event time on a stream is as if all rows had been seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Full {
+pub struct CompleteFrom {
     /// From here on no row is missing, and none is there that should not be.
     pub rows: Micros,
     /// From here on the values of each column are known; those that are not named here always are.
     pub columns: Vec<Micros>,
 }
 
-impl Full {
+impl CompleteFrom {
     /// A stream of which nothing is missing.
-    pub fn always() -> Full {
-        Full { rows: NEVER, columns: vec![] }
+    pub fn always() -> CompleteFrom {
+        CompleteFrom { rows: NEVER, columns: vec![] }
     }
 
     /// From when on what is computed from these columns is known.
-    pub fn of(&self, columns: &[usize]) -> Micros {
+    pub fn of_columns(&self, columns: &[usize]) -> Micros {
         columns.iter().filter_map(|&at| self.columns.get(at).copied()).max().unwrap_or(NEVER)
     }
 
     /// From when on what a formula gives is known.
     pub fn formula(&self, formula: Option<&Formula>) -> Micros {
-        formula.map_or(NEVER, |formula| self.of(&formula.reads))
+        formula.map_or(NEVER, |formula| self.of_columns(&formula.reads))
     }
 
     /// Moves all of it to `from`, where it is not behind that.
@@ -83,9 +83,9 @@ fn never() -> Micros {
 impl Warming {
     /// From when on the rows that come to a keyed verb are full, and the arguments of each of its
     /// aggregates.
-    pub fn since(&self, folding: &Folding, input: &Full) -> (Micros, Vec<Micros>) {
-        let rows = self.seen_from.max(input.rows).max(input.of(&folding.by));
-        let argument = |fold: &crate::graph::Fold| {
+    pub fn since(&self, folding: &TypedAggregates, input: &CompleteFrom) -> (Micros, Vec<Micros>) {
+        let rows = self.seen_from.max(input.rows).max(input.of_columns(&folding.by));
+        let argument = |fold: &crate::graph::TypedAggregate| {
             let (argument, filter) = (fold.argument.as_ref(), fold.filter.as_ref());
             rows.max(input.formula(argument)).max(input.formula(filter))
         };
@@ -96,13 +96,13 @@ impl Warming {
 /// Columns that an expression reads and that are not known in all rows yet, with the event time
 /// from which on they are.
 #[derive(Debug, Clone, Default)]
-pub struct Doubt(Vec<(usize, Micros)>);
+pub struct UnknownUntil(Vec<(usize, Micros)>);
 
-impl Doubt {
+impl UnknownUntil {
     /// What is not known yet of these columns.
-    pub fn new(reads: impl IntoIterator<Item = usize>, full: &Full) -> Doubt {
-        let until = |at| (at, full.of(&[at]));
-        Doubt(reads.into_iter().map(until).filter(|&(_, until)| until != NEVER).collect())
+    pub fn new(reads: impl IntoIterator<Item = usize>, full: &CompleteFrom) -> UnknownUntil {
+        let until = |at| (at, full.of_columns(&[at]));
+        UnknownUntil(reads.into_iter().map(until).filter(|&(_, until)| until != NEVER).collect())
     }
 
     /// The rows in which one of the columns is left open: it is null, and too early to be known.
@@ -125,7 +125,7 @@ pub fn left_open(column: &ArrayRef, open: &BooleanBuffer) -> Result<ArrayRef> {
 
 /// A block in whose column `at` a row is null if `moment(row)` is before `from[at]`; and the rows
 /// to which that happened.
-pub fn leave_open(
+pub fn null_unknown(
     block: Block,
     from: &[Micros],
     moment: impl Fn(usize) -> Micros,

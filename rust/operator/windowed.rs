@@ -3,15 +3,15 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::keyed::{Context, Flow, Kit, Part, Piece, Slot, Slots, Task};
-use super::warming::leave_open;
-use super::{Full, Operator, Warming};
+use super::keyed::{Aggregator, Context, Flow, SavedPiece, Slot, SlotPart, Slots, Task};
+use super::warming::null_unknown;
+use super::{CompleteFrom, Operator, Warming};
 use crate::block::Block;
 use crate::error::Result;
 use crate::exchange::Routed;
 use crate::fate::{Counters, Reason, Record};
 use crate::fire::{Fired, FiredRow, Shape, assemble};
-use crate::graph::Folding;
+use crate::graph::TypedAggregates;
 use crate::state::Saved;
 use crate::time::{Micros, NEVER};
 use crate::watermark::Clock;
@@ -35,7 +35,7 @@ pub trait Windowed: Send + Sync + Debug {
     type Slot: Slot + Debug;
 
     /// An empty slot.
-    fn slot(&self, kit: &Kit) -> Self::Slot;
+    fn slot(&self, kit: &Aggregator) -> Self::Slot;
 
     /// Whether a slot has something to do at this clock although no rows came.
     fn due(&self, slot: &Self::Slot, clock: Micros) -> bool;
@@ -44,7 +44,7 @@ pub trait Windowed: Send + Sync + Debug {
     /// needs. Fired rows carry their keys.
     fn apply(
         &self,
-        kit: &Kit,
+        kit: &Aggregator,
         slot: &mut Self::Slot,
         task: &Task<'_>,
         out: &mut SlotOut,
@@ -65,12 +65,12 @@ pub trait Windowed: Send + Sync + Debug {
     }
 
     /// The event time from which on its rows are still to come, at this clock.
-    fn ahead(&self, clock: Micros) -> Micros {
+    fn emits_from(&self, clock: Micros) -> Micros {
         clock
     }
 
     /// Tells it that it has seen all rows from `from` on, and maybe none before.
-    fn begin(&mut self, _from: Micros) {}
+    fn seen_from(&mut self, _from: Micros) {}
 
     /// The event time from which on windows are sure, where this step's clock tells it to a verb
     /// that has not seen all rows.
@@ -79,20 +79,26 @@ pub trait Windowed: Send + Sync + Debug {
     }
 
     /// Makes slots that are to be there before any row.
-    fn ensure(&self, _slots: &mut Slots<Self::Slot>, _kit: &Kit) {}
+    fn ensure(&self, _slots: &mut Slots<Self::Slot>, _kit: &Aggregator) {}
 
     /// The parts of a slot's state.
-    fn save(&self, kit: &Kit, slot: &Self::Slot) -> Result<Vec<Part>>;
+    fn save(&self, kit: &Aggregator, slot: &Self::Slot) -> Result<Vec<SlotPart>>;
 
     /// Takes over one saved part.
-    fn load(&self, kit: &Kit, slot: &mut Self::Slot, part: &str, saved: &Saved) -> Result<()>;
+    fn load(
+        &self,
+        kit: &Aggregator,
+        slot: &mut Self::Slot,
+        part: &str,
+        saved: &Saved,
+    ) -> Result<()>;
 }
 
 /// The operator of a [`Windowed`] verb.
 #[derive(Debug)]
-pub struct Windows<V: Windowed> {
+pub struct WindowOperator<V: Windowed> {
     verb: V,
-    kit: Kit,
+    kit: Aggregator,
     shape: Shape,
     node: u32,
     slots: Slots<V::Slot>,
@@ -103,22 +109,37 @@ pub struct Windows<V: Windowed> {
     starts: Vec<Micros>,
 }
 
-impl<V: Windowed> Windows<V> {
+impl<V: Windowed> WindowOperator<V> {
     /// An operator without state yet.
-    pub fn new(verb: V, folding: Folding, shape: Shape, node: u32) -> Result<Windows<V>> {
-        let kit = Kit::new(folding)?;
+    pub fn new(
+        verb: V,
+        folding: TypedAggregates,
+        shape: Shape,
+        node: u32,
+    ) -> Result<WindowOperator<V>> {
+        let kit = Aggregator::new(folding)?;
         let (slots, counters) = (Slots::default(), Counters::default());
         let (warming, starts) = (Warming::default(), vec![]);
-        Ok(Windows { verb, kit, shape, node, slots, counters, clock: NEVER, warming, starts })
+        Ok(WindowOperator {
+            verb,
+            kit,
+            shape,
+            node,
+            slots,
+            counters,
+            clock: NEVER,
+            warming,
+            starts,
+        })
     }
 
     /// Leaves open what rows that were not seen could have changed.
-    fn leave_open(&mut self, made: Block) -> Result<Block> {
+    fn null_unknown(&mut self, made: Block) -> Result<Block> {
         if self.starts.is_empty() {
             return Ok(made);
         }
         let marks = made.marks.clone();
-        let (made, rows) = leave_open(made, &self.starts, |row| marks.firing_of(row).start)?;
+        let (made, rows) = null_unknown(made, &self.starts, |row| marks.firing_of(row).start)?;
         self.warming.rows += rows.len() as u64;
         let newest = rows.into_iter().map(|row| marks.firing_of(row).end).max();
         self.warming.open_until = self.warming.open_until.max(newest.unwrap_or(NEVER));
@@ -126,7 +147,7 @@ impl<V: Windowed> Windows<V> {
     }
 }
 
-impl<V: Windowed> Operator for Windows<V> {
+impl<V: Windowed> Operator for WindowOperator<V> {
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
         let (block, clock) = &inputs[0];
         let (verb, kit, node) = (&self.verb, &self.kit, self.node);
@@ -140,7 +161,7 @@ impl<V: Windowed> Operator for Windows<V> {
             let open = self.starts.iter_mut().filter(|start| **start != NEVER);
             open.for_each(|start| *start = (*start).max(least));
         }
-        let marks = super::keyed::marks(&routed, block, clock);
+        let marks = super::keyed::row_facts(&routed, block, clock);
         verb.ensure(&mut self.slots, kit);
         let outs = self.slots.run(
             &routed,
@@ -172,7 +193,7 @@ impl<V: Windowed> Operator for Windows<V> {
             fired.push((range, out.fired));
         }
         let (made, overflowed) = assemble(&self.shape, fired)?;
-        let made = self.leave_open(made)?;
+        let made = self.null_unknown(made)?;
         self.counters.fired += made.len() as u64;
         context.records.extend(overflowed.into_iter().map(|row| {
             let (seq, origin) = (made.marks.seq[row], made.marks.origin(row));
@@ -212,14 +233,18 @@ impl<V: Windowed> Operator for Windows<V> {
         &mut self.warming
     }
 
-    fn fill(&mut self, inputs: &[&Full]) -> Full {
+    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
         let (rows, answers) = self.warming.since(&self.kit.folding, inputs[0]);
-        self.verb.begin(rows);
+        self.verb.seen_from(rows);
         let sure = self.warming.sure_from;
         let (rows, answers) = (rows.max(sure), answers.into_iter().map(|from| from.max(sure)));
         let (verb, fires) = (&self.verb, self.verb.fires_from(rows));
-        let keys =
-            self.kit.folding.by.iter().map(|&at| (NEVER, verb.full_from(inputs[0].of(&[at]))));
+        let keys = self
+            .kit
+            .folding
+            .by
+            .iter()
+            .map(|&at| (NEVER, verb.full_from(inputs[0].of_columns(&[at]))));
         let answer = |from: Micros| (verb.start_from(from), verb.full_from(from));
         let columns: Vec<(Micros, Micros)> = keys
             .chain([(NEVER, NEVER); 2])
@@ -229,24 +254,24 @@ impl<V: Windowed> Operator for Windows<V> {
             .collect();
         self.starts = columns.iter().map(|column| column.0).collect();
         let columns = columns.into_iter().map(|column| column.1).collect();
-        let mut full = Full { rows: verb.full_from(fires), columns };
+        let mut full = CompleteFrom { rows: verb.full_from(fires), columns };
         full.at_least(self.warming.open_until);
         full
     }
 
-    fn ahead(&self, _inputs: Micros) -> Micros {
-        self.verb.ahead(self.clock)
+    fn emits_from(&self, _inputs: Micros) -> Micros {
+        self.verb.emits_from(self.clock)
     }
 
     fn changed(&self, range: usize, _part: &str) -> u64 {
         self.slots.changed(range)
     }
 
-    fn save(&self, since: u64) -> Result<Vec<Piece>> {
+    fn save(&self, since: u64) -> Result<Vec<SavedPiece>> {
         self.slots.save(since, |slot| self.verb.save(&self.kit, slot))
     }
 
-    fn load(&mut self, pieces: &[Piece], counters: Counters, clock: Micros) -> Result<()> {
+    fn load(&mut self, pieces: &[SavedPiece], counters: Counters, clock: Micros) -> Result<()> {
         self.counters = counters;
         self.clock = clock;
         let (verb, kit) = (&self.verb, &self.kit);

@@ -12,14 +12,14 @@ use super::enter::Failures;
 use crate::decode;
 use crate::engine;
 use crate::error::{Error, Result};
-use crate::schema::{self, Texts, normalised, type_word};
+use crate::schema::{self, TextsFor, normalised, type_word};
 
 /// Record batches of one schema, for any library with Arrow's PyCapsule interface.
-#[pyclass(frozen, module = "muntin._core")]
-pub struct Batches(pub engine::Batches);
+#[pyclass(frozen, module = "muntin._core", name = "Batches")]
+pub struct PyBatches(pub engine::Batches);
 
 #[pymethods]
-impl Batches {
+impl PyBatches {
     /// How many rows all batches have together.
     #[getter]
     fn num_rows(&self) -> usize {
@@ -51,20 +51,20 @@ impl Batches {
 }
 
 /// What one call of the engine gave.
-#[pyclass(frozen, module = "muntin._core")]
-pub struct Step {
+#[pyclass(frozen, module = "muntin._core", name = "Step")]
+pub struct PyStep {
     /// Rows, an output each.
     #[pyo3(get)]
-    outputs: Vec<Py<Batches>>,
+    outputs: Vec<Py<PyBatches>>,
     /// Alerts of all rules.
     #[pyo3(get)]
-    alerts: Py<Batches>,
+    alerts: Py<PyBatches>,
     /// Late rows, an input each.
     #[pyo3(get)]
-    late: Vec<Py<Batches>>,
+    late: Vec<Py<PyBatches>>,
     /// Invalid rows, an input each.
     #[pyo3(get)]
-    invalid: Vec<Py<Batches>>,
+    invalid: Vec<Py<PyBatches>>,
     /// Rows with which time leapt: input, row of the input in this step, time before, its time.
     #[pyo3(get)]
     leaps: Vec<(usize, usize, i64, i64)>,
@@ -73,13 +73,13 @@ pub struct Step {
     failures: Vec<(usize, Py<PyAny>)>,
 }
 
-impl Step {
+impl PyStep {
     /// Wraps a step of the core.
-    pub fn new(py: Python<'_>, step: engine::Step, failures: Failures) -> PyResult<Step> {
-        let one = |batches| Py::new(py, Batches(batches));
+    pub fn new(py: Python<'_>, step: engine::Step, failures: Failures) -> PyResult<PyStep> {
+        let one = |batches| Py::new(py, PyBatches(batches));
         let all = |list: Vec<engine::Batches>| list.into_iter().map(one).collect::<PyResult<_>>();
         let leaps = step.leaps.iter().map(|(input, leap)| (*input, leap.row, leap.from, leap.to));
-        Ok(Step {
+        Ok(PyStep {
             leaps: leaps.collect(),
             outputs: all(step.outputs)?,
             alerts: one(step.alerts)?,
@@ -104,7 +104,7 @@ pub fn words(schema: &Schema) -> Result<Vec<(String, String)>> {
 }
 
 /// No rows, with the columns that words say.
-pub fn of_words(words: &[(String, String)]) -> Result<Batches> {
+pub fn of_words(words: &[(String, String)]) -> Result<PyBatches> {
     let field = |(name, word): &(String, String)| {
         let kind = schema::parse_type(word);
         let place = format!("column \"{name}\"");
@@ -112,11 +112,11 @@ pub fn of_words(words: &[(String, String)]) -> Result<Batches> {
     };
     let fields: Result<Vec<Field>> = words.iter().map(field).collect();
     let schema = Arc::new(Schema::new(fields?));
-    Ok(Batches(engine::Batches { schema, batches: vec![] }))
+    Ok(PyBatches(engine::Batches { schema, batches: vec![] }))
 }
 
 /// Row, column, the value, what is wrong with it, a hint.
-pub type Misfit = (usize, usize, String, String, String);
+pub type MisfitFields = (usize, usize, String, String, String);
 
 /// Whether values of the types of one schema may fit those of another, column by column.
 pub fn may_fit(from: &Schema, to: &Schema) -> Result<Vec<bool>> {
@@ -127,8 +127,12 @@ pub fn may_fit(from: &Schema, to: &Schema) -> Result<Vec<bool>> {
 }
 
 /// Batches in the types of `to`, whose columns they have, and the values that do not fit.
-pub fn fitted(rows: &[RecordBatch], to: &Schema, cells: bool) -> Result<(Batches, Vec<Misfit>)> {
-    let texts = if cells { Texts::All } else { Texts::Some };
+pub fn fitted(
+    rows: &[RecordBatch],
+    to: &Schema,
+    cells: bool,
+) -> Result<(PyBatches, Vec<MisfitFields>)> {
+    let texts = if cells { TextsFor::All } else { TextsFor::Some };
     let field = |field: &Arc<Field>| {
         // a number is a count of the unit that is declared
         let kind = match field.data_type() {
@@ -164,5 +168,5 @@ pub fn fitted(rows: &[RecordBatch], to: &Schema, cells: bool) -> Result<(Batches
         before += batch.num_rows();
         batches.push(decode::batch(&schema, columns, batch.num_rows())?);
     }
-    Ok((Batches(engine::Batches { schema, batches }), misfits))
+    Ok((PyBatches(engine::Batches { schema, batches }), misfits))
 }

@@ -231,15 +231,15 @@ fn import(mut array: FFI_ArrowArray, field: &Field) -> Result<ArrayData> {
 
 /// The head of the C struct of an array, in the layout of the C data interface.
 #[repr(C)]
-struct Head {
+struct ArrayHead {
     length: i64,
     null_count: i64,
     offset: i64,
     n_buffers: i64,
     n_children: i64,
     buffers: *mut *const std::ffi::c_void,
-    children: *mut *mut Head,
-    dictionary: *mut Head,
+    children: *mut *mut ArrayHead,
+    dictionary: *mut ArrayHead,
 }
 
 fn has_nulls_only(data_type: &DataType) -> bool {
@@ -275,7 +275,7 @@ fn fields_of(data_type: &DataType) -> Box<dyn Iterator<Item = &Field> + '_> {
 ///
 /// `array` points at an array of this type that is not released.
 // SAFETY: `import` calls it with an array that is its own.
-unsafe fn without_buffers(array: *mut Head, data_type: &DataType) {
+unsafe fn without_buffers(array: *mut ArrayHead, data_type: &DataType) {
     // SAFETY: by the contract of this function; the producer promises that the children are those
     // of the type, so each pointer is that of an array of its type.
     unsafe {

@@ -3,35 +3,35 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::batches::{Batches, Step, words};
+use super::batches::{PyBatches, PyStep, words};
 use super::enter::{Raised, Shared, enter};
-use super::feed::{Raw, Tuple, order};
+use super::feed::{RawFeed, Tuple, order};
 use super::mask::Callable;
 use crate::engine;
 use crate::error::Result;
 use crate::plan::Plan;
 
 /// A running plan. Many threads may call it; one of them is inside at a time.
-#[pyclass(frozen, module = "muntin._core")]
-pub struct Engine {
+#[pyclass(frozen, module = "muntin._core", name = "Engine")]
+pub struct PyEngine {
     core: Shared<engine::Engine>,
     inputs: Vec<String>,
     validate: bool,
 }
 
-impl Engine {
+impl PyEngine {
     fn run(
         &self,
         py: Python<'_>,
         work: impl FnOnce(&mut engine::Engine) -> Result<engine::Step> + Send,
-    ) -> PyResult<Step> {
+    ) -> PyResult<PyStep> {
         let (step, failures) = self.core.enter_with_rules(py, work)?;
-        Step::new(py, step, failures)
+        PyStep::new(py, step, failures)
     }
 }
 
 #[pymethods]
-impl Engine {
+impl PyEngine {
     /// Build the engine of a plan, or restore it from a snapshot.
     ///
     /// With `validate=False`, Arrow data is trusted to be well formed.
@@ -49,7 +49,7 @@ impl Engine {
         snapshot: Option<&[u8]>,
         on_change: &str,
         validate: bool,
-    ) -> PyResult<Engine> {
+    ) -> PyResult<PyEngine> {
         let raised = Raised::default();
         let (core, inputs) = enter(py, || {
             let plan = Plan::parse(plan_json)?;
@@ -58,12 +58,12 @@ impl Engine {
                 engine::Engine::new(plan_json, partitions, threads, masks, snapshot, on_change)?;
             Ok((core, plan.inputs.into_iter().map(|input| input.name).collect()))
         })?;
-        Ok(Engine { core: Shared::new(core, raised), inputs, validate })
+        Ok(PyEngine { core: Shared::new(core, raised), inputs, validate })
     }
 
     /// Take rows of several inputs and partitions.
-    fn step(&self, py: Python<'_>, feeds: Vec<Tuple<'_>>, order: &str) -> PyResult<Step> {
-        let raw = feeds.into_iter().map(|feed| Raw::take(feed, &self.inputs));
+    fn step(&self, py: Python<'_>, feeds: Vec<Tuple<'_>>, order: &str) -> PyResult<PyStep> {
+        let raw = feeds.into_iter().map(|feed| RawFeed::take(feed, &self.inputs));
         let raw = raw.collect::<PyResult<Vec<_>>>()?;
         let (feeds, order) = enter(py, || {
             // Before the lock: a producer may be slow, or be Python that needs this engine.
@@ -74,8 +74,8 @@ impl Engine {
     }
 
     /// Answer one row, changing nothing.
-    fn peek(&self, py: Python<'_>, feed: Tuple<'_>) -> PyResult<Step> {
-        let raw = Raw::take(feed, &self.inputs)?;
+    fn peek(&self, py: Python<'_>, feed: Tuple<'_>) -> PyResult<PyStep> {
+        let raw = RawFeed::take(feed, &self.inputs)?;
         let feed = enter(py, || raw.read(self.validate))?;
         self.run(py, |core| core.peek(feed))
     }
@@ -87,17 +87,17 @@ impl Engine {
         input: usize,
         partition: Option<i64>,
         watermark: i64,
-    ) -> PyResult<Step> {
+    ) -> PyResult<PyStep> {
         self.run(py, |core| core.advance(input, partition, watermark))
     }
 
     /// Stop waiting for a partition until its next row.
-    fn idle(&self, py: Python<'_>, input: usize, partition: Option<i64>) -> PyResult<Step> {
+    fn idle(&self, py: Python<'_>, input: usize, partition: Option<i64>) -> PyResult<PyStep> {
         self.run(py, |core| core.idle(input, partition))
     }
 
     /// Declare one more partition.
-    fn open(&self, py: Python<'_>, input: usize, partition: i64) -> PyResult<Step> {
+    fn open(&self, py: Python<'_>, input: usize, partition: i64) -> PyResult<PyStep> {
         self.run(py, |core| core.open(input, partition))
     }
 
@@ -107,7 +107,7 @@ impl Engine {
         py: Python<'_>,
         input: Option<usize>,
         partition: Option<i64>,
-    ) -> PyResult<Step> {
+    ) -> PyResult<PyStep> {
         self.run(py, |core| core.finish(input, partition))
     }
 
@@ -139,11 +139,11 @@ impl Engine {
     }
 
     /// The columns of an input, as an empty batch, once they are known.
-    fn input_schema(&self, py: Python<'_>, input: usize) -> PyResult<Option<Batches>> {
+    fn input_schema(&self, py: Python<'_>, input: usize) -> PyResult<Option<PyBatches>> {
         self.core.enter(py, |core| {
             let running = core.pipeline().running.as_ref();
             let schema = running.and_then(|running| running.schemas.get(input)).cloned();
-            Ok(schema.map(|schema| Batches(engine::Batches { schema, batches: vec![] })))
+            Ok(schema.map(|schema| PyBatches(engine::Batches { schema, batches: vec![] })))
         })
     }
 

@@ -22,7 +22,7 @@ pub type Tuple<'py> = (
 );
 
 /// A feed that is not read yet.
-pub struct Raw {
+pub struct RawFeed {
     input: usize,
     place: String,
     data: Handed,
@@ -37,12 +37,12 @@ enum Numbers {
     Each(Handed),
 }
 
-impl Raw {
+impl RawFeed {
     /// Takes a feed out of Python; `names` are those of the inputs.
-    pub fn take(tuple: Tuple<'_>, names: &[String]) -> PyResult<Raw> {
+    pub fn take(tuple: Tuple<'_>, names: &[String]) -> PyResult<RawFeed> {
         let (input, data, partition, position, arrival) = tuple;
         let place = format!("input \"{}\"", names.get(input).map_or("", String::as_str));
-        Ok(Raw {
+        Ok(RawFeed {
             input,
             data: bridge::take(&data, &place)?,
             place,

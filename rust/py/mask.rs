@@ -8,7 +8,7 @@ use arrow_schema::DataType;
 use arrow_select::concat::concat;
 use pyo3::prelude::*;
 
-use super::batches::Batches;
+use super::batches::PyBatches;
 use super::bridge;
 use super::enter::Raised;
 use crate::engine;
@@ -37,7 +37,7 @@ impl Callable {
 
     fn ask(&self, py: Python<'_>, batch: &RecordBatch) -> PyResult<BooleanArray> {
         let rows = engine::Batches { schema: batch.schema(), batches: vec![batch.clone()] };
-        let answer = self.function.bind(py).call1((Batches(rows),))?;
+        let answer = self.function.bind(py).call1((PyBatches(rows),))?;
         if !bridge::is_arrow(&answer)? {
             let got = answer.get_type().qualname()?;
             let hint = "return a boolean array, one value a row";

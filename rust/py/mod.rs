@@ -24,9 +24,9 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use super::batches::{Batches, Step};
+    use super::batches::{PyBatches, PyStep};
     #[pymodule_export]
-    use super::engine::Engine;
+    use super::engine::PyEngine;
     #[pymodule_export]
     use super::{assemble, check, contents, fit, limits, may_fit, schema_of_words, schema_words};
 
@@ -56,7 +56,7 @@ fn schema_words(py: Python<'_>, schema: &Bound<'_, PyAny>) -> PyResult<Vec<(Stri
 
 /// Columns of these names and type words, as an empty batch.
 #[pyfunction]
-fn schema_of_words(py: Python<'_>, words: Vec<(String, String)>) -> PyResult<batches::Batches> {
+fn schema_of_words(py: Python<'_>, words: Vec<(String, String)>) -> PyResult<batches::PyBatches> {
     enter::enter(py, || batches::of_words(&words))
 }
 
@@ -68,7 +68,7 @@ fn fit(
     rows: &Bound<'_, PyAny>,
     schema: &Bound<'_, PyAny>,
     cells: bool,
-) -> PyResult<(batches::Batches, Vec<batches::Misfit>)> {
+) -> PyResult<(batches::PyBatches, Vec<batches::MisfitFields>)> {
     let (rows, schema) = (bridge::take(rows, "rows")?, bridge::take_schema(schema)?);
     enter::enter(py, move || {
         let (_, rows) = rows.read(true)?.batches()?;

@@ -112,18 +112,20 @@ fn span(offsets: &[i64]) -> usize {
 
 /// The same instants, shown in another zone; `array` is a timestamp.
 pub fn rezoned(array: &ArrayRef, zone: Option<Arc<str>>) -> ArrayRef {
-    fn of<T: ArrowTimestampType>(array: &ArrayRef, zone: Option<Arc<str>>) -> ArrayRef {
+    fn retyped<T: ArrowTimestampType>(array: &ArrayRef, zone: Option<Arc<str>>) -> ArrayRef {
         Arc::new(array.as_primitive::<T>().clone().with_timezone_opt(zone))
     }
     match array.data_type() {
-        DataType::Timestamp(TimeUnit::Second, _) => of::<TimestampSecondType>(array, zone),
+        DataType::Timestamp(TimeUnit::Second, _) => retyped::<TimestampSecondType>(array, zone),
         DataType::Timestamp(TimeUnit::Millisecond, _) => {
-            of::<TimestampMillisecondType>(array, zone)
+            retyped::<TimestampMillisecondType>(array, zone)
         }
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            of::<TimestampMicrosecondType>(array, zone)
+            retyped::<TimestampMicrosecondType>(array, zone)
         }
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => of::<TimestampNanosecondType>(array, zone),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            retyped::<TimestampNanosecondType>(array, zone)
+        }
         _ => array.clone(),
     }
 }

@@ -14,7 +14,7 @@ use arrow_cast::cast;
 use arrow_schema::{DataType, Field, TimeUnit};
 
 use super::edge::{rezoned, text_fits};
-use super::moments::{self, Moment, per_second};
+use super::moments::{self, Instant, per_second};
 use super::named;
 use super::texts::{self, Misfit};
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ pub struct Fitted {
 
 /// What a text may stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Texts {
+pub enum TextsFor {
     /// Values that JSON has no word for: times, durations, decimals, bytes, NaN and infinities.
     Some,
     /// Every value, as in a file that has nothing but text.
@@ -37,7 +37,7 @@ pub enum Texts {
 }
 
 /// A value on its way.
-enum Given<'a> {
+enum GivenColumn<'a> {
     Bool(bool),
     Whole(i128),
     Float(f64),
@@ -62,7 +62,7 @@ enum Given<'a> {
 /// # Errors
 ///
 /// `Schema` where no value of the one type is one of the other.
-pub fn fit(array: &ArrayRef, to: &DataType, texts: Texts) -> Result<Fitted> {
+pub fn fit(array: &ArrayRef, to: &DataType, texts: TextsFor) -> Result<Fitted> {
     let from = array.data_type();
     text_fits(array, to)?;
     let whole = |array: ArrayRef| Ok(Fitted { array, misfits: vec![] });
@@ -101,7 +101,7 @@ fn nested(data_type: &DataType) -> bool {
 }
 
 /// A list column: a row fits if all its items do.
-fn fit_list(array: &ArrayRef, item: &Arc<Field>, texts: Texts) -> Result<Fitted> {
+fn fit_list(array: &ArrayRef, item: &Arc<Field>, texts: TextsFor) -> Result<Fitted> {
     let own = match array.data_type() {
         DataType::List(own)
         | DataType::LargeList(own)
@@ -130,7 +130,7 @@ fn fit_list(array: &ArrayRef, item: &Arc<Field>, texts: Texts) -> Result<Fitted>
 }
 
 /// A struct column, field by field; one that is not given is null, one not declared is left out.
-fn fit_struct(array: &ArrayRef, fields: &arrow_schema::Fields, texts: Texts) -> Result<Fitted> {
+fn fit_struct(array: &ArrayRef, fields: &arrow_schema::Fields, texts: TextsFor) -> Result<Fitted> {
     let rows = array.as_struct();
     let (mut columns, mut misfits) = (Vec::with_capacity(fields.len()), vec![]);
     for field in fields {
@@ -171,7 +171,7 @@ fn without(
 }
 
 /// A plain column, value by value.
-fn each(array: &ArrayRef, to: &DataType, texts: Texts) -> Result<Fitted> {
+fn each(array: &ArrayRef, to: &DataType, texts: TextsFor) -> Result<Fitted> {
     use DataType::*;
     match to {
         Int8 => primitive::<Int8Type>(array, to, |v| integer(v, texts)),
@@ -187,12 +187,12 @@ fn each(array: &ArrayRef, to: &DataType, texts: Texts) -> Result<Fitted> {
         Decimal128(p, s) => primitive::<Decimal128Type>(array, to, |v| decimal(v, *p, *s)),
         Date32 => primitive::<Date32Type>(array, to, day),
         Time64(_) => primitive::<Time64MicrosecondType>(array, to, |v| match v {
-            Given::Clock(nanos) => moments::ticks(nanos, TimeUnit::Microsecond),
-            Given::Text(text) => moments::time_of_day(text),
+            GivenColumn::Clock(nanos) => moments::ticks(nanos, TimeUnit::Microsecond),
+            GivenColumn::Text(text) => moments::time_of_day(text),
             _ => Err(Misfit::Kind),
         }),
         Duration(unit) => {
-            let read = |v: Given| span(v, *unit);
+            let read = |v: GivenColumn| span(v, *unit);
             match unit {
                 TimeUnit::Second => primitive::<DurationSecondType>(array, to, read),
                 TimeUnit::Millisecond => primitive::<DurationMillisecondType>(array, to, read),
@@ -201,7 +201,7 @@ fn each(array: &ArrayRef, to: &DataType, texts: Texts) -> Result<Fitted> {
             }
         }
         Timestamp(unit, _) => {
-            let read = |v: Given| moment(v, *unit);
+            let read = |v: GivenColumn| moment(v, *unit);
             match unit {
                 TimeUnit::Second => primitive::<TimestampSecondType>(array, to, read),
                 TimeUnit::Millisecond => primitive::<TimestampMillisecondType>(array, to, read),
@@ -216,9 +216,9 @@ fn each(array: &ArrayRef, to: &DataType, texts: Texts) -> Result<Fitted> {
         }
         Binary => {
             let (mut built, mut misfits) = (BinaryBuilder::new(), vec![]);
-            let bytes = |v: Given| match v {
-                Given::Bytes(bytes) => Ok(bytes.to_vec()),
-                Given::Text(text) => texts::base64(text),
+            let bytes = |v: GivenColumn| match v {
+                GivenColumn::Bytes(bytes) => Ok(bytes.to_vec()),
+                GivenColumn::Text(text) => texts::base64(text),
                 _ => Err(Misfit::Kind),
             };
             read(array, &mut misfits, bytes, |value| built.append_option(value))?;
@@ -236,7 +236,7 @@ fn each(array: &ArrayRef, to: &DataType, texts: Texts) -> Result<Fitted> {
 fn primitive<T: ArrowPrimitiveType>(
     array: &ArrayRef,
     to: &DataType,
-    convert: impl Fn(Given) -> Result<T::Native, Misfit>,
+    convert: impl Fn(GivenColumn) -> Result<T::Native, Misfit>,
 ) -> Result<Fitted> {
     let built = PrimitiveBuilder::<T>::with_capacity(array.len());
     let (mut built, mut misfits) = (built.with_data_type(to.clone()), vec![]);
@@ -248,7 +248,7 @@ fn primitive<T: ArrowPrimitiveType>(
 fn read<V>(
     array: &ArrayRef,
     misfits: &mut Vec<(usize, Misfit)>,
-    convert: impl Fn(Given) -> Result<V, Misfit>,
+    convert: impl Fn(GivenColumn) -> Result<V, Misfit>,
     mut push: impl FnMut(Option<V>),
 ) -> Result<()> {
     use DataType::*;
@@ -273,56 +273,58 @@ fn read<V>(
     }
     let nanos = |unit: TimeUnit| i128::from(1_000_000_000 / per_second(unit));
     match array.data_type() {
-        Boolean => go!(array.as_boolean(), Given::Bool),
-        Int8 => primitive!(Int8Type, |v| Given::Whole(i128::from(v))),
-        Int16 => primitive!(Int16Type, |v| Given::Whole(i128::from(v))),
-        Int32 => primitive!(Int32Type, |v| Given::Whole(i128::from(v))),
-        Int64 => primitive!(Int64Type, |v| Given::Whole(i128::from(v))),
-        UInt8 => primitive!(UInt8Type, |v| Given::Whole(i128::from(v))),
-        UInt16 => primitive!(UInt16Type, |v| Given::Whole(i128::from(v))),
-        UInt32 => primitive!(UInt32Type, |v| Given::Whole(i128::from(v))),
-        UInt64 => primitive!(UInt64Type, |v| Given::Whole(i128::from(v))),
+        Boolean => go!(array.as_boolean(), GivenColumn::Bool),
+        Int8 => primitive!(Int8Type, |v| GivenColumn::Whole(i128::from(v))),
+        Int16 => primitive!(Int16Type, |v| GivenColumn::Whole(i128::from(v))),
+        Int32 => primitive!(Int32Type, |v| GivenColumn::Whole(i128::from(v))),
+        Int64 => primitive!(Int64Type, |v| GivenColumn::Whole(i128::from(v))),
+        UInt8 => primitive!(UInt8Type, |v| GivenColumn::Whole(i128::from(v))),
+        UInt16 => primitive!(UInt16Type, |v| GivenColumn::Whole(i128::from(v))),
+        UInt32 => primitive!(UInt32Type, |v| GivenColumn::Whole(i128::from(v))),
+        UInt64 => primitive!(UInt64Type, |v| GivenColumn::Whole(i128::from(v))),
         Float16 => {
             let wide = cast(array, &Float32)?;
             return read(&wide, misfits, convert, push);
         }
-        Float32 => primitive!(Float32Type, |v| Given::Float(f64::from(v))),
-        Float64 => primitive!(Float64Type, Given::Float),
+        Float32 => primitive!(Float32Type, |v| GivenColumn::Float(f64::from(v))),
+        Float64 => primitive!(Float64Type, GivenColumn::Float),
         Decimal32(_, s) => {
-            primitive!(Decimal32Type, |v| Given::Decimal(i128::from(v), *s))
+            primitive!(Decimal32Type, |v| GivenColumn::Decimal(i128::from(v), *s))
         }
         Decimal64(_, s) => {
-            primitive!(Decimal64Type, |v| Given::Decimal(i128::from(v), *s))
+            primitive!(Decimal64Type, |v| GivenColumn::Decimal(i128::from(v), *s))
         }
-        Decimal128(_, s) => primitive!(Decimal128Type, |v| Given::Decimal(v, *s)),
+        Decimal128(_, s) => primitive!(Decimal128Type, |v| GivenColumn::Decimal(v, *s)),
         Decimal256(_, s) => primitive!(Decimal256Type, |v: arrow_buffer::i256| {
-            v.to_i128().map_or(Given::Huge, |v| Given::Decimal(v, *s))
+            v.to_i128().map_or(GivenColumn::Huge, |v| GivenColumn::Decimal(v, *s))
         }),
-        Date32 => primitive!(Date32Type, |v| Given::Moment(i128::from(v) * DAY_NS)),
-        Date64 => primitive!(Date64Type, |v| Given::Moment(i128::from(v) * 1_000_000)),
+        Date32 => primitive!(Date32Type, |v| GivenColumn::Moment(i128::from(v) * DAY_NS)),
+        Date64 => primitive!(Date64Type, |v| GivenColumn::Moment(i128::from(v) * 1_000_000)),
         Time32(TimeUnit::Second) => {
-            primitive!(Time32SecondType, |v| Given::Clock(i128::from(v) * 1_000_000_000))
+            primitive!(Time32SecondType, |v| GivenColumn::Clock(i128::from(v) * 1_000_000_000))
         }
         Time32(_) => {
-            primitive!(Time32MillisecondType, |v| Given::Clock(i128::from(v) * 1_000_000))
+            primitive!(Time32MillisecondType, |v| GivenColumn::Clock(i128::from(v) * 1_000_000))
         }
         Time64(TimeUnit::Nanosecond) => {
-            primitive!(Time64NanosecondType, |v| Given::Clock(i128::from(v)))
+            primitive!(Time64NanosecondType, |v| GivenColumn::Clock(i128::from(v)))
         }
-        Time64(_) => primitive!(Time64MicrosecondType, |v| Given::Clock(i128::from(v) * 1_000)),
+        Time64(_) => {
+            primitive!(Time64MicrosecondType, |v| GivenColumn::Clock(i128::from(v) * 1_000))
+        }
         Timestamp(unit, _) => {
             let (step, ticks) = (nanos(*unit), cast(array, &Int64)?);
-            go!(ticks.as_primitive::<Int64Type>(), |v| Given::Moment(i128::from(v) * step));
+            go!(ticks.as_primitive::<Int64Type>(), |v| GivenColumn::Moment(i128::from(v) * step));
         }
         Duration(unit) => {
             let (step, ticks) = (nanos(*unit), cast(array, &Int64)?);
-            go!(ticks.as_primitive::<Int64Type>(), |v| Given::Span(i128::from(v) * step));
+            go!(ticks.as_primitive::<Int64Type>(), |v| GivenColumn::Span(i128::from(v) * step));
         }
-        Utf8 => go!(array.as_string::<i32>(), Given::Text),
-        Binary => go!(array.as_binary::<i32>(), Given::Bytes),
+        Utf8 => go!(array.as_string::<i32>(), GivenColumn::Text),
+        Binary => go!(array.as_binary::<i32>(), GivenColumn::Bytes),
         _ => {
             for row in 0..array.len() {
-                let why = convert(Given::Other).err().filter(|_| array.is_valid(row));
+                let why = convert(GivenColumn::Other).err().filter(|_| array.is_valid(row));
                 misfits.extend(why.map(|why| (row, why)));
                 push(None);
             }
@@ -337,9 +339,9 @@ const EXACT_MAX: u128 = 1 << 53;
 const DAY_NS: i128 = 86_400_000_000_000;
 
 /// A number without a fraction, as any integer type.
-fn integer<T: TryFrom<i128>>(value: Given, texts: Texts) -> Result<T, Misfit> {
+fn integer<T: TryFrom<i128>>(value: GivenColumn, texts: TextsFor) -> Result<T, Misfit> {
     let value = match value {
-        Given::Text(text) if texts == Texts::All => {
+        GivenColumn::Text(text) if texts == TextsFor::All => {
             let value = texts::decimal(text).and_then(texts::whole)?;
             // with a point or an exponent it is what a float is written as
             if !texts::is_whole(text) && value.unsigned_abs() > EXACT_MAX {
@@ -352,42 +354,42 @@ fn integer<T: TryFrom<i128>>(value: Given, texts: Texts) -> Result<T, Misfit> {
     value.try_into().map_err(|_| Misfit::Range)
 }
 
-fn whole(value: Given) -> Result<i128, Misfit> {
+fn whole(value: GivenColumn) -> Result<i128, Misfit> {
     match value {
-        Given::Whole(value) => Ok(value),
-        Given::Float(value) if !value.is_finite() => Err(Misfit::Range),
-        Given::Float(value) if value.fract() != 0.0 => Err(Misfit::Digits),
-        Given::Float(value) if value.abs() > EXACT_MAX as f64 => Err(Misfit::Vague),
-        Given::Float(value) => Ok(value as i128),
-        Given::Decimal(value, scale) => texts::whole(number(value, scale)),
-        Given::Huge => Err(Misfit::Range),
+        GivenColumn::Whole(value) => Ok(value),
+        GivenColumn::Float(value) if !value.is_finite() => Err(Misfit::Range),
+        GivenColumn::Float(value) if value.fract() != 0.0 => Err(Misfit::Digits),
+        GivenColumn::Float(value) if value.abs() > EXACT_MAX as f64 => Err(Misfit::Vague),
+        GivenColumn::Float(value) => Ok(value as i128),
+        GivenColumn::Decimal(value, scale) => texts::whole(number(value, scale)),
+        GivenColumn::Huge => Err(Misfit::Range),
         _ => Err(Misfit::Kind),
     }
 }
 
-fn float(value: Given, texts: Texts) -> Result<f64, Misfit> {
+fn float(value: GivenColumn, texts: TextsFor) -> Result<f64, Misfit> {
     match value {
-        Given::Float(value) => Ok(value),
-        Given::Whole(value) => texts::exact(value),
-        Given::Decimal(value, scale) => match texts::whole(number(value, scale)) {
+        GivenColumn::Float(value) => Ok(value),
+        GivenColumn::Whole(value) => texts::exact(value),
+        GivenColumn::Decimal(value, scale) => match texts::whole(number(value, scale)) {
             Ok(value) => texts::exact(value),
             Err(_) => texts::float(&format!("{value}e{}", -i32::from(scale))),
         },
-        Given::Text(text) if texts == Texts::All => texts::float(text),
-        Given::Text("NaN") => Ok(f64::NAN),
-        Given::Text("Infinity") => Ok(f64::INFINITY),
-        Given::Text("-Infinity") => Ok(f64::NEG_INFINITY),
-        Given::Huge => Err(Misfit::Digits),
+        GivenColumn::Text(text) if texts == TextsFor::All => texts::float(text),
+        GivenColumn::Text("NaN") => Ok(f64::NAN),
+        GivenColumn::Text("Infinity") => Ok(f64::INFINITY),
+        GivenColumn::Text("-Infinity") => Ok(f64::NEG_INFINITY),
+        GivenColumn::Huge => Err(Misfit::Digits),
         _ => Err(Misfit::Kind),
     }
 }
 
 /// A float of 32 bits: the nearest to a number with a fraction; one without must be exact.
-fn single(value: Given, texts: Texts) -> Result<f32, Misfit> {
+fn single(value: GivenColumn, texts: TextsFor) -> Result<f32, Misfit> {
     let is_whole = match &value {
-        Given::Whole(_) => true,
-        Given::Decimal(value, scale) => texts::whole(number(*value, *scale)).is_ok(),
-        Given::Text(text) => texts::is_whole(text),
+        GivenColumn::Whole(_) => true,
+        GivenColumn::Decimal(value, scale) => texts::whole(number(*value, *scale)).is_ok(),
+        GivenColumn::Text(text) => texts::is_whole(text),
         _ => false,
     };
     let wide = float(value, texts)?;
@@ -395,14 +397,14 @@ fn single(value: Given, texts: Texts) -> Result<f32, Misfit> {
     if is_whole && f64::from(short) != wide { Err(Misfit::Digits) } else { Ok(short) }
 }
 
-fn decimal(value: Given, precision: u8, scale: i8) -> Result<i128, Misfit> {
+fn decimal(value: GivenColumn, precision: u8, scale: i8) -> Result<i128, Misfit> {
     let number = match value {
-        Given::Whole(value) => number(value, 0),
-        Given::Decimal(value, scale) => number(value, scale),
-        Given::Text(text) => texts::decimal(text)?,
+        GivenColumn::Whole(value) => number(value, 0),
+        GivenColumn::Decimal(value, scale) => number(value, scale),
+        GivenColumn::Text(text) => texts::decimal(text)?,
         // the shortest digits that are this float, which are those that were written
-        Given::Float(value) if value.is_finite() => texts::decimal(&format!("{value:e}"))?,
-        Given::Float(_) | Given::Huge => return Err(Misfit::Range),
+        GivenColumn::Float(value) if value.is_finite() => texts::decimal(&format!("{value:e}"))?,
+        GivenColumn::Float(_) | GivenColumn::Huge => return Err(Misfit::Range),
         _ => return Err(Misfit::Kind),
     };
     texts::as_decimal(number, precision, scale)
@@ -417,13 +419,13 @@ fn number(mut digits: i128, scale: i8) -> texts::Number {
     texts::Number { digits, exponent }
 }
 
-fn truth(value: Given, texts: Texts) -> Result<bool, Misfit> {
+fn truth(value: GivenColumn, texts: TextsFor) -> Result<bool, Misfit> {
     match value {
-        Given::Bool(value) => Ok(value),
-        Given::Whole(0) => Ok(false),
-        Given::Whole(1) => Ok(true),
-        Given::Whole(_) => Err(Misfit::Range),
-        Given::Text(text) if texts == Texts::All => match text.trim_ascii() {
+        GivenColumn::Bool(value) => Ok(value),
+        GivenColumn::Whole(0) => Ok(false),
+        GivenColumn::Whole(1) => Ok(true),
+        GivenColumn::Whole(_) => Err(Misfit::Range),
+        GivenColumn::Text(text) if texts == TextsFor::All => match text.trim_ascii() {
             "0" => Ok(false),
             "1" => Ok(true),
             word if word.eq_ignore_ascii_case("true") => Ok(true),
@@ -434,27 +436,27 @@ fn truth(value: Given, texts: Texts) -> Result<bool, Misfit> {
     }
 }
 
-fn moment(value: Given, unit: TimeUnit) -> Result<i64, Misfit> {
+fn moment(value: GivenColumn, unit: TimeUnit) -> Result<i64, Misfit> {
     match value {
-        Given::Moment(nanos) => moments::ticks(nanos, unit),
-        Given::Text(text) => Moment::read(text).ok_or(Misfit::Kind)?.ticks(unit),
+        GivenColumn::Moment(nanos) => moments::ticks(nanos, unit),
+        GivenColumn::Text(text) => Instant::read(text).ok_or(Misfit::Kind)?.ticks(unit),
         _ => Err(Misfit::Kind),
     }
 }
 
-fn day(value: Given) -> Result<i32, Misfit> {
+fn day(value: GivenColumn) -> Result<i32, Misfit> {
     match value {
-        Given::Moment(nanos) if nanos % DAY_NS != 0 => Err(Misfit::Digits),
-        Given::Moment(nanos) => (nanos / DAY_NS).try_into().map_err(|_| Misfit::Range),
-        Given::Text(text) => Moment::read(text).ok_or(Misfit::Kind)?.day(),
+        GivenColumn::Moment(nanos) if nanos % DAY_NS != 0 => Err(Misfit::Digits),
+        GivenColumn::Moment(nanos) => (nanos / DAY_NS).try_into().map_err(|_| Misfit::Range),
+        GivenColumn::Text(text) => Instant::read(text).ok_or(Misfit::Kind)?.day(),
         _ => Err(Misfit::Kind),
     }
 }
 
-fn span(value: Given, unit: TimeUnit) -> Result<i64, Misfit> {
+fn span(value: GivenColumn, unit: TimeUnit) -> Result<i64, Misfit> {
     match value {
-        Given::Span(nanos) => moments::ticks(nanos, unit),
-        Given::Text(text) => moments::duration(text, unit),
+        GivenColumn::Span(nanos) => moments::ticks(nanos, unit),
+        GivenColumn::Text(text) => moments::duration(text, unit),
         number => whole(number)?.try_into().map_err(|_| Misfit::Range),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::texts::Misfit;
-use super::{Texts, fit, normalise, normalised, parse_type, type_word};
+use super::{TextsFor, fit, normalise, normalised, parse_type, type_word};
 use crate::error::{Error, Result};
 use arrow_array::builder::StringDictionaryBuilder;
 use arrow_array::cast::AsArray;
@@ -92,27 +92,27 @@ fn each_value_fits_by_itself_or_not() {
         Some("2024-05-01T10:00:00.123456000"),
     ]));
     let to = parse_type("timestamp[us, UTC]").unwrap();
-    let fitted = fit(&texts, &to, Texts::Some).unwrap();
+    let fitted = fit(&texts, &to, TextsFor::Some).unwrap();
     let digits = Misfit::Digits;
     assert_eq!(fitted.misfits, [(0, digits), (2, Misfit::Kind), (3, digits)]);
     assert_eq!(fitted.array.data_type(), &to);
     assert!(fitted.array.is_valid(4));
     let floats: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 1.5, f64::NAN, 1e300, -0.0]));
-    let fitted = fit(&floats, &DataType::Int64, Texts::Some).unwrap();
+    let fitted = fit(&floats, &DataType::Int64, TextsFor::Some).unwrap();
     assert_eq!(fitted.misfits, [(1, digits), (2, Misfit::Range), (3, Misfit::Vague)]);
-    let fitted = fit(&floats, &DataType::Float32, Texts::Some).unwrap();
+    let fitted = fit(&floats, &DataType::Float32, TextsFor::Some).unwrap();
     assert_eq!(fitted.misfits, [(3, Misfit::Range)]);
     let decimal = DataType::Decimal128(5, 2);
     let prices: ArrayRef = Arc::new(Float64Array::from(vec![19.99, 1.005, 1000.0]));
-    let fitted = fit(&prices, &decimal, Texts::Some).unwrap();
+    let fitted = fit(&prices, &decimal, TextsFor::Some).unwrap();
     assert_eq!(fitted.misfits, [(1, digits), (2, Misfit::Range)]);
     let whole: ArrayRef = Arc::new(Int64Array::from(vec![1 << 53, (1 << 53) + 1]));
-    let fitted = fit(&whole, &DataType::Float64, Texts::Some).unwrap();
+    let fitted = fit(&whole, &DataType::Float64, TextsFor::Some).unwrap();
     assert_eq!(fitted.misfits, [(1, digits)]);
     let cells: ArrayRef = Arc::new(StringArray::from(vec![" 5", "5.0", "1e2", "5.5", "x", ""]));
-    let fitted = fit(&cells, &DataType::UInt8, Texts::All).unwrap();
+    let fitted = fit(&cells, &DataType::UInt8, TextsFor::All).unwrap();
     assert_eq!(fitted.misfits, [(3, digits), (4, Misfit::Kind), (5, Misfit::Kind)]);
-    assert_eq!(fit(&cells, &DataType::UInt8, Texts::Some).unwrap().misfits.len(), 6);
+    assert_eq!(fit(&cells, &DataType::UInt8, TextsFor::Some).unwrap().misfits.len(), 6);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_list_fits_if_its_items_do() {
     let offsets = arrow_buffer::OffsetBuffer::new(vec![1, 2, 3, 3, 4, 5].into());
     let nulls = NullBuffer::from(vec![true, true, true, true, false]);
     let lists: ArrayRef = Arc::new(ListArray::new(item, offsets, values, Some(nulls)));
-    let fitted = fit(&lists, &parse_type("list[i64]").unwrap(), Texts::Some).unwrap();
+    let fitted = fit(&lists, &parse_type("list[i64]").unwrap(), TextsFor::Some).unwrap();
     assert_eq!(fitted.misfits, [(1, Misfit::Digits)]);
     assert!(fitted.array.is_valid(0) && fitted.array.is_null(1) && fitted.array.is_null(4));
     let values: ArrayRef = Arc::new(Float64Array::from(vec![0.5, 1.0, 2.0]));
@@ -130,6 +130,6 @@ fn a_list_fits_if_its_items_do() {
     let nulls = Some(NullBuffer::from(vec![false, true, true]));
     let rows: ArrayRef = Arc::new(StructArray::new(vec![field].into(), vec![values], nulls));
     let to = parse_type("struct[a: i8, b: str]").unwrap();
-    let fitted = fit(&rows, &to, Texts::Some).unwrap();
+    let fitted = fit(&rows, &to, TextsFor::Some).unwrap();
     assert_eq!((fitted.misfits.len(), fitted.array.null_count()), (0, 1));
 }

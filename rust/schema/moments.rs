@@ -18,7 +18,7 @@ pub fn per_second(unit: TimeUnit) -> i64 {
 
 /// A point in time as a text says it: whole seconds since 1970 in UTC, and the fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
+pub struct Instant {
     seconds: i64,
     fraction: Fraction,
 }
@@ -31,16 +31,16 @@ struct Fraction {
     finer: bool,
 }
 
-impl Moment {
+impl Instant {
     /// Reads `2024-05-01T10:00:00.5+02:00`: `T` or a space between, seconds, fraction and offset
     /// optional (UTC without one), a date alone is its midnight, years beyond four digits with a
     /// sign.
-    pub fn read(text: &str) -> Option<Moment> {
+    pub fn read(text: &str) -> Option<Instant> {
         let mut cursor = Cursor(text.trim_ascii().as_bytes());
         let days = cursor.date()?;
         let midnight = days.checked_mul(DAY_S)?;
         if cursor.0.is_empty() {
-            return Some(Moment {
+            return Some(Instant {
                 seconds: midnight,
                 fraction: Fraction { nanos: 0, finer: false },
             });
@@ -49,7 +49,7 @@ impl Moment {
         let (seconds, fraction) = cursor.clock()?;
         let offset = cursor.offset()?;
         let seconds = midnight.checked_add(seconds)?.checked_sub(offset)?;
-        cursor.0.is_empty().then_some(Moment { seconds, fraction })
+        cursor.0.is_empty().then_some(Instant { seconds, fraction })
     }
 
     /// The count of a unit since 1970, exactly.
@@ -82,7 +82,7 @@ pub fn time_of_day(text: &str) -> Read<i64> {
     let mut cursor = Cursor(text.trim_ascii().as_bytes());
     let read = cursor.clock().filter(|_| cursor.0.is_empty());
     let (seconds, fraction) = read.ok_or(Misfit::Kind)?;
-    Moment { seconds, fraction }.ticks(TimeUnit::Microsecond)
+    Instant { seconds, fraction }.ticks(TimeUnit::Microsecond)
 }
 
 /// A duration as a count of a unit: ISO 8601 (`PT1H30M`, `-P1DT0.5S`), or the count itself.
@@ -270,7 +270,7 @@ mod tests {
     use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
 
     fn ticks(text: &str, unit: TimeUnit) -> Read<i64> {
-        Moment::read(text).ok_or(Misfit::Kind)?.ticks(unit)
+        Instant::read(text).ok_or(Misfit::Kind)?.ticks(unit)
     }
 
     #[test]
@@ -335,10 +335,10 @@ mod tests {
         assert_eq!(ticks("1969-12-31T23:59:59.999999", Microsecond), Ok(-1));
         assert_eq!(ticks("2300-01-01", Nanosecond), Err(Misfit::Range));
         assert_eq!(ticks("+999999-01-01", Microsecond), Err(Misfit::Range));
-        let finer = Moment::read("1969-12-31T23:59:59.9999999").unwrap();
+        let finer = Instant::read("1969-12-31T23:59:59.9999999").unwrap();
         assert_eq!(finer.floored(Microsecond), Some(-1));
-        assert_eq!(Moment::read("1969-12-31").unwrap().day(), Ok(-1));
-        assert_eq!(Moment::read("1969-12-31T00:00:00Z").unwrap().day(), Ok(-1));
+        assert_eq!(Instant::read("1969-12-31").unwrap().day(), Ok(-1));
+        assert_eq!(Instant::read("1969-12-31T00:00:00Z").unwrap().day(), Ok(-1));
         assert_eq!(finer.day(), Err(Misfit::Digits));
         assert_eq!(time_of_day("10:00:00.5"), Ok(36_000_500_000));
         assert_eq!(time_of_day("10:00:00.0000005"), Err(Misfit::Digits));

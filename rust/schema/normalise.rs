@@ -5,7 +5,7 @@ use arrow_schema::DataType;
 
 use super::complain::{complain, shown};
 use super::edge::normalised;
-use super::fit::{Texts, fit};
+use super::fit::{TextsFor, fit};
 use super::named;
 use crate::error::{Error, Result};
 
@@ -25,7 +25,7 @@ pub fn normalise(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
             "is {from} in this batch, not {word}\nhint: cast it before it is pushed"
         )));
     }
-    let fitted = fit(array, to, Texts::Some)?;
+    let fitted = fit(array, to, TextsFor::Some)?;
     let Some(&(row, why)) = fitted.misfits.first() else { return Ok(fitted.array) };
     let (value, (said, hint)) = (shown(array, row), complain(why, to));
     let told = format!("row {row} does not fit {word}: {value} {said}");

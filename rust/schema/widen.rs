@@ -3,7 +3,7 @@
 use arrow_array::ArrayRef;
 use arrow_schema::DataType;
 
-use super::fit::{Fitted, Texts, fit};
+use super::fit::{Fitted, TextsFor, fit};
 use crate::error::Result;
 
 /// The type in which a union carries two columns of one name, if there is one.
@@ -25,7 +25,7 @@ pub fn widen(a: &DataType, b: &DataType) -> Option<DataType> {
 
 /// `array` in the type that [`widen`] gave. Integers that no float is exactly are misfits.
 pub fn widened(array: &ArrayRef, to: &DataType) -> Result<Fitted> {
-    fit(array, to, Texts::Some)
+    fit(array, to, TextsFor::Some)
 }
 
 fn number(data_type: &DataType) -> bool {

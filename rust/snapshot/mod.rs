@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::chunk::{Chunk, encode_batch, pack, seal, unpack};
 use crate::error::{Error, Result};
-use crate::operator::Piece;
+use crate::operator::SavedPiece;
 use crate::pipeline::Pipeline;
 use crate::plan::{self, Plan};
 use crate::schema::type_word;
@@ -22,7 +22,7 @@ use crate::state::RANGES;
 pub use change::OnChange;
 pub use restore::restore;
 
-fn chunks(owner: &str, pieces: Vec<Piece>, all: &mut Vec<Chunk>) -> Result<()> {
+fn chunks(owner: &str, pieces: Vec<SavedPiece>, all: &mut Vec<Chunk>) -> Result<()> {
     for piece in pieces {
         let name = format!("{owner}/{}/{}/{}", piece.range, piece.part, piece.epoch);
         all.push(Chunk { name, bytes: encode_batch(&piece.saved.batch)? });
@@ -33,7 +33,7 @@ fn chunks(owner: &str, pieces: Vec<Piece>, all: &mut Vec<Chunk>) -> Result<()> {
 /// The engine's state: all of it, or what changed after epoch `since`, with the names of the chunks
 /// among `before`, those of the snapshot of that epoch, which still hold.
 pub fn take(pipeline: &Pipeline, since: u64, before: &[String]) -> Result<Vec<u8>> {
-    let (mut all, owners) = (vec![], Owners::of(&pipeline.plan, &pipeline.prints));
+    let (mut all, owners) = (vec![], Owners::new(&pipeline.plan, &pipeline.prints));
     let (mut operators, mut rules, mut schemas) = (vec![], vec![], vec![]);
     if let Some(running) = &pipeline.running {
         for (owner, operator) in owners.verbs.iter().zip(&running.operators) {
@@ -88,7 +88,7 @@ struct Owners {
 
 impl Owners {
     /// A verb is told by its print, a rule by its output, name, key and cooldown.
-    fn of(plan: &Plan, prints: &[String]) -> Owners {
+    fn new(plan: &Plan, prints: &[String]) -> Owners {
         let nth = |i: usize| prints[..i].iter().filter(|&print| *print == prints[i]).count();
         let rule = |output: &plan::Output, rule: &plan::Rule| {
             let words = json!([output.name, rule.name, rule.by, rule.cooldown]).to_string();

@@ -12,8 +12,8 @@ use super::{Name, Owners, read};
 use crate::chunk::{decode_batch, unpack};
 use crate::error::{Error, Result};
 use crate::fate::Counters;
-use crate::operator::{Piece, Warming, reorder};
-use crate::pipeline::{Pipeline, Running};
+use crate::operator::{SavedPiece, Warming, reorder};
+use crate::pipeline::{BuiltGraph, Pipeline};
 use crate::plan::{Node, Plan};
 use crate::schema::{parse_type, type_word};
 use crate::state::{RANGES, Saved};
@@ -21,7 +21,7 @@ use crate::time::{Micros, NEVER, shift};
 use crate::watermark::Watermarks;
 
 /// The pieces of a snapshot by their owners.
-type Pieces = HashMap<String, Vec<Piece>>;
+type Pieces = HashMap<String, Vec<SavedPiece>>;
 
 /// The columns of an input, as a manifest has them.
 type Columns = Vec<(String, String)>;
@@ -51,7 +51,7 @@ pub fn restore(pipeline: &mut Pipeline, bytes: &[u8], on_change: OnChange) -> Re
     let schemas: Vec<Columns> = read(&manifest, "schemas")?;
     if !schemas.is_empty() {
         let schemas = same_columns(&change.arranged(&schemas, "columns")?, pipeline)?;
-        let saved = State { manifest: &manifest, before: &before, change: &change };
+        let saved = SnapshotState { manifest: &manifest, before: &before, change: &change };
         pipeline.running = Some(saved.load(pipeline, schemas, &chunks, on_change)?);
     } else if !chunks.is_empty() {
         return Err(Error::Snapshot("the snapshot has state but no columns".into()));
@@ -111,13 +111,13 @@ fn told(schema: &Schema) -> Result<String> {
 }
 
 /// What a snapshot holds, verified.
-struct State<'a> {
+struct SnapshotState<'a> {
     manifest: &'a Value,
     before: &'a Plan,
     change: &'a Change,
 }
 
-impl State<'_> {
+impl SnapshotState<'_> {
     /// The verbs and rules, with their state where they had any.
     fn load(
         &self,
@@ -125,24 +125,24 @@ impl State<'_> {
         schemas: Vec<SchemaRef>,
         chunks: &[(String, &[u8])],
         on_change: OnChange,
-    ) -> Result<Running> {
+    ) -> Result<BuiltGraph> {
         let mut running = pipeline.build(schemas)?;
         let mut pieces = Pieces::new();
         for (name, bytes) in chunks {
             let (owner, piece) = self.piece(name, bytes)?;
             pieces.entry(owner).or_default().push(piece);
         }
-        let owners = Owners::of(&pipeline.plan, &pipeline.prints);
+        let owners = Owners::new(&pipeline.plan, &pipeline.prints);
         self.verbs(&mut running, &owners, &pieces)?;
         if on_change == OnChange::Warm {
             self.warm(pipeline, &mut running);
         }
         self.rules(pipeline, &mut running, &owners, &pieces)?;
-        running.fill_all(&pipeline.plan.outputs);
+        running.update_all_completeness(&pipeline.plan.outputs);
         Ok(running)
     }
 
-    fn verbs(&self, running: &mut Running, owners: &Owners, pieces: &Pieces) -> Result<()> {
+    fn verbs(&self, running: &mut BuiltGraph, owners: &Owners, pieces: &Pieces) -> Result<()> {
         let saved: Vec<Value> = read(self.manifest, "operators")?;
         if saved.len() != self.before.nodes.len() {
             return Err(Error::Snapshot("the manifest has other operators".into()));
@@ -151,14 +151,14 @@ impl State<'_> {
             let Some(at) = self.change.verbs[i] else { continue };
             let counters: Counters = read(&saved[at], "counters")?;
             let clock: Micros = read(&saved[at], "clock")?;
-            operator.load(of(&owners.verbs[i], pieces), counters, clock)?;
+            operator.load(pieces_of(&owners.verbs[i], pieces), counters, clock)?;
             *operator.warming_mut() = read::<Warming>(&saved[at], "warming")?;
         }
         Ok(())
     }
 
     /// Tells each new verb from when on it sees all rows: behind the newest of those before.
-    fn warm(&self, pipeline: &Pipeline, running: &mut Running) {
+    fn warm(&self, pipeline: &Pipeline, running: &mut BuiltGraph) {
         let mut ahead: Vec<Micros> = vec![];
         for (i, operator) in running.operators.iter_mut().enumerate() {
             let inputs = match &pipeline.plan.nodes[i] {
@@ -168,7 +168,7 @@ impl State<'_> {
             if self.change.verbs[i].is_none() && pipeline.plan.nodes[i].has_state() {
                 operator.warming_mut().seen_from = inputs;
             }
-            ahead.push(operator.ahead(inputs));
+            ahead.push(operator.emits_from(inputs));
         }
     }
 
@@ -176,7 +176,7 @@ impl State<'_> {
     fn rules(
         &self,
         pipeline: &Pipeline,
-        running: &mut Running,
+        running: &mut BuiltGraph,
         owners: &Owners,
         pieces: &Pieces,
     ) -> Result<()> {
@@ -191,13 +191,13 @@ impl State<'_> {
             let rule = outputs[at].rules.iter().position(|rule| rule.name == name);
             let Some(rule) = rule else { continue };
             let clock = running.operators[outputs[at].node].clock();
-            let pieces = of(&owners.rules[at][rule], pieces);
+            let pieces = pieces_of(&owners.rules[at][rule], pieces);
             running.rules[at].load(&name, counts, pieces, clock)?;
         }
         Ok(())
     }
 
-    fn piece(&self, name: &str, bytes: &[u8]) -> Result<(String, Piece)> {
+    fn piece(&self, name: &str, bytes: &[u8]) -> Result<(String, SavedPiece)> {
         let bad = || Error::Snapshot(format!("chunk \"{name}\" has a name that means nothing"));
         let Name { owner, range, part, epoch } = Name::parse(name).ok_or_else(bad)?;
         let saved = Saved { batch: decode_batch(bytes)? };
@@ -208,11 +208,11 @@ impl State<'_> {
             return Err(Error::Snapshot(format!("chunk \"{name}\" has {rows} rows of nothing")));
         }
         let saved = reorder::renumber(part, saved, &self.change.places())?;
-        Ok((owner.to_string(), Piece { range, part: part.to_string(), epoch, saved }))
+        Ok((owner.to_string(), SavedPiece { range, part: part.to_string(), epoch, saved }))
     }
 }
 
 /// The pieces of an owner.
-fn of<'a>(owner: &str, pieces: &'a Pieces) -> &'a [Piece] {
+fn pieces_of<'a>(owner: &str, pieces: &'a Pieces) -> &'a [SavedPiece] {
     pieces.get(owner).map_or(&[], Vec::as_slice)
 }

@@ -6,7 +6,7 @@
 //! follows from the log, so nothing of them is saved, and no answer shows whether they are there.
 
 use super::Log;
-use crate::aggregate::{Cell, Hot, Layout, Moment};
+use crate::aggregate::{Cell, Layout, Moment, StateRows};
 use crate::limits::{CHUNK_WIDTH, WALK_MAX};
 use crate::time::Micros;
 
@@ -32,14 +32,14 @@ impl Kept<'_> {
         }
     }
 
-    fn add(&self, hot: &mut Hot, row: u32, at: At) {
+    fn add(&self, hot: &mut StateRows, row: u32, at: At) {
         for &j in self.which {
             let (aggregate, offset) = &self.layout.items[j];
             self.update(j, hot.cell(row, *offset, aggregate.words()), at);
         }
     }
 
-    fn merge(&self, into: &mut Hot, into_row: u32, from: &Hot, from_row: u32) {
+    fn merge(&self, into: &mut StateRows, into_row: u32, from: &StateRows, from_row: u32) {
         for &j in self.which {
             let (aggregate, offset) = &self.layout.items[j];
             let cell = into.cell(into_row, *offset, aggregate.words());
@@ -50,7 +50,7 @@ impl Kept<'_> {
 
 /// A run of entries, or of runs.
 #[derive(Debug, Default)]
-struct Node {
+struct RunNode {
     /// The entries, or the last entry of each run below.
     last: Vec<At>,
     /// The runs below; none where there are entries.
@@ -60,18 +60,18 @@ struct Node {
 /// The entries of one key.
 #[derive(Debug)]
 pub struct Chunks {
-    nodes: Vec<Node>,
+    nodes: Vec<RunNode>,
     free: Vec<u32>,
     root: u32,
     /// A row for each node.
-    hot: Hot,
+    hot: StateRows,
     len: usize,
     /// Entries that came since it was of use.
     unused: usize,
 }
 
 /// One piece of a window.
-enum Piece {
+enum WindowPiece {
     /// All of a run: its row.
     Run(u32),
     /// One entry.
@@ -85,10 +85,10 @@ impl Chunks {
         let mut chunks = Chunks { nodes, free, root: 0, hot, len: entries.len(), unused: 0 };
         let mut level: Vec<u32> = vec![];
         for run in entries.chunks(CHUNK_WIDTH) {
-            level.push(chunks.node(kept, Node { last: run.to_vec(), below: vec![] }));
+            level.push(chunks.node(kept, RunNode { last: run.to_vec(), below: vec![] }));
         }
         if level.is_empty() {
-            level.push(chunks.node(kept, Node::default()));
+            level.push(chunks.node(kept, RunNode::default()));
         }
         while level.len() > 1 {
             let above = level.chunks(CHUNK_WIDTH).map(|below| chunks.above(kept, below.to_vec()));
@@ -101,7 +101,7 @@ impl Chunks {
     /// A node over others.
     fn above(&mut self, kept: Kept<'_>, below: Vec<u32>) -> u32 {
         let last = below.iter().map(|&node| self.last(node)).collect();
-        self.node(kept, Node { last, below })
+        self.node(kept, RunNode { last, below })
     }
 
     /// The last entry of a node.
@@ -110,11 +110,11 @@ impl Chunks {
     }
 
     /// Puts a node in place and computes its row.
-    fn node(&mut self, kept: Kept<'_>, node: Node) -> u32 {
+    fn node(&mut self, kept: Kept<'_>, node: RunNode) -> u32 {
         let at = match self.free.pop() {
             Some(at) => at,
             None => {
-                self.nodes.push(Node::default());
+                self.nodes.push(RunNode::default());
                 self.hot.push()
             }
         };
@@ -154,7 +154,7 @@ impl Chunks {
         if node.below.is_empty() {
             if node.last.len() == CHUNK_WIDTH && place == CHUNK_WIDTH {
                 // in order of time runs stay full
-                return Some(self.node(kept, Node { last: vec![at], below: vec![] }));
+                return Some(self.node(kept, RunNode { last: vec![at], below: vec![] }));
             }
             node.last.insert(place, at);
             kept.add(&mut self.hot, to, at);
@@ -188,17 +188,17 @@ impl Chunks {
         let last = node.last.split_off(half);
         let below = node.below.split_off(half.min(node.below.len()));
         self.refold(kept, at);
-        Some(self.node(kept, Node { last, below }))
+        Some(self.node(kept, RunNode { last, below }))
     }
 
     /// Puts what lies behind `from` and not behind `to` into a cell of aggregate `j`.
     pub fn fold(&self, kept: Kept<'_>, j: usize, (from, to): (At, At), mut cell: Cell<'_>) {
         let (aggregate, offset) = &kept.layout.items[j];
-        let mut take = |piece: Piece| match piece {
-            Piece::Run(row) => {
+        let mut take = |piece: WindowPiece| match piece {
+            WindowPiece::Run(row) => {
                 aggregate.merge(cell.reborrow(), self.hot.peek(row, *offset, aggregate.words()));
             }
-            Piece::Entry(at) => kept.update(j, cell.reborrow(), at),
+            WindowPiece::Entry(at) => kept.update(j, cell.reborrow(), at),
         };
         self.visit(self.root, None, (from, to), &mut take);
     }
@@ -209,16 +209,16 @@ impl Chunks {
         node: u32,
         floor: Option<At>,
         (from, to): (At, At),
-        take: &mut impl FnMut(Piece),
+        take: &mut impl FnMut(WindowPiece),
     ) {
-        let Node { last, below } = &self.nodes[node as usize];
+        let RunNode { last, below } = &self.nodes[node as usize];
         if floor.is_some_and(|floor| floor >= from) && last.last().is_some_and(|last| *last <= to) {
-            return take(Piece::Run(node));
+            return take(WindowPiece::Run(node));
         }
         let first = last.partition_point(|last| *last <= from);
         if below.is_empty() {
             let inside = last[first..].iter().take_while(|at| **at <= to);
-            return inside.for_each(|&at| take(Piece::Entry(at)));
+            return inside.for_each(|&at| take(WindowPiece::Entry(at)));
         }
         for i in first..last.len() {
             let floor = if i == 0 { floor } else { Some(last[i - 1]) };
@@ -271,7 +271,7 @@ impl Chunks {
     }
 
     fn drop_all(&mut self, kept: Kept<'_>, at: u32) {
-        let Node { last, below } = std::mem::take(&mut self.nodes[at as usize]);
+        let RunNode { last, below } = std::mem::take(&mut self.nodes[at as usize]);
         if below.is_empty() {
             self.len -= last.len();
         }
@@ -281,7 +281,7 @@ impl Chunks {
 
     fn release(&mut self, kept: Kept<'_>, at: u32) {
         kept.layout.clear(&mut self.hot, at);
-        self.nodes[at as usize] = Node::default();
+        self.nodes[at as usize] = RunNode::default();
         self.free.push(at);
     }
 
@@ -302,7 +302,7 @@ impl Chunks {
 
     /// Memory in bytes, about.
     pub fn bytes(&self) -> usize {
-        let node = size_of::<Node>() + size_of::<At>();
+        let node = size_of::<RunNode>() + size_of::<At>();
         self.hot.bytes() + self.nodes.capacity() * node + self.len * size_of::<At>()
     }
 }
@@ -340,7 +340,7 @@ mod tests {
         let layout =
             kinds.iter().zip(&types).map(|(kind, t)| build(kind, std::slice::from_ref(t)).unwrap());
         let layout = Layout::new(layout.collect());
-        let arguments = Arguments::new(types.iter().map(Class::of));
+        let arguments = Arguments::new(types.iter().map(Class::for_type));
         let mut log = Log::new(arguments.clone());
         let rows: Vec<u32> = (0..len as u32).collect();
         let arranged = arguments.arrange(&columns, &rows);

@@ -57,17 +57,17 @@ pub enum Key<'a> {
 }
 
 /// One key column in the form that is hashed.
-enum Part {
+enum KeyColumn {
     Words(ScalarBuffer<i64>),
     Wide(Vec<i128>),
     Bytes(ArrayRef),
 }
 
-impl Part {
+impl KeyColumn {
     fn words(self) -> Option<ScalarBuffer<i64>> {
         match self {
-            Part::Words(words) => Some(words),
-            Part::Wide(_) | Part::Bytes(_) => None,
+            KeyColumn::Words(words) => Some(words),
+            KeyColumn::Wide(_) | KeyColumn::Bytes(_) => None,
         }
     }
 }
@@ -103,12 +103,12 @@ pub fn encode(columns: &[ArrayRef], len: usize) -> Result<(Encoded, Option<Vec<u
     if columns.is_empty() {
         return Ok((Encoded::One, None));
     }
-    let parts: Vec<Part> = columns.iter().map(part).collect::<Result<_>>()?;
+    let parts: Vec<KeyColumn> = columns.iter().map(part).collect::<Result<_>>()?;
     let ranges = ranges(&parts, columns, len);
     let encoded = match parts.as_slice() {
-        [Part::Words(_)] => {
+        [KeyColumn::Words(_)] => {
             let valid = columns[0].nulls().filter(|nulls| nulls.null_count() != 0).cloned();
-            let words = parts.into_iter().find_map(Part::words);
+            let words = parts.into_iter().find_map(KeyColumn::words);
             Encoded::Words { values: words.unwrap_or_default(), valid }
         }
         _ => encode_bytes(&parts, columns, len),
@@ -117,8 +117,8 @@ pub fn encode(columns: &[ArrayRef], len: usize) -> Result<(Encoded, Option<Vec<u
 }
 
 /// The range of each row, by a fixed hash of its key's values.
-fn ranges(parts: &[Part], columns: &[ArrayRef], len: usize) -> Vec<u8> {
-    if let ([Part::Words(values)], 0) = (parts, columns[0].null_count()) {
+fn ranges(parts: &[KeyColumn], columns: &[ArrayRef], len: usize) -> Vec<u8> {
+    if let ([KeyColumn::Words(values)], 0) = (parts, columns[0].null_count()) {
         return values.iter().map(|&value| range_of(hash_word(value)) as u8).collect();
     }
     let mut hashes = hash_column(&parts[0], columns[0].nulls(), len);
@@ -129,21 +129,23 @@ fn ranges(parts: &[Part], columns: &[ArrayRef], len: usize) -> Vec<u8> {
     hashes.into_iter().map(|hash| range_of(hash) as u8).collect()
 }
 
-fn part(column: &ArrayRef) -> Result<Part> {
-    fn words<T: ArrowPrimitiveType>(column: &ArrayRef) -> Part
+fn part(column: &ArrayRef) -> Result<KeyColumn> {
+    fn words<T: ArrowPrimitiveType>(column: &ArrayRef) -> KeyColumn
     where
         T::Native: num::AsWord,
     {
-        Part::Words(column.as_primitive::<T>().values().iter().map(num::AsWord::word).collect())
+        KeyColumn::Words(
+            column.as_primitive::<T>().values().iter().map(num::AsWord::word).collect(),
+        )
     }
     Ok(match column.data_type() {
         DataType::Boolean => {
-            Part::Words(column.as_boolean().values().iter().map(i64::from).collect())
+            KeyColumn::Words(column.as_boolean().values().iter().map(i64::from).collect())
         }
         DataType::Int8 => words::<Int8Type>(column),
         DataType::Int16 => words::<Int16Type>(column),
         DataType::Int32 => words::<Int32Type>(column),
-        DataType::Int64 => Part::Words(column.as_primitive::<Int64Type>().values().clone()),
+        DataType::Int64 => KeyColumn::Words(column.as_primitive::<Int64Type>().values().clone()),
         DataType::UInt8 => words::<UInt8Type>(column),
         DataType::UInt16 => words::<UInt16Type>(column),
         DataType::UInt32 => words::<UInt32Type>(column),
@@ -158,9 +160,9 @@ fn part(column: &ArrayRef) -> Result<Part> {
         DataType::Duration(TimeUnit::Microsecond) => words::<DurationMicrosecondType>(column),
         DataType::Duration(TimeUnit::Nanosecond) => words::<DurationNanosecondType>(column),
         DataType::Decimal128(..) => {
-            Part::Wide(column.as_primitive::<Decimal128Type>().values().to_vec())
+            KeyColumn::Wide(column.as_primitive::<Decimal128Type>().values().to_vec())
         }
-        DataType::Utf8 | DataType::Binary => Part::Bytes(column.clone()),
+        DataType::Utf8 | DataType::Binary => KeyColumn::Bytes(column.clone()),
         other => return Err(Error::Plan(format!("a column of type {other} cannot be a key"))),
     })
 }
@@ -182,11 +184,11 @@ fn bytes_at(column: &ArrayRef, row: usize) -> &[u8] {
     }
 }
 
-fn hash_column(part: &Part, nulls: Option<&NullBuffer>, len: usize) -> Vec<u64> {
+fn hash_column(part: &KeyColumn, nulls: Option<&NullBuffer>, len: usize) -> Vec<u64> {
     let mut hashes: Vec<u64> = match part {
-        Part::Words(values) => values.iter().map(|&value| hash_word(value)).collect(),
-        Part::Wide(values) => values.iter().map(|&value| hash_wide(value)).collect(),
-        Part::Bytes(column) => (0..len).map(|row| hash_bytes(bytes_at(column, row))).collect(),
+        KeyColumn::Words(values) => values.iter().map(|&value| hash_word(value)).collect(),
+        KeyColumn::Wide(values) => values.iter().map(|&value| hash_wide(value)).collect(),
+        KeyColumn::Bytes(column) => (0..len).map(|row| hash_bytes(bytes_at(column, row))).collect(),
     };
     if let Some(nulls) = nulls.filter(|nulls| nulls.null_count() != 0) {
         let null = hash_null();
@@ -195,7 +197,7 @@ fn hash_column(part: &Part, nulls: Option<&NullBuffer>, len: usize) -> Vec<u64> 
     hashes
 }
 
-fn encode_bytes(parts: &[Part], columns: &[ArrayRef], len: usize) -> Encoded {
+fn encode_bytes(parts: &[KeyColumn], columns: &[ArrayRef], len: usize) -> Encoded {
     let mut data = Vec::with_capacity(len * parts.len() * 9);
     let mut ends = Vec::with_capacity(len);
     for row in 0..len {
@@ -206,9 +208,9 @@ fn encode_bytes(parts: &[Part], columns: &[ArrayRef], len: usize) -> Encoded {
             }
             data.push(1);
             match part {
-                Part::Words(values) => data.extend(values[row].to_le_bytes()),
-                Part::Wide(values) => data.extend(values[row].to_le_bytes()),
-                Part::Bytes(column) => {
+                KeyColumn::Words(values) => data.extend(values[row].to_le_bytes()),
+                KeyColumn::Wide(values) => data.extend(values[row].to_le_bytes()),
+                KeyColumn::Bytes(column) => {
                     let bytes = bytes_at(column, row);
                     data.extend((bytes.len() as u32).to_le_bytes());
                     data.extend(bytes);

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::aggregate::{Arguments, Column, Row, Value};
+use crate::aggregate::{ArgumentRow, Arguments, Column, Value};
 use crate::limits::{LOG_LOOK_MAX, LOG_SEGMENT as SEGMENT};
 use crate::prefetch::prefetch;
 use crate::time::Micros;
@@ -54,7 +54,7 @@ struct Segment {
 
 /// One entry.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry {
+pub struct LogEntry {
     /// Event time.
     pub time: Micros,
     /// The key's entry before it in time.
@@ -119,7 +119,7 @@ impl Log {
         &mut self,
         (time, id): (Micros, u32),
         tail: &mut u64,
-        arguments: Row<'_>,
+        arguments: ArgumentRow<'_>,
         (columns, row): (&[Column], usize),
     ) -> (u64, bool) {
         if self.len.is_multiple_of(SEGMENT) {
@@ -208,24 +208,24 @@ impl Log {
 
     /// An entry, unless it was freed.
     #[inline]
-    pub fn get(&self, at: u64) -> Option<Entry> {
+    pub fn get(&self, at: u64) -> Option<LogEntry> {
         let head = self.head(at)?;
         let (older, newer) = (low(head[LINKS]), high(head[LINKS]));
         let time = head[TIME] as Micros;
-        Some(Entry { time, older: follow(at, older), newer: follow(at, newer) })
+        Some(LogEntry { time, older: follow(at, older), newer: follow(at, newer) })
     }
 
     /// The arguments of an entry that lie in words.
-    pub fn row(&self, at: u64) -> Option<Row<'_>> {
+    pub fn row(&self, at: u64) -> Option<ArgumentRow<'_>> {
         self.step(at).map(|(_, _, row)| row)
     }
 
     /// What a walk from old to new needs of an entry: its time, the entry behind it, its arguments.
     #[inline]
-    pub fn step(&self, at: u64) -> Option<(Micros, u64, Row<'_>)> {
+    pub fn step(&self, at: u64) -> Option<(Micros, u64, ArgumentRow<'_>)> {
         let (head, behind) = self.find(at)?.split_first_chunk::<HEAD>()?;
         let words = behind.get(..self.stride - HEAD)?;
-        let row = Row { present: high(head[KEY]), words };
+        let row = ArgumentRow { present: high(head[KEY]), words };
         Some((head[TIME] as Micros, follow(at, high(head[LINKS])), row))
     }
 

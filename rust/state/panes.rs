@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::keys::{KeyColumns, Keys};
 use crate::aggregate::lines::grow;
-use crate::aggregate::{Hot, Layout};
+use crate::aggregate::{Layout, StateRows};
 use crate::limits::IDLE_KEYS_MAX;
 use crate::prefetch::prefetch;
 use crate::time::Micros;
@@ -29,14 +29,14 @@ const NOWHERE: Link = Link { pane: u32::MAX, generation: 0, entry: 0 };
 
 /// A key: its entry in the newest of its panes, and how many panes it is in.
 #[derive(Debug, Clone, Copy)]
-struct Head {
+struct NewestEntry {
     newest: Link,
     entries: u32,
 }
 
 /// What is known of an entry beside its accumulators.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry {
+pub struct PaneEntry {
     /// The key.
     pub id: u32,
     /// Ordinal of its first row.
@@ -52,14 +52,14 @@ pub struct Pane {
     pub at: PaneAt,
     generation: u32,
     /// The accumulators, one row an entry.
-    pub hot: Hot,
+    pub hot: StateRows,
     /// The entries, in order of first touch.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<PaneEntry>,
 }
 
 impl Pane {
     fn new(at: PaneAt, generation: u32, stride: usize) -> Pane {
-        Pane { at, generation, hot: Hot::new(stride), entries: vec![] }
+        Pane { at, generation, hot: StateRows::new(stride), entries: vec![] }
     }
 }
 
@@ -69,7 +69,7 @@ pub struct Panes {
     /// The keys.
     pub keys: Keys,
     stride: usize,
-    heads: Vec<Head>,
+    heads: Vec<NewestEntry>,
     /// How many keys are in no pane.
     idle: usize,
     order: BTreeMap<PaneAt, u32>,
@@ -118,7 +118,7 @@ impl Panes {
         let len = self.keys.capacity();
         if len > self.heads.len() {
             grow(&mut self.heads, len);
-            self.heads.resize(len, Head { newest: NOWHERE, entries: 0 });
+            self.heads.resize(len, NewestEntry { newest: NOWHERE, entries: 0 });
         }
     }
 
@@ -142,7 +142,7 @@ impl Panes {
     }
 
     /// The accumulators of a pane by its place.
-    pub fn hot_mut(&mut self, pane: u32) -> &mut Hot {
+    pub fn hot_mut(&mut self, pane: u32) -> &mut StateRows {
         &mut self.slab[pane as usize].hot
     }
 
@@ -192,7 +192,7 @@ impl Panes {
         let target = &mut self.slab[pane as usize];
         let entry = target.hot.push();
         grow(&mut target.entries, entry as usize + 1);
-        target.entries.push(Entry { id, first: ordinal, behind });
+        target.entries.push(PaneEntry { id, first: ordinal, behind });
         let made = Link { pane, generation: target.generation, entry };
         let head = &mut self.heads[id as usize];
         self.idle -= usize::from(head.entries == 0);
@@ -240,7 +240,7 @@ impl Panes {
             let at = entry.remove();
             let pane = &mut self.slab[at as usize];
             for entry in &pane.entries {
-                let Head { entries, .. } = &mut self.heads[entry.id as usize];
+                let NewestEntry { entries, .. } = &mut self.heads[entry.id as usize];
                 *entries -= 1;
                 self.idle += usize::from(*entries == 0);
             }
@@ -272,8 +272,8 @@ impl Panes {
 
     /// Memory in bytes, about.
     pub fn bytes(&self) -> usize {
-        let of = |pane: &Pane| pane.hot.bytes() + pane.entries.capacity() * size_of::<Entry>();
+        let of = |pane: &Pane| pane.hot.bytes() + pane.entries.capacity() * size_of::<PaneEntry>();
         let panes: usize = self.slab.iter().map(of).sum();
-        self.keys.bytes() + panes + self.heads.capacity() * size_of::<Head>()
+        self.keys.bytes() + panes + self.heads.capacity() * size_of::<NewestEntry>()
     }
 }

@@ -1,7 +1,7 @@
 //! Due: when a slot of windows has something to do although no rows came.
 
 use super::AlignedWindows;
-use crate::assign::Place;
+use crate::assign::GridPlace;
 use crate::plan::Emit;
 use crate::state::Panes;
 use crate::time::{Micros, NEVER};
@@ -34,10 +34,10 @@ impl AlignedWindows {
     /// Up to which clock a pane is needed.
     pub(super) fn needed_until(&self, start: Micros) -> Micros {
         match self.windows.place(start) {
-            Place::Pane(reach) => {
+            GridPlace::Pane(reach) => {
                 reach.last_end.saturating_add(self.before()).saturating_add(self.lateness)
             }
-            Place::Gap | Place::OutOfRange => NEVER,
+            GridPlace::Gap | GridPlace::OutOfRange => NEVER,
         }
     }
 
@@ -54,8 +54,8 @@ impl AlignedWindows {
 
     pub(super) fn first_end(&self, time: Micros) -> Option<Micros> {
         match self.windows.place(time) {
-            Place::Pane(reach) => Some(reach.first_end),
-            Place::Gap | Place::OutOfRange => None,
+            GridPlace::Pane(reach) => Some(reach.first_end),
+            GridPlace::Gap | GridPlace::OutOfRange => None,
         }
     }
 }

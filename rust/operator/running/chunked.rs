@@ -1,14 +1,14 @@
 //! Chunked: keys of which walks over their entries became long have chunks, which are asked instead.
 
 use super::question::{Ask, Steps};
-use super::{Running, SlidingSlot, Window};
+use super::{EventWindows, SlidingSlot, Window};
 use crate::aggregate::Cell;
 use crate::limits::WALK_MAX;
 use crate::state::log::NONE;
 use crate::state::{At, Chunks, Kept, Log};
 use crate::time::Micros;
 
-impl Running {
+impl EventWindows {
     fn kept<'a>(&'a self, log: &'a Log) -> Kept<'a> {
         Kept { layout: &self.kit.layout, which: &self.small, log }
     }

@@ -1,8 +1,8 @@
 //! Questions that a running value does not answer as it stands: the first and last value of a
 //! window, an older moment, a window without one of its rows, a row that is not entered.
 
-use super::{Oldest, Running, SlidingSlot, Tapes};
-use crate::aggregate::{Answer, AnswerColumn, Column, End, Hot, Moment, Retract};
+use super::{EventWindows, Oldest, SlidingSlot, Tapes};
+use crate::aggregate::{Answer, AnswerColumn, Column, End, Moment, Retract, StateRows};
 use crate::assign::Span;
 use crate::state::Log;
 use crate::state::log::NONE;
@@ -76,7 +76,7 @@ impl Steps {
     }
 }
 
-impl Running {
+impl EventWindows {
     /// Answers all columns of a window.
     pub(super) fn answer_window(
         &self,
@@ -135,10 +135,17 @@ impl Running {
 
     /// The running value of an aggregate, corrected to the moment and the entries asked for, into
     /// row 0 of `scratch`.
-    fn correct(&self, log: &Log, hot: &Hot, scratch: &mut Hot, ask: Ask, steps: &mut Steps) {
+    fn correct(
+        &self,
+        log: &Log,
+        hot: &StateRows,
+        scratch: &mut StateRows,
+        ask: Ask,
+        steps: &mut Steps,
+    ) {
         let (aggregate, offset) = &self.kit.layout.items[ask.j];
         let (words, window) = (aggregate.words(), &self.windows[ask.w]);
-        let oldest = Oldest::of(hot.pair(ask.id, window.oldest)).entry;
+        let oldest = Oldest::from_words(hot.pair(ask.id, window.oldest)).entry;
         let running = self.peek_cell(hot, ask.id, window, ask.j);
         aggregate.merge(scratch.cell(0, *offset, words), running);
         let outside = match log.get(oldest) {
@@ -169,7 +176,7 @@ impl Running {
     fn take_out(
         &self,
         log: &Log,
-        scratch: &mut Hot,
+        scratch: &mut StateRows,
         oldest: u64,
         ask: Ask,
         steps: &mut Steps,
@@ -216,7 +223,14 @@ impl Running {
     }
 
     /// The entry that holds the first or the last value of a window.
-    fn end(&self, log: &Log, hot: &Hot, end: End, ask: Ask, steps: &mut Steps) -> Option<u64> {
+    fn end(
+        &self,
+        log: &Log,
+        hot: &StateRows,
+        end: End,
+        ask: Ask,
+        steps: &mut Steps,
+    ) -> Option<u64> {
         match end {
             End::First => self.first(log, hot, ask, steps),
             End::Last => self.last(log, ask, steps),
@@ -242,12 +256,12 @@ impl Running {
         (ask.also != NONE && self.has(log, ask.also, ask.j)).then_some(ask.also)
     }
 
-    fn first(&self, log: &Log, hot: &Hot, ask: Ask, steps: &mut Steps) -> Option<u64> {
+    fn first(&self, log: &Log, hot: &StateRows, ask: Ask, steps: &mut Steps) -> Option<u64> {
         if let Some(also) = self.also(log, ask) {
             return Some(also);
         }
         let lower = ask.span.lower(ask.moment);
-        let oldest = Oldest::of(hot.pair(ask.id, self.windows[ask.w].oldest)).entry;
+        let oldest = Oldest::from_words(hot.pair(ask.id, self.windows[ask.w].oldest)).entry;
         let mut next = if log.get(oldest).is_some() { oldest } else { ask.tail };
         while let Some(older) = log.get(next).map(|entry| entry.older) {
             if log.get(older).is_none_or(|entry| entry.time <= lower) {
@@ -270,7 +284,7 @@ impl Running {
         None
     }
 
-    /// What [`Running::answer`] would say of a row that is not entered. A row that is late counts
+    /// What [`EventWindows::answer`] would say of a row that is not entered. A row that is late counts
     /// wherever it lies.
     pub fn peek(
         &self,
@@ -302,7 +316,7 @@ impl Running {
     }
 
     /// The rows of a key that a question asks for, into row 0 of `scratch`.
-    fn peek_one(&self, slot: &SlidingSlot, ask: Ask, scratch: &mut Hot) {
+    fn peek_one(&self, slot: &SlidingSlot, ask: Ask, scratch: &mut StateRows) {
         let (aggregate, offset) = &self.kit.layout.items[ask.j];
         if ask.reference <= ask.span.lower(ask.moment) {
             return;

@@ -1,11 +1,11 @@
 //! Reclaim: rows that no window can reach any more leave the running values and the log.
 
-use super::{Running, SlidingSlot, Tapes};
+use super::{EventWindows, SlidingSlot, Tapes};
 use crate::limits::AHEAD_ROWS;
 use crate::state::log::{Dead, NONE};
 use crate::time::Micros;
 
-impl Running {
+impl EventWindows {
     /// Frees what no window can reach any more; it leaves the running values before.
     ///
     /// A key is removed with its newest entry. Older entries of it may lie in later segments, which
@@ -40,7 +40,7 @@ impl Running {
         slot.log.reclaim(&due);
     }
 
-    /// As [`Running::prefetch`], for entries that are to be freed.
+    /// As [`EventWindows::prefetch`], for entries that are to be freed.
     fn prefetch_dead(&self, slot: &SlidingSlot, dead: &[Dead]) {
         dead.iter().for_each(|&Dead { id, newer, .. }| {
             slot.hot.prefetch(id);

@@ -1,11 +1,11 @@
 //! Answers: what the rows of one slot get in one step, each on its arrival or with its peers.
 
 use super::Moments;
-use crate::aggregate::{AnswerColumn, Arranged};
+use crate::aggregate::{AnswerColumn, ArgumentRows};
 use crate::fate::{Counters, Reason, Record};
 use crate::limits::AHEAD_ROWS;
-use crate::operator::keyed::{Mark, Task};
-use crate::operator::running::{Running, SlidingSlot, Tapes};
+use crate::operator::keyed::{RowFacts, Task};
+use crate::operator::running::{EventWindows, SlidingSlot, Tapes};
 use crate::state::RANGES;
 use crate::state::log::NONE;
 use crate::time::Micros;
@@ -22,7 +22,7 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    pub(super) fn new(running: &Running, rows: usize) -> Answers {
+    pub(super) fn new(running: &EventWindows, rows: usize) -> Answers {
         Answers {
             columns: running.columns(rows),
             late: vec![],
@@ -36,21 +36,21 @@ impl Answers {
 }
 
 /// The rows of one slot in one step.
-pub(super) struct Given<'a> {
-    pub(super) running: &'a Running,
+pub(super) struct SlotRows<'a> {
+    pub(super) running: &'a EventWindows,
     pub(super) rule: &'a Moments,
     pub(super) task: Task<'a>,
     /// The rows, as they stand in the block.
     pub(super) rows: &'a [u32],
-    pub(super) arranged: &'a Arranged,
+    pub(super) arranged: &'a ArgumentRows,
     /// Where the slot's rows begin among all.
     pub(super) first: usize,
 }
 
-impl Given<'_> {
+impl SlotRows<'_> {
     /// Looks up the keys of the rows that have one.
     fn look_up(&self, slot: &mut SlidingSlot, out: &mut Answers) {
-        let Given { running, rule, task, rows, .. } = self;
+        let SlotRows { running, rule, task, rows, .. } = self;
         if rule.null_is_key || !task.keys.has_nulls() {
             return running.ids(slot, task.keys, rows, &mut out.ids);
         }
@@ -71,18 +71,18 @@ impl Given<'_> {
     /// Moves a key on and enters a row of it; gives the entry.
     #[inline]
     fn enter(&self, slot: &mut SlidingSlot, id: u32, i: usize, tapes: &mut Tapes) -> u64 {
-        let Mark { row, time, .. } = self.task.marks[i];
+        let RowFacts { row, time, .. } = self.task.marks[i];
         let aside = (self.task.columns, row as usize);
         self.running.enter(slot, id, time, self.arranged.at(self.first + i), aside, tapes)
     }
 
     /// Answers the rows, each on its arrival.
     pub(super) fn on_arrival(&self, slot: &mut SlidingSlot, out: &mut Answers) {
-        let Given { running, rule, task, .. } = self;
+        let SlotRows { running, rule, task, .. } = self;
         self.look_up(slot, out);
         let mut n = 0;
-        for (i, &Mark { row, time, limit, .. }) in task.marks.iter().enumerate() {
-            let (moment, late_by) = rule.of(time, limit);
+        for (i, &RowFacts { row, time, limit, .. }) in task.marks.iter().enumerate() {
+            let (moment, late_by) = rule.answer_time(time, limit);
             match late_by {
                 None => out.counters.counted += 1,
                 Some(late_by) => self.late(row, (moment, late_by), out),
@@ -119,13 +119,13 @@ impl Given<'_> {
 
     /// Answers the rows, which come in order of time, with their peers of the same time.
     pub(super) fn with_peers(&self, slot: &mut SlidingSlot, out: &mut Answers) {
-        let Given { running, rule, task, .. } = self;
+        let SlotRows { running, rule, task, .. } = self;
         self.look_up(slot, out);
         let (mut n, mut i) = (0, 0);
         let mut entered = vec![];
         for peers in task.marks.chunk_by(|a, b| a.time == b.time) {
             entered.clear();
-            for &Mark { row, time, .. } in peers {
+            for &RowFacts { row, time, .. } in peers {
                 out.counters.counted += 1;
                 if rule.has_key(task, row) {
                     let id = self.key(slot, &out.ids, n, time);
