@@ -1,1 +1,1 @@
-"""What everything else stands on: errors, checks of arguments, durations, limits, locks."""
+"""Shared basics: errors, checks of arguments, durations, limits, locks."""

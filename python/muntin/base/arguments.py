@@ -1,4 +1,4 @@
-"""What a caller has given in place of what was meant: one check for each kind of argument.
+"""Checks of arguments that callers pass: one function for each kind of argument.
 
 Every function here gives the value back as it is needed, or raises an error that names the place,
 the value and what to write.

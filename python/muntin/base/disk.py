@@ -1,4 +1,4 @@
-"""Names on a disk that outlive a crash."""
+"""Directory syncing, so that new file names survive a crash."""
 
 from __future__ import annotations
 

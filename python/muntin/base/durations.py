@@ -1,4 +1,4 @@
-"""Durations: the one place where `"1h30m"` or a `timedelta` becomes microseconds."""
+"""Parses durations: the only place where `"1h30m"` or a `timedelta` becomes microseconds."""
 
 from __future__ import annotations
 

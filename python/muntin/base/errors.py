@@ -1,4 +1,4 @@
-"""Every error muntin raises: one family, each also the builtin that fits.
+"""Every error that muntin raises. Each is a `MuntinError` and a fitting builtin exception.
 
 A message is lower case without a full stop, names the offending value and its place, and ends in
 a line `hint: ...` where there is something to do about it.

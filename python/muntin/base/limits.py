@@ -1,4 +1,4 @@
-"""Limits: every size at which this package changes what it does, though never what comes out.
+"""Sizes at which this package changes how it works. They never change a result.
 
 Where the core was built with tiny limits, these are tiny, too, so that a few rows cross all of
 them; a test may also set one. They are therefore read when they are used: `limits.SLICE_ROWS`.

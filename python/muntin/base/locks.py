@@ -1,4 +1,4 @@
-"""Locks on files: one holder at a time, who says who it is; gone with the process, however it ends.
+"""Locks on files with one holder, named in the file. The lock ends with the process.
 
 A lock is a small file that is locked as long as it is open. A process that is killed leaves the
 file and not the lock. A child made by `fork` lets go of its parent's locks at once, or it would

@@ -1,4 +1,4 @@
-"""Names that are not there: what to write in their place, or that they are not there yet."""
+"""Errors for names that do not exist: what to write instead, or that they are not implemented."""
 
 from __future__ import annotations
 

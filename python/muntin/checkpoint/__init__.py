@@ -1,4 +1,4 @@
-"""Checkpoints: where a run goes on after its process has ended, in whatever way."""
+"""Checkpoints, from which a run resumes after its process has ended in any way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where checkpoints are kept: named, write-once files, of which a few words appear at once.
+"""Stores for checkpoints: named files that are written once; a commit is atomic.
 
 File systems lose what was not synced, and tear what was being written, when the machine stops:
 a name appears by renaming a synced file, and the directory is synced after it (Pillai et al., "All

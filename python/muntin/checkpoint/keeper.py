@@ -1,4 +1,4 @@
-"""Keeper: takes checkpoints of a run, finds the newest good one, and clears away the old ones.
+"""Takes checkpoints of a run, loads the newest complete one, and removes old ones.
 
 Two checkpoints are kept, and they share no file: each builds on the one before the last. A change
 is thus written twice, and any one file may be lost or damaged without loss of both.

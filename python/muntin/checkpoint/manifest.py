@@ -1,4 +1,4 @@
-"""The manifest of a checkpoint: what it consists of, in words that a person can read.
+"""The manifest of a checkpoint: readable JSON that lists what the checkpoint consists of.
 
 A JSON object on one line, and on the next the SHA-256 of that line. It names the parts of the
 engine's state by file and seal, and holds the positions of the sources and the states of the sinks.

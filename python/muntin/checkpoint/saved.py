@@ -1,4 +1,4 @@
-"""What is known of a checkpoint once it is complete."""
+"""Figures of a completed checkpoint."""
 
 from __future__ import annotations
 

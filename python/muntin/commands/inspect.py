@@ -1,4 +1,4 @@
-"""What is inside a checkpoint or a snapshot, as plain values for tables and for JSON."""
+"""Describes a checkpoint or a snapshot as plain values, for tables and for JSON."""
 
 from __future__ import annotations
 

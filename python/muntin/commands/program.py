@@ -1,4 +1,4 @@
-"""A user's program at the command line: run, checked, and its errors told as its own."""
+"""Runs or checks a user's program at the command line; errors point at the user's code."""
 
 from __future__ import annotations
 

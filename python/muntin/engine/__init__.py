@@ -1,1 +1,1 @@
-"""The operator: a pipeline with its state, fed step by step, and what it gives."""
+"""The operator: a pipeline with its state that is fed step by step, and its results."""

@@ -1,4 +1,4 @@
-"""One row in, one answer out: which pipelines allow it, and how the answer is read."""
+"""`ask` and `peek`: which pipelines allow one result per row, and how it is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pure form: finished data in, everything out. For notebooks, backtests and tests."""
+"""`collect`: finished data in, all results out. For notebooks, backtests and tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The event times of rows that an operator has not had yet, for those who sort and merge them."""
+"""The event times of rows that an operator has not processed yet, for sorting and merging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller may hand to an operator."""
+"""Checks and converts what a caller passes to an operator."""
 
 from __future__ import annotations
 

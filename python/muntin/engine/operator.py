@@ -1,4 +1,4 @@
-"""The step form: a pipeline with its state, no source, no clock and no I/O of its own."""
+"""The operator: a pipeline with its state, but no source, no clock and no I/O of its own."""
 
 from __future__ import annotations
 

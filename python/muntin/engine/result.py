@@ -1,4 +1,4 @@
-"""What a step gives: the `Result` with its tables, the `Answer` to one row."""
+"""The results of a step: `Result` with its tables, and `Answer` for one row."""
 
 from __future__ import annotations
 

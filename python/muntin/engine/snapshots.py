@@ -1,4 +1,4 @@
-"""Snapshots: what is in them, how parts become whole, and what is said of one that does not fit."""
+"""Snapshots: their contents, assembly from parts, and the error for one of another pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules that are Python functions: what they get, what they may answer, what their failure means.
+"""Rules that are Python functions: their input, the allowed results, and their failures.
 
 A function that fails is its rule's own affair: the step is complete without a verdict of that rule
 for that batch, and the operator goes on.

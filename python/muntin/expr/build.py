@@ -1,4 +1,4 @@
-"""Expressions: what a user writes of them, in Python or as text.
+"""Builds expressions from what a user writes in Python or as text.
 
 An expression says what to compute from the columns of a row. However it was written, it is one
 frozen tree (`muntin.expr.tree`).

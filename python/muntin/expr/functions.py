@@ -1,4 +1,4 @@
-"""What an expression can say of a row beside its columns, and integers that are times."""
+"""Functions of a row's metadata, and integers read as times."""
 
 from __future__ import annotations
 

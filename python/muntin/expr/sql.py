@@ -1,4 +1,4 @@
-"""SQL text as an expression: a closed list of what is understood, and a hint for the rest.
+"""Parses SQL text into an expression. What is not supported gets an error with a hint.
 
 sqlglot reads the text and is imported on first use. Only the kinds of node named in `_READERS`
 become expressions, each with only the arguments named there; anything else is refused.

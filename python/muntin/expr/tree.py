@@ -1,4 +1,4 @@
-"""The tree of an expression: columns, constants, calls and casts, and the operators on them.
+"""The expression tree: columns, constants, calls and casts, and the operators on them.
 
 Logic has three values as in SQL: a comparison with null is null, and a filter keeps only what is
 true. Integers compute in 64 bits, `/` is true division, and `x / 0` is null.

@@ -1,1 +1,1 @@
-"""The loop: sources in, steps of the engine, sinks out."""
+"""The loop: reads sources, steps the engine, writes sinks."""

@@ -1,4 +1,4 @@
-"""A run on a thread of its own, for notebooks and for programs that do something else meanwhile."""
+"""A run on a thread of its own, for notebooks and programs that do other work meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run writes is its own: no two sinks, no source and no other run share it.
+"""Makes sure that no two sinks, no source and no other run share what a run writes.
 
 All of it is looked at before anything is opened, through links of every kind. While the run lasts,
 a hidden file beside each output is locked; the lock is gone with the process, however it ends.

@@ -1,4 +1,4 @@
-"""Sources to steps: who is read when, and how the rows of several inputs are merged.
+"""Reads the sources in turn, and merges the rows of bounded inputs.
 
 Bounded sources are merged row by row, by recorded arrival if each has it, else by the running
 maximum of event time, ties by input. A cut is made only between two different times, so how the

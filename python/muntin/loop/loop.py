@@ -1,4 +1,4 @@
-"""The loop: sources in, the engine's steps, sinks out. The only part that reads a clock.
+"""The loop of a run: reads sources, steps the engine, writes sinks. Only it reads a clock.
 
 Everything happens on one thread, one step after another, so a slow sink slows the source and no
 more than a batch of each source is in memory. Between two steps the loop takes checkpoints, tells

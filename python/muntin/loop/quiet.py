@@ -1,4 +1,4 @@
-"""Quiet partitions: how long they have been without rows, and what follows from it.
+"""Decides when partitions without rows are idle, and advances the watermark then.
 
 A partition is quiet by the evidence of its source, which was asked and had nothing. After
 `idle_after` it no longer holds the watermark back. While all of an input's partitions are idle, its

@@ -1,4 +1,4 @@
-"""Which rows go to which sink, and by what they are the same row again."""
+"""Routes rows to sinks and determines each output's upsert key."""
 
 from __future__ import annotations
 

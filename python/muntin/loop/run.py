@@ -1,4 +1,4 @@
-"""`mt.run`: sources, pipelines and sinks put together, and set going."""
+"""`mt.run`: builds a run from sources, pipelines and sinks, and starts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wish to stop: by a signal, or by another thread. The loop looks for it between two steps."""
+"""A request to stop, by a signal or another thread. The loop checks it between two steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that are about to be shown by sinks without a state, as bytes of a checkpoint, and back."""
+"""Serializes rows that sinks without a state have not published yet, for a checkpoint."""
 
 from __future__ import annotations
 

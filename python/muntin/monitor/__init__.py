@@ -1,1 +1,1 @@
-"""What a run tells about itself: status, logs, progress, metrics, the live page."""
+"""What a run reports about itself: status, logs, progress, metrics, the live page."""

@@ -1,4 +1,4 @@
-"""What a run logs of itself: its start, where it goes on, what was wrong with rows, its end."""
+"""Logs a run: its start, where it resumes, the first bad rows of each kind, its end."""
 
 from __future__ import annotations
 

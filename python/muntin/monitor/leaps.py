@@ -1,4 +1,4 @@
-"""Rows with which time leaps: told in the log, since a wrong clock is the likeliest reason."""
+"""Logs rows that move event time far ahead: the likeliest reason is a wrong clock."""
 
 from __future__ import annotations
 

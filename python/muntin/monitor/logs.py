@@ -1,4 +1,4 @@
-"""What a run says beside its rows: the loggers `muntin.*`, as lines of text or of JSON."""
+"""Configures the loggers `muntin.*`: lines of text or of JSON."""
 
 from __future__ import annotations
 

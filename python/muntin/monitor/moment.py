@@ -1,4 +1,4 @@
-"""What a run tells those who watch it: what it is, what it gives, and how it stands now and then.
+"""Descriptions, results and status of a run, as sent to watchers.
 
 The loop makes these values and hands them over; it never waits for a watcher. All of them are
 immutable, so another thread may keep and read them as it likes.

@@ -1,4 +1,4 @@
-"""A line on a terminal while a run goes on; nothing anywhere else."""
+"""Shows one line of progress while a run goes on, if there is a terminal."""
 
 from __future__ import annotations
 

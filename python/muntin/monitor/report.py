@@ -1,4 +1,4 @@
-"""What a run did: rows by fate, windows, alerts, rate."""
+"""The report of a finished run: rows by fate, windows, alerts, rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan as text for a person: its nodes, what they give, and what the engine says of them."""
+"""Explains a plan as text: its nodes, their columns, and notes on their behaviour."""
 
 from __future__ import annotations
 

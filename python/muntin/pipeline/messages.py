@@ -1,4 +1,4 @@
-"""A rule's message filled anew from an alert's `values`, as the engine fills it from the row."""
+"""Fills a rule's message from an alert's `values`, as the engine fills it from the row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans: pipelines as a graph of nodes, each known by what it computes from what.
+"""Plans: a pipeline as a graph of nodes; equal nodes are shared.
 
 Two nodes that compute the same from the same inputs have one key and become one node of the plan,
 with one state. The plan crosses into the engine once, as JSON.

@@ -1,4 +1,4 @@
-"""Rules: a condition on the rows of an output, and what to say when it holds."""
+"""Rules: a condition on the rows of an output, and the alert it raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams: pipelines as frozen values, one verb after another, without any data in them."""
+"""Streams: pipelines as frozen values without data; each verb returns a new stream."""
 
 from __future__ import annotations
 

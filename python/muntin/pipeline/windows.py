@@ -1,4 +1,4 @@
-"""The arguments of windowing verbs: read, checked, and written as a plan has them."""
+"""Reads and checks the arguments of windowing verbs, and writes them into a plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs of a saved plan as a user would type them, and how two plans differ."""
+"""Writes the verbs of a saved plan as a user would type them, and diffs two plans."""
 
 from __future__ import annotations
 

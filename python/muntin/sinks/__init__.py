@@ -1,4 +1,4 @@
-"""Where rows and alerts go."""
+"""Sinks for rows and alerts."""
 
 from typing import TYPE_CHECKING, Never
 

@@ -1,4 +1,4 @@
-"""What a sink owes the loop: stage rows, publish them, and know what makes a row the same row.
+"""The protocol of sinks: stage rows, then publish them.
 
 Staging prepares and may be thrown away; publishing makes rows visible and happens after the loop
 has decided that they are final. A row that is published again, after a failure or as a revision,

@@ -1,4 +1,4 @@
-"""Rows to a function of yours."""
+"""Passes rows to a function of the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows to the terminal."""
+"""Writes rows to the terminal."""
 
 from __future__ import annotations
 

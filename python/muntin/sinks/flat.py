@@ -1,4 +1,4 @@
-"""Rows in pieces, so that their Python values never stand in memory all at once."""
+"""Cuts rows into pieces, so that not all of their Python values are in memory at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Late and invalid records in one form, for places that have the same columns from start to end."""
+"""Late and invalid records in one fixed schema, for sinks whose columns cannot change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a source owes the loop: batches with positions, and word of when there is nothing.
+"""The protocol of sources: batches with positions, and a sign when there are no rows.
 
 A source is a value that says where rows come from; `open` starts reading and gives a `Reader`.
 The loop polls the reader. Nothing here looks at a clock: how long a partition has been quiet is

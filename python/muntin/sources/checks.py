@@ -1,4 +1,4 @@
-"""The arguments of sources, checked when a source is made."""
+"""Checks the arguments of sources when a source is made."""
 
 from __future__ import annotations
 

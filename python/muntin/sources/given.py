@@ -1,4 +1,4 @@
-"""What may stand in place of a source, and what to write instead of what may not."""
+"""Converts what a user passes as a source, and explains what cannot be one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks that sources and sinks of your own keep their contracts; no test framework is needed."""
+"""Checks that your own sources and sinks keep their contracts; needs no test framework."""
 
 from muntin.testing.sinks import check_sink
 from muntin.testing.sources import check_source

@@ -1,4 +1,4 @@
-"""Does a sink keep its word? `check_sink` walks it through the life of a run, and its deaths."""
+"""`check_sink` checks a sink's contract, through a whole run and through crashes."""
 
 from __future__ import annotations
 

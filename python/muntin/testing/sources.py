@@ -1,4 +1,4 @@
-"""Whether a source keeps its contract: positions, ends, quiet, and going on exactly."""
+"""`check_source` checks a source's contract: positions, ends, idleness, exact resuming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values to columns of a declared type: each value exactly, or not at all.
+"""Converts values to columns of a declared type: each value exactly, or not at all.
 
 Rows of Python, objects of JSON, cells of CSV and Arrow columns of another type all come through
 here, so a value means the same whatever door it came through, and alone or beside others.

@@ -1,4 +1,4 @@
-"""Arrow tables as frames of Polars and pandas, whatever the columns hold.
+"""Converts Arrow tables to Polars and pandas frames, whatever types the columns have.
 
 A column that the other library has no type or no room for goes over as what it has: its text in
 Polars, its Python values in pandas.

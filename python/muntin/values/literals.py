@@ -1,4 +1,4 @@
-"""Constants of expressions: their type words, their form in a plan, and how they are shown."""
+"""Constants in expressions: their types, their form in a plan, and how they are shown."""
 
 from __future__ import annotations
 

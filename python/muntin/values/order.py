@@ -1,4 +1,4 @@
-"""Finished and bounded inputs, put into one order: sorted, and cut where all may be cut.
+"""Sorts and merges finished or bounded inputs by time.
 
 Every function here works on event times in microseconds, as the engine sees them.
 """

@@ -1,4 +1,4 @@
-"""Arrow without a library: the PyCapsule protocols, and the words for types.
+"""The Arrow PyCapsule protocols, and the names of types.
 
 Polars, pandas, DuckDB and pyarrow objects all satisfy these protocols as they are.
 """

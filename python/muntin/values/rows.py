@@ -1,4 +1,4 @@
-"""Rows of Python values to Arrow: which columns they have, and of which types.
+"""Converts Python rows to Arrow: finds their columns and types.
 
 Type words are those of a stream's `schema=`: `i64`, `f64`, `str`, `bool`, `date`,
 `timestamp[us, UTC]`, `duration[us]`, `decimal(12, 2)`, `list[i64]` and so on.

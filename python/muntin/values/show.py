@@ -1,4 +1,4 @@
-"""What a value of an Arrow column is in Python, in JSON and as text: decided here and nowhere else.
+"""The only place that decides how an Arrow value looks in Python, in JSON and as text.
 
 `docs/values.md` has the table of forms. Nothing here fails because of a value: what Python has no
 value for is its text.

@@ -1,4 +1,4 @@
-"""Rows that came out, as a table: into every Arrow library, and a few short ways of its own."""
+"""The table of results: converts to every Arrow library, with a few methods of its own."""
 
 from __future__ import annotations
 

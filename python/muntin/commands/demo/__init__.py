@@ -1,1 +1,1 @@
-"""The demo: a year of real purchases, windowed, watched by rules, and compared with batch."""
+"""The demo: a year of real purchases with windows and rules, compared with a batch query."""

@@ -1,4 +1,4 @@
-"""Each output compared with batch: the same events in DuckDB, the same rows in the end."""
+"""Compares each output with a DuckDB query over the same events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo's data: till lines of completejourney, or the sample of them that ships with muntin."""
+"""The demo's data: transactions of completejourney, or the sample that ships with muntin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs as Parquet files, written as they come: a year of them would fill the memory."""
+"""Writes outputs to Parquet files as they come: a year of them would fill the memory."""
 
 from __future__ import annotations
 

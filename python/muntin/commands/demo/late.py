@@ -1,4 +1,4 @@
-"""Which rows are late for a session, said in SQL.
+"""SQL that finds which rows are late for a session.
 
 A row is late iff a session of it alone would have closed, `judge > time + gap`, or it lies within
 `gap` of a session of its key that has closed, `clock > last + gap`. Which sessions there are

@@ -1,4 +1,4 @@
-"""What shows a run while it goes on: the page, and the pace of a replay."""
+"""Shows a run while it goes on: the page, and the pace of a replay."""
 
 from __future__ import annotations
 

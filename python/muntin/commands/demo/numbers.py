@@ -1,4 +1,4 @@
-"""Numbers that look random and are the same everywhere: splitmix64 in wrapping integers.
+"""Pseudo-random numbers that are the same on every machine: splitmix64 on wrapping integers.
 
 A library's random numbers may change with its version; these depend on integer arithmetic alone.
 """

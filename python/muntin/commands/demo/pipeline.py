@@ -1,4 +1,4 @@
-"""The demo's pipelines and rules. They know nothing of where the events come from."""
+"""The demo's pipelines and rules, independent of where the events come from."""
 
 from __future__ import annotations
 

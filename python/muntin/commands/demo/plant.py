@@ -1,4 +1,4 @@
-"""Anomalies planted in the simulated events, with place and time: what the rules must find."""
+"""Plants anomalies with known place and time in the simulated events; rules must find them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batch says the same: one DuckDB query for each output, on the same events.
+"""The DuckDB query that corresponds to each output.
 
 The tables `purchases`, `simulated_views` and `simulated_devices` hold the streams, and for each row
 - `seq`, its place in the order of arrival,

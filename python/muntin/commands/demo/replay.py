@@ -1,4 +1,4 @@
-"""One busy day again, at a speed that a person can watch."""
+"""Replays one busy day at a speed that a person can watch."""
 
 from __future__ import annotations
 

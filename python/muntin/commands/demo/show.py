@@ -1,4 +1,4 @@
-"""What the year gave, as tables for a person."""
+"""Prints the results of the year as tables."""
 
 from __future__ import annotations
 

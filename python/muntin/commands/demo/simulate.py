@@ -1,4 +1,4 @@
-"""Events around the real purchases, simulated from them: page views and what till devices send.
+"""Simulates events around the real purchases: page views and messages of checkout devices.
 
 Every event comes from a till line and from numbers drawn by its position, so the same lines give
 the same events everywhere. Only columns are computed with, never rows. While it is computed with,

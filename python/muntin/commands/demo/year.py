@@ -1,4 +1,4 @@
-"""The year: run as fast as it goes, compared with batch, searched for what was planted."""
+"""Runs the year at full speed, compares it with batch, and looks for the planted anomalies."""
 
 from __future__ import annotations
 

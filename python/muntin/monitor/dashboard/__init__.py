@@ -1,4 +1,4 @@
-"""The live page of a run: a small web server, server-sent events, and plain modules in a browser.
+"""The live page of a run: a small web server, server-sent events, and JavaScript modules.
 
 `serve` starts it and gives a watcher for the loop. It needs the extra `muntin[dashboard]`.
 """

@@ -1,4 +1,4 @@
-"""Values as JSON that a browser reads without loss: what is no safe number there becomes text."""
+"""Converts values to JSON that a browser reads exactly: numbers it would round become text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which columns of a plan are made of masked ones, so that they must be hidden, too."""
+"""Finds the columns of a plan that are computed from masked ones and must be hidden, too."""
 
 from __future__ import annotations
 

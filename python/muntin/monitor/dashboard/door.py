@@ -1,4 +1,4 @@
-"""Lets connections in, and out again: no number of visitors may take what the run needs.
+"""Accepts and closes connections, so that visitors never use up what the run needs.
 
 A connection counts as waiting while no request is being answered on it: it is idle, or still sends
 the head of a request. Waiting ones can be closed without harm, a browser opens another, so they are

@@ -1,4 +1,4 @@
-"""Who may see the page: host, origin, token and method, checked before any route.
+"""Access control of the page: host, origin, token and method, checked before any route.
 
 All checks read the raw ASGI scope. A URL that a framework builds of it contains the `Host` header,
 which anybody can forge.

@@ -1,4 +1,4 @@
-"""The newest rows of an output, and what is asked of them: since when, which keys, the top.
+"""The newest rows of an output, with queries: rows since a point, rows of keys, top keys.
 
 Rows stay as the engine gave them until somebody looks: without a browser they cost a reference.
 """

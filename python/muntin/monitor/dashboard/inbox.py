@@ -1,4 +1,4 @@
-"""What the loop leaves for the page: it appends and goes on, the page takes it when it likes.
+"""Queue from the loop to the page: the loop appends without waiting.
 
 Each count below is written by one of the two threads alone, so no lock is needed and neither ever
 waits for the other. If the page does not keep up, the oldest results go, and their rows are

@@ -1,4 +1,4 @@
-"""Hides values of masked columns: what the page gets is made without them, not searched for them.
+"""Hides values of masked columns: the page receives data that never contained them.
 
 A value becomes a short hash under a key that is drawn for each run, so that equal values look
 equal on the page, and none can be found by trying.

@@ -1,4 +1,4 @@
-"""The newest moment in the text format of Prometheus."""
+"""The newest status of a run in the text format of Prometheus."""
 
 from __future__ import annotations
 

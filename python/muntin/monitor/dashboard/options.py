@@ -1,4 +1,4 @@
-"""Where the page is served, to whom, and what it may show."""
+"""Options of the page: its address, who may see it, and what it may show."""
 
 from __future__ import annotations
 

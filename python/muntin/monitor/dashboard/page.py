@@ -1,4 +1,4 @@
-"""The watcher of a run that shows it: it keeps what the loop hands over, and serves it."""
+"""The watcher that serves the page: it keeps what the loop hands over."""
 
 from __future__ import annotations
 

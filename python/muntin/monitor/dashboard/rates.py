@@ -1,4 +1,4 @@
-"""How fast things are, from the moments of the last seconds."""
+"""Rates, computed from the status of the last seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The web server on its thread: routes, streams of events, a certain start and end."""
+"""The web server on its own thread: routes, event streams, start and stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page knows of a run; it belongs to the server's thread."""
+"""The page's data about a run; only the server's thread uses it."""
 
 from __future__ import annotations
 

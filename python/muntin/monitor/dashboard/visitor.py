@@ -1,4 +1,4 @@
-"""One browser: what it chose to see, and what it has been told."""
+"""One browser: what it has chosen to see, and what it was already sent."""
 
 from __future__ import annotations
 

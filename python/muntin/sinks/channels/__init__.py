@@ -1,1 +1,1 @@
-"""Rows to people and other programs, one message a row."""
+"""Sinks that send each row as a message to people or other programs."""

@@ -1,4 +1,4 @@
-"""Rows by mail, one mail a row."""
+"""Sends each row as a mail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sinks share that send each row to somebody else: an outbox and a thread.
+"""Outbox and sender thread, shared by the sinks that send each row as a message.
 
 A receiver may be slow or away, and the pipeline must not wait for it. So publishing only puts rows
 into the outbox; a thread sends them in order, one at a time, and again where that may help. What

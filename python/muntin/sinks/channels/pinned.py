@@ -1,4 +1,4 @@
-"""A connection to an address that was checked first, so that a name cannot lead elsewhere."""
+"""Connects to an IP address that was checked first, so that DNS cannot redirect it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows to an HTTP server, one request a row."""
+"""Sends each row as an HTTP request."""
 
 from __future__ import annotations
 

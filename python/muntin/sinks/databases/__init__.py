@@ -1,1 +1,1 @@
-"""Rows to databases."""
+"""Sinks for databases."""

@@ -1,4 +1,4 @@
-"""Rows to the tables of a SQLite database."""
+"""Writes rows to tables of a SQLite database."""
 
 from __future__ import annotations
 

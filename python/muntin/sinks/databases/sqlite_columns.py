@@ -1,4 +1,4 @@
-"""Columns in SQLite: which names and types it has a place for, and how their values look there."""
+"""Maps columns to SQLite: allowed names, types, and how values are stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One output in SQLite: its table, what is staged for it, and how to take back what was published.
+"""One output in SQLite: its table, its staged rows, and how a publication is undone.
 
 Every publication has a number, and beside the table there is a mark of the last row before it and
 the rows that it replaced, for the last two. Taking it back is deleting the rows behind the mark

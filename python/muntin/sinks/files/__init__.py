@@ -1,1 +1,1 @@
-"""Rows to files."""
+"""Sinks for files."""

@@ -1,4 +1,4 @@
-"""What the sinks share that append text to one file."""
+"""Shared by the sinks that append text to one file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows to a CSV file with a header."""
+"""Writes rows to a CSV file with a header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sinks of files share: syncing, hidden side files, fresh starts, errors with names."""
+"""Shared by the file sinks: syncing, hidden side files, fresh starts, errors with names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows to a text file, one JSON object a line."""
+"""Writes rows to a text file, one JSON object per line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file that a sink appends to: whether its path still leads to it, and whether others wrote."""
+"""An open file that detects when its path was moved or others wrote to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows to the Parquet files of a directory."""
+"""Writes rows to Parquet files in a directory."""
 
 from __future__ import annotations
 

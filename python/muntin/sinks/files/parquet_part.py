@@ -1,4 +1,4 @@
-"""One part file of a Parquet sink: written hidden, synced, and what is known of it afterwards."""
+"""One part file of a Parquet sink: written under a hidden name, synced, and described."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a Parquet directory that a run has published: that they are there, and unchanged.
+"""Checks that the published parts of a Parquet directory exist and are unchanged.
 
 A directory may have millions of parts, so what is kept of each is four bytes: a checksum of its
 length and time of change. All are looked at when a run starts, and some before each checkpoint.

@@ -1,4 +1,4 @@
-"""What decoding gives: rows, the records that are not rows, and the columns they are in."""
+"""The result of decoding: rows, undecodable records, and the columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows as dicts to columns of declared types, and which rows do not fit."""
+"""Converts rows given as dicts to columns of declared types, and finds those that do not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a CSV record is, and records to columns of text."""
+"""The grammar of CSV: splits records into columns of text."""
 
 from __future__ import annotations
 

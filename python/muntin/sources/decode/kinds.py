@@ -1,4 +1,4 @@
-"""Column types of several files: which one holds all of their values, and who does not fit it."""
+"""Unifies the column types of several files, and finds the file that does not fit."""
 
 from __future__ import annotations
 

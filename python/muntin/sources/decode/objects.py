@@ -1,4 +1,4 @@
-"""One line of JSON to an object, with every decision that the JSON standard leaves open.
+"""Parses one line of JSON strictly, where the JSON standard leaves choices open.
 
 - A number with a point or an exponent is kept as its text, so that no digit is lost on its way into
   a decimal. Integers may have any number of digits; whether they fit is for their column.

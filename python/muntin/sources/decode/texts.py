@@ -1,4 +1,4 @@
-"""Columns of text to columns of their types, and which texts do not fit."""
+"""Converts columns of text to their types, and finds the texts that do not fit."""
 
 from __future__ import annotations
 

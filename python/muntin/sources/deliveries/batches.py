@@ -1,4 +1,4 @@
-"""Record batches to rows of declared types, and the others as records of what is wrong."""
+"""Converts record batches to declared types; rows that do not fit become invalid records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns that a source reads for itself: the partition and the arrival of each row."""
+"""Reads the columns that give each row's partition and arrival."""
 
 from __future__ import annotations
 

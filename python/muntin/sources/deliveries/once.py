@@ -1,4 +1,4 @@
-"""Sources of a run that takes what is there now: they end where they have nothing more to give."""
+"""Wraps sources for `once=True`: they end when there is nothing more to read now."""
 
 from __future__ import annotations
 

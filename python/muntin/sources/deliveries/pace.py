@@ -1,4 +1,4 @@
-"""Replay in time: rows of any source, handed over when they are due.
+"""Replays the rows of any source at the pace of their times.
 
 A pace decides when the loop gets rows, never which rows or in what order: a run of bounded
 sources gives the same with a pace and without.

@@ -1,4 +1,4 @@
-"""Decoded rows and bad records to deliveries: each with its partition and its position."""
+"""Turns decoded rows and bad records into deliveries with partitions and positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where records stand in their partitions, and which of them an earlier run has had."""
+"""Numbers records within their partitions, and skips those an earlier run has processed."""
 
 from __future__ import annotations
 

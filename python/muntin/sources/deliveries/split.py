@@ -1,4 +1,4 @@
-"""A delivery cut in two, each part with its own positions to go on from."""
+"""Splits a delivery in two, each with its own positions to resume from."""
 
 from __future__ import annotations
 

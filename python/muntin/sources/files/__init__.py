@@ -1,1 +1,1 @@
-"""Rows in files: text and Parquet, one file, several, or a folder that grows."""
+"""Sources for files: text and Parquet, one file, several, or a folder that grows."""

@@ -1,4 +1,4 @@
-"""Text files with separated values; a record that does not fit is kept as an invalid record."""
+"""Reads CSV files; a record that does not fit becomes an invalid record."""
 
 from __future__ import annotations
 

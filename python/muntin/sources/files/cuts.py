@@ -1,4 +1,4 @@
-"""Where records end in the bytes of a file, and the bytes that are not in a block yet."""
+"""Finds where records end in the bytes of a file, and keeps the incomplete rest."""
 
 from __future__ import annotations
 

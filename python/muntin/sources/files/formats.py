@@ -1,4 +1,4 @@
-"""What the first bytes of a file say it is, where that is not the text that was expected."""
+"""Detects from a file's first bytes that it is not the expected text, and says what it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text files with one JSON object a line; a line that is none is kept as an invalid record."""
+"""Reads files with one JSON object per line; other lines become invalid records."""
 
 from __future__ import annotations
 

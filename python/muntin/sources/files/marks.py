@@ -1,4 +1,4 @@
-"""Marks: what a checkpoint remembers of a file, to find the place in it again and be sure of it.
+"""Marks in a checkpoint, with which the place in a file is found and verified again.
 
 A path alone does not say which file was read: logs are rotated, files are replaced. A mark names
 the file by its device and inode and by samples of what was read of it.

@@ -1,4 +1,4 @@
-"""A file of text that is being read: its bytes as they were before compression, and what it is."""
+"""An open text file: its decompressed bytes and its identity."""
 
 from __future__ import annotations
 

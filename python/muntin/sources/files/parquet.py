@@ -1,4 +1,4 @@
-"""History: Parquet files, in the order they are named."""
+"""Reads Parquet files in the order given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet files read as if they were one: in one set of columns and types."""
+"""Reads several Parquet files with one common set of columns and types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of files: one path, several, a folder or a pattern, in their natural order."""
+"""Expands paths, folders and patterns to file names in natural order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text files as blocks of complete records, the last file followed as it grows if asked for.
+"""Reads text files as blocks of complete records, and can follow the last file as it grows.
 
 A block never cuts a record in two, so whatever decodes it needs no memory of the one before. Of a
 record that is longer than the limit only the start is kept, so memory is bounded whatever comes.

@@ -1,4 +1,4 @@
-"""Logs that are rotated: which file has what was in a log before, and which one comes next.
+"""Follows rotated logs: finds the file that was read before, and the one that comes next.
 
 The forms are those of logrotate and of Python's handlers: `log.1`, `log.2.gz`, `log-20240501`,
 `log.2024-05-01`, `log-20240501-1700000000.gz`, with the log's own ending before or behind that.

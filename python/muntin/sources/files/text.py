@@ -1,4 +1,4 @@
-"""What the sources of text files share: places, partitions, growing files, the pace."""
+"""Shared by the sources of text files: positions, partitions, following, pace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose turn it is: files that are known from the start, or a folder that is watched for more."""
+"""Picks the next file to read: from a known list, or from a watched folder."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Rows that are already in this process."""
+"""Sources for rows in this process."""

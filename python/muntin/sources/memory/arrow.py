@@ -1,4 +1,4 @@
-"""Rows that are already in memory, or come from a reader of another library."""
+"""Reads Arrow tables in memory, and record batch readers of other libraries."""
 
 from __future__ import annotations
 

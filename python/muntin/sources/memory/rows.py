@@ -1,4 +1,4 @@
-"""Rows that Python code makes: lists, generators and functions that give dicts or Arrow objects."""
+"""Reads rows from Python: lists, generators and functions that give dicts or Arrow objects."""
 
 from __future__ import annotations
 
