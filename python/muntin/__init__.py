@@ -1,7 +1,7 @@
 """muntin: windowed features and rules over streams of Arrow record batches.
 
-The names stand in the order of the data: a stream and its verbs make a pipeline, rules watch
-its rows, and `collect`, `operator` or `run` bring it to life.
+The names follow the order of the data: a stream and its verbs make a pipeline, rules test its
+rows, and `collect`, `operator` or `run` executes it.
 
 >>> import muntin as mt
 >>> from muntin import col

@@ -1,7 +1,7 @@
 """Checks of arguments that callers pass: one function for each kind of argument.
 
-Every function here gives the value back as it is needed, or raises an error that names the place,
-the value and what to write.
+Every function here returns the checked value, or raises an error that names the place, the value
+and what to write instead.
 """
 
 from __future__ import annotations

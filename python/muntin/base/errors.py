@@ -1,7 +1,7 @@
 """Every error that muntin raises. Each is a `MuntinError` and a fitting builtin exception.
 
 A message is lower case without a full stop, names the offending value and its place, and ends in
-a line `hint: ...` where there is something to do about it.
+a line `hint: ...` if the user can do something about it.
 """
 
 from __future__ import annotations

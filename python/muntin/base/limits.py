@@ -1,8 +1,8 @@
 """Sizes at which this package changes how it works. They never change a result.
 
-Where the core was built with tiny limits, these are tiny, too, so that a few rows cross all of
-them; a test may also set one. They are therefore read when they are used: `limits.SLICE_ROWS`.
-Bounds that a user meets as an error stand beside their check.
+If the core was built with tiny limits, these are tiny, too, so that a few rows exceed all of them.
+A test may also set one, so read them at each use: `limits.SLICE_ROWS`. Bounds that a user sees as
+an error are defined beside their check.
 """
 
 from __future__ import annotations

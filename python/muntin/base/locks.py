@@ -1,8 +1,8 @@
 """Locks on files with one holder, named in the file. The lock ends with the process.
 
-A lock is a small file that is locked as long as it is open. A process that is killed leaves the
-file and not the lock. A child made by `fork` lets go of its parent's locks at once, or it would
-keep them after the parent's death.
+A lock is a small file that is locked while it is open. A killed process leaves the file behind,
+but not the lock. A child made by `fork` releases its parent's locks at once, or it would hold them
+after the parent's death.
 """
 
 from __future__ import annotations

@@ -29,20 +29,20 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, init=False)
 class Checkpoint:
-    """Keep the state of a run, the positions of its sources and what its sinks are about to show.
+    """Keeps the state of a run, the positions of its sources and the rows its sinks have staged.
 
-    A checkpoint is whole or not there: the state goes into write-once files, of which each holds
-    only what changed since the one before, and a manifest that names them is renamed into place
-    last. What a run gives becomes visible after the checkpoint that holds it: files, tables and
-    alerts are as late as `every` says, and never show what a restart would not repeat.
+    A checkpoint is complete or does not exist: the state goes into files that are written once and
+    contain only what changed since the one before; a manifest that names them is renamed into
+    place last. Rows become visible after the checkpoint that contains them: files, tables and
+    alerts are delayed by up to `every`, and a restart never contradicts what they show.
 
     Attributes:
-        store: a directory, made if it is not there, or a `Store`. One run at a time may use it.
-        every: how long from one checkpoint to the next. More than a million rows that wait to be
-            shown bring the next one forward.
+        store: a directory, created if it is missing, or a `Store`. One run at a time may use it.
+        every: the time between two checkpoints. If more than a million rows wait to be published,
+            the next one is taken earlier.
         on_change: with "refuse", a checkpoint of another pipeline ends the run with a diff. With
-            "warm" and "keep" the run goes on with the state of what is unchanged; what is new
-            warms, or answers at once from what it sees (see `mt.operator`).
+            "warm" and "keep" unchanged verbs keep their state; new verbs warm up, or give results
+            at once from the rows they see (see `mt.operator`).
 
     >>> Checkpoint("state/fraud", every="10s").every
     '10s'
@@ -58,7 +58,7 @@ class Checkpoint:
         every: Duration = "10s",
         on_change: OnChange = "refuse",
     ) -> None:
-        """Remember where; nothing is read or written before the run starts."""
+        """Keep the arguments; nothing is read or written before the run starts."""
         one_of(on_change, get_args(OnChange), "Checkpoint: on_change")
         place: Any = store
         if isinstance(store, (str, os.PathLike)):

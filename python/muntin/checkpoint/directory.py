@@ -1,8 +1,8 @@
 """Stores for checkpoints: named files that are written once; a commit is atomic.
 
-File systems lose what was not synced, and tear what was being written, when the machine stops:
-a name appears by renaming a synced file, and the directory is synced after it (Pillai et al., "All
-File Systems Are Not Created Equal", OSDI 2014).
+When the machine stops, file systems lose data that was not synced and keep half of a write. So a
+file is synced under another name and then renamed, and the directory is synced after that (Pillai
+et al., "All File Systems Are Not Created Equal", OSDI 2014).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _TEMPORARY = ".tmp"
 
 @runtime_checkable
 class Store(Protocol):
-    """A place for named pieces of bytes. Errors are `OSError`."""
+    """Stores bytes under names. Errors are `OSError`."""
 
     def open(self) -> None:
-        """Make it ready and keep every other run out.
+        """Make the store ready and lock out every other run.
 
         Raises:
             SnapshotError: another run is using it.
@@ -34,25 +34,25 @@ class Store(Protocol):
         """Let others in."""
 
     def names(self) -> list[str]:
-        """What is there."""
+        """The names in the store."""
 
     def sizes(self) -> dict[str, int]:
-        """What is there, and the length of each piece in bytes; asked before each checkpoint.
+        """The names and their lengths in bytes; called before each checkpoint.
 
-        A store without this method is only asked for names.
+        If a store lacks this method, `names` is called instead.
         """
 
     def read(self, name: str) -> bytes:
-        """All of a piece."""
+        """All bytes under a name."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Add a piece under a new name; safe from a crash once this returns."""
+        """Write bytes under a new name; durable once this returns."""
 
     def commit(self, name: str, data: bytes) -> None:
-        """Add a piece so that it is there whole or not at all, whatever happens meanwhile."""
+        """Write bytes atomically: after a crash the name has all of them or does not exist."""
 
     def remove(self, name: str) -> None:
-        """Take a piece away; one that is not there is no error."""
+        """Remove a name; a missing one is not an error."""
 
 
 class Directory:
@@ -93,7 +93,7 @@ class Directory:
             self._lock = None
 
     def names(self) -> list[str]:
-        """The files, sorted, without those that are no pieces."""
+        """The names of the store's files, sorted, without locks and unfinished files."""
         return sorted(self.sizes())
 
     def sizes(self) -> dict[str, int]:
@@ -102,7 +102,7 @@ class Directory:
         with os.scandir(self.path) as entries:
             for entry in entries:
                 if entry.name != _LOCK and not entry.name.endswith(_TEMPORARY):
-                    # a run that goes on may remove it meanwhile
+                    # a run in progress may remove it meanwhile
                     with suppress(FileNotFoundError):
                         found[entry.name] = entry.stat().st_size
         return found
@@ -129,7 +129,7 @@ class Directory:
         self.sync()
 
     def remove(self, name: str) -> None:
-        """Remove a file, and what is left of an unfinished commit of it."""
+        """Remove a file, and the rest of an unfinished commit of it."""
         for place in (self._place(name), self._place(name) + _TEMPORARY):
             try:
                 os.remove(place)
@@ -148,11 +148,11 @@ class Directory:
         os.replace(before, after)
 
     def sync(self) -> None:
-        """Sync the directory, where a system can."""
+        """Sync the directory, if the system can."""
         sync_directory(self.path)
 
     def _remove_unfinished(self) -> None:
-        """What a run left that ended in the middle of a commit; nobody else is here now."""
+        """Remove files of a run that ended during a commit; no other run uses the directory now."""
         try:
             for name in os.listdir(self.path):
                 if name.endswith(_TEMPORARY):

@@ -40,21 +40,21 @@ Chunk: TypeAlias = tuple[str, int]
 """The file that a chunk of the engine's state is in, and its length in bytes."""
 
 Prepare: TypeAlias = Callable[[], dict[str, dict[str, Any]]]
-"""Makes the sinks ready to show what is staged; gives their states by place."""
+"""Makes staged rows durable in the sinks; returns the sinks' states by place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where a run stands, beside the engine's own state.
+    """The position and counters of a run, besides the engine's state.
 
     Attributes:
         run: its name.
         inputs: each input's position.
         counts: what it has counted.
         ended: whether all inputs have ended and everything is fired.
-        staged: how many rows are about to be shown, by the place of the sink.
-        also: further places of sinks, and their first.
-        rows: what sinks without a state are about to show; nothing if there is nothing.
+        staged: how many rows are not published yet, by the place of the sink.
+        also: for a sink with several places, each further place and its first.
+        rows: rows that sinks without a state have not published yet, as bytes; may be empty.
     """
 
     run: str
@@ -73,7 +73,7 @@ class Restored:
     Attributes:
         manifest: what it consists of.
         snapshot: the engine's state.
-        rows: what sinks without a state have perhaps not shown; nothing if they have.
+        rows: rows that sinks without a state may not have published, as bytes; may be empty.
     """
 
     manifest: Manifest
@@ -91,7 +91,7 @@ class _Base:
 
     @property
     def full(self) -> bool:
-        """True if it is time to write everything anew: much of the files is of no use."""
+        """True if the whole state should be written again: much of the files is obsolete."""
         live = sum(length for _, length in self.chunks.values())
         held = sum(part.bytes for part in self.parts)
         wasteful = held > 2 * live + limits.SNAPSHOT_WASTE_MIN
@@ -102,7 +102,7 @@ class Keeper:
     """The checkpoints of one run in one store."""
 
     def __init__(self, store: Store) -> None:
-        """Nothing is read before `recover`."""
+        """Read nothing before `recover`."""
         self._store = store
         self._bases = [_Base(), _Base()]  # of the newest checkpoint, and of the one before
         self._last = 0
@@ -114,12 +114,12 @@ class Keeper:
         return repr(self._store)
 
     def recover(self) -> Restored | None:
-        """The newest checkpoint that is whole; None if there never was one.
+        """The newest complete checkpoint; None if there never was one.
 
-        One that is damaged is passed over with a warning that names it.
+        A damaged one is skipped with a warning that names it.
 
         Raises:
-            SnapshotError: there are checkpoints, and none of them is whole.
+            SnapshotError: there are checkpoints, but all are damaged.
         """
         manifests, parts = numbers(self._store.names())
         self._last = max([0, *manifests, *parts])
@@ -128,7 +128,7 @@ class Keeper:
         for number in manifests:
             try:
                 if found is not None:
-                    # only to build on: nothing of it is needed now, and it may be damaged
+                    # needed only as a base for later checkpoints, so it may be damaged
                     self._bases[1] = self._load(number)[1]
                     break
                 found, self._bases[0] = self._load(number)
@@ -143,9 +143,9 @@ class Keeper:
         return found
 
     def look(self) -> Restored | None:
-        """The newest checkpoint, without the lock of the store and without changing anything.
+        """The newest checkpoint, read without locking or changing the store.
 
-        A run may replace it meanwhile: then its files are gone, and there is a newer one.
+        A run may replace it meanwhile: then its files are gone, and a newer one exists.
 
         Raises:
             SnapshotError: as `recover`.
@@ -165,9 +165,8 @@ class Keeper:
     def commit(self, op: Operator, where: Where, prepare: Prepare) -> Saved:
         """Take a checkpoint between two steps.
 
-        The state is written first, and the sinks prepare once it is safe. A checkpoint that fails
-        before its manifest is written is as if it had never begun: sinks may be asked to prepare
-        again.
+        The state is written and synced first, then the sinks prepare. A checkpoint that fails
+        before its manifest is written has no effect: `prepare` may be called again.
 
         Raises:
             OSError: the state could not be written, or a sink could not prepare; there is no new
@@ -215,7 +214,7 @@ class Keeper:
         return Saved(manifest.number, manifest.at, seconds, total, part.bytes + len(data))
 
     def shown(self) -> None:
-        """The rows of the last checkpoint are shown; a restart need not show them again."""
+        """Note that the last checkpoint's rows are published; a restart need not repeat them."""
         if self._good and self._good[0].rows is not None:
             self._remove([self._good[0].rows.file])
 
@@ -228,7 +227,7 @@ class Keeper:
         return part, _base_after(base.chunks, base.parts, part, found)
 
     def _next_base(self) -> _Base:
-        """What the next checkpoint builds on: nothing, if a file of it is gone."""
+        """What the next checkpoint builds on; an empty base if one of its files is missing."""
         base = self._bases[-1]
         try:
             there = self._sizes()
@@ -288,7 +287,7 @@ class Keeper:
             raise SnapshotError(f'"{name}" cannot be read: {error}') from error
 
     def _tidy(self) -> None:
-        """Remove what the last two checkpoints do not need; it is tried again the next time."""
+        """Remove what the last two checkpoints do not need; a failure is retried the next time."""
         wanted = {manifest_name(manifest.number) for manifest in self._good}
         wanted |= {part.file for manifest in self._good for part in manifest.parts}
         wanted |= {manifest.rows.file for manifest in self._good[:1] if manifest.rows}
@@ -333,7 +332,7 @@ def _own_chunks(part: Part, found: Mapping[str, Any]) -> dict[str, Chunk]:
 def _base_after(
     known: Mapping[str, Chunk], parts: Sequence[Part], part: Part, found: Mapping[str, Any]
 ) -> _Base:
-    """What stands after a part: the chunks it keeps of those known, its own, and their files."""
+    """The base after a part: the known chunks that it keeps, its own chunks, and their files."""
     try:
         chunks = {name: known[name] for name in found["manifest"]["kept"]}
     except KeyError as error:

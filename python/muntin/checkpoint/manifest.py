@@ -22,7 +22,7 @@ _PART = re.compile(r"state-([0-9]{8,18})\.muntin")
 _ROWS = re.compile(r"rows-([0-9]{8,18})\.muntin")
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""A number of things; what is below zero or does not fit 64 bits is refused."""
+"""A count; negative numbers and those beyond 64 bits are refused."""
 Partition: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """The number of a partition."""
 
@@ -42,12 +42,12 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a source goes on.
+    """Where a source resumes.
 
     Attributes:
         identity: what its positions count in.
         next: for each partition, the position of the next row.
-        mark: what else the source needs to go on there, if anything.
+        mark: what else the source needs to resume there, if anything.
     """
 
     identity: list[str]
@@ -56,7 +56,7 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the run had counted: rows read, rows given, late and invalid records."""
+    """Counters of the run: rows read, rows emitted, late and invalid records."""
 
     read: dict[str, Count] = {}
     gave: dict[str, Count] = {}
@@ -69,7 +69,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         format: the version of this form.
-        number: counts the checkpoints.
+        number: the number of the checkpoint.
         at: wall time, in seconds since 1970.
         run: the run's name.
         parts: the parts of the engine's state, the newest last.
@@ -77,9 +77,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sinks: the state of each sink that has one, by its place in the run.
         counts: what the run had counted.
         ended: whether all inputs had ended and everything was fired.
-        staged: how many rows were about to be shown by each sink that has a state, by its place.
-        also: further places of sinks, and the place that their state is under.
-        rows: the file with the rows that sinks without a state are about to show; it is removed
+        staged: how many rows each sink with a state had not published yet, by its place.
+        also: further places of sinks, and the place under which their state is kept.
+        rows: the file with rows that sinks without a state have not published yet; it is removed
             when they have.
     """
 
@@ -103,7 +103,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def decode(name: str, data: bytes) -> Manifest:
-    """The manifest out of its bytes.
+    """Decode a manifest.
 
     Raises:
         SnapshotError: it is damaged, or of another version.
@@ -123,7 +123,7 @@ def decode(name: str, data: bytes) -> Manifest:
 
 
 def _check(name: str, manifest: Manifest) -> None:
-    """Refuse what the types cannot: names of files elsewhere, times that are no dates."""
+    """Check what the types cannot: names of files elsewhere, times out of range."""
     if manifest_name(manifest.number) != name:
         raise SnapshotError(f'"{name}" is the manifest of checkpoint {manifest.number}')
     for part in manifest.parts:
@@ -152,17 +152,17 @@ def part_name(number: int) -> str:
 
 
 def rows_name(number: int) -> str:
-    """The name of the file of rows that are about to be shown."""
+    """The name of the file of rows that are not published yet."""
     return f"rows-{number:08}.muntin"
 
 
 def row_numbers(names: Iterable[str]) -> list[int]:
-    """The numbers of the files of rows among some names, newest first."""
+    """The numbers of the files of rows in a list of names, newest first."""
     return _numbered(list(names), _ROWS, rows_name)
 
 
 def numbers(names: Iterable[str]) -> tuple[list[int], list[int]]:
-    """The numbers of the manifests and of the parts among some names, newest first.
+    """The numbers of the manifests and the parts in a list of names, newest first.
 
     >>> numbers(["checkpoint-00000007.json", "checkpoint-123456789.json", "checkpoint-7.json"])
     ([123456789, 7], [])
@@ -173,5 +173,5 @@ def numbers(names: Iterable[str]) -> tuple[list[int], list[int]]:
 
 def _numbered(names: list[str], form: re.Pattern[str], name_of: Callable[[int], str]) -> list[int]:
     found = [int(match[1]) for match in map(form.fullmatch, names) if match]
-    # a name with zeros too many is not one of ours
+    # a name with too many leading zeros is not one of ours
     return sorted({number for number in found if name_of(number) in names}, reverse=True)

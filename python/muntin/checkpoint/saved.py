@@ -12,9 +12,9 @@ class Saved:
     Attributes:
         number: its number, from 1.
         at: wall time, in seconds since 1970.
-        seconds: how long the run stood still for it.
-        bytes: what it refers to, in bytes.
-        written: what was written for it, in bytes; the rest stood in earlier ones.
+        seconds: how long the run was paused for it.
+        bytes: the size of all files it refers to.
+        written: the bytes written for it; the rest is in files of earlier ones.
     """
 
     number: int

@@ -17,7 +17,7 @@ Play = Callable[[Stop, Sequence[Watcher]], Report]
 
 
 class _Latest:
-    """Keeps the last moment."""
+    """Keeps the latest status."""
 
     def __init__(self) -> None:
         self.moment_seen: Moment | None = None
@@ -36,11 +36,11 @@ class _Latest:
         """Nothing to do."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
 
 class Running:
-    """A run that goes on in the background. Made by `mt.run(..., background=True)`.
+    """A run in the background. Made by `mt.run(..., background=True)`.
 
     >>> import muntin as mt, pyarrow as pa, datetime as dt
     >>> table = pa.table({"at": [dt.datetime(2024, 5, 1, 10)], "store": ["a"]})
@@ -68,19 +68,19 @@ class Running:
 
     @property
     def alive(self) -> bool:
-        """True while it goes on."""
+        """True until it ends."""
         return self._thread.is_alive()
 
     @property
     def moment(self) -> Moment | None:
-        """How it stood a moment ago; None before the first step."""
+        """The latest status; None before the first step."""
         return self._latest.moment_seen
 
     def stop(self, timeout: float | None = None) -> Report:
-        """End it after the present step, as Ctrl-C does, and wait for that.
+        """Stop after the current step, as Ctrl-C does, and wait for the end.
 
         Args:
-            timeout: how long to wait, in seconds; None for as long as it takes.
+            timeout: how long to wait, in seconds; None waits without limit.
 
         Raises:
             As `wait`.

@@ -1,7 +1,7 @@
 """Makes sure that no two sinks, no source and no other run share what a run writes.
 
-All of it is looked at before anything is opened, through links of every kind. While the run lasts,
-a hidden file beside each output is locked; the lock is gone with the process, however it ends.
+All paths are checked before anything is opened, with symbolic and hard links resolved. During the
+run a hidden file beside each output is locked; the lock ends with the process, however that ends.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NAME_MAX = 200
 
 @runtime_checkable
 class Reading(Protocol):
-    """A source that knows its files, also those that are not there yet."""
+    """A source that knows its files, including those that do not exist yet."""
 
     def reads(self) -> Sequence[str]:
         """Paths, folders and patterns."""
@@ -38,7 +38,7 @@ class Reading(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """What one sink writes, and where the sink stands in the run."""
+    """What one sink writes, and the sink's place in the run."""
 
     place: str
     writes: Writes
@@ -48,7 +48,7 @@ class _Claim:
         return os.path.realpath(self.writes.path)
 
     def meets(self, other: _Claim) -> bool:
-        """Whether both write to the same, or one into the folder of the other."""
+        """Whether both write to the same path, or one into the folder of the other."""
         ours, theirs = self.writes, other.writes
         if not (_same(self.path, other.path) or self.holds(other.path) or other.holds(self.path)):
             return False
@@ -64,11 +64,11 @@ class _Claim:
 def claimed(
     run: str, sources: Mapping[str, Source], to: Destinations, store: Store | None
 ) -> Iterator[None]:
-    """Keep what a run writes to itself, until it ends.
+    """Claim everything a run writes, until it ends.
 
     Raises:
-        SinkError: two sinks write the same, a sink writes what a source reads or into the
-            checkpoint's directory, or another run writes it.
+        SinkError: two sinks write to the same path, a sink writes what a source reads or into the
+            checkpoint's directory, or another run writes to the path.
     """
     claims = list(_claims(to))
     for i, claim in enumerate(claims):
@@ -144,7 +144,7 @@ def _is_read(claim: _Claim, reads: str) -> bool:
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """Whether a path is one of a pattern's, part by part unless `**` spans several."""
+    """Whether a path matches a pattern, part by part unless `**` spans several."""
     if "**" in pattern:
         return fnmatch.fnmatchcase(path, pattern)
     parts, forms = path.split(os.sep), pattern.split(os.sep)
@@ -152,7 +152,7 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def _lock_paths(claim: _Claim) -> Iterator[str]:
-    """The hidden files whose locks stand for what is written; one for each table of a database."""
+    """The lock files for what a sink writes; one for each table of a database."""
     if claim.writes.shared:
         return
     folder, name = os.path.split(claim.path)
@@ -162,7 +162,7 @@ def _lock_paths(claim: _Claim) -> Iterator[str]:
 
 
 def _make_parent(claim: _Claim) -> None:
-    with suppress(OSError):  # opening the sink says what is wrong
+    with suppress(OSError):  # opening the sink reports the error
         os.makedirs(os.path.dirname(claim.path), exist_ok=True)
 
 
@@ -175,7 +175,7 @@ def _locked(path: str, run: str, claims: Iterable[_Claim]) -> Lock | None:
         said = f'"{claim.writes.path}" is written by another run: {error}'
         raise SinkError(with_hint(said, hint)) from None
     except (OSError, ValueError) as error:
-        # where the output itself cannot be written, opening it says so
+        # if the output itself cannot be written, opening it reports that
         _log.info('no lock can be had for an output: "%s": %s', path, error)
         return None
 

@@ -1,8 +1,8 @@
 """Reads the sources in turn, and merges the rows of bounded inputs.
 
 Bounded sources are merged row by row, by recorded arrival if each has it, else by the running
-maximum of event time, ties by input. A cut is made only between two different times, so how the
-sources cut their rows into batches changes nothing. Sources that do not end are taken as they come.
+maximum of event time, ties by input. Rows are split only between two different times, so the
+batches of the sources do not change the result. Unbounded sources are read in turn.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ Times = Callable[[str, Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What one round of reading brought.
+    """The result of one round of reading.
 
     Attributes:
         feeds: rows for one step.
         order: how the step merges them.
-        undecodable: for each input, what could not be made into rows.
-        quiet: (input, partition) pairs that were asked and had nothing.
+        undecodable: for each input, records that could not be decoded.
+        quiet: (input, partition) pairs that were polled and had no rows.
         ended: inputs that have no more rows.
-        waited: whether there was nothing to read for the time being.
+        waited: whether there was nothing to read.
         resume: for each input and partition in it, the position after its last row.
-        marks: for inputs whose source gives marks, the newest.
+        marks: the newest mark of each input whose source has marks.
     """
 
     feeds: list[Feed] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Taken:
 
 
 def as_they_come(readers: Mapping[str, Reader]) -> Iterator[Taken]:
-    """Ask each reader in turn until all have ended."""
+    """Poll each reader in turn until all have ended."""
     open_readers = dict(readers)
     while open_readers:
         for name, reader in list(open_readers.items()):
@@ -97,7 +97,7 @@ def merged(readers: Mapping[str, Reader], times: Times) -> Iterator[Taken]:
             yield Taken(ended=[queue.name for queue in queues])
             return
         for queue in queues:
-            # everything held has the time of the cut: more is needed to see its end
+            # all buffered rows have the time of the cut: read on to find where that time ends
             if queue.last == cut:
                 queue.fill(more=True)
 
@@ -107,7 +107,7 @@ _ROWS = ("table", "keys", "times", "partition", "position", "arrival")
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Rows of one delivery, and what stood between them that was not a row."""
+    """Rows of one delivery, and the bad records between them."""
 
     table: Any
     keys: Any
@@ -121,7 +121,7 @@ class _Part:
     start: object | None = None
 
     def cut(self, at: int) -> tuple[_Part, _Part]:
-        """The first rows and the rest; bad records go with the rows behind which they stood."""
+        """The first rows and the rest; a bad record goes with the row before it."""
         if self.position is None:
             hint = "it must give positions to be merged with others"
             raise SourceError(with_hint("a source without positions", hint))
@@ -151,7 +151,7 @@ class _Part:
 
     @property
     def arrives_in_order(self) -> bool:
-        """True if the engine, which orders ties by partition, would merge the rows as given."""
+        """True if the engine, which orders ties by partition, would keep the order of the rows."""
         if self.arrival is None or self.arrival.null_count or not is_sorted(self.arrival):
             return False
         return self.partition is None or len(pc.unique(self.partition)) == 1
@@ -162,7 +162,7 @@ class _Part:
 
 
 class _Queue:
-    """The rows of one reader that have been read and not yet taken, with their merge keys."""
+    """Buffered rows of one reader, with their merge keys."""
 
     def __init__(self, name: str, reader: Reader, times: Times) -> None:
         self.name = name
@@ -175,11 +175,11 @@ class _Queue:
 
     @property
     def last(self) -> int:
-        """The greatest key that is known to be complete up to, exclusive; LAST at the end."""
+        """All keys below this one are complete; LAST at the end."""
         return LAST if self.ended else self._floor
 
     def fill(self, *, more: bool = False) -> None:
-        """Read until there are rows, or one batch more than there are, or none now."""
+        """Read until there are rows, or with `more` one further batch; stop if none are there."""
         self.quiet = False
         while not self.ended and (more or not any(len(part.table) for part in self._held)):
             polled = self._reader.poll()
@@ -197,7 +197,7 @@ class _Queue:
                 return
 
     def take(self, cut: int) -> list[_Part]:
-        """The rows whose key is below the cut, all of them at the end, as at most one part."""
+        """The rows with a key below the cut (all of them at the end), as at most one part."""
         taken: list[_Part] = []
         while self._held:
             part = self._held[0]

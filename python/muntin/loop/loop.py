@@ -1,8 +1,8 @@
 """The loop of a run: reads sources, steps the engine, writes sinks. Only it reads a clock.
 
-Everything happens on one thread, one step after another, so a slow sink slows the source and no
-more than a batch of each source is in memory. Between two steps the loop takes checkpoints, tells
-watchers how it stands, and ends if it was asked to.
+Everything happens on one thread, one step after another, so a slow sink slows the source down and
+at most one batch of each source is in memory. Between two steps the loop takes checkpoints, sends
+the status to watchers, and ends if a stop was requested.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _STAGES = ("source", "engine", "sink", "checkpoint")
 
 @dataclass(slots=True)
 class Saving:
-    """Where a run keeps its checkpoints, and what it has found there.
+    """The checkpoints of a run, and the one it resumes from.
 
     Attributes:
         keeper: takes them.
-        every: from one to the next, in seconds.
-        restored: the one this run goes on from.
+        every: the time between two checkpoints, in seconds.
+        restored: the one this run resumes from.
     """
 
     keeper: Keeper
@@ -59,7 +59,7 @@ class Saving:
 
 @dataclass(slots=True)
 class _Tally:
-    """What the run has counted."""
+    """The run's counters."""
 
     read: Counter[str] = field(default_factory=Counter)
     gave: Counter[str] = field(default_factory=Counter)
@@ -69,7 +69,7 @@ class _Tally:
     @classmethod
     def of(cls, counts: Counts, inputs: Iterable[str], outputs: Iterable[str]) -> _Tally:
         read = Counter({name: counts.read.get(name, 0) for name in inputs})
-        # an output of a pipeline that has changed since may be gone
+        # the pipeline may have changed, and an output been removed
         gave = Counter({name: counts.gave.get(name, 0) for name in outputs})
         return cls(read, gave, counts.late, counts.invalid)
 
@@ -94,7 +94,7 @@ class Loop:
         clock: Clock = time.monotonic,
         wall: Clock = time.time,
     ) -> None:
-        """Get ready; nothing is read or written before `run`."""
+        """Keep the arguments; nothing is read or written before `run`."""
         self._op = op
         self._sources = sources
         self._routes = routes
@@ -120,7 +120,7 @@ class Loop:
         self._start = self._told = self._checked = 0.0
 
     def run(self) -> Report:
-        """Read the sources to their end, or until it is asked to stop."""
+        """Read the sources to their end, or until a stop is requested."""
         with ExitStack() as stack:
             stack.callback(self._routes.close)
             try:
@@ -137,7 +137,7 @@ class Loop:
         self._check_identities(restored)
         self._routes.open()
         self._routes.describe(self._op.schemas)
-        # before sinks begin: a source that cannot be read shall not cost what is to be overwritten
+        # before the sinks begin: if a source cannot be read, nothing must be overwritten
         readers = {name: stack.enter_context(closing(self._opened(name))) for name in self._sources}
         self._begin_sinks(restored)
         for watcher in self._watchers:
@@ -157,7 +157,7 @@ class Loop:
         return not through
 
     def _turns(self, readers: Mapping[str, Reader]) -> bool:
-        """Take what comes until all inputs have ended; False if it was asked to stop before."""
+        """Process rows until all inputs have ended; False if a stop was requested before."""
         for taken in self._read(self._intake(readers)):
             self._take(taken)
             now = self._clock()
@@ -200,7 +200,7 @@ class Loop:
                 self._take_out(result, Taken())
 
     def _stamped(self, feed: Feed) -> Feed:
-        """Rows of a live source arrive now, unless it knows better."""
+        """Set the arrival of a live source's rows to now, unless it recorded one."""
         if feed.arrival is not None or self._sources[str(feed.input)].bounded:
             return feed
         return replace(feed, arrival=int(self._wall() * 1e6))
@@ -211,7 +211,7 @@ class Loop:
 
     @contextmanager
     def _showing(self, taken: Taken) -> Iterator[None]:
-        """A step with a failed rule is complete: show its rows, unless a restart repeats them."""
+        """A step with a failed rule is complete: publish its rows, unless a restart repeats it."""
         try:
             yield
         except RuleError as error:
@@ -252,7 +252,7 @@ class Loop:
         return now - self._checked >= every or self._routes.waiting > limits.STAGED_ROWS_MAX
 
     def _save(self, *, ended: bool) -> None:
-        """Take a checkpoint, and show what it holds."""
+        """Take a checkpoint, then publish the rows it contains."""
         if self._saving is None:
             return
         inputs = {
@@ -282,9 +282,9 @@ class Loop:
         self._saving.keeper.shown()
 
     def _settle(self, *, ended: bool) -> None:
-        """Let alert channels send what waits, and keep that all is shown.
+        """Let alert channels send waiting rows, then checkpoint that everything is published.
 
-        Else a restart sends it again, or finds rows for a sink that a changed run has no more.
+        Otherwise a restart would send them again, or find rows for a sink that was removed.
         """
         waiting = any(self._routes.counted("waiting").values())
         if self._saving is None or not (waiting or self._unshown):
@@ -324,7 +324,7 @@ class Loop:
                     raise SourceError(with_hint(said, hint))
 
     def _nothing_new(self, readers: Mapping[str, Reader]) -> None:
-        """A run that had ended can only end again: its windows were closed as they stood."""
+        """A run that had ended can only end again: its open windows were fired as they were."""
         for name, reader in readers.items():
             if reader.poll() is not None:
                 hint = "what is open at the end of all inputs fires there; start with an empty "
@@ -347,7 +347,7 @@ class Loop:
     def _moment(self, now: float) -> Moment:
         stats = self._op.stats
         inputs = {each["name"]: each for each in stats["inputs"]}
-        # the watermark of an idle input goes on without rows
+        # the watermark of an idle input advances without rows
         self._newest.update((n, each["newest"]) for n, each in inputs.items() if not each["idle"])
         return Moment(
             at=time.time(),
@@ -392,7 +392,7 @@ class Loop:
             self._stages[stage] += self._clock() - start
 
     def _read(self, taken: Iterator[Taken]) -> Iterator[Taken]:
-        """The same, and the time that reading took is booked; waiting for rows is no work."""
+        """The same rounds, counting the time spent reading, but not the time spent waiting."""
         while True:
             start = self._clock()
             each = next(taken, None)

@@ -1,11 +1,10 @@
 """Decides when partitions without rows are idle, and advances the watermark then.
 
-A partition is quiet by the evidence of its source, which was asked and had nothing. After
-`idle_after` it no longer holds the watermark back. While all of an input's partitions are idle, its
-watermark is that of the newest partition (as in Flink) and goes on with the time that has passed
-since, so that windows close on a stream that has fallen silent. What follows from such a verdict is
-shown only after a checkpoint that holds it, like everything a run shows, so a restart cannot
-contradict it.
+A partition is quiet if its source was polled and had no rows of it. After `idle_after` it no
+longer holds the watermark back. While all of an input's partitions are idle, its watermark is that
+of the newest partition (as in Flink) and advances with the clock, so that windows close on a stream
+without rows. The results of this are published, like all others, only after a checkpoint that
+contains it, so a restart cannot contradict them.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from muntin.engine.operator import Operator
 from muntin.engine.result import Result
 
 Clock = Callable[[], float]
-"""Seconds that only go forward."""
+"""A monotonic clock, in seconds."""
 
 _TICK_S = 1.0
 
@@ -29,7 +28,7 @@ class QuietPartitions:
     """The partitions of all inputs, and since when each has been quiet."""
 
     def __init__(self, op: Operator, clock: Clock) -> None:
-        """All partitions count as heard."""
+        """All partitions start as active."""
         self._op = op
         self._after = {name: _seconds(op.input_plan(name)["idle_after"]) for name in op.inputs}
         self._partitions = op.partitions
@@ -40,9 +39,9 @@ class QuietPartitions:
         self._moved: dict[str, float] = {}
 
     def heard(self, name: str, partition: Any) -> None:
-        """Rows came of a partition, or of several that an array names, one a row."""
+        """Note rows of a partition, or of several: an array with the partition of each row."""
         heard = {partition} if isinstance(partition, int) else _distinct(partition)
-        heard &= set(self._partitions[name])  # the others are of nobody
+        heard &= set(self._partitions[name])  # rows of undeclared partitions are invalid
         if heard:
             self._went_idle.pop(name, None)
         for key in [(name, each) for each in heard]:
@@ -50,7 +49,7 @@ class QuietPartitions:
             self._idle.discard(key)
 
     def silent(self, name: str, partition: int) -> list[Result]:
-        """A partition was asked and had nothing; gives what that completes."""
+        """Note that a partition was polled and had no rows; returns the results of that."""
         after, key, now = self._after[name], (name, partition), self._clock()
         if after is None:
             return []
@@ -63,7 +62,7 @@ class QuietPartitions:
         return [verdict, *self._time_passes(name, after, now)]
 
     def _time_passes(self, name: str, after: float, now: float) -> list[Result]:
-        """All of an input is idle: its watermark goes on from its newest partition's."""
+        """If all of an input is idle, advance its watermark from that of its newest partition."""
         if any((name, each) not in self._idle for each in self._partitions[name]):
             return []
         if name not in self._went_idle:

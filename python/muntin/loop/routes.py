@@ -64,7 +64,7 @@ class Destinations:
     invalid: Sequence[Sink]
 
     def places(self) -> Iterator[tuple[str, Sink]]:
-        """Each sink with its place in the run, by which a checkpoint knows it again."""
+        """Each sink with its place in the run, which identifies it in a checkpoint."""
         named = [(f"rows/{name}", sinks) for name, sinks in self.rows.items()]
         named += [(word, getattr(self, word)) for word in ("alerts", "late", "invalid")]
         for start, sinks in named:
@@ -73,14 +73,14 @@ class Destinations:
 
 
 class Routes:
-    """Stages what a step gave with every sink it is for, and publishes it."""
+    """Stages the results of a step in their sinks, and publishes them."""
 
     def __init__(self, destinations: Destinations, plan: dict[str, Any]) -> None:
         """Check the sinks; nothing is opened before `open`.
 
         Raises:
-            SinkError: something that stands among the sinks is none, or has a `when=` where
-                there are no alerts.
+            SinkError: something among the sinks is not a sink, or a sink outside `alerts=` has
+                a `when=`.
             ExpressionError, ColumnError: a `when=` is not a condition on alerts.
         """
         self._to = destinations
@@ -103,7 +103,7 @@ class Routes:
         self._unshown: dict[str, list[tuple[str, Table]]] = {}
 
     def open(self) -> None:
-        """Open every sink for everything it is given."""
+        """Open every sink for each of its outputs."""
         for i, (name, sinks) in enumerate(self._to.rows.items()):
             key = upsert_key(self._plan, self._plan["outputs"][i]["node"])
             for sink in sinks:
@@ -115,10 +115,10 @@ class Routes:
                 sink.open(word, ())
 
     def describe(self, schemas: Mapping[str, Mapping[str, str] | None]) -> None:
-        """Tell sinks the columns of the outputs whose schema is known, and of alerts.
+        """Tell sinks the columns of alerts and of the outputs whose schema is known.
 
         Raises:
-            SinkError: one has no place for a name or a type.
+            SinkError: a sink cannot store a name or a type.
         """
         for name, words in schemas.items():
             known = self._columns.get(name)
@@ -132,13 +132,13 @@ class Routes:
         """A fresh start without checkpoints; called once, after `open`.
 
         Raises:
-            SinkError: a file or table is there already, and its sink does not say what then.
+            SinkError: a file or table already exists, and the sink's mode is "error".
         """
         for sink in self._placed():
             sink.begin()
 
     def finish(self, schemas: Mapping[str, Mapping[str, str] | None]) -> None:
-        """The run ends in order: what gave no rows leaves its columns alone."""
+        """End the run normally: an output without rows still writes its columns."""
         self.describe(schemas)
         for word, sinks in (("late", self._to.late), ("invalid", self._to.invalid)):
             self._describe(sinks, word, self._columns.get(word, _no_records()))
@@ -151,15 +151,15 @@ class Routes:
         staged: Mapping[str, int],
         also: Mapping[str, str],
     ) -> None:
-        """Let durable sinks go back to a checkpoint, or to nothing; called once, after `open`.
+        """Restore durable sinks from a checkpoint, or start fresh; called once, after `open`.
 
         Args:
-            states: what they said of themselves then, by place; None at the first start.
-            staged: how many rows they were about to show then, by place.
-            also: further places of sinks, and the place that their state has.
+            states: the sinks' states, by place; None at the first start.
+            staged: how many rows they had not published yet, by place.
+            also: further places of sinks, and the place under which their state is kept.
 
         Raises:
-            SinkError: one of them is gone that was about to show rows; nothing has changed yet.
+            SinkError: a removed sink has unpublished rows; nothing has changed yet.
         """
         found = {place: self._place_then(place, states or {}, also) for place in self._places}
         for place in states or ():
@@ -179,7 +179,7 @@ class Routes:
     def _place_then(
         self, place: str, states: Mapping[str, Any], also: Mapping[str, str]
     ) -> str | None:
-        """Where the checkpoint has the sink of a place: the outputs it is for may have changed."""
+        """The place of a sink in the checkpoint: its outputs may have changed since."""
         places = [place, *(other for other, first in self._also.items() if first == place)]
         then = (also.get(each, each) for each in places)
         return next((each for each in then if each in states), None)
@@ -192,7 +192,7 @@ class Routes:
         _log.warning("the sink %s of the checkpoint was removed", place)
 
     def stage(self, result: Result, undecodable: Iterable[tuple[str, Undecodable]]) -> None:
-        """Stage what a step gave, and what never became a row."""
+        """Stage the results of a step, and the records that could not be decoded."""
         for name, rows in result.outputs.items():
             self._stage(self._to.rows[name], name, rows)
         for alerts in self._alert_filters:
@@ -214,11 +214,11 @@ class Routes:
 
     @property
     def also(self) -> dict[str, str]:
-        """The further places of sinks that have several, and their first."""
+        """For sinks with several places, each further place and its first."""
         return dict(self._also)
 
     def staged(self) -> dict[str, int]:
-        """How many of these rows each durable sink is about to show, by place."""
+        """How many of these rows each durable sink will publish, by place."""
         return {
             place: self._waiting[id(sink)]
             for place, sink in self._places.items()
@@ -226,7 +226,7 @@ class Routes:
         }
 
     def prepare(self) -> dict[str, dict[str, Any]]:
-        """Make what is staged in durable sinks safe; their states by place."""
+        """Make rows staged in durable sinks durable; returns the sinks' states by place."""
         return {
             place: sink.prepare()
             for place, sink in self._places.items()
@@ -234,21 +234,21 @@ class Routes:
         }
 
     def publish(self) -> None:
-        """Show everything that is staged."""
+        """Make everything staged visible."""
         self._waiting.clear()
         for sink in self._places.values():
             sink.publish()
         self._unshown.clear()
 
     def unshown(self) -> bytes:
-        """What sinks without a state are about to show, for a restart before they have."""
+        """Rows that sinks without a state have not published yet, as bytes for a checkpoint."""
         return packed(self._unshown)
 
     def show_again(self, data: bytes) -> None:
-        """Show what sinks without a state had perhaps not shown when the process ended.
+        """Publish rows that sinks without a state may not have published when the process ended.
 
         Raises:
-            SnapshotError: it is not what `unshown` gave.
+            SnapshotError: the bytes are not from `unshown`.
         """
         for place, tables in unpacked(data).items():
             sink = self._places.get(place)
@@ -263,7 +263,7 @@ class Routes:
             sink.publish()
 
     def counted(self, word: str) -> dict[str, int]:
-        """What sinks with an outbox say of it, by place: how many rows are `waiting`, `dropped`."""
+        """Counters of sinks with an outbox, by place: `word` is `waiting` or `dropped`."""
         return {
             place: int(getattr(sink, word))
             for place, sink in self._places.items()
@@ -271,20 +271,20 @@ class Routes:
         }
 
     def sends(self, seconds: float) -> bool:
-        """Whether an outbox has rows to send, and is to be waited for longer than that."""
+        """Whether an outbox has rows to send and its `drain` time is longer than `seconds`."""
         return any(
             getattr(sink, "waiting", 0) and seconds < getattr(sink, "drain", _DRAIN_S)
             for sink in self._places.values()
         )
 
     def waited(self, seconds: float) -> None:
-        """The end of the run has waited for outboxes: closing them waits for the rest alone."""
+        """Tell outboxes how long the run has waited: closing waits for the rest of `drain`."""
         for sink in self._places.values():
             if isinstance(sink, OutboxSink):
                 sink.waited(seconds)
 
     def close(self) -> None:
-        """Close every sink, whatever the others do."""
+        """Close every sink, even if closing another fails."""
         with ExitStack() as stack:
             for sink in self._places.values():
                 stack.callback(sink.close)
@@ -312,8 +312,8 @@ class Routes:
 class _AlertFilter:
     """The alerts a sink takes: those its `when` is true for.
 
-    Shadow alerts are recorded without alerting anybody, so only a sink whose `when` speaks of
-    the column `shadow` gets them.
+    Shadow alerts are recorded without alerting anybody, so only a sink whose `when` uses the
+    column `shadow` gets them.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -331,7 +331,7 @@ class _AlertFilter:
 
 
 def upsert_key(plan: dict[str, Any], index: int) -> tuple[str, ...]:
-    """The columns by which a row of a node is the same row again; empty if there are none.
+    """The columns that identify a row of a node, for upserts; empty if there are none.
 
     >>> window = {"op": "tumbling", "from": 0, "by": ["store"]}
     >>> upsert_key({"nodes": [{"op": "input", "input": 0}, window]}, 1)
@@ -355,7 +355,7 @@ def upsert_key(plan: dict[str, Any], index: int) -> tuple[str, ...]:
 
 
 def _without_rows(words: Mapping[str, str]) -> Table | None:
-    """A table with the columns alone; None if there are none, or a type has no word."""
+    """An empty table with these columns; None if there are none, or a type has no name."""
     try:
         return Table([arrow_schema(words.items()).empty_table()]) if words else None
     except SchemaError:
@@ -363,7 +363,7 @@ def _without_rows(words: Mapping[str, str]) -> Table | None:
 
 
 def undecodable_table(records: Sequence[tuple[str, Undecodable]]) -> Table:
-    """Invalid records for what never became a row: where it stood, its text, what was wrong."""
+    """A table of records that could not be decoded: their place, text and what was wrong."""
     times = pa.timestamp("us", "UTC")
     columns: dict[str, tuple[Any, list[Any]]] = {
         "reason": (pa.string(), ["undecodable"] * len(records)),

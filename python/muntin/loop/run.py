@@ -36,7 +36,7 @@ from muntin.sources.deliveries.once import Once, replayable
 _log = logging.getLogger("muntin.run")
 
 DASHBOARD = "MUNTIN_DASHBOARD"
-"""The environment variable that puts a page up for runs that do not say themselves."""
+"""The environment variable that adds a page to runs without `dashboard=`."""
 
 
 @overload
@@ -111,33 +111,33 @@ def run(
         alerts: sinks for alerts; their `when=` says which. Alerts of shadow rules go only to
             those whose `when=` names the column `shadow`.
         late: sinks for the records of late rows.
-        invalid: sinks for the records of invalid rows, and of what could not be made into rows.
-        checkpoint: where to keep the state; a run with the same checkpoint goes on where the last
-            one was, however that ended. Rows then become visible with the checkpoint that holds
+        invalid: sinks for the records of invalid rows, and of records that cannot be decoded.
+        checkpoint: where to keep the state; a run with the same checkpoint resumes where the last
+            one was, however that ended. Rows become visible with the checkpoint that contains
             them.
-        dashboard: where to show the run, as `":8080"` (this machine alone) or an `mt.Dashboard`; or
-            a page that is served already, which then stays. Without it, what the environment
-            variable `MUNTIN_DASHBOARD` says.
+        dashboard: where to show the run, as `":8080"` (only this machine) or an `mt.Dashboard`; or
+            a page of `mt.serve`, which stays open. The default is the environment variable
+            `MUNTIN_DASHBOARD`.
         threads: how many threads the engine may use; results do not depend on it.
-        history, state_dir: not there yet.
-        once: take what is there now, leave open what is open, take a checkpoint, and end: a
-            pipeline as a cron job, whose next run goes on. Sources that have an end are not at
-            it: nothing fires that is not complete, and a last line without its end is left for
-            later. It needs `checkpoint=`; a run without `once` fires in the end what is open.
-        background: come back at once with a `Running`, and run on a thread.
+        history, state_dir: not implemented.
+        once: read what is there now, take a checkpoint and end: a pipeline as a cron job, whose
+            next run continues. Open windows stay open, and a last line without a line end is
+            left for later. It needs `checkpoint=`; a run without `once` fires open windows at
+            the end.
+        background: return a `Running` at once, and run on a thread.
 
     Raises:
         PlanError: the pipeline cannot run as it is, or has inputs without a source.
-        SourceError: a source cannot be read, or is another than the checkpoint's.
-        SinkError: a sink cannot be written, its file or table is there already, something else
-            writes there, or the page's address is taken.
+        SourceError: a source cannot be read, or differs from the checkpoint's.
+        SinkError: a sink cannot be written, its file or table already exists, another run or sink
+            writes to it, or the page's address is in use.
         MissingExtra: what the page needs is not installed.
         SnapshotError: the checkpoint is of another pipeline, in use, damaged, or cannot be written.
         DataError, SchemaError, PartitionError: rows cannot be taken.
 
     Several sources that end are merged by recorded arrival, else by event time. Ctrl-C or SIGTERM
-    ends the run after the present step: nothing fires that is not complete, the checkpoint is
-    taken, and the report comes back; a second one ends it at once. On a terminal a line shows how
+    ends the run after the current step: open windows do not fire, a checkpoint is taken, and the
+    report is returned; a second signal ends the run at once. On a terminal a line shows how
     far the run is.
 
     >>> import muntin as mt, pyarrow as pa, datetime as dt
@@ -186,7 +186,7 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """All that a run is made of."""
+    """Everything a run is made of."""
 
     name: str
     outputs: Sequence[Output]
@@ -202,7 +202,7 @@ class _Setting:
         with ExitStack() as stack:
             progress = Progress()
             stack.callback(progress.close)
-            # a watcher costs a look at all counters ten times a second
+            # a watcher costs a read of all counters ten times a second
             lines = [progress] if progress.is_shown else []
             shown = [*lines, *watchers, *self._pages(stack)]
             store = self.checkpoint.store if self.checkpoint else None
@@ -231,7 +231,7 @@ class _Setting:
             ).run()
 
     def _warn_of_waiting(self) -> None:
-        """Say of each silence over a live source that it waits for rows of other keys."""
+        """Warn if `silent` reads a live source and needs rows of other keys to fire."""
         if all(each.bounded for each in self.sources.values()):
             return
         for waits in waiting_silences(self._ends()):
@@ -287,7 +287,7 @@ def _check_watcher(value: object) -> None:
 
 
 def _label(part: object) -> str:
-    """A source or a sink as a few words: its own, if it has any."""
+    """A source or a sink as a few words: its repr, if it defines one."""
     own = type(part).__repr__ is not object.__repr__
     return repr(part) if own else type(part).__name__
 

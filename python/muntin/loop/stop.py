@@ -12,7 +12,7 @@ import pyarrow as pa
 
 
 class Stop:
-    """Asked once, a run ends between two steps; asked twice by a signal, it ends at once.
+    """One request ends a run between two steps; a second signal ends it at once.
 
     >>> stop = Stop()
     >>> stop.ask(); stop.asked
@@ -20,21 +20,21 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        """Nobody has asked yet."""
+        """No stop is requested yet."""
         self._event = threading.Event()
 
     @property
     def asked(self) -> bool:
-        """True once somebody has asked."""
+        """True once a stop was requested."""
         return self._event.is_set()
 
     def ask(self) -> None:
-        """Ask; from any thread."""
+        """Request a stop, from any thread."""
         self._event.set()
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Take Ctrl-C and SIGTERM as the wish, where this is the thread that gets signals."""
+        """Treat Ctrl-C and SIGTERM as requests, if this is the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -47,7 +47,7 @@ class Stop:
                 raise KeyboardInterrupt
             self.ask()
 
-        # pyarrow would put handlers of its own in place while it reads CSV, and take the signal
+        # while it reads CSV, pyarrow would install its own handlers and consume the signal
         pa.enable_signal_handlers(False)
         for number in before:
             signal.signal(number, heard)
@@ -56,5 +56,5 @@ class Stop:
         finally:
             pa.enable_signal_handlers(True)
             for number, handler in before.items():
-                # None stands for a handler that was not set from Python
+                # None: the handler was not set from Python
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -12,11 +12,11 @@ from muntin.base.errors import SnapshotError
 from muntin.values.table import Table
 
 Unshown: TypeAlias = Mapping[str, Sequence[tuple[str, Table]]]
-"""By the place of a sink: outputs, and rows of them."""
+"""For the place of each sink: outputs and their rows."""
 
 
 def packed(unshown: Unshown) -> bytes:
-    """The rows as bytes; nothing for no rows.
+    """Serialize the rows; no rows give no bytes.
 
     >>> table = Table([pa.table({"n": [1]})])
     >>> [(output, len(rows)) for output, rows in unpacked(packed({"a": [("out", table)]}))["a"]]
@@ -32,10 +32,10 @@ def packed(unshown: Unshown) -> bytes:
 
 
 def unpacked(data: bytes) -> dict[str, list[tuple[str, Table]]]:
-    """The rows out of their bytes.
+    """Deserialize the rows.
 
     Raises:
-        SnapshotError: the bytes are not those of `packed`.
+        SnapshotError: the bytes are not from `packed`.
     """
     if not data:
         return {}
