@@ -1,5 +1,5 @@
 """`python -m muntin` is `muntin`."""
 
-from muntin.commands.app import app
+from muntin.commands import main
 
-app(prog_name="muntin")
+main()

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from muntin.base.durations import EPOCH_UNITS
 from muntin.base.durations import parse as parse_duration
-from muntin.base.errors import ExpressionError, MuntinError, did_you_mean, with_hint
+from muntin.base.errors import ExpressionError, MissingExtra, MuntinError, did_you_mean, with_hint
 from muntin.expr.tree import Case, Column, Expr, Literal, call, literal
 from muntin.values.fitting import column
 from muntin.values.literals import Value
@@ -60,7 +60,12 @@ def sql(code: str) -> Expr:
 
 
 def parse(code: str, place: str) -> Expr:
-    """SQL text as an expression; `place` says in errors where it stands."""
+    """SQL text as an expression; `place` says in errors where it stands.
+
+    Raises:
+        ExpressionError: it does not parse, or is not supported.
+        MissingExtra: sqlglot is not installed.
+    """
     try:
         return _read(_tree(code))
     except _Refused as refused:
@@ -70,11 +75,15 @@ def parse(code: str, place: str) -> Expr:
 
 
 def _tree(code: str) -> Node:
-    import sqlglot
-    from sqlglot.errors import SqlglotError
-
     if not isinstance(code, str) or not code.strip():
         raise _Refused("no expression")
+    try:
+        import sqlglot
+    except ModuleNotFoundError as error:
+        hint = 'pip install "muntin[sql]", or write it with col()'
+        raise MissingExtra(with_hint(f"SQL text needs sqlglot: {code!r}", hint)) from error
+    from sqlglot.errors import SqlglotError
+
     try:
         trees: list[Any] = list(sqlglot.parse(code))
     except SqlglotError as error:

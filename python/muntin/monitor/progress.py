@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from muntin.engine.result import Result
@@ -21,8 +22,8 @@ class Progress:
 
     @property
     def is_shown(self) -> bool:
-        """Whether there is a terminal to show it on."""
-        return sys.stderr.isatty()
+        """Whether there is a terminal to show it on, and rich (`muntin[cli]`) to draw it."""
+        return sys.stderr.isatty() and find_spec("rich") is not None
 
     def begin(self, scene: Scene) -> None:
         """Show the line; a bar, if it is known how many rows there are."""
