@@ -6,12 +6,16 @@ mod describe;
 
 use std::sync::Arc;
 
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+
 use crate::aggregate::{self, Aggregate};
+use crate::block::Block;
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Function, Typed, check};
+use crate::expr::{Expr, Function, Lost, Typed, check};
 use crate::plan::{self, Node, Plan};
 use crate::schema::{parse_type, type_word};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use columns::{project, union, with_columns};
 use windows::{check_aligned, fold, positive, sliding, stateful, windowed};
 
@@ -46,6 +50,21 @@ impl Formula {
                 type_word(other)?
             ))),
         }
+    }
+
+    /// Evaluates the formula for a block; also returns the rows in which it failed.
+    pub fn eval(&self, block: &Block) -> Result<(ArrayRef, Lost)> {
+        if let Some(at) = self.typed.as_column() {
+            return Ok((block.columns[at].clone(), Lost::default()));
+        }
+        let done = block.with_rows(self.arrival, |rows| self.typed.eval(rows))?;
+        debug_assert_eq!(done.array.len(), block.len());
+        Ok((done.array, done.lost))
+    }
+
+    /// Evaluates the formula as a condition; also returns the rows in which it failed.
+    pub fn test(&self, block: &Block) -> Result<(BooleanBuffer, Lost)> {
+        block.with_rows(self.arrival, |rows| self.typed.test(rows))
     }
 }
 

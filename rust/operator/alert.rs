@@ -1,4 +1,4 @@
-//! Alerts: rows of the alert table, their ids, their values.
+//! Alerts: the schema, rows and ids of the alert table.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -35,7 +35,7 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// The bytes of its longest text.
+    /// Size of its longest text in bytes.
     pub fn bytes(&self) -> usize {
         self.message.len().max(self.values.len()).max(self.key.len()).max(self.id.len())
     }
@@ -64,7 +64,7 @@ pub fn schema() -> SchemaRef {
     ]))
 }
 
-/// Alerts as a record batch.
+/// Converts alerts to a record batch.
 pub fn table(alerts: &[Alert]) -> Result<RecordBatch> {
     let text = |of: fn(&Alert) -> &str| -> ArrayRef {
         let mut column = StringBuilder::new();
@@ -103,7 +103,7 @@ pub fn table(alerts: &[Alert]) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(schema(), columns)?)
 }
 
-/// The id of an alert: the same for the same finding whenever it is made again.
+/// The id of an alert: equal findings have equal ids, also after a restart.
 pub fn id(parts: &[&str]) -> String {
     let mut text = String::new();
     for part in parts {
@@ -112,7 +112,7 @@ pub fn id(parts: &[&str]) -> String {
     format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
 }
 
-/// Some columns of a row as a JSON object, by their names.
+/// Formats some columns of a row as a JSON object.
 pub fn object(
     schema: &Schema,
     columns: &[ArrayRef],

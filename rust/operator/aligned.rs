@@ -1,15 +1,17 @@
-//! Tumbling and hopping windows: rows go to panes, windows are fired from panes.
+//! Tumbling and hopping windows: rows are added to panes, windows are computed from panes.
 //!
-//! With one firing a window, all rows of a block are applied first and the windows that the clock
-//! closes are fired then: an accepted row always came before the row that closes its window. A row
-//! whose window has fired already (allowed lateness with revisions, or `emit="each"`) is applied
-//! alone, after all that was due before it.
+//! If each window fires once, all rows of a block are applied before the windows closed by the
+//! clock are fired: an accepted row always precedes the row that closes its window. A row whose
+//! window has already fired (allowed lateness with revisions, or `emit="each"`) is applied alone,
+//! after everything that was due before it.
 
 mod due;
 
 use std::collections::HashSet;
 
-use super::keyed::{Aggregator, RowFacts, Slot, SlotPart, Task};
+use super::prepare::Aggregator;
+use super::slots::{Slot, SlotPart};
+use super::task::{RowFacts, Task};
 use super::windowed::{SlotOut, Windowed};
 use crate::aggregate::StateRows;
 use crate::assign::{Grid, GridPlace, Reach};
@@ -23,24 +25,24 @@ use crate::state::{KeyColumns, Panes, Saved};
 use crate::time::{Micros, NEVER, shift};
 use crate::watermark::Clock;
 
-/// The verb.
+/// The verbs `tumbling` and `hopping`.
 #[derive(Debug)]
 pub struct AlignedWindows {
     windows: Grid,
     lateness: Micros,
-    /// By how much the close of a window waits behind its end.
+    /// How long after its end a window closes.
     wait: Micros,
-    /// Whether accepted late rows fire again.
+    /// Whether accepted late rows fire the window again.
     revises: bool,
     emit: Emit,
 }
 
-/// The panes of one slot, and scratch space of one number a key.
+/// The panes of one slot, and one scratch value per key.
 #[derive(Debug)]
 pub struct PaneSlot {
     panes: Panes,
     place_of: Vec<u32>,
-    /// The clock from which on there is something to do without rows.
+    /// The clock from which the slot has work even without rows.
     due: Option<Micros>,
 }
 
@@ -54,7 +56,7 @@ impl Slot for PaneSlot {
     }
 }
 
-/// Rows on their way into one pane, and scratch space for their keys and entries.
+/// Rows waiting to be added to one pane, and scratch space for their keys and entries.
 #[derive(Default)]
 struct Pending {
     at: PaneAt,
@@ -64,7 +66,7 @@ struct Pending {
 }
 
 impl AlignedWindows {
-    /// The verb with a plan's parameters.
+    /// Creates the verb from a plan's parameters.
     pub fn new(plan: &plan::Aligned) -> AlignedWindows {
         let windows = Grid::new(plan.size, plan.every.unwrap_or(plan.size), plan.offset);
         let (lateness, emit) = (plan.allowed_lateness, plan.emit);
@@ -73,7 +75,7 @@ impl AlignedWindows {
         AlignedWindows { windows, lateness, wait, revises, emit }
     }
 
-    /// How far back a window's row can depend on panes before the window.
+    /// How far before a window's start its row can depend on panes.
     fn before(&self) -> Micros {
         match self.emit {
             Emit::Changed => self.windows.every,
@@ -81,9 +83,9 @@ impl AlignedWindows {
         }
     }
 
-    /// The pane of a row and the first window that takes it, or what becomes of it instead.
+    /// Finds the pane of a row and the first window that accepts it, or why it is rejected.
     ///
-    /// `last` is the pane of the row before, which most rows share.
+    /// `last` is the pane of the previous row, because most consecutive rows share a pane.
     fn judge(
         &self,
         task: &Task<'_>,
@@ -121,7 +123,7 @@ impl AlignedWindows {
         from.map(|from| Judged { reach, from })
     }
 
-    /// Notes the windows up to `end` for which a row came late.
+    /// Records the windows up to `end` for which a row was late.
     fn record(
         &self,
         task: &Task<'_>,
@@ -142,8 +144,8 @@ impl AlignedWindows {
         });
     }
 
-    /// Puts the rows that wait for a pane into it: keys, entries and accumulators of all of them
-    /// in turn.
+    /// Adds the waiting rows to their pane, stage by stage: all keys, then all entries, then all
+    /// accumulators.
     fn flush(&self, kit: &Aggregator, slot: &mut PaneSlot, task: &Task<'_>, pending: &mut Pending) {
         let Pending { at, pick, ids, into } = pending;
         if pick.is_empty() {
@@ -209,7 +211,8 @@ impl AlignedWindows {
         let fires = |i: &u32| changed.as_ref().is_none_or(|set| set.contains(&ids[*i as usize]));
         let (keep, held_back): (Vec<u32>, Vec<u32>) = (0..ids.len() as u32).partition(fires);
         if self.revises && !held_back.is_empty() {
-            // the first firing of these is still to come, with a late row
+            // These have not fired yet: if a late row fires them, it is their first firing
+            // (revision 0).
             let revisions = slot.panes.revisions.entry(end).or_default();
             revisions.extend(held_back.iter().map(|&i| (ids[i as usize], -1)));
         }
@@ -220,7 +223,7 @@ impl AlignedWindows {
         }
     }
 
-    /// Puts the panes of a window together: one row a key, in order of first touch pane by pane.
+    /// Merges the panes of a window: one row per key, in order of first touch, pane by pane.
     fn merge(&self, kit: &Aggregator, slot: &mut PaneSlot, end: Micros) -> (StateRows, Vec<u32>) {
         let PaneSlot { panes, place_of, .. } = slot;
         place_of.resize(panes.keys.capacity(), 0);
@@ -251,7 +254,7 @@ impl AlignedWindows {
         (merged, ids)
     }
 
-    /// Keys of which rows entered or left since the window before.
+    /// The keys for which rows entered or left since the previous window.
     fn changed(&self, slot: &PaneSlot, end: Micros) -> HashSet<u32> {
         let Grid { size, every, .. } = self.windows;
         let held =
@@ -263,7 +266,7 @@ impl AlignedWindows {
             .collect()
     }
 
-    /// Fires the windows of one key again, or for the first time, because of one row.
+    /// Fires the windows of one key because of one row, again or for the first time.
     fn fire_again(
         &self,
         kit: &Aggregator,
@@ -299,7 +302,7 @@ impl AlignedWindows {
     }
 }
 
-/// A row's pane, and the end of the first window that takes it.
+/// A row's pane, and the end of the first window that accepts it.
 struct Judged {
     reach: Reach,
     from: Micros,
@@ -377,7 +380,7 @@ impl Windowed for AlignedWindows {
     }
 
     fn fires_from(&self, from: Micros) -> Micros {
-        // whether a window fires may hang on what left since the one before
+        // Whether a window fires may depend on rows that left since the previous window.
         shift(from, self.before())
     }
 
@@ -443,7 +446,9 @@ impl Windowed for AlignedWindows {
                     panes.revisions.entry(end[row]).or_default().insert(id, count[row]);
                 }
             }
-            other => return Err(Error::Snapshot(format!("a window has no part \"{other}\""))),
+            other => {
+                return Err(Error::Snapshot(format!("a window does not have a part \"{other}\"")));
+            }
         }
         slot.due = self.next_due(&slot.panes);
         Ok(())

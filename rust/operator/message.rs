@@ -1,4 +1,4 @@
-//! A rule's message: text with places for columns, each with a format.
+//! A rule's message: text with placeholders for columns, each with an optional format.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Schema};
 use crate::error::Result;
 use crate::show;
 
-/// Fills the places: `{card}`, `{spent:.2f}`, `{n:,}`, `{share:.1%}`, `{{`.
+/// Fills the placeholders: `{card}`, `{spent:.2f}`, `{n:,}`, `{share:.1%}`, `{{`.
 pub fn message(text: &str, schema: &Schema, columns: &[ArrayRef], row: usize) -> Result<String> {
     let mut out = String::new();
     let mut rest = text;
@@ -34,7 +34,7 @@ pub fn message(text: &str, schema: &Schema, columns: &[ArrayRef], row: usize) ->
     Ok(out)
 }
 
-/// The value of a place; a format is for numbers, and leaves anything else as it is.
+/// The text for a placeholder; the format applies to numbers and leaves other values unchanged.
 fn place(column: &ArrayRef, row: usize, format: &str) -> Result<String> {
     let plain = show::text(column.as_ref(), row)?;
     let kind = column.data_type();
@@ -69,7 +69,7 @@ fn float(column: &ArrayRef, row: usize, digits: usize, percent: bool) -> String 
     format!("{:.digits$}", if percent { value * 100.0 } else { value })
 }
 
-/// A number in plain digits with so many decimals, exactly; halves go to the even neighbour.
+/// Formats a number with a fixed number of decimals, exactly, rounding halves to even.
 fn fixed(plain: &str, decimals: usize, percent: bool) -> String {
     let (sign, plain) = plain.strip_prefix('-').map_or(("", plain), |rest| ("-", rest));
     let (whole, fraction) = plain.split_once('.').unwrap_or((plain, ""));
@@ -103,7 +103,7 @@ fn fixed(plain: &str, decimals: usize, percent: bool) -> String {
     if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
-/// Commas between thousands.
+/// Inserts commas between thousands.
 fn group(number: &str) -> String {
     let (sign, digits) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());

@@ -1,14 +1,19 @@
-//! Operators: one file a verb. An operator takes a block and its clock and gives the block and the
-//! clock of what comes out; its state lies in slots, one owner each.
+//! Operators: one file per verb. An operator takes a block with its clock and returns the output
+//! block with its clock. Its state lives in slots, each with one owner.
 //!
-//! # A new window
-//! 1. Its arithmetic, if it has any, in `assign/`; its parameters as a variant of [`crate::plan::Node`].
-//! 2. One file here with a slot and an impl of [`Windowed`] (rows come out when it closes) or of
-//!    [`Operator`] (anything else).
-//! 3. Its arm in [`build`]; the compiler points at the other places that must know the variant.
+//! # Adding a window
+//!
+//! 1. Put its arithmetic, if any, in `assign/` and its parameters in a variant of
+//!    [`crate::plan::Node`].
+//! 2. Add one file here with a slot and an impl of [`Windowed`] (rows are emitted when it closes)
+//!    or of [`Operator`] (anything else).
+//! 3. Add its arm in [`build`]; the compiler points at the other places that must know the variant.
 
 pub mod warming;
-pub mod keyed;
+pub mod flow;
+pub mod slots;
+pub mod prepare;
+pub mod task;
 pub mod stateless;
 pub mod windowed;
 pub mod aligned;
@@ -28,7 +33,8 @@ use std::sync::Arc;
 
 use arrow_array::{BooleanArray, RecordBatch};
 
-pub use keyed::{Context, Flow, SavedPiece};
+pub use flow::{Context, Flow};
+pub use slots::SavedPiece;
 pub use warming::{CompleteFrom, Warming};
 pub use windowed::Windowed;
 
@@ -41,52 +47,52 @@ use crate::time::Micros;
 use crate::watermark::Clock;
 use crate::wide::{self, Cut};
 
-/// A rule whose verdict is computed elsewhere, once a batch: a Python callable.
+/// A rule whose condition is evaluated elsewhere, once per batch: a Python callable.
 pub trait Mask: Send + Sync {
-    /// The rule's name, for messages.
+    /// The rule's name, for error messages.
     fn name(&self) -> &str;
-    /// One verdict a row; a null one does not fire. An error is the rule's own: it has no verdict
-    /// for these rows, and everything else goes on.
+    /// Returns one boolean per row; null means the rule does not fire. An error affects this rule
+    /// alone: it produces no result for these rows, and the step continues.
     fn mask(&self, batch: &RecordBatch) -> Result<BooleanArray>;
 }
 
-/// One verb at work.
+/// A running verb.
 pub trait Operator: Send + Sync + Debug {
-    /// Takes in what came from upstream in one step; gives what goes on.
+    /// Processes the input of one step and returns the output.
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow>;
 
-    /// What [`Operator::run`] would give for a row, without counting it; windows give nothing.
-    /// Appends the records that it would set aside.
+    /// Returns what [`Operator::run`] would output for a row, without changing any state; windows
+    /// return nothing. Appends the records of rows that would be rejected.
     fn peek(&self, inputs: &[Flow], records: &mut Vec<Record>) -> Result<Arc<Block>>;
 
-    /// What became of its rows.
+    /// Counts of rows accepted, rejected and fired.
     fn counters(&self) -> &Counters;
 
-    /// Number of keys that it remembers.
+    /// Number of keys held in state.
     fn keys(&self) -> usize {
         0
     }
 
-    /// Memory of its state in bytes, about.
+    /// Approximate memory of its state in bytes.
     fn bytes(&self) -> usize {
         0
     }
 
-    /// The clock of its input after the last step, [`crate::time::NEVER`] before the first.
+    /// The input's clock after the last step, [`crate::time::NEVER`] before the first.
     fn clock(&self) -> Micros;
 
-    /// What it keeps of its warming.
+    /// The state of its warm-up.
     fn warming(&self) -> &Warming;
 
-    /// The same, to change it.
+    /// The state of its warm-up, mutable.
     fn warming_mut(&mut self) -> &mut Warming;
 
-    /// From when on the rows that it gives are full, if those that come are so from `inputs` on;
-    /// what is before that is left open in all that follows.
+    /// Given the event times from which the inputs are complete, returns the event times from which
+    /// the output is. Earlier values are null downstream.
     fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom;
 
-    /// From which event time on its rows are still to come, if those of its inputs are so from
-    /// `inputs` on.
+    /// Lower bound on the event time of rows this operator has yet to emit, given that of its
+    /// inputs.
     fn emits_from(&self, inputs: Micros) -> Micros {
         inputs
     }
@@ -96,14 +102,14 @@ pub trait Operator: Send + Sync + Debug {
         0
     }
 
-    /// The state of slots that changed after epoch `since`.
+    /// Saves the slots that changed after epoch `since`.
     fn save(&self, since: u64) -> Result<Vec<SavedPiece>>;
 
-    /// Takes over saved state, counters and clock; called before the first step.
+    /// Restores saved state, counters and clock. Must be called before the first step.
     fn load(&mut self, pieces: &[SavedPiece], counters: Counters, clock: Micros) -> Result<()>;
 }
 
-/// The operator for a typed verb.
+/// Builds the operator of a typed verb.
 pub fn build(node: TypedNode, number: u32) -> Result<Box<dyn Operator>> {
     let TypedNode { schema, zone, revisions, verb, .. } = node;
     let shape = |last: bool| crate::fire::Shape {
@@ -140,7 +146,7 @@ pub fn build(node: TypedNode, number: u32) -> Result<Box<dyn Operator>> {
     })
 }
 
-/// A flow as pieces that can be read, each with its part of the clock.
+/// Splits a flow into pieces small enough to process, each with its part of the clock.
 pub fn pieces_of(flow: &Flow, cut: Cut) -> Result<Vec<Flow>> {
     let (block, clock) = flow;
     let pieces = block.pieces(cut)?;
@@ -153,8 +159,8 @@ pub fn pieces_of(flow: &Flow, cut: Cut) -> Result<Vec<Flow>> {
     Ok(pieces.into_iter().zip(clocks).collect())
 }
 
-/// Runs an operator, piece by piece where there is too much text for one block. One that reads
-/// several inputs only moves their columns, so it takes them as they are.
+/// Runs an operator piece by piece if the block holds too much text for one call. An operator with
+/// several inputs only moves columns, so it takes them whole.
 pub fn in_pieces(
     operator: &mut dyn Operator,
     inputs: &[Flow],

@@ -1,5 +1,5 @@
-//! Per-event windows that are answered when the watermark has passed: rows wait for it in order of
-//! event time, so an answer counts all rows of the window, peers included, whatever the order of
+//! Per-event windows answered when the watermark has passed: rows are held and sorted by event
+//! time, so an answer counts all rows of its window, including peers, whatever the order of
 //! arrival.
 
 use std::sync::Arc;
@@ -7,8 +7,9 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray};
 
-use super::keyed::{Context, Flow, SavedPiece};
+use super::flow::{Context, Flow};
 use super::sliding::SlidingWindows;
+use super::slots::SavedPiece;
 use super::waiting::Waiting;
 use super::{CompleteFrom, Operator, Warming, in_pieces};
 use crate::block::{Block, Firing, RowMeta};
@@ -23,7 +24,7 @@ use crate::wide::{self, Cut};
 
 const WAITING: &str = "waiting";
 
-/// Rows in order of event time, then per-event windows over them.
+/// Sorts rows by event time, then passes them to per-event windows.
 #[derive(Debug)]
 pub struct Reorder {
     inner: SlidingWindows,
@@ -35,13 +36,13 @@ pub struct Reorder {
 }
 
 impl Reorder {
-    /// Waits in front of `inner`.
+    /// Holds back the input of `inner`.
     pub fn new(inner: SlidingWindows, node: u32) -> Reorder {
         let counters = Counters::default();
         Reorder { inner, node, waiting: Waiting::default(), input: None, changed: 0, counters }
     }
 
-    /// Sets the rows aside that are behind the watermark; keeps the others.
+    /// Rejects rows behind the watermark and holds the others.
     fn take_in(&mut self, flow: &Flow, context: &mut Context) -> Result<()> {
         let (block, clock) = flow;
         let marks = &block.marks;
@@ -75,7 +76,7 @@ impl Reorder {
         Ok(())
     }
 
-    /// The waiting rows that the clock has passed, in order of time, then arrival.
+    /// Takes the rows that the clock has passed, by time, then arrival.
     fn take_out(&mut self, flow: &Flow) -> Result<Block> {
         let clock = &flow.1;
         let Some(mut sorted) = self.waiting.take(clock.end())? else {
@@ -173,8 +174,8 @@ impl Operator for Reorder {
     }
 }
 
-/// A saved part, where rows wait with their origin, for a plan whose inputs stand in another order:
-/// input i is now `places[i]`.
+/// Renumbers the inputs in a saved part for a plan that lists them in another order: input i is now
+/// `places[i]`.
 pub fn renumber(part: &str, saved: Saved, places: &[usize]) -> Result<Saved> {
     if part != WAITING || saved.column("input").is_err() {
         return Ok(saved);
@@ -246,7 +247,9 @@ fn load_rows(saved: &Saved, schema: &arrow_schema::SchemaRef) -> Result<Block> {
         Err(_) => None,
     };
     let late = saved.column("late")?;
-    let late = late.as_boolean_opt().ok_or_else(|| Error::Snapshot("late is not bool".into()))?;
+    let late = late
+        .as_boolean_opt()
+        .ok_or_else(|| Error::Snapshot("column \"late\" is not bool".into()))?;
     let marks = RowMeta {
         time: saved.i64("time")?.to_vec(),
         seq: saved.u64("seq")?.to_vec(),

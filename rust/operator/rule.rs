@@ -1,9 +1,9 @@
-//! Rules over the rows of an output: evaluated a block at a time, with a cooldown by key.
+//! Rules over the rows of an output, evaluated per block, with a cooldown per key.
 //!
-//! A rule fires where its condition is true (a null one, or one that overflows, is not) and the key has not fired lately:
-//! suppressed iff `time < last + cooldown` and the clock before the row is below `last + cooldown`.
-//! The second half makes it independent of when old entries are forgotten. Rules see a window's
-//! first firing only.
+//! A rule fires where its condition is true (not null, not overflowed) and the key has not fired
+//! recently: it is suppressed iff `time < last + cooldown` and the clock before the row is below
+//! `last + cooldown`. The second condition makes the result independent of when old entries are
+//! forgotten. Rules see only a window's first firing.
 
 use std::collections::HashSet;
 
@@ -11,8 +11,9 @@ use arrow_array::Array;
 use arrow_buffer::BooleanBuffer;
 
 use super::alert::{Alert, id, object};
-use super::keyed::{Context, SavedPiece, Slot, SlotPart, Slots};
+use super::flow::Context;
 use super::message::message;
+use super::slots::{SavedPiece, Slot, SlotPart, Slots};
 use super::warming::UnknownUntil;
 use super::{CompleteFrom, Mask};
 use crate::block::Block;
@@ -24,7 +25,7 @@ use crate::state::{KeyColumns, Keys, Saved, Timers};
 use crate::time::Micros;
 use crate::watermark::Clock;
 
-/// When each key of one range fired last.
+/// When each key of one range last fired.
 #[derive(Debug)]
 struct Cooldown {
     keys: Keys,
@@ -55,30 +56,30 @@ impl Cooldown {
     }
 }
 
-/// One rule at work.
+/// A running rule.
 #[derive(Debug)]
 struct RuleState {
     plan: plan::Rule,
     formula: Option<Formula>,
     by: Vec<usize>,
-    /// What the ids of alerts about windows hold beside `by`: see [`identity`].
+    /// The columns that an alert's id contains in addition to `by`: see [`identity`].
     identity: Vec<usize>,
     key_types: Vec<arrow_schema::DataType>,
     slots: Slots<Cooldown>,
     fired: u64,
     failed: u64,
     doubt: UnknownUntil,
-    /// The clock from which on a key may be forgotten.
+    /// The clock from which some key may be forgotten.
     due: Option<Micros>,
 }
 
-/// The earlier of two moments.
+/// The earlier of two times.
 fn sooner(a: Option<Micros>, b: Option<Micros>) -> Option<Micros> {
     [a, b].into_iter().flatten().min()
 }
 
-/// The columns that tell the rows of one window apart where those of `by` do not: the keys, or all
-/// columns where a key was dropped.
+/// The columns that distinguish rows of one window with equal `by` columns: the keys, or all
+/// columns if a key was dropped.
 fn identity(node: &TypedNode, by: &[usize]) -> Result<Vec<usize>> {
     let Some(keys) = &node.keys else { return Ok((0..node.schema.fields().len()).collect()) };
     let keys: Vec<usize> =
@@ -86,7 +87,7 @@ fn identity(node: &TypedNode, by: &[usize]) -> Result<Vec<usize>> {
     Ok(if keys.iter().all(|key| by.contains(key)) { vec![] } else { keys })
 }
 
-/// The ids that were given for rows of one `seq`.
+/// The alert ids issued for rows of one `seq`.
 #[derive(Debug, Default)]
 struct Given {
     seq: u64,
@@ -94,8 +95,8 @@ struct Given {
 }
 
 impl Given {
-    /// Gives alerts that would share an id one of their own each. Rows that are alike in all that an
-    /// id holds, as those of a union of two branches, have one `seq` and stand in a fixed order.
+    /// Makes ids unique. Rows that agree in everything an id contains (for example from a union of
+    /// two branches) have one `seq` and a fixed order, so a number is added to the id.
     fn distinct(&mut self, alerts: &mut [Alert]) {
         for alert in alerts {
             if self.seq != alert.seq {
@@ -122,7 +123,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules of an output whose columns are known; `pipeline` names it in the ids of alerts.
+    /// Creates the rules of an output with known columns; `pipeline` becomes part of alert ids.
     pub fn new(output: &plan::Output, node: &TypedNode, pipeline: String) -> Result<Rules> {
         let formulas = check_rules(output, node)?;
         let rule = |(rule, formula): (&plan::Rule, Option<Formula>)| {
@@ -157,8 +158,8 @@ impl Rules {
         })
     }
 
-    /// Tells the rules how full the rows are: none fires where what it reads is left open. What a
-    /// callable reads is not known, so it may be all.
+    /// Sets from when the rows are complete: a rule does not fire where a column it reads is
+    /// unknown. A callable may read any column, so it needs all of them.
     pub fn update_completeness(&mut self, full: &CompleteFrom) {
         for rule in &mut self.rules {
             rule.doubt = match &rule.formula {
@@ -168,7 +169,7 @@ impl Rules {
         }
     }
 
-    /// The alerts of a block, by row, then rule.
+    /// The alerts of a block, ordered by row, then rule.
     pub fn run(
         &mut self,
         block: &Block,
@@ -194,7 +195,7 @@ impl Rules {
         Ok(alerts)
     }
 
-    /// The alerts that a block would give; nothing is remembered.
+    /// The alerts a block would produce, without changing any state.
     pub fn peek(&self, block: &Block, masks: &[Box<dyn Mask>]) -> Result<Vec<Alert>> {
         let mut found: Vec<(usize, usize, Alert)> = vec![];
         for (r, rule) in self.rules.iter().enumerate() {
@@ -213,7 +214,7 @@ impl Rules {
         Ok(alerts)
     }
 
-    /// The rows for which a rule's condition holds; None where its callable has failed.
+    /// The rows for which a rule's condition holds; None if its callable failed.
     fn hits(
         &self,
         r: usize,
@@ -236,7 +237,7 @@ impl Rules {
         let rule = &self.rules[r];
         let hits = match (&rule.formula, &rule.plan.when) {
             (Some(formula), _) => {
-                // a condition without a value does not hold
+                // A condition without a value counts as false.
                 formula.test(block)?.0
             }
             (None, plan::When::Mask { mask }) => {
@@ -328,7 +329,7 @@ impl Rules {
         })
     }
 
-    /// How often each rule has fired, and for how many batches its callable has failed.
+    /// How often each rule fired, and for how many batches its callable failed.
     pub fn counts(&self) -> impl Iterator<Item = (&str, u64, u64)> {
         self.rules.iter().map(|rule| (rule.plan.name.as_str(), rule.fired, rule.failed))
     }
@@ -338,7 +339,7 @@ impl Rules {
         self.rules.get(rule).map_or(0, |rule| rule.slots.changed(range))
     }
 
-    /// The state of cooldowns that changed after epoch `since`, by rule.
+    /// Saves the cooldowns that changed after epoch `since`, by rule.
     pub fn save(&self, since: u64) -> Result<Vec<Vec<SavedPiece>>> {
         let save = |rule: &RuleState| {
             rule.slots.save(since, |slot| {
@@ -354,7 +355,7 @@ impl Rules {
         self.rules.iter().map(save).collect()
     }
 
-    /// Takes over the saved cooldowns of a rule.
+    /// Restores the saved cooldowns of a rule.
     pub fn load(
         &mut self,
         name: &str,
@@ -369,7 +370,7 @@ impl Rules {
         (rule.fired, rule.failed) = (fired, failed);
         let Some(cooldown) = rule.plan.cooldown else { return Ok(()) };
         let types = rule.key_types.clone();
-        // a changed pipeline may have another type of key: then the cooldown starts anew
+        // A changed pipeline may have another type of key; then the cooldown starts anew.
         if pieces.iter().any(|piece| piece.saved.columns("key", &types).is_err()) {
             return Ok(());
         }
@@ -386,7 +387,7 @@ impl Rules {
     }
 }
 
-/// Alerts by row, then rule.
+/// Sorts alerts by row, then rule.
 fn in_order(mut found: Vec<(usize, usize, Alert)>) -> Vec<Alert> {
     found.sort_by_key(|&(row, rule, _)| (row, rule));
     found.into_iter().map(|(_, _, alert)| alert).collect()
@@ -444,7 +445,7 @@ impl RuleState {
     }
 }
 
-/// Leaves out rows that tell again of a window.
+/// Drops rows that revise an earlier firing of a window.
 fn first_only(block: &Block, hits: BooleanBuffer) -> BooleanBuffer {
     match &block.marks.firing {
         Some(firing) => {

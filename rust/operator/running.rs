@@ -1,12 +1,15 @@
-//! Running values of per-event windows: one log of rows for all sizes, and for each key and size a
-//! value over `(reference - size, reference]`, where the reference is the newest moment asked for.
+//! State of per-event windows: one log of rows shared by all sizes, and per key and size a running
+//! value over `(reference - size, reference]`, where the reference is the newest time answered for
+//! the key.
 //!
-//! An older moment is answered from it by taking out what is newer and adding what had left. Which
-//! entries are still there never decides: times do.
+//! An answer for an older time starts from the running value, removes newer entries and adds back
+//! evicted ones. Whether an entry counts depends on its time, never on whether it is still in
+//! memory.
 //!
-//! All that is known of a key stands in one row: its newest entry and reference, then for each size
-//! the accumulators and the oldest entry inside. Aggregates that take every row back are noted on a
-//! [`Tape`] and done at the end of a block, or before one of them is asked for an older moment.
+//! A key's whole state is one row of words: its newest entry and its reference, then for each size
+//! the accumulators and the oldest entry they contain. Changes to invertible aggregates are
+//! recorded on a [`Tape`] and applied in bulk at the end of a block, or earlier when an older time
+//! must be answered.
 
 mod chunked;
 mod question;
@@ -16,7 +19,8 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use question::Ask;
 
-use super::keyed::{Aggregator, Slot};
+use super::prepare::Aggregator;
+use super::slots::Slot;
 use crate::aggregate::{
     Answer, AnswerColumn, ArgumentRow, ArgumentRows, ArgumentSlot, Arguments, Cell, CellRef, Class,
     Column, End, Moment, Retract, StateRows, Tape,
@@ -29,45 +33,45 @@ use crate::state::log::NONE;
 use crate::state::{Chunks, KeyColumns, Keys, Log};
 use crate::time::{Micros, NEVER};
 
-/// Words of a key: its newest entry, and the newest moment asked for, from the beginning of time.
+/// Words at the start of a key's row: its newest entry and its reference time.
 const HEAD: usize = 2;
 
-/// Words behind the accumulators of a size: the oldest entry inside, and its time.
+/// Words after the accumulators of each size: the oldest entry they contain, and its time.
 const OLDEST: usize = 2;
 
-/// What is computed, over which windows.
+/// The aggregates of a verb and the windows they run over.
 #[derive(Debug)]
 pub struct EventWindows {
-    /// The columns: which aggregate over which window.
+    /// The output columns: which aggregate over which window.
     pub features: Vec<Feature>,
-    /// The aggregates.
+    /// The verb's keys and aggregates.
     pub kit: Aggregator,
     windows: Vec<Window>,
     ends: Vec<Option<End>>,
-    /// The aggregates that chunks keep: those whose states stay small.
+    /// The aggregates whose states stay small; only these are kept in chunks.
     small: Vec<usize>,
     arguments: Arguments,
-    /// Whether no answer needs more than a tape, unless an older moment is asked for.
+    /// Whether the tape alone answers every column, except for older times.
     all_taped: bool,
 }
 
-/// One window and what is asked over it.
+/// One window and the columns computed over it.
 #[derive(Debug)]
 struct Window {
     span: Span,
-    /// Where its words of a key begin.
+    /// Offset of this window's words in a key's row.
     base: usize,
-    /// Where among them the oldest entry is told.
+    /// Offset in a key's row of the window's oldest entry.
     oldest: usize,
-    /// Aggregates that are noted on a tape, and the columns of their answers.
+    /// Aggregates recorded on the tape, each with its output columns.
     taped: Vec<(usize, ArgumentSlot, Vec<usize>)>,
-    /// Aggregates that are kept up to date row by row.
+    /// Aggregates updated row by row.
     direct: Vec<usize>,
-    /// The columns that are not answered from a tape, and their aggregates.
+    /// The columns not answered from the tape, each with its aggregate.
     asked: Vec<(usize, usize)>,
 }
 
-/// The oldest entry inside a running value, and its time.
+/// The oldest entry included in a running value, and its time.
 #[derive(Debug, Clone, Copy)]
 struct Oldest {
     entry: u64,
@@ -86,20 +90,20 @@ impl Oldest {
     }
 }
 
-/// The keys of one range.
+/// The state of one range of keys.
 #[derive(Debug)]
 pub struct SlidingSlot {
     /// The keys.
     pub keys: Keys,
-    /// One row a key.
+    /// One row of words per key.
     hot: StateRows,
-    /// All rows that a window can still reach, and some that none can reach any more.
+    /// All rows a window can still reach, and some that none can reach any more.
     pub log: Log,
-    /// No window reaches rows at or before this time. Their keys may be gone already.
+    /// No window reaches rows at or before this time; their keys may have been removed.
     pub unreachable: Micros,
-    /// One row to correct a running value in.
+    /// One scratch row for correcting a copy of a running value.
     scratch: StateRows,
-    /// Of keys of which long walks were asked.
+    /// Chunks of the keys whose lists have become long to walk.
     chunks: HashMap<u32, Chunks, RandomState>,
 }
 
@@ -115,7 +119,7 @@ impl Slot for SlidingSlot {
 }
 
 impl SlidingSlot {
-    /// A key's newest entry, and the newest moment asked for.
+    /// A key's newest entry and reference time.
     #[inline(always)]
     fn head(&self, id: u32) -> (u64, Micros) {
         let &[tail, reference] = self.hot.pair(id, 0);
@@ -123,17 +127,17 @@ impl SlidingSlot {
     }
 }
 
-/// The newest moment asked for, from its word: all zero is the beginning of time.
+/// Decodes the reference time. It is stored XOR `NEVER`, so that a zeroed word means "no time yet".
 #[inline(always)]
 fn since_ever(word: u64) -> Micros {
     word as Micros ^ NEVER
 }
 
-/// Steps of a block that are noted, one tape a window.
+/// The changes of a block, recorded on one tape per window.
 #[derive(Debug)]
 pub struct Tapes(Vec<Tape>);
 
-/// How the values of an aggregate's argument arrive.
+/// The form in which an aggregate's argument is stored.
 fn class_of(fold: &TypedAggregate) -> Class {
     fold.argument.as_ref().map_or(Class::Unit, |formula| Class::for_type(formula.typed.data_type()))
 }
@@ -162,7 +166,7 @@ impl Window {
         window
     }
 
-    /// The columns over this window, and their aggregates.
+    /// The columns over this window, each with its aggregate.
     fn columns(&self) -> impl Iterator<Item = (usize, usize)> {
         let taped = self.taped.iter().flat_map(|(j, _, to)| to.iter().map(|&k| (k, *j)));
         taped.chain(self.asked.iter().copied())
@@ -170,7 +174,7 @@ impl Window {
 }
 
 impl EventWindows {
-    /// Aggregates over windows.
+    /// Prepares aggregates over windows.
     pub fn new(spans: Vec<Span>, features: Vec<Feature>, kit: Aggregator) -> EventWindows {
         let ends = kit.layout.items.iter().map(|(aggregate, _)| aggregate.end()).collect();
         let arguments = Arguments::new(kit.folding.aggregates.iter().map(class_of));
@@ -187,7 +191,7 @@ impl EventWindows {
         running
     }
 
-    /// The arguments of some rows of the columns, in words.
+    /// Encodes the arguments of some rows as words.
     pub fn arrange(&self, columns: &[Column], rows: &[u32]) -> ArgumentRows {
         self.arguments.arrange(columns, rows)
     }
@@ -197,7 +201,7 @@ impl EventWindows {
         self.kit.folding.aggregates.iter().map(|fold| Column::empty(class_of(fold))).collect()
     }
 
-    /// An empty slot.
+    /// Creates an empty slot.
     pub fn slot(&self) -> SlidingSlot {
         let mut scratch = self.kit.layout.hot();
         scratch.push();
@@ -208,12 +212,12 @@ impl EventWindows {
         SlidingSlot { keys, hot, log, unreachable: NEVER, scratch, chunks }
     }
 
-    /// Tapes on which nothing is noted, with room for so many rows.
+    /// Empty tapes with capacity for this many rows.
     pub fn tapes(&self, rows: usize) -> Tapes {
         Tapes(self.windows.iter().map(|_| Tape::new(self.arguments.words, rows)).collect())
     }
 
-    /// Empty columns for the answers, with room for so many rows.
+    /// Empty answer columns with capacity for this many rows.
     pub fn columns(&self, rows: usize) -> Vec<AnswerColumn> {
         let column = |feature: &Feature| {
             let (aggregate, _) = &self.kit.layout.items[feature.aggregate];
@@ -224,7 +228,7 @@ impl EventWindows {
         self.features.iter().map(column).collect()
     }
 
-    /// The ids of the keys of `rows`, in place of what was in `ids`.
+    /// Replaces `ids` by the ids of the keys of `rows`, creating new keys.
     pub fn ids(&self, slot: &mut SlidingSlot, keys: &KeyColumns, rows: &[u32], ids: &mut Vec<u32>) {
         slot.keys.intern_all(keys, rows, ids);
         while slot.hot.len() < slot.keys.capacity() {
@@ -232,7 +236,7 @@ impl EventWindows {
         }
     }
 
-    /// Asks for what rows of these keys are going to need at about this moment.
+    /// Prefetches what rows of these keys will need at about this time.
     pub fn prefetch(&self, slot: &SlidingSlot, ids: &[u32], moment: Micros) {
         ids.iter().for_each(|&id| slot.hot.prefetch(id));
         ids.iter().for_each(|&id| slot.log.prefetch(slot.head(id).0));
@@ -272,19 +276,19 @@ impl EventWindows {
         *slot.hot.pair_mut(id, window.oldest) = oldest.words();
     }
 
-    /// Aggregate `j` of a key over a window, to change it.
+    /// Aggregate `j` of a key over a window, mutable.
     fn cell<'a>(&self, hot: &'a mut StateRows, id: u32, window: &Window, j: usize) -> Cell<'a> {
         let (aggregate, offset) = &self.kit.layout.items[j];
         hot.cell(id, window.base + offset, aggregate.words())
     }
 
-    /// The same, to look at it.
+    /// Aggregate `j` of a key over a window, read-only.
     fn peek_cell<'a>(&self, hot: &'a StateRows, id: u32, window: &Window, j: usize) -> CellRef<'a> {
         let (aggregate, offset) = &self.kit.layout.items[j];
         hot.peek(id, window.base + offset, aggregate.words())
     }
 
-    /// Makes a running value that of no rows.
+    /// Resets a running value to that of no rows.
     fn empty(&self, slot: &mut SlidingSlot, id: u32, window: &Window, tape: &mut Tape) {
         tape.empty(id);
         for &j in &window.direct {
@@ -293,7 +297,7 @@ impl EventWindows {
         self.set_oldest(slot, id, window, Oldest { entry: NONE, time: 0 });
     }
 
-    /// Moves a key's running values to a later moment.
+    /// Advances a key's running values to a later time.
     #[inline]
     pub fn advance(&self, slot: &mut SlidingSlot, id: u32, moment: Micros, tapes: &mut Tapes) {
         let [_, word] = slot.hot.pair_mut(id, 0);
@@ -309,7 +313,7 @@ impl EventWindows {
             if oldest.entry == NONE || oldest.time > floor {
                 continue;
             }
-            // no row of the key is newer than its reference
+            // No row of the key is newer than its reference, so all of them leave the window.
             if reference <= floor {
                 self.empty(slot, id, window, tape);
             } else {
@@ -318,7 +322,7 @@ impl EventWindows {
         }
     }
 
-    /// Takes what is at or before `floor` out of a running value, from the oldest on.
+    /// Removes entries at or before `floor` from a running value, oldest first.
     fn evict(
         &self,
         slot: &mut SlidingSlot,
@@ -348,7 +352,7 @@ impl EventWindows {
         stale.into_iter().for_each(|j| self.refold(slot, id, window, (floor, oldest), j));
     }
 
-    /// Takes an entry back from aggregate `j` of a running value.
+    /// Removes an entry from aggregate `j` of a running value.
     fn retract(
         &self,
         slot: &mut SlidingSlot,
@@ -369,7 +373,7 @@ impl EventWindows {
         }
     }
 
-    /// Puts an entry into a cell of aggregate `j`.
+    /// Adds an entry to a cell of aggregate `j`.
     fn add(&self, log: &Log, entry: u64, cell: Cell<'_>, j: usize) {
         if let Some(value) = log.value(entry, j).filter(|_| self.ends[j].is_none()) {
             let time = log.get(entry).map_or(NEVER, |entry| entry.time);
@@ -377,7 +381,7 @@ impl EventWindows {
         }
     }
 
-    /// Puts a row into its key's list and into the running values that hold its time.
+    /// Adds a row to its key's list and to the running values whose window contains its time.
     #[inline]
     pub fn enter(
         &self,
@@ -414,7 +418,7 @@ impl EventWindows {
         position
     }
 
-    /// Puts an entry into the aggregates that are kept up to date row by row.
+    /// Adds an entry to the aggregates that are updated row by row.
     #[inline(never)]
     fn enter_directly(
         &self,
@@ -428,8 +432,8 @@ impl EventWindows {
         }
     }
 
-    /// Answers one row: its key's windows at `moment`, without the entry `skip`, and with the entry
-    /// `also`, of that time, wherever it lies.
+    /// Answers one row from its key's windows at `moment`. The entry `skip` is left out; the entry
+    /// `also` (with its time) counts even if it lies before the window.
     #[inline]
     pub fn answer(
         &self,
@@ -452,7 +456,7 @@ impl EventWindows {
         }
     }
 
-    /// Answers a row that has no key.
+    /// Answers a row without a key: every column is null.
     pub fn answer_nothing(&self, tapes: &mut Tapes, out: &mut [AnswerColumn]) {
         for (window, tape) in self.windows.iter().zip(&mut tapes.0) {
             tape.answer_nothing();
@@ -460,7 +464,7 @@ impl EventWindows {
         }
     }
 
-    /// Does what is noted.
+    /// Applies the recorded changes and writes their answers.
     pub fn play(&self, slot: &mut SlidingSlot, tapes: &mut Tapes, out: &mut [AnswerColumn]) {
         for (window, tape) in self.windows.iter().zip(&mut tapes.0) {
             if tape.is_empty() {
@@ -474,12 +478,12 @@ impl EventWindows {
         }
     }
 
-    /// A window.
+    /// The bounds of window `w`, relative to the time of a row.
     pub fn span(&self, w: usize) -> Span {
         self.windows[w].span
     }
 
-    /// The greatest distance at which a window looks back.
+    /// How far back the longest window reaches.
     pub fn back(&self) -> Micros {
         self.windows.iter().map(|window| window.span.back).max().unwrap_or(0)
     }

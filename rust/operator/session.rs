@@ -1,10 +1,13 @@
-//! Session windows: rows of a key at most a gap apart, fired when no row can open one any more.
+//! Session windows: groups rows of a key that are at most a gap apart and fires when no row can
+//! join any more.
 //!
-//! Which session a row joins and which have closed is decided in [`crate::state::sessions`]; here
-//! are the accumulators.
+//! [`crate::state::sessions`] decides which session a row joins and which have closed; this file
+//! holds the accumulators.
 
-use super::keyed::{Aggregator, RowFacts, Slot, SlotPart, Task};
+use super::prepare::Aggregator;
 use super::sessions::{self, Spans};
+use super::slots::{Slot, SlotPart};
+use super::task::{RowFacts, Task};
 use super::windowed::{SlotOut, Windowed};
 use crate::aggregate::{Moment, StateRows};
 use crate::error::{Error, Result};
@@ -15,13 +18,13 @@ use crate::state::sessions::{Gaps, NO_ROW, Open};
 use crate::time::{Micros, shift};
 use crate::watermark::Clock;
 
-/// The verb.
+/// The verb `session`.
 #[derive(Debug)]
 pub struct SessionOperator {
     gaps: Gaps,
 }
 
-/// Sessions of one range of keys.
+/// The sessions of one range of keys.
 #[derive(Debug)]
 pub struct SessionSlot {
     spans: Spans,
@@ -46,7 +49,7 @@ impl SessionSlot {
 }
 
 impl SessionOperator {
-    /// The verb with a plan's parameters.
+    /// Creates the verb from a plan's parameters.
     pub fn new(plan: &plan::Session) -> SessionOperator {
         let reach = if plan.gap_closed { plan.gap } else { plan.gap - 1 };
         SessionOperator { gaps: Gaps { gap: plan.gap, reach, lateness: plan.allowed_lateness } }
@@ -81,7 +84,7 @@ impl SessionOperator {
         slot.spans.of[id as usize].forget(&self.gaps, now);
     }
 
-    /// Puts a row that is not late into its session, which may join several.
+    /// Adds a row that is not late to its session; this may merge several sessions.
     fn take(
         &self,
         kit: &Aggregator,
@@ -157,7 +160,7 @@ impl Windowed for SessionOperator {
     }
 
     fn full_from(&self, from: Micros) -> Micros {
-        // what begins before `start_from` and is alone ends before this
+        // A session of one row that starts before `start_from` ends before this time.
         shift(self.start_from(from), self.gaps.gap - 1)
     }
 
@@ -186,7 +189,7 @@ impl Windowed for SessionOperator {
     ) -> Result<()> {
         if part != "open" {
             let known = slot.spans.load_past(&self.gaps, &kit.folding.key_types, part, saved)?;
-            let unknown = || Error::Snapshot(format!("a session has no part \"{part}\""));
+            let unknown = || Error::Snapshot(format!("a session does not have a part \"{part}\""));
             return known.then_some(()).ok_or_else(unknown);
         }
         let (first, last) = (saved.i64("first")?, saved.i64("last")?);

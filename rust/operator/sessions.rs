@@ -1,8 +1,9 @@
-//! What sessions and silence share: the sessions of each key of a slot, looked at by timers.
+//! Sessions of a slot's keys, with timers: shared by session windows and silence.
 
 use arrow_schema::DataType;
 
-use super::keyed::{RowFacts, SlotPart, Task};
+use super::slots::SlotPart;
+use super::task::{RowFacts, Task};
 use super::windowed::SlotOut;
 use crate::error::Result;
 use crate::fate::{Reason, Record};
@@ -16,32 +17,32 @@ use crate::time::{Micros, NEVER};
 pub struct Spans {
     /// The keys.
     pub keys: Keys,
-    /// The sessions of each, by id.
+    /// The sessions of each key, by id.
     pub of: Vec<Sessions>,
-    /// When to look at a key again.
+    /// When each key must be checked again.
     pub timers: Timers,
 }
 
 impl Spans {
-    /// No sessions yet.
+    /// Creates an empty set.
     pub fn new(gaps: &Gaps) -> Spans {
         Spans { keys: Keys::default(), of: vec![], timers: Timers::new(gaps.gap) }
     }
 
-    /// Memory in bytes, about.
+    /// Approximate memory in bytes.
     pub fn bytes(&self) -> usize {
         let of: usize = self.of.iter().map(Sessions::bytes).sum();
         self.keys.bytes() + self.timers.bytes() + of
     }
 
-    /// The id of a row's key.
+    /// The id of a row's key, created if needed.
     pub fn key(&mut self, columns: &KeyColumns, row: usize) -> u32 {
         let id = self.keys.intern(columns, row);
         self.of.resize(self.keys.capacity(), Sessions::default());
         id
     }
 
-    /// Whether a row is taken; where not, it is counted and recorded.
+    /// Whether a row is accepted; if not, counts and records it.
     pub fn takes(
         &self,
         gaps: &Gaps,
@@ -51,7 +52,7 @@ impl Spans {
         out: &mut SlotOut,
     ) -> bool {
         let RowFacts { row, time, limit, .. } = mark;
-        // a session from which rows before all time could be missing is none
+        // Reject times so close to the limits that the session's bounds would overflow.
         let room = time.checked_sub(gaps.gap).and_then(|_| time.checked_add(gaps.gap));
         let Some(end) = room else {
             out.counters.invalid += 1;
@@ -75,7 +76,7 @@ impl Spans {
         false
     }
 
-    /// The ids of keys to look at, each once.
+    /// The ids of keys that are due, without duplicates.
     pub fn take_due(&mut self, now: Micros) -> Vec<u32> {
         let mut due = self.timers.take_due(now);
         due.sort_unstable();
@@ -83,8 +84,8 @@ impl Spans {
         due
     }
 
-    /// Arms the timer of a key that was looked at, or forgets it; `due` is a reason of its own to
-    /// look again.
+    /// Rearms the timer of a key that was checked, or forgets the key; `due` is a further time at
+    /// which it must be checked.
     pub fn look_again(&mut self, gaps: &Gaps, id: u32, now: Micros, due: Option<Micros>) {
         let next = self.of[id as usize].next_look(gaps, now);
         match next.into_iter().chain(due).min() {
@@ -96,12 +97,12 @@ impl Spans {
         }
     }
 
-    /// The open sessions in the order in which they are saved.
+    /// The open sessions, in the order in which they are saved.
     pub fn open(&self) -> impl Iterator<Item = &Open> {
         self.of.iter().flat_map(|sessions| &sessions.open)
     }
 
-    /// Keys and bounds of the open sessions, on their way into a snapshot.
+    /// Saves the keys and bounds of the open sessions.
     pub fn save_open(&self, types: &[DataType]) -> Result<Saving> {
         let of = |(id, sessions): (usize, &Sessions)| vec![id as u32; sessions.open.len()];
         let ids: Vec<u32> = self.of.iter().enumerate().flat_map(of).collect();
@@ -111,7 +112,7 @@ impl Spans {
             .i64("last", self.open().map(|open| open.last).collect()))
     }
 
-    /// What is remembered of closed sessions.
+    /// Saves what is remembered of closed sessions.
     pub fn save_past(&self, types: &[DataType]) -> Result<Vec<SlotPart>> {
         let of = |(id, sessions): (usize, &Sessions)| {
             let closed = sessions.closed.clone().into_iter();
@@ -135,14 +136,14 @@ impl Spans {
         Ok(vec![("closed", markers), ("sealed", sealed)])
     }
 
-    /// Takes over an open session.
+    /// Restores an open session.
     pub fn load_open(&mut self, gaps: &Gaps, keys: &KeyColumns, row: usize, session: Open) {
         let id = self.key(keys, row);
         self.timers.arm(gaps.until(session.last), id);
         self.of[id as usize].open.push(session);
     }
 
-    /// Takes over what is remembered of closed sessions; says whether it knows the part.
+    /// Restores what is remembered of closed sessions; false if it does not know the part.
     pub fn load_past(
         &mut self,
         gaps: &Gaps,
@@ -169,7 +170,7 @@ impl Spans {
     }
 }
 
-/// The keys of a saved part.
+/// The key columns of a saved part.
 pub fn keys_of(saved: &Saved, types: &[DataType]) -> Result<KeyColumns> {
     KeyColumns::new(&saved.columns("key", types)?, saved.len())
 }

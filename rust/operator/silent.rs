@@ -1,12 +1,13 @@
-//! Silence: a row for each key that sent nothing for more than a while, and again while it lasts.
+//! Silence: emits a row for each key that has sent nothing for a given time, and again while the
+//! silence lasts.
 //!
-//! It is the close of a session that nobody counts in (see [`crate::state::sessions`]): whoever
-//! moved the clock past `last + after`, also the key's own next row. `known=` keys count as heard
-//! when the operator's clock first moves. The end of the data is no passing of time: what the newest
-//! event time had not passed does not fire.
+//! A silence is the close of a session without aggregates (see [`crate::state::sessions`]): it
+//! fires when the clock passes `last + after`, even if the key's own next row moved the clock. Keys
+//! in `known=` count as heard when the operator's clock first moves. The end of the data does not
+//! count as time passing: only times that the newest event time has passed can fire.
 //!
-//! A verb that has not seen all rows counts every key as heard when the newest of them were: it may
-//! have been. So a row comes too late rather than for a key that was not silent.
+//! An operator that has not seen all rows treats every key as heard as late as it could have been.
+//! A row may then come too late, but never for a key that was not silent.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,8 +15,10 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, StringArray};
 use arrow_schema::DataType;
 
-use super::keyed::{Aggregator, RowFacts, Slot, SlotPart, Slots, Task};
+use super::prepare::Aggregator;
 use super::sessions::{self, Spans};
+use super::slots::{Slot, SlotPart, Slots};
+use super::task::{RowFacts, Task};
 use super::windowed::{SlotOut, Windowed};
 use crate::error::{Error, Result};
 use crate::fate::{Reason, Record};
@@ -29,42 +32,43 @@ use crate::state::{KeyColumns, RANGES, Saved};
 use crate::time::{FOREVER, Micros, NEVER, shift};
 use crate::watermark::Clock;
 
-/// How many repeats of one silence are told at one rise of the clock, the last ones.
+/// How many repeats of one silence are emitted at one rise of the clock; only the last ones are
+/// kept.
 const REPEATS_MAX: i64 = 100;
 
-/// The verb.
+/// The verb `silent`.
 #[derive(Debug)]
 pub struct Silence {
     gaps: Gaps,
     every: Option<Micros>,
     known: Option<Known>,
-    /// No key counts as heard before this.
+    /// No key counts as heard before this time.
     floor: Micros,
 }
 
-/// Keys that are expected.
+/// The keys named in `known=`.
 #[derive(Debug)]
 struct Known {
     keys: KeyColumns,
     len: usize,
 }
 
-/// A silence that is told again.
+/// A silence that is being repeated.
 #[derive(Debug, Clone, Copy)]
 struct Lasting {
     last: Micros,
     touch: Touch,
-    /// When it is told next.
+    /// When its next row is due.
     due: Micros,
 }
 
-/// The keys of one range.
+/// The state of one range of keys.
 #[derive(Debug)]
 pub struct SilentSlot {
     spans: Spans,
-    /// Silences that are told again, by key.
+    /// Repeated silences, by key.
     lasting: HashMap<u32, Vec<Lasting>>,
-    /// Known keys that wait for the clock to move for the first time.
+    /// Known keys waiting for the clock's first move.
     waiting: Vec<u32>,
 }
 
@@ -80,7 +84,7 @@ impl Slot for SilentSlot {
 }
 
 impl Silence {
-    /// The verb with a plan's parameters.
+    /// Creates the verb from a plan's parameters.
     pub fn new(plan: &plan::Silent, folding: &TypedAggregates) -> Result<Silence> {
         let known = plan
             .known
@@ -113,8 +117,8 @@ impl Silence {
         }
     }
 
-    /// The first value that a clock shows in a step; a clock that stood before all that a verb has
-    /// seen, showed it before.
+    /// The first value the clock shows in a step; if the clock was already set before anything this
+    /// operator has seen, that value belongs to an earlier step.
     fn first_value(&self, clock: &Clock) -> Micros {
         match clock.start() {
             NEVER => clock.rises().first().map_or(NEVER, |rise| rise.1),
@@ -123,7 +127,7 @@ impl Silence {
         }
     }
 
-    /// Takes a row that is not late into the sessions of its key.
+    /// Adds a row that is not late to the sessions of its key.
     fn take(&self, slot: &mut SilentSlot, id: u32, task: &Task<'_>, mark: RowFacts) {
         let (first, last) = (mark.time, mark.time.max(self.floor));
         let touch = (1, task.ordinal(mark.row));
@@ -136,7 +140,7 @@ impl Silence {
         }
     }
 
-    /// Fires the silences of a key that time has passed at `now`, the first time and again.
+    /// Fires the silences of a key that the clock has passed at `now`, for the first time or again.
     fn close(
         &self,
         slot: &mut SilentSlot,
@@ -157,7 +161,7 @@ impl Silence {
         slot.spans.of[id as usize].forget(&self.gaps, now);
     }
 
-    /// Fires what is still silent, until the key's next row.
+    /// Repeats the silences that still last, until the key's next row.
     fn tell_again(
         &self,
         slot: &mut SilentSlot,
@@ -178,7 +182,7 @@ impl Silence {
             while has_passed(now, each.due) && each.due < until {
                 let trigger = task.clock.passed(each.due).unwrap_or(0);
                 let clock = task.clock.before(trigger + 1).min(now);
-                // those that fall due before the clock and before the key was heard again
+                // The repeats that fall due before the clock and before the key was heard again.
                 let more = (clock.min(until) - 1).saturating_sub(each.due) / every;
                 let skipped = more + 1 - REPEATS_MAX;
                 if skipped > 0 {
@@ -201,7 +205,7 @@ impl Silence {
     }
 }
 
-/// A row about the silence of a key from `last` to `end`.
+/// Fires a row for the silence of a key from `last` to `end`.
 fn fire(clock: &Clock, id: u32, silence: (Micros, Micros, Touch), out: &mut SlotOut) {
     out.fired.ids.push(id);
     out.fired.push(fired_row(clock, silence), 1);
@@ -212,13 +216,13 @@ fn fired_row(clock: &Clock, (last, end, touch): (Micros, Micros, Touch)) -> Fire
     FiredRow { trigger, end, start: last, last, revision: 0, touch }
 }
 
-/// A record about repeats that do not fire; `row` is the last of them.
+/// Creates a record about repeats that were skipped; `row` is the last of them.
 fn skipped_record(task: &Task<'_>, row: FiredRow, skipped: i64) -> Record {
     let record = Record::row(Reason::RepeatsSkipped, task.node, row.trigger, Origin::FIRED);
     Record { window: Some((row.start, row.end)), windows: skipped, ..record }
 }
 
-/// The keys named in a plan, as columns of the types of `by=`.
+/// Converts the keys named in a plan to columns of the types of `by=`.
 fn known_columns(rows: &[Vec<serde_json::Value>], types: &[DataType]) -> Result<Vec<ArrayRef>> {
     let text = |value: &serde_json::Value| match value {
         serde_json::Value::Null => None,
@@ -319,8 +323,8 @@ impl Windowed for Silence {
         self.floor = shift(from, -1);
     }
 
-    /// A known key that was not heard may have been, before this verb began: then it is not heard
-    /// at the clock's first value, as the others are.
+    /// A known key may have been heard before this operator started. If so, it does not count as
+    /// heard at the clock's first value, unlike other known keys.
     fn sure_from(&self, clock: &Clock) -> Option<Micros> {
         let first = clock.rises().first().map(|rise| rise.1).filter(|&first| first != FOREVER);
         let unsure = self.known.is_some() && self.floor != NEVER && clock.start() == NEVER;
@@ -366,11 +370,11 @@ impl Windowed for Silence {
                 let known = self.known.as_ref().map_or(0, |known| known.len as u64);
                 let rows = saved.u64("row")?;
                 if rows.iter().any(|&row| row >= known) {
-                    return Err(Error::Snapshot("a known key that the plan has not".into()));
+                    return Err(Error::Snapshot("a known key is not in the plan".into()));
                 }
                 slot.waiting = rows.iter().map(|&row| row as u32).collect();
             }
-            // "heard" is how 0.1.0 wrote keys that were not silent
+            // Version 0.1.0 called this part "heard".
             "open" | "heard" | "lasting" => {
                 let keys = sessions::keys_of(saved, types)?;
                 let (last, kind, ordinal) =
@@ -394,7 +398,9 @@ impl Windowed for Silence {
                 }
             }
             other if slot.spans.load_past(&self.gaps, types, other, saved)? => {}
-            other => return Err(Error::Snapshot(format!("silence has no part \"{other}\""))),
+            other => {
+                return Err(Error::Snapshot(format!("silence does not have a part \"{other}\"")));
+            }
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
-//! Per-event windows: for each row the aggregates over its key's rows of the last while.
+//! Per-event windows: each row is answered with aggregates over its key's recent rows.
 //!
-//! `answer(r)` is over the rows of r's key accepted so far, in order of arrival, whose time lies in
-//! `(t - size, t]`. A row older than `bound - allowed_lateness` is answered as of that moment, itself
-//! included; it counts in every later window that holds its time. No row goes without an answer.
+//! The answer for row r covers the rows of r's key accepted so far, in order of arrival, whose time
+//! is in `(t - size, t]`. A row older than `bound - allowed_lateness` is answered as of that time
+//! instead, and includes itself; it counts in every later window that contains its time. Every row
+//! gets an answer.
 
 mod answers;
 
@@ -14,8 +15,11 @@ use arrow_select::take::take;
 
 use answers::{Answers, SlotRows};
 
-use super::keyed::{Aggregator, Context, Flow, Prepared, SavedPiece, SlotPart, Slots, Task};
+use super::flow::{Context, Flow};
+use super::prepare::{Aggregator, Prepared};
 use super::running::{EventWindows, SlidingSlot};
+use super::slots::{SavedPiece, SlotPart, Slots};
+use super::task::Task;
 use super::warming::null_unknown;
 use super::{CompleteFrom, Operator, Warming};
 use crate::aggregate::{Answer, AnswerColumn, Column};
@@ -32,7 +36,7 @@ use crate::time::{Micros, NEVER, shift};
 use crate::watermark::bound;
 use crate::wide;
 
-/// The operator.
+/// The operator of the verb `sliding`.
 #[derive(Debug)]
 pub struct SlidingWindows {
     running: EventWindows,
@@ -43,42 +47,42 @@ pub struct SlidingWindows {
     counters: Counters,
     clock: Micros,
     warming: Warming,
-    /// For each column the least moment at which it is known; empty if it always is.
+    /// For each column, the earliest answer time at which it is known; empty if always.
     moments: Vec<Micros>,
 }
 
-/// Which rows count in an answer.
+/// Which rows count in an answer, and as of which time.
 #[derive(Debug)]
 struct Moments {
     lateness: Micros,
-    /// The longest size.
+    /// The longest window size.
     longest: Micros,
     include_current: bool,
-    /// Whether rows of one time, which come together, count in each other's answers.
+    /// Whether rows with equal times, which arrive together, count in each other's answers.
     peers: bool,
     null_is_key: bool,
 }
 
 impl Moments {
-    /// The moment for which a row is answered, and by how much the row is late.
+    /// The time as of which a row is answered, and by how much the row is late.
     fn answer_time(&self, time: Micros, limit: Micros) -> (Micros, Option<Micros>) {
         let floor = shift(limit, -self.lateness);
         (time.max(floor), (time < floor).then(|| floor.saturating_sub(time)))
     }
 
-    /// The bounds of the longest window that looks back from a moment.
+    /// The bounds of the longest window that ends at `moment`.
     fn longest_window(&self, moment: Micros) -> (Micros, Micros) {
         (moment.saturating_sub(self.longest), moment)
     }
 
-    /// Whether a row has a key; one without has no answer.
+    /// Whether a row has a key; a row without one gets nulls.
     fn has_key(&self, task: &Task<'_>, row: u32) -> bool {
         self.null_is_key || !task.keys.is_null(row as usize)
     }
 }
 
 impl SlidingWindows {
-    /// An operator without state yet.
+    /// Creates an operator without state.
     pub fn new(
         plan: &plan::Sliding,
         folding: TypedAggregates,
@@ -105,29 +109,29 @@ impl SlidingWindows {
         })
     }
 
-    /// Keys and arguments of a block.
+    /// Evaluates the keys and arguments of a block.
     pub fn prepare(&self, block: &Block) -> Result<Prepared> {
         self.running.kit.prepare(block, self.node)
     }
 
-    /// The bounds of the longest window that looks back from a moment.
+    /// The bounds of the longest window that ends at `moment`.
     pub fn longest_window(&self, moment: Micros) -> (Micros, Micros) {
         self.rule.longest_window(moment)
     }
 
-    /// How many of them are features.
+    /// Number of output columns that are features.
     pub fn features(&self) -> usize {
         self.running.features.len()
     }
 
-    /// The columns that come out.
+    /// The output schema.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 }
 
 impl SlidingWindows {
-    /// The block with its features; `places` tells where the answer of each row is among all.
+    /// Appends the features to the block; `places` holds each row's index among the answers.
     fn output(
         &self,
         block: &Block,
@@ -164,8 +168,8 @@ impl SlidingWindows {
 }
 
 impl SlidingWindows {
-    /// Appends a record for each row with a sum that does not fit its column; `rows` are the rows
-    /// of the block that the answers belong to.
+    /// Appends a record for each row with a sum too large for its column; `rows` are the block rows
+    /// the answers belong to.
     fn record_overflows(
         &self,
         block: &Block,
@@ -185,7 +189,7 @@ impl SlidingWindows {
     }
 }
 
-/// The rows of `late` by their place among the rows that are left.
+/// Converts late block rows to their indices among the rows that remain.
 fn places(rows: &[u32], late: &[u32], len: usize) -> Vec<u32> {
     if rows.len() == len {
         return late.to_vec();
@@ -199,7 +203,7 @@ impl Operator for SlidingWindows {
         let node = self.node;
         let prepared = self.running.kit.prepare(block, node)?;
         let routed = Routed::new(&prepared.keys, &prepared.rows);
-        let marks = super::keyed::row_facts(&routed, block, clock);
+        let marks = super::task::row_facts(&routed, block, clock);
         let until = shift(clock.end(), -self.rule.lateness).saturating_sub(self.running.back());
         let (running, rule) = (&self.running, &self.rule);
         let arranged = running.arrange(&prepared.columns, routed.rows());
@@ -313,7 +317,7 @@ impl Operator for SlidingWindows {
         let (_, answers) = self.warming.since(&self.running.kit.folding, inputs[0]);
         let width = self.schema.fields().len() - self.features();
         let feature = |feature: &plan::Feature| {
-            // the window `(moment - back, moment]` is to hold no time before this
+            // The window `(moment - back, moment]` must not reach times before `from`.
             let from = answers[feature.aggregate];
             shift(from, self.running.span(feature.size).back - 1)
         };
@@ -343,8 +347,8 @@ impl Operator for SlidingWindows {
 }
 
 impl SlidingWindows {
-    /// Leaves open what rows that were not seen could have changed; gives how many rows that were.
-    /// `before` is the clock before a row, `start` before all.
+    /// Sets to null the values that unseen rows could have changed; also returns how many rows were
+    /// affected. `before` returns the clock before a row; `start` is the clock before all of them.
     fn leave_open(
         &self,
         made: Block,
@@ -365,8 +369,8 @@ impl SlidingWindows {
         Ok((made, rows.len() as u64))
     }
 
-    /// The rows that a window can reach, in order of arrival; links and running values are made
-    /// anew from them.
+    /// Saves the rows a window can reach, in order of arrival; links and running values are rebuilt
+    /// from them on load.
     fn save_slot(&self, slot: &SlidingSlot) -> Result<Vec<SlotPart>> {
         let (mut ids, mut times) = (vec![], vec![]);
         let mut columns = self.running.arguments();
@@ -403,7 +407,9 @@ fn load_slot(running: &EventWindows, slot: &mut SlidingSlot, saved: &Saved) -> R
             if column.len() == saved.len() && column.class() == expected.class() {
                 return Ok(column);
             }
-            Err(Error::Snapshot("an argument of a log has another length or type".into()))
+            Err(Error::Snapshot(
+                "the arguments of a log differ from the plan in length or type".into(),
+            ))
         })
         .collect();
     let columns = columns?;

@@ -1,4 +1,4 @@
-//! Verbs without state: what comes in goes on at once.
+//! Verbs without state: rows that come in are passed on in the same step.
 
 use std::sync::Arc;
 
@@ -6,7 +6,9 @@ use arrow_array::{Array, ArrayRef, StringArray, new_null_array};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
 
-use super::keyed::{Context, Flow, SavedPiece, refused};
+use super::flow::{Context, Flow};
+use super::prepare::refused;
+use super::slots::SavedPiece;
 use super::warming::{UnknownUntil, left_open};
 use super::{CompleteFrom, Operator, Warming};
 use crate::block::{Block, RowMeta, all_but};
@@ -20,10 +22,10 @@ use crate::time::{Micros, NEVER};
 use crate::watermark::Clock;
 use crate::wide;
 
-/// Rows that cannot be used, rising, each with the reason.
+/// Invalid rows in rising order, each with the reason.
 type Refused = Vec<(usize, Reason)>;
 
-/// What verbs without state share.
+/// Fields shared by verbs without state.
 #[derive(Debug)]
 struct Vitals {
     node: u32,
@@ -38,13 +40,13 @@ impl Vitals {
         Vitals { node, counters, clock: NEVER, warming }
     }
 
-    /// Books rows that cannot be used.
+    /// Counts and records invalid rows.
     fn set_aside(&mut self, block: &Block, rows: &Refused, context: &mut Context) {
         self.counters.invalid += rows.len() as u64;
         self.record(block, rows, &mut context.records);
     }
 
-    /// Appends a record for each row whose expression overflows.
+    /// Appends a record for each row whose expression failed.
     fn record(&self, block: &Block, rows: &Refused, records: &mut Vec<Record>) {
         let marks = &block.marks;
         let record = |&(row, reason): &(usize, Reason)| {
@@ -89,7 +91,7 @@ macro_rules! plain_operator {
     };
 }
 
-/// Rows of an input: they were decoded and stamped before.
+/// The rows of an input, already decoded and stamped.
 #[derive(Debug)]
 pub struct InputOperator {
     plain: Vitals,
@@ -122,7 +124,7 @@ impl Operator for InputOperator {
     plain_operator!();
 }
 
-/// Keeps rows for which a condition is true; one that is left open is not.
+/// Keeps rows for which a condition is true; rows with an unknown condition are dropped.
 #[derive(Debug)]
 pub struct Filter {
     condition: Formula,
@@ -136,7 +138,7 @@ impl Filter {
         Filter { condition, doubt: UnknownUntil::default(), plain: Vitals::new(node) }
     }
 
-    /// The rows that stay, those in which the condition has no value, and how many are left open.
+    /// The rows to keep, those in which the condition failed, and the number of unknown ones.
     fn test(&self, block: &Block) -> Result<(BooleanBuffer, Refused, u64)> {
         let (keep, lost) = self.condition.test(block)?;
         let bad = refused(&lost).collect();
@@ -176,11 +178,11 @@ impl Operator for Filter {
     plain_operator!();
 }
 
-/// Makes columns.
+/// Computes columns.
 #[derive(Debug)]
 pub struct Project {
     columns: Vec<Formula>,
-    /// Of each column that is computed what is not known yet; empty if all is.
+    /// Per computed column, the inputs that are not yet known; empty if all are known.
     doubts: Vec<UnknownUntil>,
     schema: SchemaRef,
     plain: Vitals,
@@ -192,7 +194,7 @@ impl Project {
         Project { columns, doubts: vec![], schema, plain: Vitals::new(node) }
     }
 
-    /// The columns, and the rows in which one has no value.
+    /// Computes the columns; also returns the rows in which one failed.
     fn project(&self, block: &Block) -> Result<(Block, Refused)> {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
         let mut lost = Lost::default();
@@ -242,7 +244,7 @@ impl Operator for Project {
     plain_operator!();
 }
 
-/// Rows of several streams, by order of arrival.
+/// Merges several streams by order of arrival.
 #[derive(Debug)]
 pub struct Union {
     sides: Vec<(Vec<Option<usize>>, Option<String>)>,
@@ -260,7 +262,8 @@ impl Union {
         Union { sides, schema, plain: Vitals::new(node) }
     }
 
-    /// A side's block with the union's columns, and the rows with a value that has no place there.
+    /// Converts a side's block to the union's columns; also returns the rows with a value that does
+    /// not fit.
     fn widen(&self, block: &Block, side: usize) -> Result<(Block, Refused)> {
         let (places, tag) = &self.sides[side];
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
@@ -287,7 +290,7 @@ impl Union {
         Ok((without(made, &bad)?, bad))
     }
 
-    /// The rows of all sides, and of each side those that have no place in it.
+    /// Merges all sides; also returns each side's rows that do not fit.
     fn merge(&self, inputs: &[Flow]) -> Result<(Block, Vec<Refused>)> {
         let (mut blocks, mut bad) = (vec![], vec![]);
         for (side, (block, _)) in inputs.iter().enumerate() {
@@ -310,7 +313,7 @@ impl Union {
     }
 }
 
-/// A block without the rows that cannot be used.
+/// Returns a block without its invalid rows.
 fn without(block: Block, bad: &Refused) -> Result<Block> {
     if bad.is_empty() {
         return Ok(block);
@@ -318,7 +321,7 @@ fn without(block: Block, bad: &Refused) -> Result<Block> {
     block.filter(&all_but(block.len(), bad.iter().map(|&(row, _)| row)))
 }
 
-/// Rows of several blocks by (seq, block, row).
+/// Merges blocks by (seq, block, row).
 fn merge_by_seq(blocks: &[Block]) -> Result<Block> {
     let mut order: Vec<(usize, usize)> = Vec::new();
     for (b, block) in blocks.iter().enumerate() {

@@ -1,8 +1,8 @@
-//! Rows that wait for the watermark, in runs that are sorted by time, then arrival.
+//! Rows held until the watermark passes them, in runs sorted by time, then arrival.
 //!
-//! A run is put together with the one before it when it has become half as long, so `n` rows are in
-//! about `log n` runs, each row is moved about `log n` times, and a step looks only at the rows that
-//! come out of it.
+//! A run is merged with the previous one when that has shrunk to a comparable length. So `n` rows
+//! are held in about `log n` runs, each row is moved about `log n` times, and a step reads only the
+//! rows it releases.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::limits::TEXT_BYTES_MAX;
 use crate::time::Micros;
 use crate::wide;
 
-/// Sorted rows, of which those before `next` have come out.
+/// A sorted run; rows before `next` have been released.
 #[derive(Debug)]
 struct WaitingRun {
     rows: Block,
@@ -30,7 +30,8 @@ impl WaitingRun {
         part(&self.rows, self.next..self.rows.len())
     }
 
-    /// Whether it has become so short beside another that they are put together, and can be.
+    /// Whether this run is short enough compared to a newer one to merge them, and the merge is
+    /// possible.
     fn joins(&self, newer: &WaitingRun) -> bool {
         let text = |k: usize| {
             let of = |run: &WaitingRun| wide::bytes(run.rows.columns[k].as_ref());
@@ -41,19 +42,19 @@ impl WaitingRun {
     }
 }
 
-/// The rows that wait.
+/// The rows being held.
 #[derive(Debug, Default)]
 pub struct Waiting {
     runs: Vec<WaitingRun>,
 }
 
 impl Waiting {
-    /// Whether no row waits.
+    /// Whether no row is held.
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
 
-    /// Memory in bytes, about.
+    /// Approximate memory in bytes.
     pub fn bytes(&self) -> usize {
         let column = |column: &ArrayRef| column.get_array_memory_size();
         let of = |run: &WaitingRun| {
@@ -62,7 +63,7 @@ impl Waiting {
         self.runs.iter().map(of).sum()
     }
 
-    /// Adds rows that came later than all that wait.
+    /// Adds rows that arrived after all rows already held.
     pub fn push(&mut self, rows: Block) -> Result<()> {
         let mut newest = WaitingRun { rows: in_order(rows)?, next: 0 };
         while let Some(older) = self.runs.pop_if(|older| older.joins(&newest)) {
@@ -75,7 +76,8 @@ impl Waiting {
         Ok(())
     }
 
-    /// Takes out the rows whose time is before `now`, sorted; a column may be large.
+    /// Takes out the rows whose time is before `now`, sorted. Text columns may be of the large
+    /// type.
     pub fn take(&mut self, now: Micros) -> Result<Option<Block>> {
         let mut ready = vec![];
         for run in &mut self.runs {
@@ -93,7 +95,7 @@ impl Waiting {
         if ready.is_empty() { Ok(None) } else { in_order(together(&ready)?).map(Some) }
     }
 
-    /// All rows, sorted.
+    /// All held rows, sorted.
     pub fn all(&self) -> Result<Block> {
         let runs: Vec<Block> = self.runs.iter().map(WaitingRun::left).collect::<Result<_>>()?;
         in_order(together(&runs)?)
@@ -104,12 +106,12 @@ fn part(rows: &Block, places: std::ops::Range<usize>) -> Result<Block> {
     rows.take(&(places.start as u32..places.end as u32).collect::<Vec<_>>())
 }
 
-/// Several blocks one behind another.
+/// Concatenates blocks.
 fn together(blocks: &[Block]) -> Result<Block> {
     Block::together(&blocks.iter().collect::<Vec<_>>(), wide::concat)
 }
 
-/// The rows by time, then arrival; those of one `seq` stay in their order.
+/// Sorts rows by time, then arrival; rows with equal `seq` keep their order.
 fn in_order(rows: Block) -> Result<Block> {
     let marks = Arc::clone(&rows.marks);
     let place = |&row: &u32| (marks.time[row as usize], marks.seq[row as usize]);

@@ -1,9 +1,9 @@
-//! Warming: what a verb answers that began after its stream did.
+//! Warm-up: how an operator added to a running pipeline marks results it cannot know yet (null).
 //!
-//! A verb that is new in a changed pipeline has not seen the rows from before it. What these could
-//! have changed in an answer is left open: it is null until a window lies wholly behind them. How
-//! far that reaches is a matter of event time alone: [`CompleteFrom`] says it of a stream, column by
-//! column, and goes from verb to verb as rows and clocks do.
+//! An operator that is new in a changed pipeline has not seen earlier rows. Values those rows could
+//! have affected are null until the window lies wholly after the point of change. This depends on
+//! event time alone: [`CompleteFrom`] holds, per stream and column, the event time from which
+//! values are known, and each operator derives its own from those of its inputs.
 
 use std::sync::Arc;
 
@@ -17,55 +17,56 @@ use crate::error::Result;
 use crate::graph::{Formula, TypedAggregates};
 use crate::time::{Micros, NEVER};
 
-/// From which event time on a stream is as if all rows had been seen.
+/// The event time from which a stream is complete, as if the operator had seen every row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CompleteFrom {
-    /// From here on no row is missing, and none is there that should not be.
+    /// From this event time on, no row is missing and none is present that should not be.
     pub rows: Micros,
-    /// From here on the values of each column are known; those that are not named here always are.
+    /// Per column, the event time from which its values are known. Columns beyond the end of the
+    /// list are always known.
     pub columns: Vec<Micros>,
 }
 
 impl CompleteFrom {
-    /// A stream of which nothing is missing.
+    /// A stream that has been complete from the start.
     pub fn always() -> CompleteFrom {
         CompleteFrom { rows: NEVER, columns: vec![] }
     }
 
-    /// From when on what is computed from these columns is known.
+    /// The event time from which values computed from these columns are known.
     pub fn of_columns(&self, columns: &[usize]) -> Micros {
         columns.iter().filter_map(|&at| self.columns.get(at).copied()).max().unwrap_or(NEVER)
     }
 
-    /// From when on what a formula gives is known.
+    /// The event time from which the formula's values are known.
     pub fn formula(&self, formula: Option<&Formula>) -> Micros {
         formula.map_or(NEVER, |formula| self.of_columns(&formula.reads))
     }
 
-    /// Moves all of it to `from`, where it is not behind that.
+    /// Raises every bound to at least `from`.
     pub fn at_least(&mut self, from: Micros) {
         self.rows = self.rows.max(from);
         self.columns.iter_mut().for_each(|column| *column = (*column).max(from));
     }
 
-    /// From when on everything is known.
+    /// The event time from which all rows and columns are known.
     pub fn whole(&self) -> Micros {
         self.columns.iter().copied().max().unwrap_or(NEVER).max(self.rows)
     }
 }
 
-/// What a verb keeps of its warming, beside its state.
+/// What an operator remembers about its warm-up, next to its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warming {
-    /// The verb has seen all rows from this event time on; [`NEVER`]: all there ever were.
+    /// The operator has seen all rows from this event time on; [`NEVER`]: every row there was.
     pub seen_from: Micros,
-    /// Windows that start before this event time may lack what rows that were not seen would have
-    /// said, although they hold no such row; [`NEVER`]: there are none.
+    /// Windows that start before this event time may depend on rows the operator did not see, even
+    /// though the windows contain none of them; [`NEVER`]: there are none.
     #[serde(default = "never")]
     pub sure_from: Micros,
-    /// Behind this event time no row was given with an answer left open.
+    /// No row at or after this event time was emitted with an unknown value.
     pub open_until: Micros,
-    /// How many rows were given with an answer left open, or left out for want of one.
+    /// How many rows were emitted with an unknown value, or dropped because of one.
     pub rows: u64,
 }
 
@@ -75,14 +76,14 @@ impl Default for Warming {
     }
 }
 
-/// What a snapshot without `sure_from` means.
+/// The default for snapshots that lack `sure_from`.
 fn never() -> Micros {
     NEVER
 }
 
 impl Warming {
-    /// From when on the rows that come to a keyed verb are full, and the arguments of each of its
-    /// aggregates.
+    /// The event times from which a keyed operator's input rows, and the arguments of each
+    /// aggregate, are complete.
     pub fn since(&self, folding: &TypedAggregates, input: &CompleteFrom) -> (Micros, Vec<Micros>) {
         let rows = self.seen_from.max(input.rows).max(input.of_columns(&folding.by));
         let argument = |fold: &crate::graph::TypedAggregate| {
@@ -93,19 +94,20 @@ impl Warming {
     }
 }
 
-/// Columns that an expression reads and that are not known in all rows yet, with the event time
-/// from which on they are.
+/// Columns read by an expression that are not yet known in all rows, each with the event time from
+/// which they are.
 #[derive(Debug, Clone, Default)]
 pub struct UnknownUntil(Vec<(usize, Micros)>);
 
 impl UnknownUntil {
-    /// What is not known yet of these columns.
+    /// Selects those of the columns that are not yet known.
     pub fn new(reads: impl IntoIterator<Item = usize>, full: &CompleteFrom) -> UnknownUntil {
         let until = |at| (at, full.of_columns(&[at]));
         UnknownUntil(reads.into_iter().map(until).filter(|&(_, until)| until != NEVER).collect())
     }
 
-    /// The rows in which one of the columns is left open: it is null, and too early to be known.
+    /// The rows in which one of the columns is unknown: null, and earlier than the time from which
+    /// it is known.
     pub fn open(&self, block: &Block) -> Option<BooleanBuffer> {
         let mut all: Option<BooleanBuffer> = None;
         for &(at, until) in &self.0 {
@@ -118,13 +120,13 @@ impl UnknownUntil {
     }
 }
 
-/// A column with nulls where a bit is set.
+/// Returns the column with nulls where a bit is set.
 pub fn left_open(column: &ArrayRef, open: &BooleanBuffer) -> Result<ArrayRef> {
     Ok(nullif(column, &BooleanArray::new(open.clone(), None::<NullBuffer>))?)
 }
 
-/// A block in whose column `at` a row is null if `moment(row)` is before `from[at]`; and the rows
-/// to which that happened.
+/// Sets column `at` to null in each row whose `moment(row)` is before `from[at]`; also returns the
+/// affected rows.
 pub fn null_unknown(
     block: Block,
     from: &[Micros],

@@ -1,9 +1,13 @@
-//! Windows whose rows come out when they close: what tumbling, hopping, sessions and silence share.
+//! Windows that emit their rows when they close: the code shared by tumbling, hopping and session
+//! windows and by silence.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::keyed::{Aggregator, Context, Flow, SavedPiece, Slot, SlotPart, Slots, Task};
+use super::flow::{Context, Flow};
+use super::prepare::Aggregator;
+use super::slots::{SavedPiece, Slot, SlotPart, Slots};
+use super::task::Task;
 use super::warming::null_unknown;
 use super::{CompleteFrom, Operator, Warming};
 use crate::block::Block;
@@ -16,32 +20,32 @@ use crate::state::Saved;
 use crate::time::{Micros, NEVER};
 use crate::watermark::Clock;
 
-/// What one slot gives in one step.
+/// The result of one slot for one step.
 #[derive(Debug)]
 pub struct SlotOut {
-    /// What became of its rows.
+    /// How many rows were counted, late, and so on.
     pub counters: Counters,
     /// Late and invalid rows.
     pub records: Vec<Record>,
-    /// Fired rows.
+    /// Rows fired by closed windows.
     pub fired: Fired,
-    /// Records about rows that do not fire, each with the row.
+    /// Records about rows that were not fired, each with the row it refers to.
     pub unfired: Vec<(FiredRow, Record)>,
 }
 
 /// A kind of window that fires when it closes.
 pub trait Windowed: Send + Sync + Debug {
-    /// Its state in one range of keys.
+    /// The state of one range of keys.
     type Slot: Slot + Debug;
 
-    /// An empty slot.
+    /// Creates an empty slot.
     fn slot(&self, kit: &Aggregator) -> Self::Slot;
 
-    /// Whether a slot has something to do at this clock although no rows came.
+    /// Whether the slot has work at this clock even if no rows arrived, such as a window to close.
     fn due(&self, slot: &Self::Slot, clock: Micros) -> bool;
 
-    /// Applies the rows in order, then fires what the clock closes; gives back what it no longer
-    /// needs. Fired rows carry their keys.
+    /// Applies the rows in order, fires the windows that the clock has closed, and frees state that
+    /// is no longer needed. Fills in the key columns of the fired rows.
     fn apply(
         &self,
         kit: &Aggregator,
@@ -50,41 +54,44 @@ pub trait Windowed: Send + Sync + Debug {
         out: &mut SlotOut,
     ) -> Result<()>;
 
-    /// How far the output's clock is behind the input's: nothing that is still to be fired is older.
+    /// How far the output's clock lags the input's: every row still to be fired is at least this
+    /// recent.
     fn delay(&self) -> Micros;
 
-    /// The least start of a window that no row before `from` could be in, or could have changed.
+    /// First window start that is unaffected by rows before `from`.
     fn start_from(&self, from: Micros) -> Micros;
 
-    /// The event time from which on all its rows are of such windows.
+    /// Earliest event time such that all output rows from there on come from windows unaffected by
+    /// rows before `from`.
     fn full_from(&self, from: Micros) -> Micros;
 
-    /// As `from`, where it is not what a window holds but whether it fires at all.
+    /// Earliest event time from which we can be sure whether a window fires. Differs from `from`
+    /// only for `emit="changed"`.
     fn fires_from(&self, from: Micros) -> Micros {
         from
     }
 
-    /// The event time from which on its rows are still to come, at this clock.
+    /// Lower bound on the event time of rows this verb has yet to emit, at this clock.
     fn emits_from(&self, clock: Micros) -> Micros {
         clock
     }
 
-    /// Tells it that it has seen all rows from `from` on, and maybe none before.
+    /// Sets the event time from which the verb has seen all rows; rows before it may be missing.
     fn seen_from(&mut self, _from: Micros) {}
 
-    /// The event time from which on windows are sure, where this step's clock tells it to a verb
-    /// that has not seen all rows.
+    /// For a verb that has not seen all rows: the event time from which its windows are certain, if
+    /// the clock of this step determines it.
     fn sure_from(&self, _clock: &Clock) -> Option<Micros> {
         None
     }
 
-    /// Makes slots that are to be there before any row.
+    /// Creates slots that must exist before the first row arrives.
     fn ensure(&self, _slots: &mut Slots<Self::Slot>, _kit: &Aggregator) {}
 
-    /// The parts of a slot's state.
+    /// Saves a slot's state as named parts.
     fn save(&self, kit: &Aggregator, slot: &Self::Slot) -> Result<Vec<SlotPart>>;
 
-    /// Takes over one saved part.
+    /// Restores one saved part into a slot.
     fn load(
         &self,
         kit: &Aggregator,
@@ -94,7 +101,7 @@ pub trait Windowed: Send + Sync + Debug {
     ) -> Result<()>;
 }
 
-/// The operator of a [`Windowed`] verb.
+/// The operator that runs a [`Windowed`] verb.
 #[derive(Debug)]
 pub struct WindowOperator<V: Windowed> {
     verb: V,
@@ -105,12 +112,13 @@ pub struct WindowOperator<V: Windowed> {
     counters: Counters,
     clock: Micros,
     warming: Warming,
-    /// For each column the least start of a window in which it is known; empty if it always is.
+    /// For each column, the first window start from which its values are known; empty if they
+    /// always are.
     starts: Vec<Micros>,
 }
 
 impl<V: Windowed> WindowOperator<V> {
-    /// An operator without state yet.
+    /// Creates an operator without state.
     pub fn new(
         verb: V,
         folding: TypedAggregates,
@@ -133,7 +141,7 @@ impl<V: Windowed> WindowOperator<V> {
         })
     }
 
-    /// Leaves open what rows that were not seen could have changed.
+    /// Sets to null the values that unseen rows could have changed.
     fn null_unknown(&mut self, made: Block) -> Result<Block> {
         if self.starts.is_empty() {
             return Ok(made);
@@ -161,7 +169,7 @@ impl<V: Windowed> Operator for WindowOperator<V> {
             let open = self.starts.iter_mut().filter(|start| **start != NEVER);
             open.for_each(|start| *start = (*start).max(least));
         }
-        let marks = super::keyed::row_facts(&routed, block, clock);
+        let marks = super::task::row_facts(&routed, block, clock);
         verb.ensure(&mut self.slots, kit);
         let outs = self.slots.run(
             &routed,

@@ -1,4 +1,4 @@
-//! Due: when a slot of windows has something to do although no rows came.
+//! Due: when a slot has work although no rows arrived.
 
 use super::AlignedWindows;
 use crate::assign::GridPlace;
@@ -7,7 +7,7 @@ use crate::state::Panes;
 use crate::time::{Micros, NEVER};
 
 impl AlignedWindows {
-    /// The end of the first window with rows that has not been closed.
+    /// End of the first window with rows that is still open.
     pub(super) fn first_open(&self, panes: &Panes) -> Option<Micros> {
         let open_from = match panes.closed {
             NEVER => None,
@@ -20,7 +20,7 @@ impl AlignedWindows {
         self.with_panes(panes, end?)
     }
 
-    /// The end of the first window that ends at or behind `end` and has rows.
+    /// End of the first window that ends at or after `end` and has rows.
     pub(super) fn with_panes(&self, panes: &Panes, mut end: Micros) -> Option<Micros> {
         loop {
             let (start, _) = panes.next_from(end.saturating_sub(self.windows.size))?;
@@ -31,7 +31,7 @@ impl AlignedWindows {
         }
     }
 
-    /// Up to which clock a pane is needed.
+    /// The clock up to which a pane is needed.
     pub(super) fn needed_until(&self, start: Micros) -> Micros {
         match self.windows.place(start) {
             GridPlace::Pane(reach) => {
@@ -41,8 +41,8 @@ impl AlignedWindows {
         }
     }
 
-    /// The clock from which on a slot has something to do without rows: a window closes, or a pane
-    /// or a count of firings is not needed any more.
+    /// The clock from which a slot has work without rows: a window closes, or a pane or a revision
+    /// count is no longer needed.
     pub(super) fn next_due(&self, panes: &Panes) -> Option<Micros> {
         let closes = self.first_open(panes).filter(|_| self.emit != Emit::Each);
         let closes = closes.map(|end| end.saturating_add(self.wait));

@@ -1,4 +1,5 @@
-//! Chunked: keys of which walks over their entries became long have chunks, which are asked instead.
+//! Keys whose lists have become long to walk also have chunks, from which windows are computed in
+//! fewer steps.
 
 use super::question::{Ask, Steps};
 use super::{EventWindows, SlidingSlot, Window};
@@ -13,17 +14,17 @@ impl EventWindows {
         Kept { layout: &self.kit.layout, which: &self.small, log }
     }
 
-    /// Whether chunks may hold aggregate `j`.
+    /// Whether chunks can hold aggregate `j`.
     pub(super) fn is_small(&self, j: usize) -> bool {
         !self.kit.layout.items[j].0.grows()
     }
 
-    /// How many entries may be walked over for aggregate `j` before chunks are asked.
+    /// How many entries may be walked for aggregate `j` before the chunks are used.
     pub(super) fn steps(&self, j: usize) -> Steps {
         if self.is_small(j) { Steps::some(WALK_MAX) } else { Steps::any() }
     }
 
-    /// The chunks of a key, made if there are none.
+    /// Returns the chunks of a key, creating them if needed.
     pub(super) fn chunk(&self, slot: &mut SlidingSlot, id: u32) {
         if !slot.chunks.contains_key(&id) {
             let mut entries = vec![];
@@ -40,7 +41,7 @@ impl EventWindows {
         }
     }
 
-    /// Puts a new entry into its key's list, if it is not the newest, and into its chunks.
+    /// Inserts a new entry into its key's list, if it is not the newest, and into its chunks.
     #[inline(never)]
     pub(super) fn put_in_order(&self, slot: &mut SlidingSlot, id: u32, at: At, is_newest: bool) {
         let tail = slot.head(id).0;
@@ -63,7 +64,7 @@ impl EventWindows {
         }
     }
 
-    /// Puts the entries inside a running value together again, without what has left.
+    /// Recomputes a running value from the entries still in the window.
     pub(super) fn refold(
         &self,
         slot: &mut SlidingSlot,
@@ -93,14 +94,14 @@ impl EventWindows {
         chunks[&id].fold(self.kept(log), j, all, cell);
     }
 
-    /// Frees what chunks hold of entries that no window reaches.
+    /// Frees the parts of chunks that no window can reach.
     pub(super) fn free_chunks(&self, slot: &mut SlidingSlot, until: Micros) {
         let SlidingSlot { log, chunks, .. } = slot;
         chunks.values_mut().for_each(|own| own.free_until(self.kept(log), until));
         chunks.retain(|_, own| !own.is_short());
     }
 
-    /// Puts what a question asks for together out of a key's chunks.
+    /// Computes the answer to a question from a key's chunks.
     pub(super) fn ask_chunks(&self, chunks: &Chunks, log: &Log, ask: Ask, mut cell: Cell<'_>) {
         let from = (ask.span.lower(ask.moment), u64::MAX);
         let to = (ask.span.upper(ask.moment), u64::MAX);

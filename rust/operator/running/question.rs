@@ -1,5 +1,5 @@
-//! Questions that a running value does not answer as it stands: the first and last value of a
-//! window, an older moment, a window without one of its rows, a row that is not entered.
+//! Answers that differ from the running value: the first or last value of a window, an older time,
+//! a window without one of its rows, or with a row that is not in the log (peek).
 
 use super::{EventWindows, Oldest, SlidingSlot, Tapes};
 use crate::aggregate::{Answer, AnswerColumn, Column, End, Moment, Retract, StateRows};
@@ -8,31 +8,31 @@ use crate::state::Log;
 use crate::state::log::NONE;
 use crate::time::Micros;
 
-/// One question to a running value.
+/// One question: an aggregate of a key over a window at a time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ask {
     /// The key.
     pub(super) id: u32,
-    /// The window, by its place.
+    /// Index of the window.
     pub(super) w: usize,
     /// The key's newest entry.
     pub(super) tail: u64,
-    /// The newest moment that the running value stands for.
+    /// The time up to which the running value has been advanced.
     pub(super) reference: Micros,
     /// The window.
     pub(super) span: Span,
-    /// The moment asked for.
+    /// The time to answer for.
     pub(super) moment: Micros,
     /// The aggregate.
     pub(super) j: usize,
-    /// An entry that does not count, or none.
+    /// An entry to leave out, or [`NONE`].
     pub(super) skip: u64,
-    /// An entry from before the window that counts, or none.
+    /// An entry before the window that counts nevertheless, or [`NONE`].
     pub(super) also: u64,
 }
 
 impl Ask {
-    /// Whether the running value is the answer as it stands.
+    /// Whether the running value is the answer without correction.
     fn stands(&self) -> bool {
         self.moment == self.reference
             && self.span.front == 0
@@ -47,7 +47,7 @@ impl Ask {
     }
 }
 
-/// How many entries may still be walked over.
+/// A budget of entries that may be walked.
 #[derive(Debug)]
 pub(super) struct Steps {
     left: usize,
@@ -63,14 +63,14 @@ impl Steps {
         Steps::some(usize::MAX)
     }
 
-    /// Takes one, if there is one left.
+    /// Uses one step; false if none is left.
     pub(super) fn take(&mut self) -> bool {
         self.over = self.left == 0;
         self.left = self.left.saturating_sub(1);
         !self.over
     }
 
-    /// Whether there were too few.
+    /// Whether the budget was exceeded.
     pub(super) fn is_over(&self) -> bool {
         self.over
     }
@@ -102,8 +102,8 @@ impl EventWindows {
         }
     }
 
-    /// Answers one column, for which there is no running value or one of another moment: from the
-    /// key's entries where few have to be looked at, else from its chunks.
+    /// Answers a column that has no running value, or one for another time: from the key's entries
+    /// if few need to be read, otherwise from its chunks.
     fn look(&self, slot: &mut SlidingSlot, ask: Ask, out: &mut AnswerColumn) {
         let Ask { id, j, .. } = ask;
         let is_chunked = !slot.chunks.is_empty() && slot.chunks.contains_key(&id);
@@ -133,8 +133,8 @@ impl EventWindows {
         self.kit.layout.clear_one(scratch, 0, j);
     }
 
-    /// The running value of an aggregate, corrected to the moment and the entries asked for, into
-    /// row 0 of `scratch`.
+    /// Copies an aggregate's running value to row 0 of `scratch` and corrects it for the time and
+    /// entries of the question.
     fn correct(
         &self,
         log: &Log,
@@ -171,8 +171,8 @@ impl EventWindows {
         }
     }
 
-    /// Takes what the running value holds and the window does not out of the scratch row; false if
-    /// the aggregate cannot.
+    /// Removes from the scratch row what the running value contains and the window does not; false
+    /// if the aggregate cannot remove values.
     fn take_out(
         &self,
         log: &Log,
@@ -203,7 +203,7 @@ impl EventWindows {
             }
             next = entry.older;
         }
-        // a moment behind the reference: what has left since
+        // The question is for a time before the reference: add back what has been evicted since.
         next = oldest;
         while let Some(entry) = log.get(next).filter(|e| e.time <= lower) {
             if !steps.take() {
@@ -217,12 +217,12 @@ impl EventWindows {
         true
     }
 
-    /// Whether an entry has a value that a first or last can be.
+    /// Whether an entry has a value that counts as a first or last value.
     fn has(&self, log: &Log, entry: u64, j: usize) -> bool {
         log.value(entry, j).is_some_and(|value| !self.kit.layout.items[j].0.nan(value))
     }
 
-    /// The entry that holds the first or the last value of a window.
+    /// Finds the entry with the first or last value of a window.
     fn end(
         &self,
         log: &Log,
@@ -251,7 +251,7 @@ impl EventWindows {
         self.also(log, ask)
     }
 
-    /// The entry from before the window that counts, if it has a value.
+    /// The entry before the window that counts nevertheless, if it has a value.
     fn also(&self, log: &Log, ask: Ask) -> Option<u64> {
         (ask.also != NONE && self.has(log, ask.also, ask.j)).then_some(ask.also)
     }
@@ -284,8 +284,8 @@ impl EventWindows {
         None
     }
 
-    /// What [`EventWindows::answer`] would say of a row that is not entered. A row that is late counts
-    /// wherever it lies.
+    /// Returns what [`EventWindows::answer`] would return for a row, without adding the row. A late
+    /// row counts even if it lies before the window.
     pub fn peek(
         &self,
         slot: Option<(&SlidingSlot, u32)>,
@@ -315,7 +315,7 @@ impl EventWindows {
         }
     }
 
-    /// The rows of a key that a question asks for, into row 0 of `scratch`.
+    /// Computes a question's answer from the key's rows into row 0 of `scratch`.
     fn peek_one(&self, slot: &SlidingSlot, ask: Ask, scratch: &mut StateRows) {
         let (aggregate, offset) = &self.kit.layout.items[ask.j];
         if ask.reference <= ask.span.lower(ask.moment) {

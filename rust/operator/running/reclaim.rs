@@ -1,4 +1,4 @@
-//! Reclaim: rows that no window can reach any more leave the running values and the log.
+//! Reclaim: removes rows that no window can reach any more from the running values and the log.
 
 use super::{EventWindows, SlidingSlot, Tapes};
 use crate::limits::AHEAD_ROWS;
@@ -6,10 +6,11 @@ use crate::state::log::{Dead, NONE};
 use crate::time::Micros;
 
 impl EventWindows {
-    /// Frees what no window can reach any more; it leaves the running values before.
+    /// Frees entries that no window can reach, after removing them from the running values.
     ///
-    /// A key is removed with its newest entry. Older entries of it may lie in later segments, which
-    /// are kept: from then on their key's id means nothing, or another key.
+    /// A key is removed together with its newest entry. Older entries of the key may lie in later
+    /// segments, which are kept: from then on the key id in them is unused or belongs to another
+    /// key.
     pub fn reclaim(&self, slot: &mut SlidingSlot, until: Micros, tapes: &mut Tapes) {
         let due = slot.log.due(until);
         if due.is_empty() {
@@ -40,7 +41,7 @@ impl EventWindows {
         slot.log.reclaim(&due);
     }
 
-    /// As [`EventWindows::prefetch`], for entries that are to be freed.
+    /// Like [`EventWindows::prefetch`], for entries about to be freed.
     fn prefetch_dead(&self, slot: &SlidingSlot, dead: &[Dead]) {
         dead.iter().for_each(|&Dead { id, newer, .. }| {
             slot.hot.prefetch(id);

@@ -1,16 +1,17 @@
-//! Answers: what the rows of one slot get in one step, each on its arrival or with its peers.
+//! Answers: the features of a slot's rows in one step, computed on arrival or together with their
+//! peers.
 
 use super::Moments;
 use crate::aggregate::{AnswerColumn, ArgumentRows};
 use crate::fate::{Counters, Reason, Record};
 use crate::limits::AHEAD_ROWS;
-use crate::operator::keyed::{RowFacts, Task};
 use crate::operator::running::{EventWindows, SlidingSlot, Tapes};
+use crate::operator::task::{RowFacts, Task};
 use crate::state::RANGES;
 use crate::state::log::NONE;
 use crate::time::Micros;
 
-/// What the slots of one owner give in one step, with scratch space.
+/// The answers of all slots of one owner in one step, with scratch space.
 pub(super) struct Answers {
     pub(super) columns: Vec<AnswerColumn>,
     pub(super) late: Vec<u32>,
@@ -40,10 +41,10 @@ pub(super) struct SlotRows<'a> {
     pub(super) running: &'a EventWindows,
     pub(super) rule: &'a Moments,
     pub(super) task: Task<'a>,
-    /// The rows, as they stand in the block.
+    /// The rows' indices in the block.
     pub(super) rows: &'a [u32],
     pub(super) arranged: &'a ArgumentRows,
-    /// Where the slot's rows begin among all.
+    /// Index of the slot's first row among all routed rows.
     pub(super) first: usize,
 }
 
@@ -59,7 +60,7 @@ impl SlotRows<'_> {
         running.ids(slot, task.keys, &out.keyed, &mut out.ids);
     }
 
-    /// The key of the row that is `n`th of those that have one.
+    /// The key id of the `n`th row that has a key.
     #[inline]
     fn key(&self, slot: &SlidingSlot, ids: &[u32], n: usize, moment: Micros) -> u32 {
         if n.is_multiple_of(AHEAD_ROWS) {
@@ -68,7 +69,7 @@ impl SlotRows<'_> {
         ids[n]
     }
 
-    /// Moves a key on and enters a row of it; gives the entry.
+    /// Advances a key to a row's time and adds the row; returns its entry.
     #[inline]
     fn enter(&self, slot: &mut SlidingSlot, id: u32, i: usize, tapes: &mut Tapes) -> u64 {
         let RowFacts { row, time, .. } = self.task.marks[i];
@@ -76,7 +77,7 @@ impl SlotRows<'_> {
         self.running.enter(slot, id, time, self.arranged.at(self.first + i), aside, tapes)
     }
 
-    /// Answers the rows, each on its arrival.
+    /// Answers each row on arrival.
     pub(super) fn on_arrival(&self, slot: &mut SlidingSlot, out: &mut Answers) {
         let SlotRows { running, rule, task, .. } = self;
         self.look_up(slot, out);
@@ -106,7 +107,7 @@ impl SlotRows<'_> {
         running.play(slot, &mut out.tapes, &mut out.columns);
     }
 
-    /// Notes that a row came late, and the window over which it is answered.
+    /// Records that a row was late, and the window used for its answer.
     fn late(&self, row: u32, (moment, late_by): (Micros, Micros), out: &mut Answers) {
         out.counters.late += 1;
         out.late.push(row);
@@ -117,7 +118,7 @@ impl SlotRows<'_> {
         }
     }
 
-    /// Answers the rows, which come in order of time, with their peers of the same time.
+    /// Answers rows, given in order of time, together with their peers of equal time.
     pub(super) fn with_peers(&self, slot: &mut SlidingSlot, out: &mut Answers) {
         let SlotRows { running, rule, task, .. } = self;
         self.look_up(slot, out);

@@ -1,0 +1,106 @@
+//! Prepare: evaluates the keys and arguments of a block for a keyed operator.
+
+use arrow_array::{ArrayRef, BooleanArray};
+
+use crate::aggregate::{AnswerColumn, Column, Layout};
+use crate::block::Block;
+use crate::error::Result;
+use crate::expr::Lost;
+use crate::fate::{Reason, Record};
+use crate::graph::{TypedAggregate, TypedAggregates};
+use crate::state::KeyColumns;
+
+/// The keys and aggregates of a verb, ready to run.
+#[derive(Debug)]
+pub struct Aggregator {
+    /// The typed keys, arguments and filters.
+    pub folding: TypedAggregates,
+    /// The layout of the accumulators.
+    pub layout: Layout,
+}
+
+/// A block's keys and arguments, evaluated for a keyed verb.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The keys.
+    pub keys: KeyColumns,
+    /// The argument column of each aggregate.
+    pub columns: Vec<Column>,
+    /// The valid rows.
+    pub rows: Vec<u32>,
+    /// Records of the invalid rows.
+    pub invalid: Vec<Record>,
+    /// Number of arguments that are NaN.
+    pub nan: u64,
+}
+
+impl Aggregator {
+    /// Builds the accumulators of typed aggregates.
+    pub fn new(folding: TypedAggregates) -> Result<Aggregator> {
+        let aggregates: Result<Vec<_>> =
+            folding.aggregates.iter().map(TypedAggregate::build).collect();
+        let layout = Layout::new(aggregates?);
+        Ok(Aggregator { folding, layout })
+    }
+
+    /// Empty columns for the answers.
+    pub fn answers(&self) -> Vec<AnswerColumn> {
+        self.layout.output_types().map(|data_type| AnswerColumn::new(data_type, 0)).collect()
+    }
+
+    /// Evaluates the keys and arguments of a block; rows whose expressions overflow are rejected.
+    pub fn prepare(&self, block: &Block, node: u32) -> Result<Prepared> {
+        let by: Vec<ArrayRef> =
+            self.folding.by.iter().map(|&at| block.columns[at].clone()).collect();
+        let keys = KeyColumns::new(&by, block.len())?;
+        let mut lost = Lost::default();
+        let mut columns = Vec::with_capacity(self.folding.aggregates.len());
+        for fold in &self.folding.aggregates {
+            let (column, more) = argument(fold, block)?;
+            columns.push(column);
+            lost = lost.then(more);
+        }
+        let all = 0..block.len() as u32;
+        let rows: Vec<u32> = match lost.rows() {
+            None => all.collect(),
+            Some(bad) => all.filter(|&row| !bad.value(row as usize)).collect(),
+        };
+        let marks = &block.marks;
+        let record = |(row, reason)| Record::row(reason, node, marks.seq[row], marks.origin(row));
+        let invalid = refused(&lost).map(record).collect();
+        let nan = self.layout.nans(&columns, &rows);
+        Ok(Prepared { keys, columns, rows, invalid, nan })
+    }
+}
+
+/// The rows in which an expression failed, each with the reason.
+pub fn refused(lost: &Lost) -> impl Iterator<Item = (usize, Reason)> {
+    let rows: Vec<usize> = lost.rows().iter().flat_map(|rows| rows.set_indices()).collect();
+    let reason = |row: usize| if lost.is_cast(row) { Reason::CastFailed } else { Reason::Overflow };
+    rows.into_iter().map(move |row| (row, reason(row)))
+}
+
+/// Evaluates the argument of an aggregate; also returns the rows in which it failed.
+fn argument(fold: &TypedAggregate, block: &Block) -> Result<(Column, Lost)> {
+    let mut lost = Lost::default();
+    let filter = match &fold.filter {
+        Some(filter) => {
+            let (keep, more) = filter.test(block)?;
+            lost = more;
+            Some(BooleanArray::new(keep, None))
+        }
+        None => None,
+    };
+    let argument = match &fold.argument {
+        Some(argument) => {
+            let (array, more) = argument.eval(block)?;
+            lost = lost.then(match &filter {
+                Some(filter) => more.within(filter.values()),
+                None => more,
+            });
+            Some(array)
+        }
+        None => None,
+    };
+    Ok((Column::from_array(argument.as_ref(), filter.as_ref(), block.len())?, lost))
+}
