@@ -8,7 +8,7 @@ from muntin.base.errors import DataError, with_hint
 from muntin.engine.result import Answer
 from muntin.values.table import Table, table_of
 
-# reasons that concern one feature of a row and leave the row itself as it is
+# reasons that make one feature null, but not the row invalid
 _OF_A_FEATURE = {"sum_overflow"}
 _ROW_BY_ROW = {"filter", "with_columns", "select"}
 
@@ -16,7 +16,7 @@ _ROW_BY_ROW = {"filter", "with_columns", "select"}
 def why_not_row_by_row(plan: dict[str, Any], input: int) -> str | None:
     """Why the only output does not give one row for each row of an input; None if it does.
 
-    A filter may drop the row; then the answer has none.
+    A filter may drop the row; then the answer has no row.
 
     >>> plan = {"nodes": [{"op": "input", "input": 0}, {"op": "silent", "from": 0}],
     ...         "outputs": [{"name": "quiet", "node": 1}]}
@@ -52,10 +52,10 @@ def _rows_out(nodes: list[dict[str, Any]], index: int, input: int) -> tuple[int,
 
 
 def answer(step: Any, input: int) -> Answer:
-    """Read the answer to a row off the step that took it.
+    """The answer for a row, from the result of its step.
 
-    A feature that cannot be had, such as a sum that does not fit its column, is null and noted:
-    the row itself counts, and its other features are known.
+    A feature that cannot be computed, such as a sum that does not fit its column, is null and
+    listed in `notes`: the row itself counts, and its other features are known.
 
     Raises:
         DataError: the row itself is invalid.
@@ -81,6 +81,6 @@ def answer(step: Any, input: int) -> Answer:
 def _records(invalid: Any) -> list[tuple[str, str]]:
     if not invalid.num_rows:
         return []
-    # the row's own columns are left alone: they may hold anything
+    # the row's own columns are not converted: they may have any type
     records = table_of(invalid).select(["reason", "operator"]).to_pylist()
     return [(record["reason"], record["operator"]) for record in records]

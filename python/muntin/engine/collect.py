@@ -33,14 +33,14 @@ def collect(
             these by the inputs' names.
         rules: rules on the rows of the only output.
         order: "time" takes the rows of all inputs sorted by event time (stable, null times
-            first), so none is late; "given" takes them as they stand, one input after another.
+            first), so none is late; "given" keeps their order, one input after another.
         threads: how many threads the engine may use; results do not depend on it.
 
     Raises:
         PlanError: the pipeline cannot run as it is, or data for an input is missing.
         DataError, SchemaError, ColumnError: the data do not fit.
 
-    `max_future_skew` has no effect here: finished data have no time of arrival.
+    `max_future_skew` has no effect here: finished data have no arrival time.
 
     >>> import muntin as mt
     >>> rows = [{"at": "2024-05-01T10:00:00Z", "store": "a"},
@@ -87,7 +87,7 @@ def _tables(op: Operator, data: Rows | Mapping[str, Rows]) -> dict[str, Any]:
 
 
 def _table(op: Operator, rows: Rows, name: str) -> Any:
-    """The rows of an input as a table, a time that is text as the type it is declared to be."""
+    """The rows of an input as a table, with times given as text in their declared type."""
     if is_arrow(rows):
         place = f'input "{name}"'
         rows = as_table(exported(rows, place), place)
@@ -99,7 +99,7 @@ def _table(op: Operator, rows: Rows, name: str) -> Any:
 
 
 def _is_rows(rows: Any) -> bool:
-    """Whether it looks like the rows of an input."""
+    """Whether a value looks like the rows of an input."""
     if is_arrow(rows):
         return not hasattr(rows, "to_pylist") or hasattr(rows, "column_names")
     return isinstance(rows, Sequence) and bool(rows) and isinstance(rows[0], Mapping)
@@ -107,7 +107,7 @@ def _is_rows(rows: Any) -> bool:
 
 def _given_steps(tables: Mapping[str, Any]) -> Iterator[list[Feed]]:
     for name, table in tables.items():
-        # One without rows still tells its columns.
+        # a batch without rows still has columns
         steps = max(len(table), 1) if table.num_columns else 0
         for start in range(0, steps, limits.SLICE_ROWS):
             yield [Feed(name, table.slice(start, limits.SLICE_ROWS))]

@@ -17,7 +17,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 Rows: TypeAlias = ArrowStreamExportable | ArrowArrayExportable | Sequence[Mapping[str, Any]]
-"""What a caller may hand over: an Arrow object of any library, or a list of dicts."""
+"""Rows from a caller: an Arrow object of any library, or a list of dicts."""
 
 Pipelines: TypeAlias = Pipeline | Mapping[str, Pipeline] | Output | Sequence[Output]
 """A pipeline, several by the names of their outputs, or `mt.output` values."""
@@ -26,24 +26,24 @@ Watermark: TypeAlias = dt.datetime | int
 """A `datetime` (without a zone: UTC), or microseconds since 1970 in UTC."""
 
 Arrival: TypeAlias = Watermark | Literal["now"] | None
-"""When one row arrived: a point in time, the present, or unknown."""
+"""When one row arrived: a point in time, "now", or unknown."""
 
 Order: TypeAlias = Literal["given", "arrival", "time"]
 
 OnChange: TypeAlias = Literal["refuse", "warm", "keep"]
-"""What to do when the pipeline is another than the snapshot's: see `operator`."""
+"""What to do when the pipeline differs from the snapshot's: see `operator`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Rows of one input, with what the engine has to know of each.
+    """Rows of one input, with their partitions, positions and arrivals.
 
     Attributes:
         input: the input's name; None where the pipeline has one input.
         batch: the rows.
-        partition: the partition of all rows, or an Arrow integer array with one a row.
-        position: the position of the first row, the rest count on from it, or an Arrow `int64`
-            array; None lets the engine count the partition's rows.
+        partition: the partition of all rows, or an Arrow integer array with one per row.
+        position: the position of the first row, from which the rest are counted, or an Arrow
+            `int64` array; None lets the engine count the partition's rows.
         arrival: when the rows arrived, for `max_future_skew` and `mt.arrival()`: a `datetime`
             or microseconds for all rows, or an Arrow timestamp or `int64` array; None if unknown.
 
@@ -89,7 +89,7 @@ def checked(feeds: Any) -> Sequence[Feed]:
 
 
 class Leap(NamedTuple):
-    """A row with which the newest time of its partition leaps, which may be the fault of a clock.
+    """A row that moves its partition's newest time far ahead, perhaps because of a wrong clock.
 
     Times are microseconds since 1970 in UTC; `row` counts the rows of the input in one step.
     """
@@ -104,7 +104,7 @@ def arrived(arrival: Arrival) -> int | None:
     """When a row arrived, in microseconds since 1970 in UTC.
 
     Raises:
-        DataError: it is no point in time.
+        DataError: it is not a point in time.
     """
     if arrival is None or arrival == "now":
         return None if arrival is None else time.time_ns() // 1000

@@ -52,10 +52,10 @@ _NEVER = -(2**63)
 
 
 class Operator:
-    """A running pipeline: rows go in, what they complete comes out. Made by `mt.operator`.
+    """A running pipeline: takes rows and returns the results they complete. Made by `mt.operator`.
 
-    What comes out is a function of the rows alone and their order, never of how they were cut
-    into batches. All methods may be called from many threads; the calls happen one at a time.
+    The results depend only on the rows and their order, never on how they were cut into batches.
+    All methods may be called from many threads; the calls happen one at a time.
     """
 
     def __init__(
@@ -105,20 +105,20 @@ class Operator:
         partition: int = 0,
         arrival: Watermark | ArrowArrayExportable | None = None,
     ) -> Result:
-        """Take a batch of one partition's rows, in order.
+        """Process a batch of one partition's rows, in order.
 
         Args:
             batch: an Arrow object of any library, or a list of dicts.
-            input: the input's name; may be left out where there is one.
-            partition: the rows' partition; where it was not declared they are invalid records.
+            input: the input's name; may be left out if there is only one.
+            partition: the rows' partition; if it was not declared, they are invalid records.
             arrival: when the rows arrived, as in `Feed`; None if unknown.
 
         Raises:
-            DataError: the batch cannot be taken; nothing of it was counted.
+            DataError: the batch is refused; none of its rows was counted.
             SchemaError: a column is missing or has another type than before.
             PartitionError: the partition is finished.
-            RuleError: a rule's function failed. The step is complete; `error.result` is what it
-                gave, without that rule's verdicts.
+            RuleError: a rule's function failed. The step is complete; `error.result` has its
+                results, without those of that rule.
             EngineError: the engine failed and takes no more rows.
 
         >>> import muntin as mt
@@ -133,7 +133,7 @@ class Operator:
         return self.step([Feed(input, batch, partition, arrival=arrival)])
 
     def step(self, feeds: Sequence[Feed], order: Order = "given") -> Result:
-        """Take rows of several inputs and partitions in one call.
+        """Process rows of several inputs and partitions in one call.
 
         Args:
             feeds: the rows.
@@ -154,7 +154,7 @@ class Operator:
         """Move a partition's watermark forward: no row at or before it is still expected.
 
         Args:
-            watermark: the new watermark; one behind the present changes nothing.
+            watermark: the new watermark; one below the current one changes nothing.
             input: the input's name; may be left out where there is one.
             partition: the partition; None for all of the input.
         """
@@ -163,22 +163,22 @@ class Operator:
             return self._wrap(self._engine.advance(*self._which(input, partition), at))
 
     def idle(self, *, input: str | None = None, partition: int | None = 0) -> Result:
-        """Stop waiting for a partition, or with None for all of the input, until a row comes."""
+        """Mark a partition idle, or with None all of the input, until a row comes."""
         with self._lock:
             return self._wrap(self._engine.idle(*self._which(input, partition)))
 
     def open(self, *, input: str | None = None, partition: int) -> Result:
-        """Declare one more partition; it starts at the present clock.
+        """Declare one more partition; it starts at the current clock.
 
         Raises:
-            PartitionError: it is declared already.
+            PartitionError: it is already declared.
         """
         with self._lock:
             number = arguments.partition(partition)
             return self._wrap(self._engine.open(self._index(input), number))
 
     def finish(self, *, input: str | None = None, partition: int | None = None) -> Result:
-        """End a partition, an input or everything: what waits for more rows of it fires.
+        """End a partition, an input or everything: open windows that only waited for it fire.
 
         Args:
             input: the input to end; None ends all.
@@ -192,13 +192,13 @@ class Operator:
     def ask(
         self, row: Mapping[str, Any], *, input: str | None = None, arrival: Arrival = "now"
     ) -> Answer:
-        """Count one row and answer it at once.
+        """Process one row and return its result at once.
 
         Args:
             row: the row, a dict.
             input: the input's name; may be left out where there is one.
             arrival: when the row arrived, for `max_future_skew` and `mt.arrival()`; "now" is the
-                present time, None is unknown.
+                current time, None is unknown.
 
         Raises:
             PlanError: the pipeline does not give one row for each row.
@@ -221,7 +221,7 @@ class Operator:
     def peek(
         self, row: Mapping[str, Any], *, input: str | None = None, arrival: Arrival = "now"
     ) -> Answer:
-        """Answer one row as `ask` would, without counting it."""
+        """The result that `ask` would return for a row, without counting the row."""
         with self._lock:
             feed = self._question(row, input, arrival)
             step = self._engine.peek(feed)
@@ -229,14 +229,14 @@ class Operator:
             return answer(step, feed[0])
 
     def snapshot(self) -> bytes:
-        """The whole state, for `mt.operator(..., snapshot=)`, on any number of threads."""
+        """The whole state, for `mt.operator(..., snapshot=)` with any number of threads."""
         with self._lock:
             return self._engine.snapshot()
 
     def changes(self, since: int, chunks: Sequence[str]) -> bytes:
-        """A part of a snapshot: what changed after the snapshot of an epoch with these chunks.
+        """A part of a snapshot: changes since the snapshot of an epoch with these chunks.
 
-        `assembled` makes whole ones out of parts. With `since=0` the part is whole.
+        `assembled` joins parts to a complete snapshot. With `since=0` the part is complete.
         """
         with self._lock:
             return self._engine.snapshot(since, list(chunks))
@@ -264,9 +264,9 @@ class Operator:
         """The counters since the start.
 
         `operators` has, for each node of the plan, `rows_in`, `counted`, `late`, `invalid`,
-        `filtered`, `in_gap`, `fired`, `keys`, `bytes`, `warming` (rows with an answer left open)
-        and `full_from` (where none is any more); `alerts` counts by rule; `failed` the batches for
-        which a rule's function failed, by rule; `inputs` has each input's
+        `filtered`, `in_gap`, `fired`, `keys`, `bytes`, `warming` (rows with unknown values)
+        and `full_from` (the event time from which there are none); `alerts` counts by rule;
+        `failed` the batches for which a rule's function failed, by rule; `inputs` has each input's
         `watermark`, its `newest` event time and whether it is `idle`; `spent` has the seconds each
         node has worked since the start. Times are microseconds since 1970 in UTC, or None.
         """
@@ -275,15 +275,15 @@ class Operator:
 
     @property
     def restored(self) -> dict[str, list[str]] | None:
-        """What became of the snapshot it goes on from, by verbs with state; None without one.
+        """What became of the snapshot's verbs with state; None without a snapshot.
 
-        The names of those that are `restored`, are `new`, or were `dropped` (as they were then).
+        The names of verbs that were `restored`, are `new`, or were `dropped` (their old names).
         """
         return cast("dict[str, list[str]] | None", self.stats["restored"])
 
     @property
     def schema(self) -> dict[str, str] | None:
-        """Column name to type word of the only output; None until an input has shown its own.
+        """Column name to type of the only output; None until the input's columns are known.
 
         Raises:
             PlanError: there are several outputs; take `schemas`.
@@ -346,7 +346,7 @@ class Operator:
         return self._spec
 
     def input_plan(self, name: str) -> dict[str, Any]:
-        """What the plan says of an input: its time, its bound, its schema."""
+        """An input in the plan: its time, its bound, its schema."""
         return dict(self._spec["inputs"][self._index(name)])
 
     def table(self, rows: Rows, input: str | None = None) -> Any:
@@ -362,7 +362,7 @@ class Operator:
         return batch_of_rows(batch, self._schema(index))
 
     def _schema(self, index: int) -> Any | None:
-        """An input's columns, declared or as the first rows that were taken have them."""
+        """An input's columns, as declared or as in the first accepted rows."""
         if self._schemas[index] is None and (known := self._engine.input_schema(index)) is not None:
             self._schemas[index] = pa.schema(known)
         return self._schemas[index]
@@ -405,20 +405,19 @@ def operator(
     snapshot: bytes | None = None,
     on_change: OnChange = "refuse",
 ) -> Operator:
-    """A pipeline with its state, to be fed by hand.
+    """A pipeline with its state, for use in your own loop.
 
     Args:
         pipeline: one stream, several by the names of their outputs, or `mt.output` values.
         rules: rules on the rows of the only output.
         partitions: the partitions of each input, or of each by the input's name.
         threads: how many threads the engine may use; results do not depend on it.
-        snapshot: state to go on from, as `Operator.snapshot` gave it.
-        on_change: what to do if the pipeline differs from the snapshot's: "refuse" it; or go on
-            with the state of what is unchanged, drop what is gone, and start what is new empty.
-            What the rows from before could have changed in an answer of a new verb is null with
-            "warm", and rules that read it do not fire, until a window lies wholly behind those
-            rows; with "keep" it answers at once from the rows it sees, so its first answers are
-            of parts of their windows.
+        snapshot: state to restore, from `Operator.snapshot`.
+        on_change: what to do if the pipeline differs from the snapshot's: "refuse" it; or keep
+            the state of unchanged verbs, drop removed ones, and start new ones empty. With
+            "warm", a value of a new verb that earlier rows could have changed is null, and rules
+            that read it do not fire, until its window lies wholly after those rows. With "keep"
+            a new verb gives results at once, the first ones from only part of their windows.
 
     Raises:
         PlanError: the pipeline cannot run as it is.
@@ -443,7 +442,7 @@ def operator(
 
 
 def evaluated(expr: dict[str, Any], table: Any) -> Any:
-    """A table of one column, `time`: an expression of a plan over the rows of a table."""
+    """Evaluate an expression of a plan over a table; returns a table with one column, `time`."""
     plan = {
         "version": 1,
         "inputs": [

@@ -18,7 +18,7 @@ _HINTS = ROWS | {name: f"write result.rows.{name}" for name in _OF_ROWS}
 
 
 class Result:
-    """What one step of an operator gave, or the whole of a `collect`.
+    """The results of one step of an operator, or of a whole `collect`.
 
     Attributes:
         alerts: the alerts, in order, one row each.
@@ -43,9 +43,9 @@ class Result:
         stats: Callable[[], dict[str, Any]],
         leaps: Sequence[Any] = (),
     ) -> None:
-        """Wrap the tables; `stats` is called when the counters are first asked for.
+        """Wrap the tables; `stats` is called when the counters are first read.
 
-        `leaps` are the rows of the step with which time leapt (`feeds.Leap`).
+        `leaps` are rows that moved event time far ahead (`feeds.Leap`).
         """
         self.leaps = tuple(leaps)
         self._outputs = dict(outputs)
@@ -103,12 +103,12 @@ class Result:
             raise missing("Result", name, [*dir(type(self)), *self.__dict__], hints=_HINTS)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled with its counters as they are now."""
+        """Pickle it with its current counters."""
         stats = _Read(self.stats)
         return Result, (self._outputs, self.alerts, self.late, self.invalid, stats)
 
     def __repr__(self) -> str:
-        """One line: how many rows of what."""
+        """One line with the number of rows of each kind."""
         parts = [f"{name}: {len(table):,} rows" for name, table in self._outputs.items()]
         for word in ("alerts", "late", "invalid"):
             if count := len(getattr(self, word)):
@@ -127,7 +127,7 @@ class _Read:
 
 
 def joined(results: Sequence[Result], stats: Callable[[], dict[str, Any]]) -> Result:
-    """The results of one operator's steps, one after another, as one result."""
+    """Join the results of one operator's consecutive steps."""
 
     def chain(tables: Iterable[Table]) -> Table:
         return Table(part for table in tables for part in table.parts)
@@ -146,15 +146,16 @@ def joined(results: Sequence[Result], stats: Callable[[], dict[str, Any]]) -> Re
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What `ask` or `peek` says of one row.
+    """The result of `ask` or `peek` for one row.
 
     Attributes:
         row: the row with its features, or None if a filter of the pipeline dropped it.
         hits: names of the rules that fired, shadow rules left out.
         score: the sum of their scores.
         alerts: the alert rows, shadow ones included.
-        late: true if the row came behind its partition's watermark by more than is allowed.
-        notes: why a feature is null although its rows are known, as `"sum_overflow in sliding#1"`.
+        late: true if the row was older than its partition's watermark allows.
+        notes: why a feature is null although its rows are known, such as
+            `"sum_overflow in sliding#1"`.
     """
 
     row: dict[str, Any] | None

@@ -24,7 +24,7 @@ def engine(
     snapshot: bytes | None,
     on_change: str,
 ) -> core.Engine:
-    """The engine of a plan, with the state of a snapshot if there is one.
+    """Build the engine of a plan, with the state of a snapshot if one is given.
 
     Raises:
         PipelineChanged: the snapshot is of another pipeline; the message has both as written.
@@ -41,7 +41,7 @@ def engine(
 
 
 def assembled(parts: Sequence[bytes]) -> bytes:
-    """The snapshot of the last part, with the chunks it shares with those before.
+    """The complete snapshot of the last part, with chunks shared with earlier parts.
 
     Raises:
         SnapshotError: a part is damaged, or does not belong to the others.
@@ -50,12 +50,12 @@ def assembled(parts: Sequence[bytes]) -> bytes:
 
 
 def snapshot_contents(snapshot: bytes) -> dict[str, Any]:
-    """What is in a snapshot, or in a part of one, verified.
+    """The verified contents of a snapshot, or of a part of one.
 
-    `seal` tells it from all others; `manifest` is the engine's word; `chunks` has a name, a place
+    `seal` identifies it; `manifest` is the engine's description; `chunks` has a name, an offset
     and a length in bytes for each chunk, which is an Arrow IPC stream.
 
     Raises:
-        SnapshotError: it is damaged, or none at all.
+        SnapshotError: it is damaged, or not a snapshot.
     """
     return dict(json.loads(core.contents(snapshot)))

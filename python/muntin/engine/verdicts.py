@@ -1,7 +1,7 @@
 """Rules that are Python functions: their input, the allowed results, and their failures.
 
-A function that fails is its rule's own affair: the step is complete without a verdict of that rule
-for that batch, and the operator goes on.
+If a function fails, the step completes without results of that rule for that batch, and the
+operator continues.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def asking(rule: Rule) -> Callable[[Any], Any]:
 
 
 def booleans(answer: Any, rows: int) -> Any:
-    """An answer as a boolean Arrow array with a value for each row; a null does not fire.
+    """Convert a function's result to a boolean Arrow array, one value per row; null does not fire.
 
     Raises:
         DataError: it is something else, or has another length.
@@ -86,16 +86,16 @@ def settle(
     result: Result,
     known: set[str],
 ) -> None:
-    """Log or raise what rules' functions raised in a step that is complete.
+    """Log or raise the exceptions of rules' functions in a completed step.
 
     Args:
         failures: the number of each function, and what it raised.
         rules: the rules by the numbers of their functions.
-        result: what the step gave; the error carries it.
-        known: names of rules whose failure has been logged; grows.
+        result: the step's result, which the error carries.
+        known: names of rules whose failure was already logged; updated.
 
     Raises:
-        RuleError: a rule failed that does not say `on_error="skip"`.
+        RuleError: a rule without `on_error="skip"` failed.
         BaseException: an interrupt or an exit, as it was raised.
     """
     raised: list[RuleError] = []

@@ -22,14 +22,14 @@ _DETAIL_MAX = 200
 
 
 class Journal:
-    """A watcher that logs. Of late and invalid rows it logs the first of each kind.
+    """A watcher that logs. It logs the first late or invalid row of each kind.
 
-    A kind is an input, the verb that found the row so, and the reason. Every record of the log has
-    an `event` and the facts as fields of their own (`muntin.monitor.logs.JsonLog` writes them).
+    A kind is an input, the verb that found the row late or invalid, and the reason. Every log
+    record has an `event` and its facts as separate fields (`monitor.logs.JsonLog` writes them).
     """
 
     def __init__(self, restored: Restored | None) -> None:
-        """Nothing is logged yet; `restored` is the checkpoint that the run goes on from."""
+        """Log nothing yet; `restored` is the checkpoint that the run resumes from."""
         self._restored = restored
         self._name = "run"
         self._kinds: set[tuple[str, ...]] = set()
@@ -84,7 +84,7 @@ class Journal:
         _log.error('run "%s" fails with %s: %s', self._name, kind, why, extra=facts)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
     def _facts(self, event: str, **facts: Any) -> dict[str, Any]:
         return {"event": event, "run": self._name, **facts}

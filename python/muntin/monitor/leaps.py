@@ -17,10 +17,10 @@ _TOLD_MAX = 10
 
 
 class Leaps:
-    """Tells of the first leaps of a run."""
+    """Logs the first leaps of a run."""
 
     def __init__(self) -> None:
-        """None has been told."""
+        """None has been logged."""
         self._told = 0
 
     def tell(self, leaps: Sequence[Leap], feeds: Sequence[Feed]) -> None:
@@ -33,7 +33,7 @@ class Leaps:
 
 
 def said(leap: Leap, feeds: Sequence[Feed]) -> str:
-    """A leap in words, with its row and where that stands."""
+    """A message about a leap, with the row and its position."""
     row = leap.row
     for feed in feeds:
         if feed.input != leap.input:

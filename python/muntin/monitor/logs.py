@@ -37,7 +37,7 @@ class JsonLog(logging.Formatter):
         try:
             return msgspec.json.encode(line, enc_hook=str).decode()
         except (UnicodeError, OverflowError, TypeError):
-            # texts that are not Unicode, numbers beyond 64 bits, keys that are not texts
+            # invalid Unicode, numbers beyond 64 bits, keys that are not text
             return json.dumps({word: _plain(value) for word, value in line.items()})
 
 
@@ -51,7 +51,7 @@ def log_to(stream: TextIO | None = None, *, as_json: bool = False, level: str = 
     Args:
         stream: where to.
         as_json: one JSON object a line, for machines.
-        level: the least level to write, as in `logging`.
+        level: the lowest level to write, as in `logging`.
     """
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(

@@ -1,7 +1,7 @@
 """Descriptions, results and status of a run, as sent to watchers.
 
-The loop makes these values and hands them over; it never waits for a watcher. All of them are
-immutable, so another thread may keep and read them as it likes.
+The loop creates these values and passes them on; it never waits for a watcher. All of them are
+immutable, so other threads may keep and read them.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class Scene:
 
     Attributes:
         name: the run's name.
-        plan: the plan as the engine has it: `inputs`, `nodes` and `outputs`, as JSON values.
+        plan: the engine's plan: `inputs`, `nodes` and `outputs`, as JSON values.
         said: for each node of the plan, the verb as a user would type it.
-        sources: what each input reads, as a few words.
-        sinks: what each output is written to, as a few words each.
-        alerts: what alerts are written to.
-        keys: for each output, the columns that make a row of it the same row again.
+        sources: a short description of each input's source.
+        sinks: short descriptions of each output's sinks.
+        alerts: short descriptions of the sinks for alerts.
+        keys: for each output, the columns that identify a row.
         started: wall time of the start, in seconds since 1970.
         total: rows in all sources, None if unknown.
     """
@@ -44,16 +44,16 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """How a run stands at one moment. All counts are since its start, or since the restored state.
+    """The status of a run at one moment. Counts are since its start, or since the restored state.
 
     Attributes:
         at: wall time, in seconds since 1970.
         seconds: running time since the start.
         sources: rows read, by input.
-        outputs: rows given, by output.
+        outputs: rows emitted, by output.
         alerts: alerts, by rule.
         late: records of late rows.
-        invalid: records of invalid rows, lines that were no rows included.
+        invalid: records of invalid rows, including lines that could not be decoded.
         operators: the counters of each node of the plan, as in `Operator.stats`: `rows_in`,
             `counted`, `late`, `invalid`, `filtered`, `in_gap`, `fired`, `keys`, `bytes`,
             `warming`.
@@ -63,9 +63,9 @@ class Moment:
         stages: seconds spent so far in `source` (reading and decoding), `engine` (watermark to
             rules), `sink` and `checkpoint`.
         saved: the last checkpoint, None if there is none.
-        waiting: alerts that wait to be sent, by sink.
+        waiting: alerts not sent yet, by sink.
         dropped: alerts that could not be sent, by sink.
-        spent: seconds that each node of the plan has worked.
+        spent: seconds spent in each node of the plan.
     """
 
     at: float
@@ -95,13 +95,13 @@ class Watcher(Protocol):
         """The run is about to start; called once."""
 
     def gave(self, result: Result, undecodable: Sequence[tuple[str, Undecodable]]) -> None:
-        """A step gave something: rows, alerts, late or invalid records."""
+        """A step has results: rows, alerts, late or invalid records."""
 
     def moment(self, moment: Moment) -> None:
-        """How the run stands; a few times a second, and once more after the last step."""
+        """The status of the run; a few times a second, and once more after the last step."""
 
     def end(self, error: BaseException | None) -> None:
         """The run has ended, or failed; called once."""
 
     def close(self) -> None:
-        """Let go of threads and sockets; called once, whatever happened, by who made it."""
+        """Release threads and sockets; called once, in any case, by whoever made the watcher."""

@@ -16,17 +16,17 @@ class Progress:
     """Shows rows, rate, delay and alerts on standard error, if that is a terminal."""
 
     def __init__(self) -> None:
-        """Nothing is shown before the run begins."""
+        """Show nothing before the run begins."""
         self._bar: Any = None
         self._task: Any = None
 
     @property
     def is_shown(self) -> bool:
-        """Whether there is a terminal to show it on, and rich (`muntin[cli]`) to draw it."""
+        """Whether standard error is a terminal and rich (`muntin[cli]`) is installed."""
         return sys.stderr.isatty() and find_spec("rich") is not None
 
     def begin(self, scene: Scene) -> None:
-        """Show the line; a bar, if it is known how many rows there are."""
+        """Show the line, with a bar if the number of rows is known."""
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
@@ -44,10 +44,10 @@ class Progress:
         self._task = self._bar.add_task(scene.name, total=scene.total, more="")
 
     def gave(self, result: Result, undecodable: Sequence[tuple[str, Undecodable]]) -> None:
-        """Nothing: counts come with the moment."""
+        """Do nothing: counts come with the status."""
 
     def moment(self, moment: Moment) -> None:
-        """Say how far it is."""
+        """Show the new status."""
         if self._bar is not None:
             rows = sum(moment.sources.values())
             self._bar.update(self._task, completed=rows, more=_more(rows, moment))
@@ -59,7 +59,7 @@ class Progress:
             self._bar = None
 
     def close(self) -> None:
-        """Take the line away, if it is still there."""
+        """Remove the line, if it is still shown."""
         self.end(None)
 
 

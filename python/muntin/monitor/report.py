@@ -12,18 +12,18 @@ from muntin.checkpoint.saved import Saved
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Report:
-    """What a run did, told at its end.
+    """What a run did.
 
     Attributes:
         name: the run's name, or None.
-        sources: rows read, by input; lines that were no rows are not among them.
-        outputs: rows given, by output.
+        sources: rows read, by input, without lines that could not be decoded.
+        outputs: rows emitted, by output.
         alerts: alerts, by rule, shadow rules included.
         late: records of late rows, one per row and operator.
-        invalid: records of invalid rows, lines that were no rows included.
+        invalid: records of invalid rows, including lines that could not be decoded.
         operators: the counters of each node of the plan, as in `Operator.stats`.
         seconds: time from the first row to the last, in seconds.
-        stopped: whether the run was asked to stop before its sources had ended.
+        stopped: whether the run was stopped before its sources had ended.
         saved: the last checkpoint, None if there was none.
         dropped: alerts that could not be sent, by sink.
 
@@ -50,11 +50,11 @@ class Report:
 
     @property
     def rows_per_second(self) -> float:
-        """Rows read in a second of the run."""
+        """Rows read per second of the run."""
         return self.rows / self.seconds if self.seconds else 0.0
 
     def lines(self) -> list[tuple[str, str]]:
-        """What there is to say, as words and texts."""
+        """The report's lines, as pairs of a word and a text."""
         rate = f"{self.rows_per_second:,.0f} rows a second"
         lines = [("rows", f"{self.rows:,} in {self.seconds:.2f} s, {rate}")]
         for word, counts in (

@@ -1,6 +1,6 @@
 """The live page of a run: a small web server, server-sent events, and JavaScript modules.
 
-`serve` starts it and gives a watcher for the loop. It needs the extra `muntin[dashboard]`.
+`serve` starts it and returns a watcher for the loop. It needs the extra `muntin[dashboard]`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = ["Dashboard", "serve"]
 
 
 def serve(where: bool | int | str | Dashboard) -> Page:
-    """Serve the page, and give the watcher that feeds it.
+    """Serve the page, and return the watcher that feeds it.
 
     Args:
         where: `True` for port 8080, a port, an address, or a `Dashboard`. `":8080"` and a bare
-            port are reachable from this machine alone.
+            port are reachable only from this machine.
 
     Raises:
-        PlanError: the address is none, or it is open to others and there is no token.
+        PlanError: the address is invalid, or open to other machines without a token.
         SinkError: the address cannot be listened on.
         MissingExtra: starlette, uvicorn or prometheus-client is not installed.
 

@@ -13,9 +13,9 @@ _COUNTS = frozenset({"count", "count_distinct"})
 
 
 def derived(plan: Mapping[str, Any], masked: Iterable[str]) -> frozenset[str]:
-    """The masked columns, and all that are made of them by name, expression or aggregate.
+    """The masked columns, and all columns computed from them by name, expression or aggregate.
 
-    What only says whether something holds of a value, or how many there are, is not.
+    Conditions on a value and counts are not included.
 
     >>> columns = [["c", {"col": "card"}], ["big", {"fn": "gt", "args": [{"col": "pin"}]}]]
     >>> plan = {"nodes": [{"op": "input"}, {"op": "select", "from": 0, "columns": columns}]}
@@ -42,7 +42,7 @@ def derived(plan: Mapping[str, Any], masked: Iterable[str]) -> frozenset[str]:
 
 
 def _holds(expr: Any, masked: frozenset[str]) -> bool:
-    """True if a value of a masked column can be seen in the expression's."""
+    """True if the expression's result shows a value of a masked column."""
     if isinstance(expr, Mapping):
         if "col" in expr:
             return expr["col"] in masked

@@ -1,8 +1,8 @@
 """Accepts and closes connections, so that visitors never use up what the run needs.
 
-A connection counts as waiting while no request is being answered on it: it is idle, or still sends
-the head of a request. Waiting ones can be closed without harm, a browser opens another, so they are
-what is closed when there are too many. Whoever wants to be answered has only to send a request.
+A connection is waiting while no request is being answered on it: it is idle, or its request is
+still incomplete. Waiting connections are closed when there are too many: that does no harm, since a
+browser opens another. A visitor who sends a request is served.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ except ModuleNotFoundError:  # not on Windows
 _log = logging.getLogger("muntin.dashboard")
 
 CONNECTIONS_MAX = 128
-"""How many connections there may be in all."""
+"""The maximum number of connections."""
 
 WAITING_PER_PEER = 32
-"""How many of one address may wait."""
+"""The maximum number of waiting connections of one address."""
 
 WAIT_S = 10.0
 """How long a connection may wait: for a whole request, or for the next one."""
 
 STALL_S = 30.0
-"""How long a visitor may leave an answer unread."""
+"""How long a visitor may leave a response unread."""
 
 RESERVE = 64
-"""File handles that the page never takes, or a quarter of all if there are few."""
+"""File handles reserved for the run, or a quarter of all if there are few."""
 
 _SWEEP_S = 0.5
 _PAUSE_S = 0.002
@@ -54,12 +54,12 @@ class Door:
     def __init__(
         self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol], app: Any
     ) -> None:
-        """Nothing is accepted before `serve`.
+        """Accept nothing before `serve`.
 
         Args:
             listener: a listening socket.
             protocol: makes the protocol of one connection.
-            app: the ASGI application; requests come to it through this door.
+            app: the ASGI application; requests reach it through this object.
         """
         listener.setblocking(False)
         self._listener = listener
@@ -71,7 +71,7 @@ class Door:
         self._said = -_SAY_AGAIN_S
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Pass a request on; its connection does not wait meanwhile."""
+        """Pass a request on; meanwhile its connection is not waiting."""
         wire = self._wires.get(tuple(scope.get("client") or ()))
         if wire is None:
             await self._app(scope, receive, send)
@@ -84,7 +84,7 @@ class Door:
             wire.since = time.monotonic()
 
     def shut(self) -> None:
-        """Let nobody in from now on. From any thread."""
+        """Accept no further connection. From any thread."""
         self._is_shut = True
 
     async def serve(self) -> None:
@@ -98,7 +98,7 @@ class Door:
                 except Exception:
                     _log.exception("dashboard: a connection could not be taken")
                 if len(self._wires) <= before:
-                    # one came and one had to go: a flood must not take the processor either
+                    # one was accepted and one closed: a flood must not use up the processor either
                     await asyncio.sleep(_PAUSE_S)
         finally:
             sweeps.cancel()
@@ -131,7 +131,7 @@ class Door:
             accepted.close()
 
     def _no_room(self, peer: str) -> str | None:
-        """Make room for one more of that peer; if there is none, why."""
+        """Make room for one more connection of that peer; returns why there is none."""
         waiting = [client for client, wire in self._wires.items() if wire.is_waiting]
         waiting.sort(key=lambda client: self._wires[client].since)
         own = [client for client in waiting if self._wires[client].peer == peer]
@@ -166,7 +166,7 @@ class Door:
 
 
 class _Wire(asyncio.Protocol):
-    """One connection: passes all on to its protocol, and keeps since when it waits or stalls."""
+    """One connection: passes all calls to its protocol, and notes since when it waits or stalls."""
 
     def __init__(self, inner: asyncio.Protocol, peer: str, lost: Callable[[], None]) -> None:
         self._inner = inner
@@ -216,7 +216,7 @@ class _Wire(asyncio.Protocol):
 def _no_handle_to_spare(accepted: socket.socket) -> str | None:
     """Why this connection may not keep its file handle; None if it may.
 
-    A new handle has the lowest free number, so as many are in use as its number says.
+    A new handle has the lowest free number, so its number says how many are in use.
     """
     if resource is None:
         return None
@@ -227,7 +227,7 @@ def _no_handle_to_spare(accepted: socket.socket) -> str | None:
 
 
 def _peer(host: str) -> str:
-    """Whose address it is: with IPv6 a single visitor has a whole network, the first 64 bits."""
+    """The visitor's address: with IPv6 the first 64 bits, since one visitor has a whole network."""
     with suppress(ValueError):
         address = ipaddress.ip_address(host)
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:

@@ -1,11 +1,10 @@
 """Access control of the page: host, origin, token and method, checked before any route.
 
-All checks read the raw ASGI scope. A URL that a framework builds of it contains the `Host` header,
-which anybody can forge.
+All checks read the raw ASGI scope. A URL that a framework builds from it contains the `Host`
+header, which anybody can forge.
 
-A name in `Host` that is not known to be ours may be a foreign name that was pointed at this
-address (DNS rebinding), so only addresses, `localhost`, this machine's name and the names in
-`hosts=` pass.
+An unknown name in `Host` may be a foreign name that was pointed at this address (DNS rebinding), so
+only addresses, `localhost`, this machine's name and the names in `hosts=` are allowed.
 """
 
 from __future__ import annotations
@@ -114,15 +113,15 @@ class Guard:
 
 
 class _Head:
-    """The head of a request, as it came."""
+    """The head of a request, unchanged."""
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
         self._headers: list[tuple[bytes, bytes]] = list(scope["headers"])
-        # latin-1 keeps each byte, so that what comes of it can be compared byte by byte
+        # latin-1 keeps each byte, so that values can be compared byte by byte
         query = scope.get("query_string", b"").decode("latin-1")
         self._query = parse_qsl(query, encoding="latin-1")
         self.method: str = scope["method"]
-        # what the routes go by; decoded once
+        # used for routing; decoded once
         self.path: str = scope["path"]
 
     def all(self, name: bytes) -> list[bytes]:
@@ -160,7 +159,7 @@ def _same_origin(head: _Head, host: bytes) -> bool:
 
 
 def _any_equal(given: Iterable[bytes], wanted: bytes) -> bool:
-    """Whether one is as wanted, in a time that does not tell how much of it agrees."""
+    """Compare in constant time, so that timing does not reveal how much agrees."""
     found = [hmac.compare_digest(each, wanted) for each in given]
     return any(found)
 
@@ -171,6 +170,6 @@ def _cookie(token: bytes) -> str:
 
 
 def _text(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    # a refused visitor does not keep the connection
+    # close the connection of a refused visitor
     always = {"Cache-Control": "no-store", "Connection": "close"}
     return PlainTextResponse(message + "\n", status, headers={**always, **(headers or {})})

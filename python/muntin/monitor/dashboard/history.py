@@ -1,6 +1,6 @@
 """The newest rows of an output, with queries: rows since a point, rows of keys, top keys.
 
-Rows stay as the engine gave them until somebody looks: without a browser they cost a reference.
+Rows are not converted until a browser needs them: without one they cost a reference.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class History:
         self.came = 0
 
     def add(self, table: Table) -> None:
-        """Append rows; the oldest go."""
+        """Append rows; drop the oldest."""
         rows = len(table)
         if not rows:
             return
@@ -61,7 +61,7 @@ class History:
             self._tie()
 
     def since(self, number: int) -> Any:
-        """The rows from that number on that are still here, as a `pyarrow.Table`."""
+        """The kept rows from a number on, as a `pyarrow.Table`."""
         number = max(number, self.came - self._limit)
         blocks = [block for block in self._blocks if block.stop > number]
         if not blocks:
@@ -75,7 +75,7 @@ class History:
         return self.since(self.came - rows)
 
     def _tie(self) -> None:
-        """Make one block of many small ones."""
+        """Merge many small blocks into one."""
         first = len(self._blocks) - self._loose
         loose = list(islice(self._blocks, first, None))
         for _ in loose:
@@ -92,7 +92,7 @@ class Shape:
     Attributes:
         by: the key columns.
         x: the column of time, None if there is none.
-        measures: the columns with numbers, those that the output's window makes first.
+        measures: the columns with numbers, the results of the output's window first.
         shared: true if the keys' windows end together.
         columns: all columns.
     """
@@ -105,7 +105,7 @@ class Shape:
 
 
 def seconds(column: Any) -> Any:
-    """A column of times as seconds since 1970, as floats: no time is too far for them."""
+    """A column of times as seconds since 1970, as floats, which can hold any time."""
     per = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
     return pc.divide(column.cast(pa.int64()).cast(pa.float64(), safe=False), float(per))
 
@@ -120,7 +120,7 @@ def numbers(column: Any) -> Any:
 
 
 def is_number(kind: Any) -> bool:
-    """True for what `numbers` takes."""
+    """True for types that `numbers` accepts."""
     types = pa.types
     return bool(
         types.is_integer(kind)

@@ -1,8 +1,7 @@
 """Queue from the loop to the page: the loop appends without waiting.
 
-Each count below is written by one of the two threads alone, so no lock is needed and neither ever
-waits for the other. If the page does not keep up, the oldest results go, and their rows are
-counted.
+Each counter is written by only one of the two threads, so no lock is needed and neither ever waits.
+If the page does not keep up, the oldest results are dropped, and their rows are counted.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ Given = tuple[int, Result, Sequence[tuple[str, Undecodable]]]
 
 
 class Inbox:
-    """Results since the last look, and the newest moment."""
+    """Results since the last read, and the newest status."""
 
     def __init__(self, rows_max: int, steps_max: int) -> None:
         self._rows_max = rows_max
@@ -46,7 +45,7 @@ class Inbox:
                 return
 
     def take(self) -> list[Given]:
-        """Called by the page: all there is, oldest first."""
+        """Called by the page: everything queued, oldest first."""
         steps = []
         while self._steps:
             try:

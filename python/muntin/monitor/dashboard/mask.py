@@ -1,7 +1,7 @@
 """Hides values of masked columns: the page receives data that never contained them.
 
-A value becomes a short hash under a key that is drawn for each run, so that equal values look
-equal on the page, and none can be found by trying.
+A value becomes a short hash with a random key for each run, so that equal values look equal on the
+page, and none can be guessed by hashing candidates.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ class Mask:
         self._known: dict[str, str] = {}
 
     def __bool__(self) -> bool:
-        """True if there is anything to hide."""
+        """True if any column is masked."""
         return bool(self._columns)
 
     def see(self, plan: Mapping[str, Any]) -> None:
-        """Mask what the plan makes of the masked columns, too."""
+        """Mask the columns that the plan computes from masked ones, too."""
         if self._columns:
             self._columns = derived(plan, self._columns)
 
     def hides(self, column: str) -> bool:
-        """True if the values of a column are not to be seen."""
+        """True if a column is masked."""
         return column in self._columns
 
     def text(self, column: str, value: str | None) -> str | None:
-        """What stands for the text of a value of a column."""
+        """The text to show for a value of a column."""
         if value is None or column not in self._columns:
             return value
         shown = self._hash(value)
@@ -65,24 +65,24 @@ class Mask:
         return shown
 
     def original(self, column: str, shown: str | None) -> str | None:
-        """The value that a browser means; for a masked one only what was shown before.
+        """The original of a text from a browser; a masked value only if it was shown before.
 
         Raises:
-            KeyError: it was not.
+            KeyError: it was not shown.
         """
         if shown is None or column not in self._columns:
             return shown
         return self._known[shown]
 
     def columns(self, table: Any) -> dict[str, list[Cell]]:
-        """A small `pyarrow.Table` by columns, without what is masked."""
+        """A small `pyarrow.Table` by columns, with masked values replaced."""
         return {
             name: [cell(self._without(name, value)) for value in to_json(column)]
             for name, column in zip(table.column_names, table.columns, strict=True)
         }
 
     def path(self, text: str) -> str:
-        """A path without the values of masked columns in folders such as `card=4111`."""
+        """A path with the values of masked columns replaced in folders such as `card=4111`."""
         if not self._columns:
             return text
         return re.sub(r"([^/\\=]+)=([^/\\]*)", self._folder, text)
@@ -93,12 +93,12 @@ class Mask:
         messages: Mapping[Rule, str],
         kinds: Mapping[str, Mapping[str, Any]],
     ) -> dict[str, list[Cell]]:
-        """Alerts by columns, without what is masked: `id`, `key`, `values` and `message`.
+        """Alerts by columns, masked in `id`, `key`, `values` and `message`.
 
         Args:
             table: the alerts by columns.
             messages: each rule's message as it was written.
-            kinds: of each output, its columns' `pyarrow.DataType`s.
+            kinds: for each output, the `pyarrow.DataType`s of its columns.
         """
         if not self._columns or "message" not in table:
             return table
@@ -110,7 +110,7 @@ class Mask:
             row["message"] = self._message(row["message"], template, values, kinds.get(output, {}))
             row["values"] = _encoded(values)
             row["key"] = _encoded(self._object(row["key"]))
-            # it is a hash of the key, which anybody could try keys against
+            # the id is a hash of the key, against which candidates could be tested
             row["id"] = self._hash(str(row["id"]))
         return {name: [row[name] for row in rows] for name in table}
 
@@ -125,12 +125,12 @@ class Mask:
             return message
         if template is None or values is None:
             return HIDDEN
-        # a hash is not a number, whatever it stands for: no format applies to it
+        # a hash is not a number, even for a number: no format applies to it
         plain = {name: kind for name, kind in kinds.items() if name not in self._columns}
         return filled(template, values, plain)
 
     def _object(self, text: Cell) -> dict[str, Any] | None:
-        """JSON text of columns without what is masked; None if it cannot be read."""
+        """JSON text of columns with masked values replaced; None if it cannot be parsed."""
         try:
             found = json.loads(str(text))
         except ValueError:
@@ -140,7 +140,7 @@ class Mask:
         return {name: self._without(name, value) for name, value in found.items()}
 
     def _without(self, name: str, value: Any) -> Any:
-        """A column's value; what is masked is replaced in it, however deep it lies."""
+        """A column's value, with masked fields replaced at any depth."""
         if value is not None and name in self._columns:
             return self.text(name, said(value))
         if isinstance(value, dict):

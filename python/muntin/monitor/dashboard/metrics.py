@@ -18,7 +18,7 @@ _FATES = ("counted", "late", "invalid", "filtered", "in_gap")
 
 
 def text(view: View) -> bytes:
-    """All metrics; of a run that has not begun, only that it has not."""
+    """All metrics; before a run begins, only that it has not begun."""
     registry = CollectorRegistry()
     registry.register(_Collector(view))
     return generate_latest(registry)
@@ -33,7 +33,7 @@ class _Collector:
 
     def collect(self) -> Iterator[Metric]:
         state, _ = self._view.state
-        yield _gauge("up", "1 while the run goes on", {(): float(state == "running")}, ())
+        yield _gauge("up", "1 while the run is running", {(): float(state == "running")}, ())
         name = "page_unseen_rows"
         yield _counter(name, "Rows the live page never saw", {(): self._view.unseen}, ())
         moment = self._view.moment
@@ -45,14 +45,16 @@ class _Collector:
 
 def _run(moment: Moment) -> Iterator[Metric]:
     yield _counter("source_rows", "Rows read", _by(moment.sources), ("input",))
-    yield _counter("output_rows", "Rows given", _by(moment.outputs), ("output",))
+    yield _counter("output_rows", "Rows emitted", _by(moment.outputs), ("output",))
     yield _counter("alerts", "Alerts", _by(moment.alerts), ("rule",))
     yield _counter("late_records", "Records of late rows", {(): moment.late}, ())
     yield _counter("invalid_records", "Records of invalid rows", {(): moment.invalid}, ())
     yield _counter("stage_seconds", "Time spent in a stage", _by(moment.stages), ("stage",))
     yield _counter("run_seconds", "Running time", {(): moment.seconds}, ())
-    yield _gauge("outbox_depth", "Alerts that wait to be sent", _by(moment.waiting), ("sink",))
-    yield _counter("outbox_dropped", "Alerts not sent", _by(moment.dropped), ("sink",))
+    yield _gauge("outbox_depth", "Alerts not sent yet", _by(moment.waiting), ("sink",))
+    yield _counter(
+        "outbox_dropped", "Alerts that could not be sent", _by(moment.dropped), ("sink",)
+    )
     known = {name: at / 1e6 for name, at in moment.watermarks.items() if at is not None}
     yield _gauge("watermark_seconds", "Watermark, since 1970", _by(known), ("input",))
     delays = {
@@ -60,7 +62,7 @@ def _run(moment: Moment) -> Iterator[Metric]:
         for name, newest in moment.newest.items()
         if newest is not None and name in known
     }
-    help = "How far the watermark stands behind the newest event time"
+    help = "How far the watermark is behind the newest event time"
     yield _gauge("watermark_delay_seconds", help, _by(delays), ("input",))
 
 
@@ -80,7 +82,7 @@ def _operators(moment: Moment) -> Iterator[Metric]:
     }
     yield _counter("operator_rows", "Rows by fate", fates, (*labels, "fate"))
     yield _counter("operator_fired", "Rows fired by windows", each("fired"), labels)
-    warming = "Rows with an answer left open, as the verb had not seen all rows it hangs on"
+    warming = "Rows with unknown values, because the verb has not seen all rows of their windows"
     yield _counter("operator_warming", warming, each("warming"), labels)
     yield _gauge("operator_keys", "Keys in state", each("keys"), labels)
     yield _gauge("operator_state_bytes", "Bytes of state", each("bytes"), labels)
@@ -93,9 +95,11 @@ def _saved(moment: Moment) -> Iterator[Metric]:
     yield _counter("checkpoints", "Number of the last checkpoint", {(): saved.number}, ())
     age = max(time.time() - saved.at, 0.0)
     yield _gauge("checkpoint_age_seconds", "Age of the last checkpoint", {(): age}, ())
-    yield _gauge("checkpoint_seconds", "How long the run stood still", {(): saved.seconds}, ())
-    yield _gauge("checkpoint_bytes", "What it refers to", {(): saved.bytes}, ())
-    yield _gauge("checkpoint_written_bytes", "What was written for it", {(): saved.written}, ())
+    yield _gauge(
+        "checkpoint_seconds", "How long the run was paused for it", {(): saved.seconds}, ()
+    )
+    yield _gauge("checkpoint_bytes", "Size of all files it refers to", {(): saved.bytes}, ())
+    yield _gauge("checkpoint_written_bytes", "Bytes written for it", {(): saved.written}, ())
 
 
 def _by(values: Mapping[str, float]) -> dict[tuple[str, ...], float]:

@@ -22,16 +22,16 @@ class Dashboard:
     """A live page of a run.
 
     Attributes:
-        address: `":8080"` or `"8080"` for a port on this machine alone, `"host:port"` for another
+        address: `":8080"` or `"8080"` for a port on this machine only, `"host:port"` for another
             address, which needs a token. Port 0 is any free port.
-        token: what a visitor has to know, at least 16 characters. Without it the environment
-            variable `MUNTIN_DASHBOARD_TOKEN` is taken.
-        mask: columns whose values are not shown: a short keyed hash stands in their place.
+        token: the secret of visitors, at least 16 characters. The default is the environment
+            variable `MUNTIN_DASHBOARD_TOKEN`.
+        mask: columns whose values are not shown, but replaced by a short keyed hash.
         history: how many rows of each output are kept for its lines and tables.
         hosts: names under which the page is reached through a proxy, besides addresses.
 
     Raises:
-        PlanError: the address is none, or it is open to others and there is no token.
+        PlanError: the address is invalid, or open to other machines without a token.
 
     >>> Dashboard("9000", mask=("card",)).port
     9000
@@ -78,7 +78,7 @@ class Dashboard:
 
 
 def options(where: bool | int | str | Dashboard) -> Dashboard:
-    """What `dashboard=` means: `True`, a port, an address, or all of it.
+    """The options for a `dashboard=`: `True`, a port, an address, or a `Dashboard`.
 
     Raises:
         PlanError: it is none of these, or not allowed.

@@ -21,7 +21,7 @@ _log = logging.getLogger("muntin.dashboard")
 class Page:
     """A watcher with a web server on a thread of its own.
 
-    The calls of the loop leave references and return; all work on them is the server's.
+    Calls of the loop only store references; the server's thread does all further work.
     """
 
     def __init__(self, options: Dashboard) -> None:
@@ -40,12 +40,12 @@ class Page:
 
     @property
     def url(self) -> str:
-        """Where the page is; a visitor adds `?token=` if there is a token."""
+        """The page's address; a visitor adds `?token=` if there is a token."""
         return self._server.url
 
     def begin(self, scene: Scene) -> None:
         if self._view.scene is not None:
-            # another run on the same page: browsers connect anew and see nothing of the last
+            # another run on the same page: browsers reconnect and see nothing of the last one
             self._inbox = Inbox(limits.PAGE_ROWS_MAX, limits.PAGE_STEPS_MAX)
             self._view = View(self._inbox, self._options)
             self._server.show(self._view)
@@ -61,5 +61,5 @@ class Page:
         self._view.ended = ("ended", None) if error is None else ("failed", error)
 
     def close(self) -> None:
-        """Stop serving: no thread and no socket is left."""
+        """Stop serving; ends the thread and closes the socket."""
         self._server.close()

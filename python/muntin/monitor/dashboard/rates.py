@@ -15,7 +15,7 @@ _SPARK_EVERY = 0.5
 
 
 class Rates:
-    """The last moments of a run."""
+    """The last few status snapshots of a run."""
 
     def __init__(self) -> None:
         self._moments: deque[Moment] = deque()
@@ -23,7 +23,7 @@ class Rates:
         self._sparked: Moment | None = None
 
     def add(self, moment: Moment) -> None:
-        """Take the newest moment."""
+        """Add the newest status."""
         self._moments.append(moment)
         while len(self._moments) > 2 and moment.seconds - self._moments[1].seconds >= _OVER:
             self._moments.popleft()
@@ -36,7 +36,7 @@ class Rates:
             self._sparked = moment
 
     def to_json(self, unseen: int) -> dict[str, Any]:
-        """The newest moment with its rates, as JSON values."""
+        """The newest status with its rates, as JSON values."""
         now, then = self._moments[-1], self._moments[0]
         span = now.seconds - then.seconds
 

@@ -30,10 +30,10 @@ _wire_log = logging.getLogger("muntin.dashboard.wire")
 _wire_log.setLevel(logging.ERROR)
 
 TICK = 0.1
-"""Seconds between two looks at what the loop left."""
+"""Seconds between two reads of the inbox."""
 
 STREAMS_MAX = 32
-"""How many streams of events there may be, about one for each open tab."""
+"""The maximum number of event streams, about one for each open tab."""
 
 _HEAD_MAX = 16_384
 _QUEUE = 1024
@@ -67,7 +67,7 @@ class Server:
         self._closing = False
         guard = Guard(self._app(), options.token, options.hosts)
         self._door = Door(self._socket, self._protocol, guard)
-        # what a proxy says of its client is not believed: the door goes by the connection
+        # headers of a proxy about its client are not trusted: the connection's address counts
         self._config = uvicorn.Config(
             self._door, http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
             server_header=False, proxy_headers=False, timeout_keep_alive=int(WAIT_S),
@@ -82,7 +82,7 @@ class Server:
         self._view = view
 
     def close(self) -> None:
-        """Stop; when this returns, the thread is gone and the address is free."""
+        """Stop; when this returns, the thread has ended and the address is free."""
         self._closing = True
         self._door.shut()
         self._uvicorn.should_exit = True
@@ -93,7 +93,7 @@ class Server:
         async def both() -> None:
             beside = [asyncio.create_task(each) for each in (self._tick(), self._door.serve())]
             try:
-                # it gets its connections from the door, so it listens on nothing itself
+                # connections come from the door, so uvicorn listens on no socket
                 await self._uvicorn.serve(sockets=[])
             finally:
                 for task in beside:
@@ -129,7 +129,7 @@ class Server:
         )
 
     async def _file(self, request: Request) -> Response:
-        # a name is looked up among the files known at the start: no path of a request is opened
+        # only files known at the start are served: no path of a request is opened
         found = self._files.get(request.path_params["path"] or "index.html")
         if found is None:
             return PlainTextResponse("there is nothing here\n", 404)
@@ -147,7 +147,7 @@ class Server:
             refusal = PlainTextResponse(said, 503, {**_NO_STORE, "Retry-After": "10"})
             await refusal(scope, receive, send)
             return
-        # counted from here, not from its first event: many may ask at the same time
+        # counted from here, not from the first event: many requests may come at the same time
         self._streams += 1
         try:
             events = self._stream(request)
@@ -160,8 +160,8 @@ class Server:
     async def _stream(self, request: Request) -> AsyncIterator[bytes]:
         """Events for one browser.
 
-        The next one is made when the browser has taken the last, and holds all that is new since
-        then: a slow browser gets fewer of them, and nothing is queued for it.
+        The next event is made when the browser has received the last one, and contains everything
+        new since then: a slow browser gets fewer events, and nothing is queued for it.
         """
         view = self._view
         visitor = Visitor(view, request.query_params)
@@ -195,7 +195,7 @@ class Server:
 
 
 class _Events(Response):
-    """A stream of events as an answer."""
+    """A response that is a stream of events."""
 
     def __init__(self, server: Server, request: Request) -> None:
         super().__init__()

@@ -33,10 +33,10 @@ _NO_MEASURE = {"revision", "window_start", "window_end", "last_event_time"}
 
 
 class View:
-    """The scene, the newest moment, and the newest rows of everything."""
+    """The run's description, its newest status, and the newest rows of everything."""
 
     def __init__(self, inbox: Inbox, options: Dashboard) -> None:
-        """Nothing is known yet."""
+        """Start empty."""
         self._inbox = inbox
         self._limit = options.history
         self.mask = Mask(options.mask)
@@ -62,7 +62,7 @@ class View:
 
     @scene.setter
     def scene(self, scene: Scene) -> None:
-        # nothing of the run is to be seen before it is known what of it is masked
+        # show nothing before it is known which columns are masked
         self.mask.see(scene.plan)
         self._scene = scene
 
@@ -78,7 +78,7 @@ class View:
 
     @property
     def unseen(self) -> int:
-        """Rows of outputs that came too fast to be looked at."""
+        """Rows of outputs that came too fast to be read."""
         return self._inbox.unseen
 
     def cannot_show(self, what: str, error: Exception) -> None:
@@ -92,8 +92,8 @@ class View:
             _log.error("dashboard: %s", notice, exc_info=None if self.mask else error)
 
     def take(self) -> None:
-        """Look at what the loop has left since the last look."""
-        # the end is told after the last rows, so it is looked at before them
+        """Read what the loop has sent since the last read."""
+        # the loop sends the end after the last rows, so read the end first
         ended = self.ended
         for step in self._inbox.take():
             try:
@@ -126,7 +126,7 @@ class View:
         return self.shapes[name]
 
     def shown_alerts(self, table: Any) -> dict[str, list[Cell]]:
-        """Alerts by columns, without what is masked."""
+        """Alerts by columns, with masked values replaced."""
         outputs = self.scene.plan["outputs"] if self.scene is not None else []
         messages = {
             (out["name"], rule["name"]): rule.get("message", "")
@@ -141,7 +141,7 @@ class View:
         return self.mask.alerts(columns(table), messages, kinds)
 
     def samples(self) -> dict[str, Any]:
-        """The newest late and invalid rows by input, and lines that were no rows."""
+        """The newest late and invalid rows by input, and lines that could not be decoded."""
         return {
             "late": self._rows(self.late),
             "invalid": self._rows(self.invalid),
@@ -166,7 +166,7 @@ class View:
         }
 
     def _without_words(self, table: dict[str, list[Cell]]) -> dict[str, list[Cell]]:
-        """Without what was read and what was wrong with it: masked values may stand in both."""
+        """Hide the text and the error of a record: both may contain masked values."""
         if not self.mask:
             return table
         for name in _WORDS & table.keys():
@@ -174,7 +174,7 @@ class View:
         return table
 
     def scene_json(self) -> bytes:
-        """What does not change while the run goes on."""
+        """What does not change during a run."""
         scene = self.scene
         if scene is None:
             return msgspec.json.encode({"now": time.time(), "state": self.state})
@@ -220,9 +220,9 @@ def parents(node: Mapping[str, Any]) -> list[int]:
 
 
 def shape_of(schema: Any, plan: Mapping[str, Any], name: str, mask: Mask) -> Shape:
-    """How rows of that schema can be drawn, by what the plan says of the output.
+    """How rows with a schema can be drawn, according to the output's plan.
 
-    A masked column may be a key, by what stands for its values, and is not drawn.
+    A masked column may be a key, shown as hashes, but is not drawn.
     """
     nodes: Sequence[Mapping[str, Any]] = plan["nodes"]
     at = next(out["node"] for out in plan["outputs"] if out["name"] == name)

@@ -31,10 +31,10 @@ Key = tuple[str | None, ...]
 
 
 class Visitor:
-    """Makes the events of one stream; each tells what is new since the one before."""
+    """Makes the events of one stream; each contains what is new since the one before."""
 
     def __init__(self, view: View, query: QueryParams) -> None:
-        """Start with everything new; the query says what the browser chose."""
+        """Start with everything new; the query has the browser's choices."""
         self._view = view
         self._output = query.get("output")
         self._measure = query.get("measure")
@@ -91,7 +91,7 @@ class Visitor:
 
     @contextmanager
     def _part(self, word: str) -> Iterator[None]:
-        """Make one part of the news: if it cannot be shown, the others still are."""
+        """Make one part of an event: if it cannot be shown, the other parts still are."""
         try:
             yield
         except Exception as error:
@@ -172,7 +172,7 @@ class Visitor:
         return dict(points.to_pydict())
 
     def _chosen(self, history: Any, shape: Shape, measure: str) -> list[Key]:
-        """The keys the browser asked for, or those at the top."""
+        """The keys that the browser chose, or the top keys."""
         asked = [key for text in self._asked if (key := self._key(shape, text))]
         if asked or not shape.by:
             return asked[:KEYS_MAX] or [()]
@@ -217,7 +217,7 @@ class Visitor:
 
 
 def _raw(part: Any) -> msgspec.Raw:
-    """A part as JSON, so that one that has no such form is known at once."""
+    """A part as JSON, so that an error shows up at once."""
     return msgspec.Raw(msgspec.json.encode(part))
 
 
@@ -245,7 +245,7 @@ def keys_of(view: View, query: QueryParams) -> dict[str, Any]:
 
 
 def chosen(shape: Shape, measure: str | None) -> str | None:
-    """The measure that was asked for, or the first."""
+    """The chosen measure, or the first."""
     if measure in shape.measures:
         return measure
     return shape.measures[0] if shape.measures else None
