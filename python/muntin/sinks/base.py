@@ -1,14 +1,14 @@
 """The protocol of sinks: stage rows, then publish them.
 
-Staging prepares and may be thrown away; publishing makes rows visible and happens after the loop
-has decided that they are final. A row that is published again, after a failure or as a revision,
-has the same values in its output's `key` columns: a sink that can upsert does so by them.
+Staged rows are invisible and may be discarded; publishing makes them visible, after the loop has
+decided that they are final. A row that is published again, after a failure or as a revision, has
+the same values in its output's `key` columns, so a sink can use them for upserts.
 
-With checkpoints the loop goes through `stage ... stage, prepare, <the checkpoint is committed>,
-publish` again and again. A `Durable` sink says in `prepare` where its published part ends and what
-comes next; the checkpoint keeps that word, and `restore` gets it back after a restart, so that
-nothing is missing and nothing is there twice. Any other sink shows the rows again that it had
-published, or was about to publish, when the process died.
+With checkpoints the loop repeats `stage ... stage, prepare, <the checkpoint is committed>,
+publish`. A `Durable` sink returns from `prepare` where its published part ends and what comes next.
+The checkpoint keeps this state, and `restore` gets it after a restart, so that no row is missing or
+twice. Any other sink gets rows again that it had published, or was about to publish, when the
+process died.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ When: TypeAlias = str | Expr | None
 """Which alerts a sink takes: SQL text or an expression over alert rows; None for all."""
 
 Mode: TypeAlias = Literal["error", "append", "overwrite"]
-"""What a fresh start does with a file or table that has something in it already."""
+"""What a fresh start does with a file or table that is not empty."""
 
 
 def checked_when(when: Any, place: str) -> When:
-    """A `when=` that is a condition or None.
+    """Check that a `when=` is a condition or None.
 
     Raises:
         SinkError: it is something else.
@@ -43,9 +43,9 @@ def checked_when(when: Any, place: str) -> When:
 
 @runtime_checkable
 class Sink(Protocol):
-    """Where rows go.
+    """A destination of rows.
 
-    A sink of your own needs these five members. One that counts:
+    Your own sink needs these five members. One that counts:
 
     >>> class Counter:
     ...     when, published, staged = None, 0, 0
@@ -62,18 +62,18 @@ class Sink(Protocol):
         """Which alerts it takes; None for all. Only in `alerts=`."""
 
     def open(self, output: str, key: Sequence[str]) -> None:
-        """Prepare for the rows of an output; called once for each it is given to.
+        """Prepare for the rows of an output; called once for each output of the sink.
 
         Args:
             output: the output's name, or `alerts`, `late`, `invalid`.
-            key: the columns that make a row of it the same row; empty if there are none.
+            key: the columns that identify a row; empty if there are none.
 
         Raises:
             SinkError: it cannot be written.
         """
 
     def stage(self, output: str, rows: Table) -> None:
-        """Take rows of an output, at least one; they are not to be seen yet."""
+        """Take rows of an output, at least one; they must not be visible yet."""
 
     def publish(self) -> None:
         """Make everything staged visible, in order.
@@ -83,12 +83,12 @@ class Sink(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of files and connections; called once, whatever happened."""
+        """Release files and connections; called once, in any case."""
 
 
 @runtime_checkable
 class Durable(Sink, Protocol):
-    """A sink that goes on exactly where the last checkpoint was, however the process ended.
+    """A sink that resumes exactly at the last checkpoint, however the process ended.
 
     In a run with checkpoints the calls are: `open` for each output, `restore` once, then `stage`
     any number of times, `prepare`, `publish`, and so on. A checkpoint may fail after `prepare`,
@@ -101,21 +101,21 @@ class Durable(Sink, Protocol):
         """Go back to a checkpoint.
 
         Args:
-            state: what `prepare` gave for it: everything published then, and everything that
-                was prepared then, is to be visible once, and nothing else. None at the first
-                start: nothing is to be visible.
+            state: what `prepare` returned for it: everything published or prepared then must be
+                visible once, and nothing else. None at the first start: nothing must be
+                visible.
 
         Raises:
-            SinkError: what was published or prepared then is not there any more.
+            SinkError: rows published or prepared then are missing.
         """
 
     def prepare(self) -> dict[str, Any]:
-        """Make what is staged safe from a crash, and say what `publish` will make visible.
+        """Make staged rows durable, and return a state that says what `publish` will show.
 
-        That is everything staged since the last `publish`, also what an earlier `prepare` gave
-        for a checkpoint that failed. The states of earlier checkpoints must stay valid, that of
-        the failed one too: a run may go back to any of the last two that were committed. The
-        state is kept as JSON.
+        That is everything staged since the last `publish`, including rows of an earlier `prepare`
+        for a checkpoint that failed. The states of earlier checkpoints must stay valid, that of the
+        failed one too: a run may go back to any of the last two that were committed. The state is
+        kept as JSON.
 
         Raises:
             OSError: it cannot be written now; the checkpoint fails, the run may go on and calls
@@ -126,12 +126,12 @@ class Durable(Sink, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Writes:
-    """A place that a sink writes to, so that no two write to the same.
+    """A place that a sink writes to; no two sinks may write to the same one.
 
     Attributes:
         path: a file, or a folder with all that is in it.
         folder: whether it is a folder.
-        tables: the tables of a database that it writes; none for all of the file.
+        tables: the tables of a database that it writes; empty for the whole file.
         shared: others may append to the file at the same time, since each line is written at once.
     """
 
@@ -143,32 +143,32 @@ class Writes:
 
 @runtime_checkable
 class Writing(Sink, Protocol):
-    """A sink that knows its places."""
+    """A sink that can list the places it writes to."""
 
     def writes(self, outputs: Sequence[str]) -> Sequence[Writes]:
-        """What it writes to if it is given these outputs; nothing for a pipe or a terminal."""
+        """The places it writes to for these outputs; none for a pipe or a terminal."""
 
 
 @runtime_checkable
 class Placed(Writing, Protocol):
-    """A sink of files that knows what its rows look like before there are any."""
+    """A sink of files that uses the columns of its outputs before there are rows."""
 
     def begin(self) -> None:
         """A fresh start without checkpoints; called once, when every sink is open.
 
         Raises:
-            SinkError: there is something already that it is not to go on after or replace.
+            SinkError: something already exists that its mode does not allow to extend or replace.
         """
 
     def columns(self, output: str, rows: Table) -> None:
         """The columns of an output, as a table without rows, as soon as they are known.
 
         Raises:
-            SinkError: a name or a type has no place there.
+            SinkError: the sink cannot store a name or a type.
         """
 
     def finish(self) -> None:
-        """The run ends in good order; called once, before the last `prepare` or `publish`.
+        """The run ends normally; called once, before the last `prepare` or `publish`.
 
-        An output that gave no rows leaves what says so: a header, an empty table, a schema.
+        An output without rows still writes a header, an empty table or a schema.
         """

@@ -11,18 +11,18 @@ from muntin.values.table import Table
 
 
 class Callback:
-    """A sink that calls a function with each table of rows. What it raises ends the run.
+    """A sink that calls a function with each table of rows. An exception in it ends the run.
 
     Args:
         function: called with a `Table` of at least one row.
-        when: which alerts to take, if it stands in `alerts=`.
+        when: which alerts to take; only for sinks in `alerts=`.
 
     >>> seen = []
     >>> sink = Callback(seen.append)
     """
 
     def __init__(self, function: Callable[[Table], object], *, when: When = None) -> None:
-        """Remember the function."""
+        """Keep the function."""
         if not callable(function):
             hint = "give a function of a Table: Callback(print)"
             raise SinkError(with_hint(f"Callback: {shown(function)} is not a function", hint))
@@ -48,4 +48,4 @@ class Callback:
             self._function(rows)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""

@@ -16,12 +16,12 @@ _ALERT_COLUMNS = {"time", "severity", "rule", "message"}
 
 
 class Console:
-    """A sink that prints: alerts one a line, other rows as a small table.
+    """A sink that prints: one line per alert, other rows as a small table.
 
     Args:
-        limit: the number of rows to print of one output, then it is quiet; None for no limit.
+        limit: the maximum number of rows to print of one output; None for no limit.
         stream: where to print; standard output by default.
-        when: which alerts to take, if it stands in `alerts=`.
+        when: which alerts to take; only for sinks in `alerts=`.
 
     >>> import pyarrow as pa
     >>> sink = Console()
@@ -36,7 +36,7 @@ class Console:
     def __init__(
         self, *, limit: int | None = None, stream: TextIO | None = None, when: When = None
     ) -> None:
-        """Remember how much to print and where."""
+        """Keep the arguments."""
         if limit is not None:
             whole(limit, "Console: limit", 0, 2**62, error=SinkError)
         if stream is not None and not hasattr(stream, "write"):
@@ -49,7 +49,7 @@ class Console:
         self.when = checked_when(when, "Console")
 
     def __repr__(self) -> str:
-        """How much it prints of one output."""
+        """The maximum number of rows it prints of one output."""
         return f"Console(limit={self._limit})" if self._limit is not None else "Console()"
 
     def open(self, output: str, key: Sequence[str]) -> None:
@@ -67,7 +67,7 @@ class Console:
                 print(line, file=self._stream or sys.stdout)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
     def _lines(self, output: str, rows: Table) -> list[str]:
         before = self._printed.get(output, 0)

@@ -23,7 +23,7 @@ def pieces(rows: Table) -> Iterator[Any]:
 
 
 def json_rows(rows: Table) -> Iterator[list[dict[str, Any]]]:
-    """The rows as dicts of what JSON can say, a few thousand at a time.
+    """The rows as dicts of JSON values, a few thousand at a time.
 
     >>> next(json_rows(Table([pa.table({"n": [1]})])))
     [{'n': 1}]

@@ -26,11 +26,11 @@ SAID = {
 _UNREAD = {"file": pa.string(), "line": pa.int64(), "text": pa.string(), "detail": pa.string()}
 
 RECORD_SCHEMA = pa.schema([*SAID.items(), *_UNREAD.items(), ("row", pa.string())])
-"""What is said of a record, what there is of one that never was a row, and the row as JSON."""
+"""The columns about a record, the columns of a record that was not decoded, and the row as JSON."""
 
 
 def as_records(rows: Table) -> Table:
-    """The records of an input with its own columns as one column of JSON text.
+    """The records of an input, with the input's columns as one column of JSON text.
 
     >>> rows = pa.table({"reason": ["late"], "operator": ["tumbling#1"], "input": ["a"],
     ...     "partition": [0], "position": [3], "window_start": pa.nulls(1),

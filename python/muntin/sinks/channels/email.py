@@ -31,7 +31,7 @@ Tls = Literal["starttls", "ssl", "none"]
 
 _log = logging.getLogger("muntin.sinks")
 
-# folding would break a long Message-ID into encoded words that no reader takes for one
+# folding would break a long Message-ID into encoded words that no reader recognizes
 _POLICY = SMTP.clone(max_line_length=512)
 _SUBJECT_MAX = 200
 _SIMPLE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -42,36 +42,38 @@ _HOST = re.compile(r"[A-Za-z0-9.:_-]+")
 class Email(OutboxSink):
     """A sink that sends each row as a mail; the pipeline never waits for the server.
 
-    Rows wait in an outbox, and a thread of its own sends them in order, one at a time. Where the
-    server cannot be reached or answers 4xx, a row is tried again, as by `Webhook`; what it refuses
-    for good (5xx), what failed `attempts` times, or found the outbox full, goes to the dead
-    letter, and `dropped` counts it. The body has the alert's message, then each column on a line.
+    Rows wait in an outbox, and a thread of its own sends them in order, one at a time. If the
+    server cannot be reached or answers 4xx, a row is retried, as by `Webhook`. A row that it
+    refuses finally (5xx), that fails `attempts` times or finds the outbox full, goes to the dead
+    letter file, and `dropped` counts it. The body has the alert's message, then each column on a
+    line.
 
     With checkpoints each row is sent at least once, however the process ended: a restart sends
-    again what the last checkpoint held, even if it has arrived since. A mail that is sent again
-    has the same `Message-ID`, made from the alert's id, and the same `X-Muntin-Id`.
+    again the rows of the last checkpoint, even if they have arrived since. A mail that is sent
+    again has the same `Message-ID`, made from the alert's id, and the same `X-Muntin-Id`.
 
     Args:
         to: one address, or several.
         server: the host of the mail server.
         port: 587 for `starttls`, usually 465 for `ssl`, 25 for `none`.
-        sender: the address it comes from.
-        user: whom to log in as; None to send without.
+        sender: the address of the sender.
+        user: the name to log in with; None to send without.
         password: for `user`.
         tls: `starttls` and `ssl` check the server's certificate; `none` sends in the clear.
-        subject: text with columns in braces; a column that is not there is empty.
-        timeout: how long each answer of the server may take.
-        attempts: how often a row is tried.
-        outbox: how many rows may wait.
-        dead_letter: a file for what is given up, as JSON lines; without one its ids are logged.
-        drain: how long the end of the run waits for the outbox to empty. What is left then goes
-            to the dead letter; with checkpoints it is sent after the next start.
-        when: which alerts to take, if it stands in `alerts=`.
+        subject: text with columns in braces; a missing column is empty.
+        timeout: how long each response of the server may take.
+        attempts: the maximum number of tries for a row.
+        outbox: the maximum number of waiting rows.
+        dead_letter: a file for rows that are given up, as JSON lines; without one their ids are
+            logged.
+        drain: how long the end of the run waits for the outbox to empty. Rows left then go to
+            the dead letter file; with checkpoints they are sent after the next start.
+        when: which alerts to take; only for sinks in `alerts=`.
 
     Raises:
-        SinkError: an option means nothing, or a password would be sent in the clear. No error,
+        SinkError: an option is invalid, or a password would be sent in the clear. No error,
             log line or repr shows the password.
-        DurationError: `timeout` or `drain` is none.
+        DurationError: `timeout` or `drain` is not a duration.
 
     >>> Email("oncall@example.com", server="smtp.example.com", sender="muntin@example.com")
     Email('smtp.example.com')
@@ -95,7 +97,7 @@ class Email(OutboxSink):
         drain: Duration = "10s",
         when: When = None,
     ) -> None:
-        """Check the options; nothing is connected before there is a row."""
+        """Check the options; connect only when there is a row."""
         if not isinstance(server, str) or not _HOST.fullmatch(server):
             raise SinkError(with_hint("email: the server is not a host", "port= stands by itself"))
         super().__init__(
@@ -152,13 +154,13 @@ class Email(OutboxSink):
             _log.warning(said, self._place, item.id, address, code)
 
     def _delivered(self, mail: EmailMessage) -> Mapping[str, tuple[int, bytes]]:
-        """Hand it over; whom the server did not take, if it took any, and why."""
+        """Send it; returns the addresses that the server refused, and why, if it accepted any."""
         server = self._connected()
         try:
             to = [each.addr_spec for each in self._to]
             return server.send_message(mail, self._sender.addr_spec, to)
         finally:
-            # the mail is on its way by now, whatever the server says to a farewell
+            # the mail is already accepted, whatever the server answers to QUIT
             with suppress(OSError):
                 server.quit()
             server.close()
@@ -189,7 +191,7 @@ class Email(OutboxSink):
         mail["Date"] = formatdate(usegmt=True)
         mail["Message-ID"] = f"<{_local(item.id)}.muntin@{self._sender.domain}>"
         mail["X-Muntin-Id"] = item.id
-        # so that no holiday notice answers
+        # prevents out-of-office replies
         mail["Auto-Submitted"] = "auto-generated"
         lines = [_block(columns["message"], ""), ""] if columns.get("message") else []
         lines += [f"{_block(name)}: {_block(value)}" for name, value in columns.items()]
@@ -198,7 +200,7 @@ class Email(OutboxSink):
 
 
 def one_line(template: str, columns: Mapping[str, Any]) -> str:
-    """The template with the columns' values, on one line whatever they hold.
+    """The template with the columns' values, always on one line.
 
     >>> one_line("[muntin] {severity} {rule}", {"severity": "info", "rule": "a\\r\\nBcc: b"})
     '[muntin] info a Bcc: b'
@@ -207,13 +209,13 @@ def one_line(template: str, columns: Mapping[str, Any]) -> str:
     text = "".join(
         start + ("" if name is None else _text(columns.get(name))) for start, name, _, _ in parts
     )
-    # line ends, control characters, and those that turn the direction of what follows
+    # line ends, control characters, and those that change the text direction
     plain = "".join(" " if unicodedata.category(c) in _UNSEEN else c for c in text)
     return " ".join(plain.split())[:_SUBJECT_MAX]
 
 
 def _block(value: Any, indent: str = "    ") -> str:
-    """The value's lines, those behind the first indented: none looks like another column."""
+    """The value's lines, indented after the first, so that none looks like another column."""
     lines = _text(value).splitlines()
     seen = ("".join(c for c in line if c == "\t" or c.isprintable()) for line in lines)
     return f"\n{indent}".join(seen)
@@ -256,6 +258,6 @@ def _template(subject: str, place: str) -> str:
 
 
 def _judged(codes: Sequence[int]) -> Failed | Refused:
-    """What an answer of the server means: 5xx is final, anything else may pass."""
+    """The error for a response of the server: 5xx is final, others are retried."""
     reason = f"status {', '.join(map(str, sorted(set(codes))))}"
     return Refused(reason) if codes and all(code >= 500 for code in codes) else Failed(reason)

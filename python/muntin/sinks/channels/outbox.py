@@ -1,8 +1,8 @@
 """Outbox and sender thread, shared by the sinks that send each row as a message.
 
-A receiver may be slow or away, and the pipeline must not wait for it. So publishing only puts rows
-into the outbox; a thread sends them in order, one at a time, and again where that may help. What
-cannot be sent goes to the dead letter and is counted, never lost in silence.
+A receiver may be slow or unavailable, and the pipeline must not wait for it. So publishing only
+puts rows into the outbox; a thread sends them in order, one at a time, and retries if that may
+help. Rows that cannot be sent go to the dead letter file and are counted, never lost silently.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _ID_MAX = 255
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A row on its way.
+    """A row to send.
 
     Attributes:
-        id: the same whenever the same row is sent again: of an alert its id, else a hash.
+        id: the same each time the row is sent: the id of an alert, else a hash.
         row: its columns, as JSON text.
     """
 
@@ -47,7 +47,7 @@ class Item(msgspec.Struct, frozen=True):
     row: str
 
     def columns(self) -> dict[str, Any]:
-        """The row as a dict of what JSON can say."""
+        """The row as a dict of JSON values."""
         return dict(msgspec.json.decode(self.row))
 
 
@@ -55,8 +55,8 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a checkpoint keeps of an outbox.
 
     Attributes:
-        waiting: the rows that are not sent, the oldest first.
-        counts: how many rows each output has given.
+        waiting: the rows not sent yet, the oldest first.
+        counts: how many rows each output has produced.
     """
 
     waiting: list[Item]
@@ -64,18 +64,18 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Refused(Exception):
-    """The row will never be taken; sending it again is of no use."""
+    """The receiver will never accept the row; retrying does not help."""
 
 
 class Failed(Exception):
-    """The row was not taken now.
+    """The receiver did not accept the row this time.
 
     Attributes:
-        after: in how many seconds the receiver wants to be asked again, if it said so.
+        after: seconds until the receiver wants a retry, if it said so.
     """
 
     def __init__(self, reason: str, after: float | None = None) -> None:
-        """The reason goes into logs and dead letters: no secrets."""
+        """The reason appears in logs and dead letters, so it must not contain secrets."""
         super().__init__(reason)
         self.after = after
 
@@ -85,10 +85,10 @@ class Pace:
     """How long to wait before the next try: exponential, with full jitter.
 
     Attributes:
-        first: at most so long before the second try, in seconds; it doubles with each.
-        most: and never longer than this, in seconds.
-        chance: gives numbers from 0 to 1.
-        pause: waits so many seconds, or until the event is set.
+        first: the maximum wait before the second try, in seconds; it doubles with each try.
+        most: the maximum wait in any case, in seconds.
+        chance: returns random numbers from 0 to 1.
+        pause: waits a number of seconds, or until the event is set.
 
     >>> [Pace(chance=lambda: 1.0).wait(tried) for tried in (1, 2, 3, 20)]
     [0.5, 1.0, 2.0, 60.0]
@@ -100,7 +100,7 @@ class Pace:
     pause: Callable[[threading.Event, float], object] = threading.Event.wait
 
     def wait(self, tried: int) -> float:
-        """Seconds to wait after so many tries."""
+        """Seconds to wait after a number of tries."""
         return self.chance() * min(self.most, self.first * 2.0 ** min(tried - 1, 30))
 
 
@@ -115,13 +115,13 @@ class Outbox:
         limit: int,
         attempts: int,
     ) -> None:
-        """Start nothing yet.
+        """Keep the arguments; start nothing.
 
         Args:
             send: sends a row; raises `Failed` or `Refused`.
-            give_up: gets the rows that are not sent, with the reason and the number of tries.
-            limit: how many rows may wait.
-            attempts: how often a row is tried.
+            give_up: called with rows that are given up, the reason and the number of tries.
+            limit: the maximum number of waiting rows.
+            attempts: the maximum number of tries for a row.
         """
         self.pace = Pace()
         self._send = send
@@ -134,16 +134,16 @@ class Outbox:
         self._thread: threading.Thread | None = None
 
     def __len__(self) -> int:
-        """How many rows wait, with the one that is being sent."""
+        """The number of waiting rows, including the one being sent."""
         return len(self._rows)
 
     def waiting(self) -> list[Item]:
-        """The rows that wait, the oldest first."""
+        """The waiting rows, the oldest first."""
         with self._changed:
             return list(self._rows)
 
     def put(self, items: Iterable[Item]) -> None:
-        """Take rows, without waiting; those there is no room for are given up."""
+        """Add rows, without waiting; rows without room are given up."""
         surplus = []
         with self._changed:
             for item in items:
@@ -162,11 +162,11 @@ class Outbox:
             self._give_up(item, f"the outbox is full: {self._limit:,} rows wait", 0)
 
     def close(self, drain: float) -> list[Item]:
-        """Wait at most so many seconds for the outbox to empty; gives what is left."""
+        """Wait for the outbox to empty, up to a number of seconds; returns the rows left."""
         with self._changed:
             self._changed.wait_for(lambda: not self._rows, timeout=drain)
             left = list(self._rows)
-            # the thread sees by this that the row it may be sending is no longer its own
+            # tells the thread that the row it may be sending is no longer its own
             self._rows.clear()
             self._stop.set()
             self._thread = None
@@ -191,7 +191,7 @@ class Outbox:
                 self._changed.notify_all()
 
     def _deliver(self, item: Item, stop: threading.Event) -> tuple[str | None, int]:
-        """Why it was not sent, or None, and the number of tries."""
+        """Send a row; returns why that failed, or None, and the number of tries."""
         tried = 0
         while True:
             tried += 1
@@ -209,19 +209,19 @@ class Outbox:
             except Refused as error:
                 return str(error), tried
             except Exception as error:
-                # its text may hold a header or an address, and so a secret
+                # its text may contain a header or an address, and so a secret
                 return f"an unexpected {type(error).__name__}", tried
 
 
 class OutboxSink(ABC):
     """A durable sink that sends each row through an outbox; subclasses say how in `_send`.
 
-    With checkpoints, each holds the rows that had not been sent, so that they are sent after a
-    restart: at least once, with the same ids.
+    Each checkpoint contains the rows not sent yet, so that they are sent after a restart: at least
+    once, with the same ids.
 
     Attributes:
         when: which alerts it takes.
-        drain: how many seconds the end of a run may still wait for it.
+        drain: how many seconds the end of a run may wait for it.
     """
 
     def __init__(
@@ -252,25 +252,25 @@ class OutboxSink(ABC):
         self._dropped = 0
 
     def waited(self, seconds: float) -> None:
-        """The end of the run has waited for it: that counts."""
+        """Count time that the end of the run has already waited."""
         self.drain = max(0.0, self.drain - seconds)
 
     @property
     def waiting(self) -> int:
-        """How many rows wait to be sent, with the one that is being sent."""
+        """The number of rows not sent yet, including the one being sent."""
         return len(self._outbox)
 
     @property
     def dropped(self) -> int:
-        """How many rows were given up: they are in the dead letter, or in the log."""
+        """The number of rows given up: they are in the dead letter file, or in the log."""
         return self._dropped
 
     def writes(self, outputs: Sequence[str]) -> Sequence[Writes]:
-        """The dead letter, which several may share: each line is written at once."""
+        """The dead letter file, which several sinks may share: each line is written at once."""
         return () if self._dead_letter is None else (Writes(self._dead_letter, shared=True),)
 
     def open(self, output: str, key: Sequence[str]) -> None:
-        """Remember the key; nothing is connected before there is a row."""
+        """Keep the key; connect only when there is a row."""
         if self._dead_letter is not None:
             try:
                 open(self._dead_letter, "ab").close()
@@ -280,7 +280,7 @@ class OutboxSink(ABC):
         self._keys[output] = tuple(key)
 
     def restore(self, state: dict[str, Any] | None) -> None:
-        """Send what had not been sent when the checkpoint was taken."""
+        """Send the rows that were not sent when the checkpoint was taken."""
         self._durable = True
         if state is not None:
             then = state_of(State, state, self._place)
@@ -296,19 +296,19 @@ class OutboxSink(ABC):
                 self._counts[output] += 1
 
     def prepare(self) -> dict[str, Any]:
-        """The rows that wait and those that are staged."""
+        """The waiting rows and the staged ones."""
         rows = [*self._outbox.waiting(), *self._staged]
         return dict(msgspec.to_builtins(State(rows, dict(self._counts))))
 
     def publish(self) -> None:
-        """Put what is staged into the outbox; never waits."""
+        """Put the staged rows into the outbox; never waits."""
         staged, self._staged = self._staged, []
         self._outbox.put(staged)
 
     def close(self) -> None:
-        """Wait for the outbox to empty, at most for what is left of `drain`.
+        """Wait for the outbox to empty, at most for the rest of `drain`.
 
-        What is left then goes to the dead letter; with checkpoints it stays in the last one.
+        Rows left then go to the dead letter file; with checkpoints, the last one keeps them.
         """
         left = self._outbox.close(self.drain)
         if self._durable:
@@ -353,10 +353,10 @@ def _item(output: str, key: Sequence[str], row: Mapping[str, Any], number: int) 
 
 
 def _id(output: str, key: Sequence[str], row: Mapping[str, Any], number: int) -> str:
-    """By what a receiver knows the row again.
+    """The id by which a receiver recognizes a repeated row.
 
-    A revision is another row to it: it must not be taken for a repeat of the one it corrects. So is
-    the second of two equal rows without a key: the `number` of rows before tells them apart.
+    A revision gets another id, since it is not a repeat of the row it corrects. So does the second
+    of two equal rows without a key: the `number` of rows before it distinguishes them.
     """
     if tuple(key) == ("id",):
         text = str(row["id"])

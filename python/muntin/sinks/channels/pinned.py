@@ -14,18 +14,18 @@ from typing import TypeAlias
 
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Public by their numbers, yet a cloud answers there with what a machine's programs alone may know.
+# Public addresses where clouds serve data meant only for the machine's own programs.
 _CLOUD = tuple(map(ipaddress.ip_network, ("168.63.129.16/32", "192.0.0.0/24")))
 _UNICAST_6 = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class Forbidden(Exception):
-    """The name leads to an address that is not allowed."""
+    """The name resolves to an address that is not allowed."""
 
 
 class PinnedConnection(http.client.HTTPConnection):
-    """HTTP to the host's address as it was checked; the host's name still in `Host` and in TLS."""
+    """HTTP to the host's checked address, with the host's name in `Host` and TLS."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class PinnedConnection(http.client.HTTPConnection):
         timeout: float,
         allow_private: bool,
     ) -> None:
-        """Nothing is resolved or connected yet; `timeout` is in seconds."""
+        """Resolve and connect nothing yet; `timeout` is in seconds."""
         super().__init__(host, port, timeout=timeout)
         self.default_port = 443 if tls else 80
         self._tls = tls
@@ -50,7 +50,7 @@ class PinnedConnection(http.client.HTTPConnection):
 
         Raises:
             Forbidden: an address is not allowed.
-            OSError: there is no connection.
+            OSError: the connection failed.
         """
         addresses = _resolved(self.host, self.port)
         if not self._allow_private:
@@ -59,7 +59,7 @@ class PinnedConnection(http.client.HTTPConnection):
                     raise Forbidden(f"{self.host} leads to {each}, which is not a public address")
         self._live = self._dialled(addresses)
         if self._tls is not None:
-            # shaking hands later, so that `limited` can end that, too
+            # the TLS handshake comes later, so that `limited` can end it, too
             self._live = self._tls.wrap_socket(
                 self._live, server_hostname=self.host, do_handshake_on_connect=False
             )
@@ -70,7 +70,7 @@ class PinnedConnection(http.client.HTTPConnection):
 
     @contextmanager
     def limited(self) -> Iterator[None]:
-        """Let all within take no longer than the timeout; a socket's own counts each wait anew."""
+        """Limit all work within to the timeout; a socket's own timeout restarts at each wait."""
         timer = threading.Timer(self._seconds, self._abort)
         timer.daemon = True
         timer.start()
@@ -80,12 +80,12 @@ class PinnedConnection(http.client.HTTPConnection):
             timer.cancel()
 
     def check_time(self) -> None:
-        """Raise `TimeoutError` if the time was up: what came then may be cut short."""
+        """Raise `TimeoutError` if the time is up: the response may be incomplete then."""
         if self._late:
             raise TimeoutError(None, "timed out")
 
     def close(self) -> None:
-        """Close the socket, also one that never became a connection."""
+        """Close the socket, even if it never connected."""
         super().close()
         if self._live is not None:
             self._live.close()
@@ -104,12 +104,12 @@ class PinnedConnection(http.client.HTTPConnection):
         self._late = True
         if self._live is not None:
             with contextlib.suppress(OSError):
-                # of the plain socket: that of TLS would change what another thread is reading
+                # on the plain socket: the TLS socket may be in use by another thread
                 socket.socket.shutdown(self._live, socket.SHUT_RDWR)
 
 
 def literal(host: str) -> _Address | None:
-    """The address, if the host is written as one.
+    """The address, if the host is an address.
 
     >>> literal("10.0.0.1"), literal("example.com")
     (IPv4Address('10.0.0.1'), None)
@@ -136,7 +136,7 @@ def is_public(address: _Address) -> bool:
 
 
 def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that one of IPv6 stands for on the way."""
+    """The IPv4 address that an IPv6 address is translated to."""
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.ipv4_mapped or address.sixtofour

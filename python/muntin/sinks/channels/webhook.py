@@ -45,36 +45,36 @@ class Webhook(OutboxSink):
     that fails for a reason that may pass (no connection, or status 408, 425, 429, 5xx) is tried
     again: after up to half a second, then up to one, two, and so on to a minute, or when
     `Retry-After` says (at most 10 minutes). Any other status but 2xx is final; redirects are not
-    followed. What is final, or failed `attempts` times, or found the outbox full, goes to the
-    dead letter; `dropped` counts it.
+    followed. A row that fails finally or `attempts` times, or finds the outbox full, goes to the
+    dead letter file; `dropped` counts it.
 
-    Each request has an `Idempotency-Key`: of an alert its `id`; of another row a SHA-256 of its
+    Each request has an `Idempotency-Key`: the `id` of an alert; for other rows a SHA-256 of the
     key columns and its revision, or of all its columns if it has no key. With checkpoints each
     row is delivered at least once, however the process ended: a restart sends again, with the
-    same keys, what the last checkpoint held, even if it has arrived since. With `secret` each
+    same keys, the rows of the last checkpoint, even if they have arrived since. With `secret` each
     request has a `Muntin-Signature` too: see `verify`.
 
     Args:
-        url: where to. `https`, and all addresses of the host must be public. A user and a
+        url: the address. `https`, and all addresses of the host must be public. A user and a
             password in it become an `Authorization` header.
         secret: signs each request, by HMAC-SHA256.
-        headers: more headers; their values are taken for secrets.
+        headers: more headers; their values are treated as secrets.
         timeout: how long a request may take, from the moment its host is resolved.
-        attempts: how often a row is tried.
-        outbox: how many rows may wait.
-        dead_letter: a file for what is given up, appended to as JSON lines (`at`, `sink`, `id`,
-            `reason`, `attempts`, `row`); without one its ids are logged.
-        drain: how long the end of the run waits for the outbox to empty. What is left then goes
-            to the dead letter; with checkpoints it is sent after the next start.
-        allow_http: take `http` too.
-        allow_private: take addresses that are private, loopback, link-local and the like, among
+        attempts: the maximum number of tries for a row.
+        outbox: the maximum number of waiting rows.
+        dead_letter: a file for rows that are given up, appended as JSON lines (`at`, `sink`, `id`,
+            `reason`, `attempts`, `row`); without one their ids are logged.
+        drain: how long the end of the run waits for the outbox to empty. Rows left then go to
+            the dead letter file; with checkpoints they are sent after the next start.
+        allow_http: allow `http` too.
+        allow_private: allow addresses that are private, loopback, link-local and the like, among
             them those where clouds keep the credentials of a machine.
-        when: which alerts to take, if it stands in `alerts=`.
+        when: which alerts to take; only for sinks in `alerts=`.
 
     Raises:
-        SinkError: an option means nothing, or the url is not allowed. No error, log line or repr
-            shows more of the url than its host, and nothing of the secret and the headers.
-        DurationError: `timeout` or `drain` is none.
+        SinkError: an option is invalid, or the url is not allowed. Errors, log lines and the repr
+            show only the host of the url, and nothing of the secret and the headers.
+        DurationError: `timeout` or `drain` is not a duration.
 
     >>> sink = Webhook("https://hooks.example.com/T0/B1/x7", secret="s3cret")
     >>> sink
@@ -101,7 +101,7 @@ class Webhook(OutboxSink):
         allow_private: bool = False,
         when: When = None,
     ) -> None:
-        """Check the options; nothing is connected before there is a row."""
+        """Check the options; connect only when there is a row."""
         parts, self._host, self._port = _split(url)
         super().__init__(
             f"webhook to {self._host}",
@@ -196,15 +196,15 @@ def verify(
     now: float | None = None,
     tolerance: float = 300.0,
 ) -> bool:
-    """Whether a request comes from a `Webhook` with this secret, for the use of receivers.
+    """Whether a request comes from a `Webhook` with this secret; for receivers.
 
     The signature is `t=<Unix seconds>,v1=<hex>`: the HMAC-SHA256 of the seconds, a dot and the
     body. The digests are compared in constant time.
 
     Args:
         secret: what the sink was given.
-        header: the value of `Muntin-Signature`, as it came.
-        body: the body's bytes, as they came.
+        header: the value of `Muntin-Signature`, unchanged.
+        body: the body's bytes, unchanged.
         now: Unix seconds; by default the clock's.
         tolerance: how many seconds the signature may lie in the past or the future.
 
@@ -261,12 +261,12 @@ def _checked(headers: Mapping[str, str], place: str) -> dict[str, str]:
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
             message = f"{place}: the value of the header {name} cannot be sent"
             raise SinkError(with_hint(message, "one line of text in latin-1"))
-    # names say the same in upper and lower case: one of the caller's replaces one of the sink's
+    # names ignore case: a header of the caller replaces one of the sink
     return {name.title(): value for name, value in headers.items()}
 
 
 def _seconds(text: str | None, now: float) -> float | None:
-    """What `Retry-After` says, in seconds from now; None if it says nothing.
+    """The value of `Retry-After` in seconds from now; None if it is invalid.
 
     >>> _seconds("7", 0.0), _seconds("Thu, 01 Jan 1970 00:00:30 GMT", 10.0), _seconds("soon", 0.0)
     (7.0, 20.0, None)

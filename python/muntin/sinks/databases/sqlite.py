@@ -26,10 +26,10 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a checkpoint keeps of the database.
 
     Attributes:
-        number: of the publication that comes next.
+        number: the number of the next publication.
         tables: how many rows are staged for it, by table.
-        marks: who made each table, an empty text where there is no table yet; of checkpoints of
-            0.1.0 there are none.
+        marks: the mark of each table, empty if the table does not exist yet; missing in
+            checkpoints of 0.1.0.
     """
 
     number: Count
@@ -38,24 +38,24 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sqlite:
-    """A sink that writes a table for each output; with checkpoints each row is there exactly once.
+    """A sink that writes a table for each output; with checkpoints exactly once.
 
-    Where an output has key columns, as windows have, a later revision of a row replaces it; other
-    rows are appended. Integers, floats, text and binary are what they are; `bool` is 0 or 1;
+    If an output has key columns, as windows have, a later revision of a row replaces it; other
+    rows are appended. Integers, floats, text and binary are stored unchanged; `bool` is 0 or 1;
     times are text as SQLite's own functions read and write it (`2024-05-01 10:00:00.000000Z`,
     zoned ones in UTC, so that they sort); durations are microseconds; decimals and `u64` are
-    text, so that no digit is lost; lists, structs and maps are JSON. NaN is null, as SQLite has
-    none, but the text `NaN` in a key column. The tables whose names begin with `_muntin` are its
-    own.
+    text, so that no digit is lost; lists, structs and maps are JSON. NaN is null, since SQLite
+    has no NaN, but the text `NaN` in a key column. The sink uses tables whose names begin with
+    `_muntin` for itself.
 
     Args:
-        path: the database file; it is made if it is not there.
-        table: the table's name, if not the output's; then there can be but one output.
-        mode: what to do with a table that has rows: "error" refuses it, "append" goes on after
-            them, "overwrite" drops it. A table that another program made is refused, unless the
-            mode is "overwrite". A run that goes on from a checkpoint always goes on after its own
-            rows.
-        when: which alerts to take, if it stands in `alerts=`.
+        path: the database file; it is created if it is missing.
+        table: the table's name, if not the output's; then there can be only one output.
+        mode: what to do with a table that has rows: "error" refuses it, "append" adds rows to
+            it, "overwrite" drops it. A table that another program made is refused, unless the
+            mode is "overwrite". A run that resumes from a checkpoint always continues after its
+            own rows.
+        when: which alerts to take; only for sinks in `alerts=`.
 
     Raises:
         SinkError: the database cannot be written, or rows do not fit; it names the file.
@@ -71,7 +71,7 @@ class Sqlite:
         mode: Mode = "error",
         when: When = None,
     ) -> None:
-        """Remember the file; it is opened when the run starts."""
+        """Keep the arguments; the file is opened when the run starts."""
         self._path = path_of(path, "Sqlite")
         if table is not None and (not isinstance(table, str) or not table):
             said = f"Sqlite: table={shown(table)} is not a name"
@@ -88,7 +88,7 @@ class Sqlite:
         self._waiting: list[tuple[str, Table]] = []
 
     def __repr__(self) -> str:
-        """Its path, and the table if there is but one."""
+        """Its path, and the table if `table=` names one."""
         table = "" if self._table is None else f", table={self._table!r}"
         return f"Sqlite({self._path!r}{table})"
 
@@ -99,10 +99,10 @@ class Sqlite:
         return [Writes(self._path + end, tables=names) for end in ("", *_BESIDE)]
 
     def open(self, output: str, key: Sequence[str]) -> None:
-        """Connect, and see that the output's table is not somebody else's.
+        """Connect, and check that another program did not make the output's table.
 
         Raises:
-            SinkError: the database cannot be opened, or the table is another's.
+            SinkError: the database cannot be opened, or another program made the table.
         """
         if output in self._targets:
             return
@@ -123,12 +123,12 @@ class Sqlite:
         self._targets[output] = target
 
     def columns(self, output: str, rows: Table) -> None:
-        """Remember the columns, and see that SQLite has a place for each."""
+        """Keep the columns, and check that SQLite can store each."""
         check_columns(rows, self._path)
         self._shapes[output] = rows
 
     def begin(self) -> None:
-        """See that the tables are empty, or that it is said what to do with their rows."""
+        """Check that the tables are empty, or that the mode allows rows in them."""
         if not self._began:
             with self._transaction():
                 for target in self._targets.values():
@@ -136,7 +136,7 @@ class Sqlite:
             self._began = True
 
     def restore(self, state: dict[str, Any] | None) -> None:
-        """Take back what was published after the checkpoint, and publish what was staged for it."""
+        """Undo publications after the checkpoint, and publish what was staged for it."""
         self._durable = True
         if state is None:
             self._start()
@@ -165,14 +165,14 @@ class Sqlite:
             self._targets[output].stage(self._number + 1, rows)
 
     def finish(self) -> None:
-        """Make the tables of outputs that gave no rows."""
+        """Make the tables of outputs without rows."""
         self._start()
         with self._transaction():
             for output, rows in self._shapes.items():
                 self._targets[output].fit(rows, self._number + 1)
 
     def prepare(self) -> dict[str, Any]:
-        """Make the side tables safe."""
+        """Make the side tables durable."""
         number = self._number + 1
         with self._transaction(safe=True):
             targets = self._targets.values()
@@ -206,7 +206,7 @@ class Sqlite:
                 raise failed(self._path, error) from error
 
     def _show_rest(self, then: State) -> None:
-        """What was staged for outputs that a changed pipeline has no more is shown, too."""
+        """Publish rows staged for outputs that the changed pipeline no longer has."""
         known = {target.name for target in self._targets.values()}
         for name, rows in then.tables.items():
             if name not in known and rows:
@@ -214,7 +214,7 @@ class Sqlite:
                 target.restore(then.number, rows, None if then.marks is None else then.marks[name])
 
     def _start(self) -> None:
-        """A fresh start, once: the tables are as the mode says."""
+        """Start fresh, once: prepare the tables according to the mode."""
         self.begin()
         if not self._started:
             with self._transaction(safe=self._durable):
@@ -224,7 +224,7 @@ class Sqlite:
 
     @contextmanager
     def _transaction(self, *, safe: bool = False) -> Iterator[None]:
-        """All or nothing; `safe` waits until it and all before it outlive a power cut."""
+        """A transaction; `safe` waits until it and all earlier ones survive a power cut."""
         db = self._connection()
         self._check_place()
         try:
@@ -243,7 +243,7 @@ class Sqlite:
                     db.execute("ROLLBACK")
 
     def _check_place(self) -> None:
-        """See that the path still leads to the file that is open."""
+        """Check that the path still leads to the open file."""
         try:
             found = os.stat(self._path)
         except OSError as error:

@@ -14,16 +14,16 @@ from muntin.values.table import Table
 from muntin.values.times import sortable_text
 
 ROW_NAMES = ("_rowid_", "rowid", "oid")
-"""The names that SQLite has for the number of a row, unless a column has taken them."""
+"""SQLite's names for the row number, unless a column has the same name."""
 
 _COLUMNS_MAX = 1998  # SQLite takes 2,000, and side tables have two of their own
 
 
 def check_columns(rows: Table, path: str, there: Iterable[str] = ()) -> Any:
-    """The columns of rows as SQLite has them, beside those that are there; a `pyarrow.Schema`.
+    """The columns of rows as a `pyarrow.Schema`, checked with those of the existing table.
 
     Raises:
-        SinkError: SQLite, or this sink, has no place for one of them.
+        SinkError: SQLite, or this sink, cannot store one of them.
     """
     schema = rows.to_arrow().schema
     known = {name.lower(): name for name in there}
@@ -46,7 +46,7 @@ def check_columns(rows: Table, path: str, there: Iterable[str] = ()) -> Any:
 
 
 def quoted(name: str) -> str:
-    """A name as SQL has it.
+    """A name, quoted for SQL.
 
     >>> quoted('a"b')
     '"a""b"'
@@ -69,11 +69,11 @@ def affinity(kind: Any) -> str:
 
 
 def values_of(column: Any, in_key: bool) -> list[Any]:
-    """The values of a column, as SQLite keeps them."""
+    """The values of a column, as SQLite stores them."""
     kind = plain_type(column.type)
     word = affinity(kind)
     if word == "REAL":
-        # SQLite has no NaN and takes it for a null
+        # SQLite has no NaN and stores it as null
         return ["NaN" if in_key and v is not None and v != v else v for v in floats(column)]
     if pa.types.is_duration(kind) and word == "INTEGER":
         return list(column.cast(pa.int64()).to_pylist())

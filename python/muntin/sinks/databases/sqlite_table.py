@@ -1,8 +1,8 @@
 """One output in SQLite: its table, its staged rows, and how a publication is undone.
 
-Every publication has a number, and beside the table there is a mark of the last row before it and
-the rows that it replaced, for the last two. Taking it back is deleting the rows behind the mark
-and putting back the replaced ones.
+Every publication has a number. For the last two, side tables keep a mark (the last row before it)
+and the rows that it replaced. To undo one, the rows after the mark are deleted and the replaced
+ones restored.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KEPT = 2
 
 
 def create_ledger(db: sqlite3.Connection) -> None:
-    """Make the sink's own tables: which tables it made, and marks in them."""
+    """Make the sink's own tables: the list of its tables, and their marks."""
     db.executescript(
         """
         CREATE TABLE IF NOT EXISTS _muntin_tables (
@@ -56,7 +56,7 @@ class Target:
     def __init__(
         self, db: sqlite3.Connection, path: str, name: str, key: tuple[str, ...] | None
     ) -> None:
-        """Look the table up. Without a key it is to have its own, as it was made."""
+        """Look the table up. Without a key, use the one it was made with."""
         if name.lower().startswith(("sqlite_", "_muntin")) or "\0" in name:
             raise failed(path, f"{name!r} cannot be the name of a table: it is reserved")
         self.name = name
@@ -76,7 +76,7 @@ class Target:
             raise failed(self._path, with_hint(message, hint))
 
     def check_start(self, mode: Mode) -> None:
-        """See that a fresh start loses nothing that the user has not said may be lost."""
+        """Check that a fresh start loses nothing that the mode does not allow."""
         if mode != "overwrite":
             self.check_maker()
         rows = self._columns and self._one(f"SELECT EXISTS (SELECT 1 FROM {self._table})")[0]
@@ -84,7 +84,7 @@ class Target:
             self._check_key()
 
     def start(self, mode: Mode, number: int) -> None:
-        """A fresh start behind the publication `number`: no rows, or those there are."""
+        """Start fresh after publication `number`, keeping existing rows if the mode is "append"."""
         if mode == "append" and self._columns:
             self._db.execute(f"DELETE FROM {self._staged}")
             self._db.execute(f"DELETE FROM {self._undo}")
@@ -102,17 +102,17 @@ class Target:
         self._run("DELETE FROM _muntin_marks WHERE name = ?", self.name)
 
     def mark(self) -> str | None:
-        """A word that tells this table from one that was made anew under its name."""
+        """A word that distinguishes this table from a later one with the same name."""
         row = self._one("SELECT mark FROM _muntin_tables WHERE name = ?", self.name)
         return None if row is None else row[0]
 
     def restore(self, number: int, staged: int, mark: str | None) -> None:
-        """Bring the table to what it was after the publication `number`.
+        """Restore the table's state after publication `number`.
 
         Args:
-            number: what `prepare` had said.
-            staged: how many rows it had said.
-            mark: that of the table then; an empty text if there was none, None if it is not known.
+            number: the number from `prepare`.
+            staged: the number of staged rows from `prepare`.
+            mark: the table's mark then; empty if there was no table, None if unknown.
         """
         published = self._published()
         if published is None or not self._columns:
@@ -157,7 +157,7 @@ class Target:
         return int(self._one(query, number)[0])
 
     def publish(self, number: int, *, undo: bool) -> None:
-        """Move what is staged to the table; with `undo` so that it can be taken back."""
+        """Move staged rows to the table; with `undo` so that it can be undone."""
         if not self._columns:
             return
         if undo and (there := self._published()) != number - 1:
@@ -173,7 +173,7 @@ class Target:
         self._run("UPDATE _muntin_tables SET published = ? WHERE name = ?", number, self.name)
 
     def _trim(self, staged: int) -> None:
-        """Drop what was staged after a checkpoint, for one that never was committed."""
+        """Drop rows staged for a later checkpoint that was never committed."""
         row = self._row()
         self._run(
             f"DELETE FROM {self._staged} WHERE {row} NOT IN "
@@ -182,7 +182,7 @@ class Target:
         )
 
     def _row(self) -> str:
-        """A name by which SQLite has the number of a row, and no column has taken."""
+        """A name of SQLite's row number that no column has."""
         taken = {name.lower() for name in self._columns}
         return next(name for name in ROW_NAMES if name not in taken)
 
@@ -201,7 +201,7 @@ class Target:
                 )
             )
             columns = ", ".join(f"t.{quoted(name)}" for name in self._columns)
-            # CROSS JOIN in SQLite fixes the order: for each staged row a look into the index
+            # CROSS JOIN in SQLite fixes the order: one index lookup for each staged row
             self._run(
                 f"INSERT OR IGNORE INTO {self._undo} "
                 f"(_muntin_number, _muntin_row, {_list(self._columns)}) "
@@ -221,7 +221,7 @@ class Target:
         row = self._row()
         self._run(f"DELETE FROM {self._table} WHERE {row} > ?", mark[0])
         names = _list(self._columns)
-        # the row as it was before the first of the publications comes last and stays
+        # the row before the first of these publications comes last, so it wins
         self._run(
             f"INSERT OR REPLACE INTO {self._table} ({row}, {names}) "
             f"SELECT _muntin_row, {names} FROM {self._undo} "
@@ -234,7 +234,7 @@ class Target:
         self._run("UPDATE _muntin_tables SET published = ? WHERE name = ?", number, self.name)
 
     def fit(self, rows: Table, number: int) -> None:
-        """Make the table, or add the columns that it does not have yet."""
+        """Make the table, or add missing columns."""
         schema = check_columns(rows, self._path, self._columns)
         new = [
             (field.name, f"{quoted(field.name)} {affinity(plain_type(field.type))}")
@@ -312,6 +312,6 @@ def _list(names: Iterable[str]) -> str:
 
 
 def _key_terms(key: tuple[str, ...], of: str = "") -> list[str]:
-    """What is unique in a row: a null equals a null, and nothing else."""
+    """The SQL terms of the unique key: a null equals only a null."""
     columns = [of + quoted(name) for name in key]
     return [term for each in columns for term in (f"({each} IS NULL)", f"ifnull({each}, 0)")]

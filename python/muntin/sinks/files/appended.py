@@ -38,10 +38,10 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a checkpoint keeps of the file.
 
     Attributes:
-        number: of the hidden file with what is staged.
+        number: the number of the hidden file with staged bytes.
         length: how many bytes are published.
-        staged: how many more of the hidden file `publish` appends.
-        before: the checksum of what is published; checkpoints of 0.1.0 have none.
+        staged: how many bytes of the hidden file `publish` appends.
+        before: the checksum of the published bytes; checkpoints of 0.1.0 have none.
         after: the checksum of the file once it is published.
     """
 
@@ -53,18 +53,18 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AppendedFile(ABC):
-    """A durable sink that appends to a file; subclasses say in `_encode` what a row looks like.
+    """A durable sink that appends to a file; subclasses format rows in `_encode`.
 
     With checkpoints, staged bytes wait in a hidden file beside the target, which may be prepared
     any number of times until they are published. Publishing cuts the target to the length that was
-    published before and appends them, so it may be done again. Once they are safe in the target no
-    checkpoint needs the hidden file: each then finds its bytes in the first part of the target.
+    published before and appends them, so it may be done again. Once they are synced in the target,
+    no checkpoint needs the hidden file: each finds its bytes in the first part of the target.
     """
 
     def __init__(
         self, path: str | os.PathLike[str], *, mode: Mode = "error", when: When = None
     ) -> None:
-        """Remember the file; it is opened when the run starts."""
+        """Keep the arguments; the file is opened when the run starts."""
         self._path = path_of(path, type(self).__name__)
         self._directory, self._name = os.path.split(os.path.abspath(self._path))
         self._mode = mode_of(mode, type(self).__name__)
@@ -89,13 +89,13 @@ class AppendedFile(ABC):
         return () if special else (Writes(self._path),)
 
     def open(self, output: str, key: Sequence[str]) -> None:
-        """Open the file, unless another output has done so; nothing of it is changed yet."""
+        """Open the file, unless another output has opened it; it is not changed yet."""
         if self._target is None:
             with naming(self._path):
                 self._target = OpenFile(self._path)
 
     def begin(self) -> None:
-        """See that nothing is there, or that it is said what to do with it."""
+        """Check that the file is empty, or that the mode allows content."""
         if self._began:
             return
         with naming(self._path):
@@ -112,7 +112,7 @@ class AppendedFile(ABC):
             self._began = True
 
     def restore(self, state: dict[str, Any] | None) -> None:
-        """Cut the file to where the checkpoint left it, and append what was staged then."""
+        """Cut the file to its length at the checkpoint, and append what was staged then."""
         with naming(self._path):
             target = self._opened()
             if not target.regular:
@@ -137,14 +137,14 @@ class AppendedFile(ABC):
             self._put(self._encode(output, rows, first=self._is_empty()))
 
     def finish(self) -> None:
-        """Give a file without rows its head."""
+        """Write the header of a file without rows."""
         self.begin()
         with naming(self._path):
             if self._is_empty() and (head := self._head()):
                 self._put(head)
 
     def prepare(self) -> dict[str, Any]:
-        """Make the hidden file safe."""
+        """Sync the hidden file."""
         with naming(self._path):
             self._check()
             if self._side is not None:
@@ -178,14 +178,14 @@ class AppendedFile(ABC):
 
     @abstractmethod
     def columns(self, output: str, rows: Table) -> None:
-        """See that rows with these columns can be written."""
+        """Check that rows with these columns can be written."""
 
     @abstractmethod
     def _encode(self, output: str, rows: Table, *, first: bool) -> bytes:
-        """The bytes of rows; `first` if nothing stands before them in the file."""
+        """The bytes of rows; `first` if the file is empty before them."""
 
     def _head(self) -> bytes:
-        """What stands in a file without rows."""
+        """The content of a file without rows."""
         return b""
 
     def _is_empty(self) -> bool:
@@ -232,7 +232,7 @@ class AppendedFile(ABC):
             self._replaces = False
 
     def _check(self) -> None:
-        """See that the file is there as this run has left it: cheaply, unless it was touched."""
+        """Check that the file is as this run left it; reads it only if its time changed."""
         target = self._opened()
         target.check_place()
         if target.is_as_remembered() and target.size() == self._length:
@@ -246,7 +246,7 @@ class AppendedFile(ABC):
         raise failed(self._path, with_hint(f"{said}and had {self._length:,}", ANEW))
 
     def _go_back(self, then: State) -> None:
-        """Make the file what the checkpoint says, from whatever place the process died at."""
+        """Restore the file to the checkpoint's state, wherever the process died."""
         target = self._opened()
         there, end = target.size(), then.length + then.staged
         staged = then.staged > 0 and os.path.exists(self._side_path(then.number))
@@ -273,7 +273,7 @@ class AppendedFile(ABC):
         self._open_line = self._is_open_line()
 
     def _move_in(self, number: int, *, check: bool = True) -> None:
-        """Bring the hidden file into the target."""
+        """Append the hidden file to the target."""
         target, side = self._opened(), self._side_path(number)
         if self._side is not None:
             self._side.close()
@@ -294,7 +294,7 @@ class AppendedFile(ABC):
         self._staged_sum = self._sum
 
     def _keep_rest(self, end: int, number: int) -> None:
-        """Put aside what stands behind the checkpoint's bytes: of a later one, or of others."""
+        """Put aside bytes after the checkpoint's: of a later checkpoint, or of others."""
         target = self._opened()
         if target.size() <= end:
             return
@@ -306,7 +306,7 @@ class AppendedFile(ABC):
         target.warn_of_rest(end, rest)
 
     def _is_open_line(self) -> bool:
-        """Whether the file ends in a line that has no end yet."""
+        """Whether the file's last line has no line end."""
         if not (self._length and self._opened().regular):
             return False
         with open(self._path, "rb") as file:

@@ -20,28 +20,28 @@ from muntin.sinks.records import RECORD_OUTPUTS, as_records
 from muntin.values.show import is_binary, is_string, plain_type, to_text
 from muntin.values.table import Table
 
-# a few thousand rows may have more text than 32-bit offsets reach
+# a few thousand rows may have more text than 32-bit offsets can address
 _TEXT = pa.large_string()
 
 
 class Csv(AppendedFile):
-    """A sink that writes CSV; with checkpoints each row is there exactly once.
+    """A sink that writes CSV; with checkpoints exactly once.
 
-    The first line has the column names. Text is quoted, so that `""` is an empty text and nothing
-    is null. Times and durations are ISO 8601, zoned times in UTC; binary is base64, lists and
-    structs are JSON: `docs/values.md` has all forms. The source `Csv` reads back what has a type
-    in its `schema=`. A file has the rows of one output. Records of late and invalid rows, of
-    whatever inputs, have one form: what is said of them, and the row as JSON in the last column.
+    The first line has the column names. Text is quoted, so that `""` is an empty text and an empty
+    cell is null. Times and durations are ISO 8601, zoned times in UTC; binary is base64, lists and
+    structs are JSON: `docs/values.md` has all forms. The source `Csv` reads back columns that its
+    `schema=` declares. A file has the rows of one output. Records of late and invalid rows of all
+    inputs have the same columns: facts about the record, and last the row as JSON.
 
     Args:
         path: the file.
-        mode: what to do with a file that has something in it: "error" refuses it, "append" goes on
-            after it, which must have the same columns, "overwrite" replaces it. A run that goes on
-            from a checkpoint always goes on after its own rows.
-        when: which alerts to take, if it stands in `alerts=`.
+        mode: what to do with a file that is not empty: "error" refuses it, "append" continues
+            after it (the columns must be the same), "overwrite" replaces it. A run that resumes
+            from a checkpoint always continues after its own rows.
+        when: which alerts to take; only for sinks in `alerts=`.
 
     Raises:
-        SinkError: the file cannot be written or has something in it, or the rows do not fit: other
+        SinkError: the file cannot be written or is not empty, or the rows do not fit: other
             columns than those in the header, a second output.
 
     >>> sink = Csv("orders.csv")
@@ -50,7 +50,7 @@ class Csv(AppendedFile):
     def __init__(
         self, path: str | os.PathLike[str], *, mode: Mode = "error", when: When = None
     ) -> None:
-        """Remember the file; it is opened when the run starts."""
+        """Keep the arguments; the file is opened when the run starts."""
         super().__init__(path, mode=mode, when=when)
         self._output: str | None = None
         self._header: list[str] | None = None
@@ -68,7 +68,7 @@ class Csv(AppendedFile):
         super().open(output, key)
 
     def columns(self, output: str, rows: Table) -> None:
-        """Remember the columns for the header, and see that they can be written."""
+        """Keep the columns for the header, and check that they can be written."""
         rows = _in_one_form(output, rows)
         for piece in pieces(rows):
             _lines(piece)
@@ -110,10 +110,10 @@ def _header_line(names: Sequence[str]) -> bytes:
 
 
 def _lines(table: Any) -> memoryview:
-    """The rows as lines of text, made by Arrow a column at a time."""
+    """The rows as lines of text, formatted by Arrow column by column."""
     cells = [_cells(column) for column in table.columns]
     if len(cells) == 1:
-        # a line without anything is not a row to most readers
+        # most readers do not take an empty line for a row
         cells = [cells[0].fill_null(_text('""'))]
     joined = pc.binary_join_element_wise(
         *cells, _text(","), null_handling="replace", null_replacement=""
@@ -125,7 +125,7 @@ def _lines(table: Any) -> memoryview:
 
 
 def _cells(column: Any) -> Any:
-    """The texts of a column; those that may hold anything, or nothing, in quotes."""
+    """The texts of a column, quoted if they may contain anything or be empty."""
     texts, kind, types = to_text(column).cast(_TEXT), plain_type(column.type), pa.types
     if is_string(kind) or is_binary(kind) or types.is_nested(kind):
         doubled = pc.replace_substring(texts, '"', '""')

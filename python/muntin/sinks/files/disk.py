@@ -17,14 +17,14 @@ from muntin.base.errors import MuntinError, SinkError, unknown, with_hint
 from muntin.sinks.base import Mode
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""A number of things in what a checkpoint keeps."""
+"""A count in a checkpoint's state."""
 Sum: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 """A checksum: the CRC-32 of some bytes."""
 
 State = TypeVar("State")
 
 ANEW = 'put it back as it was, or start anew: an empty checkpoint directory and mode="overwrite"'
-"""What to do about a file that is not what a checkpoint says it is."""
+"""The hint for a file that differs from what the checkpoint recorded."""
 
 _STAGED = ".staged"
 
@@ -40,7 +40,7 @@ def failed(path: str, error: object) -> SinkError:
 
 @contextmanager
 def naming(path: str) -> Iterator[None]:
-    """Let every error of the system and of Arrow within be a `SinkError` that names the file."""
+    """Convert errors of the system and of Arrow to a `SinkError` that names the file."""
     try:
         yield
     except MuntinError:
@@ -78,15 +78,15 @@ def mode_of(mode: Mode, sink: str) -> Mode:
 
 
 def goes_on(mode: Mode, path: str, there: str) -> bool:
-    """Whether a fresh start goes on after what is there; else it replaces it.
+    """Whether a fresh start continues after existing content; else it replaces it.
 
     Args:
         mode: what the user wants.
         path: the file, directory or table.
-        there: what it has in it; an empty text if there is nothing to lose.
+        there: a description of its content; empty if there is none.
 
     Raises:
-        SinkError: there is something, and the user has not said what to do with it.
+        SinkError: there is content, and the mode is "error".
 
     >>> goes_on("append", "a.csv", "12 bytes"), goes_on("error", "b.csv", "")
     (True, False)
@@ -98,10 +98,10 @@ def goes_on(mode: Mode, path: str, there: str) -> bool:
 
 
 def state_of(kind: type[State], state: object, path: str) -> State:
-    """What a checkpoint keeps of a sink, in the types it must have.
+    """Decode a sink's state from a checkpoint.
 
     Raises:
-        SinkError: it was damaged, forged or made by another version.
+        SinkError: it is damaged, forged or from another version.
     """
     try:
         return msgspec.convert(state, kind)
@@ -112,7 +112,7 @@ def state_of(kind: type[State], state: object, path: str) -> State:
 
 
 def sum_of(file: IO[bytes], length: int, start: int = 0) -> int:
-    """The CRC-32 of the next bytes of a file, behind others whose sum is `start`."""
+    """The CRC-32 of the next bytes of a file, after bytes whose sum is `start`."""
     while length and (block := file.read(min(limits.COPY_BYTES, length))):
         start = zlib.crc32(block, start)
         length -= len(block)
@@ -127,10 +127,10 @@ def write_all(file: IO[bytes], data: bytes | bytearray) -> None:
 
 
 def only_output(path: str, before: str | None, output: str, own: str) -> str:
-    """The output that a path is for; `own` is what each should have of its own.
+    """The only output that a path is for; `own` is what each output needs.
 
     Raises:
-        SinkError: it is for another one already.
+        SinkError: the path is already used for another output.
     """
     if before is not None and before != output:
         hint = f"give each {own} of its own: mt.output(name, pipeline, sinks=[...])"
@@ -140,7 +140,7 @@ def only_output(path: str, before: str | None, output: str, own: str) -> str:
 
 
 def staged_name(name: str, number: int) -> str:
-    """The hidden file in which what is staged for `name` waits beside it.
+    """The hidden file beside `name` that contains what is staged for it.
 
     >>> staged_name("rows.csv", 7)
     '.rows.csv.7.staged'
@@ -149,7 +149,7 @@ def staged_name(name: str, number: int) -> str:
 
 
 def staged_numbers(directory: str, name: str) -> list[int]:
-    """The numbers of the hidden files of `name` that are there."""
+    """The numbers of the existing hidden files of `name`."""
     pattern = re.compile(re.escape(f".{name}.") + r"(\d+)" + re.escape(_STAGED))
     found = (pattern.fullmatch(each) for each in os.listdir(directory))
     return sorted(int(match[1]) for match in found if match)

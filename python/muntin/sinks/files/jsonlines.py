@@ -12,19 +12,19 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class JsonLines(AppendedFile):
-    """A sink that writes JSON lines; with checkpoints each row is there exactly once.
+    """A sink that writes JSON lines; with checkpoints exactly once.
 
     Times and durations are ISO 8601 text, decimals text, binary base64, NaN and infinities the
     texts "NaN", "Infinity" and "-Infinity": `docs/values.md` has all forms. The source `JsonLines`
-    reads them back. Rows of several outputs may share a file. With checkpoints, what is staged
-    waits in a hidden file beside it.
+    reads them back. Rows of several outputs may share a file. With checkpoints, staged rows
+    wait in a hidden file beside it.
 
     Args:
         path: the file.
-        mode: what to do with a file that has something in it: "error" refuses it, "append" goes on
-            after it, "overwrite" replaces it. A run that goes on from a checkpoint always goes on
-            after its own rows.
-        when: which alerts to take, if it stands in `alerts=`.
+        mode: what to do with a file that is not empty: "error" refuses it, "append" continues
+            after it, "overwrite" replaces it. A run that resumes from a checkpoint always
+            continues after its own rows.
+        when: which alerts to take; only for sinks in `alerts=`.
 
     Raises:
         SinkError: the file cannot be written; it names the file.
@@ -33,7 +33,7 @@ class JsonLines(AppendedFile):
     """
 
     def columns(self, output: str, rows: Table) -> None:
-        """See that rows with these columns can be written; a file without rows is empty."""
+        """Check that rows with these columns can be written; a file without rows is empty."""
         self._encode(output, rows, first=True)
 
     def _encode(self, output: str, rows: Table, *, first: bool) -> bytes:

@@ -16,13 +16,13 @@ class OpenFile:
     """An open file that is appended to.
 
     Attributes:
-        file: open for appending, unbuffered: a sink that is dropped must not write behind the back
-            of its successor.
+        file: open for appending, unbuffered: a dropped sink must not write after its successor
+            has started.
         regular: false for pipes, devices and terminals.
     """
 
     def __init__(self, path: str) -> None:
-        """Open it, or make it."""
+        """Open or create it."""
         self._path = path
         self.file = open(path, "ab", buffering=0)  # noqa: SIM115
         found = os.fstat(self.file.fileno())
@@ -36,7 +36,7 @@ class OpenFile:
         return os.fstat(self.file.fileno()).st_size
 
     def remember(self) -> None:
-        """Note how it is now, after a change of our own."""
+        """Note its current state, after a change by this run."""
         found = os.fstat(self.file.fileno())
         self._changed, self.size_before = found.st_mtime_ns, found.st_size
 
@@ -45,7 +45,7 @@ class OpenFile:
         return os.fstat(self.file.fileno()).st_mtime_ns == self._changed
 
     def check_place(self) -> None:
-        """See that its path still leads to it.
+        """Check that its path still leads to it.
 
         Raises:
             SinkError: it was removed, or another file has its name.
@@ -62,10 +62,10 @@ class OpenFile:
             raise failed(self._path, with_hint(what, ANEW))
 
     def warn_of_rest(self, end: int, kept: str) -> None:
-        """Log that there is more in the file than the checkpoint knows."""
+        """Log that the file has bytes after those of the checkpoint."""
         said = '"%s": what stands behind byte %d, %d bytes, is not in the checkpoint: kept as "%s"'
         _log.warning(said, self._path, end, self.size() - end, kept)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
         self.file.close()

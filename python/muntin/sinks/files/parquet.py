@@ -46,11 +46,11 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a checkpoint keeps of the directory.
 
     Attributes:
-        mark: of the sink that makes the parts.
-        parts: the number of the next part to be seen.
-        staged: the hidden parts that `publish` shows; of checkpoints of 0.1.0 only their sizes.
+        mark: identifies the sink that makes the parts.
+        parts: the number of the next part to be published.
+        staged: the hidden parts that `publish` shows; in checkpoints of 0.1.0 only their sizes.
         first: the number of the first part.
-        quick: the checksum of the lengths and times of the parts that can be seen.
+        quick: the checksum of the lengths and times of the published parts.
         sum: the checksum of their bytes.
     """
 
@@ -65,23 +65,22 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Parquet:
     """A sink that writes `part-0000000.parquet`, `part-0000001.parquet` and so on.
 
-    Each part is whole whenever it can be seen. With checkpoints every checkpoint ends a part, and
-    each row is there exactly once; without, a part is seen when it is full, and the last one when
-    the run ends. A directory has the rows of one output; where its columns change, a new part
-    begins.
+    A visible part is always complete. With checkpoints every checkpoint ends a part, and each row
+    is written exactly once; without, a part becomes visible when it is full, and the last one when
+    the run ends. A directory has the rows of one output; if its columns change, a new part begins.
 
     Args:
-        directory: where the parts go; it is made if it is not there.
+        directory: the directory of the parts; it is created if it is missing.
         rows_per_file: where a part ends.
         compression: `zstd`, `snappy`, `gzip`, `lz4`, `brotli` or `none`.
-        mode: what to do with a directory that has Parquet files: "error" refuses it, "append" goes
-            on behind the last part, "overwrite" removes the parts; only files that this kind of
-            sink made are ever removed. A run that goes on from a checkpoint always goes on after
-            its own parts.
-        when: which alerts to take, if it stands in `alerts=`.
+        mode: what to do with a directory that has Parquet files: "error" refuses it, "append"
+            continues after the last part, "overwrite" removes the parts; only files that this kind
+            of sink made are ever removed. A run that resumes from a checkpoint always continues
+            after its own parts.
+        when: which alerts to take; only for sinks in `alerts=`.
 
     Raises:
-        SinkError: a value makes no sense, the directory cannot be written or has files already,
+        SinkError: an argument is invalid, the directory cannot be written or has files already,
             or rows of a second output.
 
     >>> sink = Parquet("scored/", rows_per_file=100_000)
@@ -96,7 +95,7 @@ class Parquet:
         mode: Mode = "error",
         when: When = None,
     ) -> None:
-        """Check the values; the directory is made when the run starts."""
+        """Check the arguments; the directory is created when the run starts."""
         place = "Parquet: rows_per_file"
         self._rows_per_file = arguments.whole(rows_per_file, place, 1, 2**62, error=SinkError)
         compression = compression.lower() if isinstance(compression, str) else compression
@@ -136,13 +135,13 @@ class Parquet:
             os.makedirs(self._directory, exist_ok=True)
 
     def columns(self, output: str, rows: Table) -> None:
-        """Remember the schema, and see that Parquet has a place for each column."""
+        """Keep the schema, and check that Parquet can store each column."""
         schema = without_views(rows.to_arrow()).schema
         check_schema(schema, self._directory)
         self._schema = schema
 
     def begin(self) -> None:
-        """See that there are no parts, or that it is said what to do with them."""
+        """Check that there are no parts, or that the mode allows them."""
         if self._began:
             return
         with naming(self._directory):
@@ -161,7 +160,7 @@ class Parquet:
             self._began = True
 
     def restore(self, state: dict[str, Any] | None) -> None:
-        """Remove the parts behind the checkpoint, and show those that were staged for it."""
+        """Remove parts after the checkpoint, and publish those that were staged for it."""
         with naming(self._directory):
             self._durable = True
             if state is None:
@@ -182,7 +181,7 @@ class Parquet:
             self._waiting.append(rows)
 
     def finish(self) -> None:
-        """If there was no row, leave a part with the schema."""
+        """If there was no row, write a part with only the schema."""
         self.begin()
         none = not (self._staged or self._waiting or self._part)
         if none and self._schema is not None and self._published.end == self._published.first:
@@ -190,7 +189,7 @@ class Parquet:
                 self._part = self._new_part(self._schema)
 
     def prepare(self) -> dict[str, Any]:
-        """End the hidden part and make it safe."""
+        """End and sync the hidden part."""
         with naming(self._directory):
             self._published.look()
             self._end_part()
@@ -199,7 +198,7 @@ class Parquet:
         return dict(msgspec.to_builtins(state))
 
     def publish(self) -> None:
-        """Show the hidden parts; without checkpoints those that are full."""
+        """Publish the hidden parts; without checkpoints those that are full."""
         self.begin()
         with naming(self._directory):
             self._replace()
@@ -209,7 +208,7 @@ class Parquet:
             self._show()
 
     def close(self) -> None:
-        """Without checkpoints, show the last part."""
+        """Without checkpoints, publish the last part."""
         if self._durable:
             part, self._part = self._part, None
             if part is not None:
@@ -262,7 +261,7 @@ class Parquet:
             sync_directory(self._directory)
 
     def _show(self, *, check: bool = False) -> None:
-        """Rename what is staged; may be done again at any point; `check` the bytes before."""
+        """Rename the staged parts; may be repeated; `check` compares their bytes first."""
         if not self._staged:
             return
         for each in self._staged:

@@ -21,7 +21,7 @@ _MARK = b"muntin.sink"
 
 
 class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A part that is whole and safe.
+    """A part that is complete and synced.
 
     Attributes:
         size: its length in bytes.
@@ -33,14 +33,14 @@ class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def of(cls, path: str) -> Written:
-        """What is there now."""
+        """The part's current size and checksum."""
         size = os.path.getsize(path)
         with open(path, "rb") as file:
             return cls(size, sum_of(file, size))
 
 
 def without_views(table: Any) -> Any:
-    """The same with texts and bytes in the layout that every version of Arrow writes."""
+    """The same columns, with text and binary in layouts that every version of Arrow writes."""
     plain = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
     if plain.keys().isdisjoint(table.schema.types):
         return table
@@ -49,7 +49,7 @@ def without_views(table: Any) -> Any:
 
 
 class Part:
-    """A file that is being written, in row groups of some size however small the steps are."""
+    """A file being written, in large row groups even if the steps are small."""
 
     def __init__(self, path: str, schema: Any, compression: str, mark: str) -> None:
         """Make the file; `mark` says which sink made it."""
@@ -78,7 +78,7 @@ class Part:
             self._flush()
 
     def finish(self) -> Written:
-        """Make the file whole and safe."""
+        """Complete and sync the file."""
         try:
             self._flush()
             self._writer.close()
@@ -91,7 +91,7 @@ class Part:
         return Written.of(self._path)
 
     def abandon(self) -> None:
-        """Let go of a file that will not be whole; what cannot be written of it does not matter."""
+        """Close a file that is discarded, ignoring errors."""
         for each in (getattr(self, "_writer", None), self._file):
             if each is not None:
                 with suppress(OSError, ValueError, pa.ArrowException):
@@ -110,7 +110,7 @@ class Part:
 
 
 def mark_of(path: str) -> str | None:
-    """Which sink made a file; None if none did."""
+    """The mark of the sink that made a file; None if no sink made it."""
     try:
         mark = (pq.read_metadata(path).metadata or {}).get(_MARK)
     except (pa.ArrowException, OSError):
@@ -119,23 +119,23 @@ def mark_of(path: str) -> str | None:
 
 
 def check_schema(schema: Any, place: str) -> None:
-    """See that every column has a place in Parquet.
+    """Check that Parquet can store every column.
 
     Raises:
-        SinkError: one has not; it names it.
+        SinkError: a column cannot be stored; the message names it.
     """
     if refused := _refused(schema):
         raise failed(place, refused)
 
 
 def print_of(path: str) -> int:
-    """A checksum of a file's length and time of change, which are cheap to ask for."""
+    """A checksum of a file's length and modification time, which are cheap to read."""
     found = os.stat(path)
     return zlib.crc32(f"{found.st_size}:{found.st_mtime_ns};".encode())
 
 
 def _refused_value(table: Any) -> str | None:
-    """Which value of which column has no place in Parquet, such as a time in far seconds."""
+    """An error for a value that Parquet cannot store, such as a very distant time in seconds."""
     for name in table.column_names:
         rows = table.select([name])
         if _is_writable(rows):

@@ -1,8 +1,8 @@
 """Checks that the published parts of a Parquet directory exist and are unchanged.
 
-A directory may have millions of parts, so what is kept of each is four bytes: a checksum of its
-length and time of change. All are looked at when a run starts, and some before each checkpoint.
-Where the times differ, as they do in a copy, the bytes decide.
+A directory may have millions of parts, so only four bytes are kept of each: a checksum of its
+length and modification time. All parts are checked when a run starts, and some before each
+checkpoint. If the times differ, as in a copy, the bytes decide.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def part_path(directory: str, number: int) -> str:
 
 
 def staged_path(directory: str, number: int) -> str:
-    """The path of a part that is not to be seen yet."""
+    """The path of a hidden part."""
     return os.path.join(directory, f".part-{number:07}.parquet.staged")
 
 
 def part_numbers(directory: str) -> list[int]:
-    """The numbers of the parts that can be seen."""
+    """The numbers of the visible parts."""
     return _numbers(directory, _PART)
 
 
@@ -47,12 +47,12 @@ class Published:
 
     Attributes:
         first: the number of the first.
-        quick: the checksum of all lengths and times of change.
+        quick: the checksum of all lengths and modification times.
         sum: the checksum of all bytes.
     """
 
     def __init__(self, directory: str, first: int = 0) -> None:
-        """There are none yet."""
+        """Start without parts."""
         self._directory = directory
         self._prints = array("I")
         self._next = 0
@@ -62,16 +62,16 @@ class Published:
 
     @property
     def end(self) -> int:
-        """The number of the part that comes next."""
+        """The number of the next part."""
         return self.first + len(self._prints)
 
     def add(self, part: Written) -> None:
-        """One more was published."""
+        """Note one more published part."""
         self._add_print(print_of(part_path(self._directory, self.end)))
         self.sum = zlib.crc32(f"{part.size}:{part.sum};".encode(), self.sum)
 
     def look(self) -> None:
-        """See that the newest are there and unchanged, and in turn some of the others.
+        """Check that the newest parts are unchanged, and in turn some of the others.
 
         Raises:
             SinkError: one is gone or was changed.
@@ -84,13 +84,13 @@ class Published:
             self._check(index)
 
     def restore(self, count: int, quick: int | None, total: int | None, mark: str) -> None:
-        """Take the parts as they are, if they are those of a checkpoint.
+        """Accept the existing parts, if they are those of a checkpoint.
 
         Args:
             count: how many there were.
             quick: the checksum of their lengths and times; None if the checkpoint has none.
             total: the checksum of their bytes; None if it has none.
-            mark: of the sink that made them.
+            mark: the mark of the sink that made them.
 
         Raises:
             SinkError: one is gone or was changed.
@@ -138,7 +138,7 @@ def clear(directory: str, removable: Callable[[str], bool]) -> None:
     """Remove the parts of a directory that is to be overwritten.
 
     Raises:
-        SinkError: one of them is not ours to remove.
+        SinkError: a part was not made by this kind of sink.
     """
     for number in part_numbers(directory):
         path = part_path(directory, number)
@@ -148,7 +148,7 @@ def clear(directory: str, removable: Callable[[str], bool]) -> None:
 
 
 def of_others(directory: str, name: str) -> SinkError:
-    """The error for a file that stands where it would be taken for one of the parts."""
+    """The error for another program's file that would look like a part."""
     hint = 'a fresh start needs a directory without files of others: name another, or mode="append"'
     return failed(directory, with_hint(f'it has Parquet files of others, such as "{name}"', hint))
 
