@@ -1,5 +1,5 @@
-//! Engine: push, advance, idle, open, finish, snapshot. The only file that knows the order of the
-//! stages.
+//! Engine: the public operations (step, advance, idle, open, finish, snapshot). The only file that
+//! knows the order of the stages.
 
 use std::sync::Arc;
 
@@ -23,9 +23,9 @@ use crate::wide::{self, Cut};
 /// Record batches of one schema.
 #[derive(Debug, Clone)]
 pub struct Batches {
-    /// Their columns.
+    /// The schema shared by the batches.
     pub schema: SchemaRef,
-    /// The rows.
+    /// The batches, each with at least one row.
     pub batches: Vec<RecordBatch>,
 }
 
@@ -36,7 +36,7 @@ impl Batches {
     }
 }
 
-/// What one step gives.
+/// The result of one step.
 #[derive(Debug, Clone)]
 pub struct Step {
     /// Rows of each output.
@@ -47,11 +47,11 @@ pub struct Step {
     pub late: Vec<Batches>,
     /// Invalid rows of each input.
     pub invalid: Vec<Batches>,
-    /// Rows with which time leapt, each with its input.
+    /// Rows whose event time jumped far ahead, each with its input.
     pub leaps: Vec<(usize, Leap)>,
 }
 
-/// A pipeline in the middle of its input: a state machine without source, clock or I/O of its own.
+/// A running pipeline: a state machine without sources, clocks or I/O of its own.
 pub struct Engine {
     pipeline: Pipeline,
     masks: Vec<Box<dyn Mask>>,
@@ -59,7 +59,7 @@ pub struct Engine {
     poisoned: Option<String>,
 }
 
-/// The blocks and clocks that enter the graph in one step.
+/// The blocks and clocks of the inputs in one step.
 struct Entered {
     blocks: Vec<Option<Block>>,
     clocks: Vec<Arc<Clock>>,
@@ -69,7 +69,7 @@ struct Entered {
 }
 
 impl Engine {
-    /// An engine for a plan, new or out of a snapshot.
+    /// Creates an engine for a plan, empty or restored from a snapshot.
     pub fn new(
         plan_json: &str,
         partitions: Vec<Vec<i64>>,
@@ -90,13 +90,14 @@ impl Engine {
         match &self.poisoned {
             None => Ok(()),
             Some(why) => Err(Error::Engine(format!(
-                "a step failed before, so the engine takes nothing more; it failed with: {why}\n\
+                "a step failed before, so the engine accepts no more calls; it failed with: {why}\n\
                  hint: restore it from its last snapshot"
             ))),
         }
     }
 
-    /// Takes in rows. All checks come before anything changes; a failure after that poisons.
+    /// Processes rows. All checks happen before the first change of state; a later failure poisons
+    /// the engine.
     pub fn step(&mut self, feeds: Vec<Feed>, order: Order) -> Result<Step> {
         self.alive()?;
         let rows = self.decode(&feeds)?;
@@ -110,8 +111,8 @@ impl Engine {
         })
     }
 
-    /// Does what changes the state. If it fails or panics, the state is half changed: from then on
-    /// nothing is taken, and every call says why.
+    /// Runs work that changes the state. If it fails or panics, the state may be half changed, so
+    /// the engine is poisoned: every later call fails with the original reason.
     fn change(&mut self, work: impl FnOnce(&mut Engine) -> Result<Step>) -> Result<Step> {
         caught(|| work(self)).map_err(|error| {
             let why = error.message().split("\nhint: ").next().unwrap_or_default();
@@ -120,12 +121,13 @@ impl Engine {
         })
     }
 
-    /// Checks and reads feeds; learns the columns of the input from its first.
+    /// Checks and decodes feeds; if the plan does not declare the columns, takes them from the
+    /// first feed.
     fn decode(&mut self, feeds: &[Feed]) -> Result<Vec<DecodedRows>> {
         let told: Vec<&Feed> = feeds.iter().filter(|feed| !feed.is_nothing()).collect();
         if let Some(feed) = feeds.iter().find(|feed| feed.input >= self.pipeline.plan.inputs.len())
         {
-            return Err(Error::Data(format!("the plan has no input {}", feed.input)));
+            return Err(Error::Data(format!("the plan does not have an input {}", feed.input)));
         }
         let learned = match (&self.pipeline.running, told.as_slice()) {
             (None, [first, ..]) => {
@@ -156,7 +158,7 @@ impl Engine {
         Ok(rows)
     }
 
-    /// Gives rows their order, judge and clock.
+    /// Assigns arrival order and judges to rows, and computes the inputs' clocks.
     fn enter(
         &self,
         rows: Vec<DecodedRows>,
@@ -189,7 +191,7 @@ impl Engine {
         Ok(entry)
     }
 
-    /// Runs one step through the graph, operator after operator.
+    /// Runs one step through the graph, operator by operator.
     fn run(&mut self, entry: Entered) -> Result<Step> {
         let Entered { mut blocks, clocks, sources, records, leaps } = entry;
         self.pipeline.epoch += 1;
@@ -208,7 +210,8 @@ impl Engine {
                 }
                 _ => running.from[i].iter().map(|&from| flows[from].clone()).collect(),
             };
-            // before it runs by what came before it, and again by what it has left open itself
+            // Completeness depends on the inputs (known now) and on values this step sets to null
+            // (known after the run), so compute it before and after.
             running.update_completeness(i);
             let start = std::time::Instant::now();
             let flow = in_pieces(running.operators[i].as_mut(), &inputs, Cut::Seqs, &mut context);
@@ -230,7 +233,7 @@ impl Engine {
         Ok(Step { leaps, ..self.step_of(&blocks, alerts, context.records, &sources)? })
     }
 
-    /// What a step gives, as tables.
+    /// Builds the result tables of a step.
     fn step_of(
         &self,
         blocks: &[Arc<Block>],
@@ -261,7 +264,8 @@ impl Engine {
                 };
                 let mine: Vec<&Record> = records.iter().filter(mine).collect();
                 let source = sources[input].as_deref();
-                // each operator may set a row aside, so its text may be there as often
+                // Each operator may reject the same row, so its text may be needed once per
+                // operator.
                 let held =
                     source.iter().flat_map(|all| all.iter()).map(|c| wide::bytes(c.as_ref()));
                 let most = held.sum::<usize>().saturating_mul(blocks.len());
@@ -283,7 +287,8 @@ impl Engine {
         Ok(Step { outputs: outputs?, alerts, late, invalid, leaps: vec![] })
     }
 
-    /// The input whose table a record goes to: the row's own, or the first that feeds the operator.
+    /// The input whose table a record belongs to: the row's own input, or for a fired row the first
+    /// input upstream.
     fn input_of(&self, record: &Record) -> usize {
         if !record.origin.is_fired() {
             return record.origin.input as usize;
@@ -308,7 +313,7 @@ impl Engine {
         }
     }
 
-    /// A step without rows: something happened to the watermarks of one input, or of all.
+    /// A step without rows, for a change to the watermarks of one input or of all.
     fn clock_event(
         &mut self,
         change: impl Fn(usize, &mut Watermarks) -> Result<()>,
@@ -342,14 +347,16 @@ impl Engine {
         if input < self.pipeline.watermarks.len() {
             return Ok(());
         }
-        Err(Error::Data(format!("the plan has no input {input}")))
+        Err(Error::Data(format!("the plan does not have an input {input}")))
     }
 
-    /// Moves the watermark of a partition, or of all partitions of an input.
+    /// Raises the watermark of one partition, or of all partitions of an input.
     pub fn advance(&mut self, input: usize, partition: Option<i64>, to: Micros) -> Result<Step> {
         self.known(input)?;
         if to == FOREVER {
-            return Err(Error::Data("a watermark at the end of time\nhint: finish()".into()));
+            return Err(Error::Data(
+                "a watermark cannot be at the end of time\nhint: call finish()".into(),
+            ));
         }
         self.clock_event(|i, watermarks| {
             if i == input {
@@ -360,7 +367,8 @@ impl Engine {
         })
     }
 
-    /// Lets a partition, or all of an input at once, no longer hold the watermark back.
+    /// Marks one partition, or all partitions of an input, as idle: it no longer holds the
+    /// watermark back.
     pub fn idle(&mut self, input: usize, partition: Option<i64>) -> Result<Step> {
         self.known(input)?;
         self.clock_event(|i, watermarks| {
@@ -372,7 +380,7 @@ impl Engine {
         })
     }
 
-    /// Adds a partition, which starts at the present clock.
+    /// Adds a partition that starts at the current clock.
     pub fn open(&mut self, input: usize, partition: i64) -> Result<Step> {
         self.known(input)?;
         self.clock_event(
@@ -382,7 +390,7 @@ impl Engine {
         )
     }
 
-    /// Ends a partition, an input, or everything: no rows will come any more.
+    /// Ends a partition, an input, or all inputs: no more rows will come.
     pub fn finish(&mut self, input: Option<usize>, partition: Option<i64>) -> Result<Step> {
         input.map_or(Ok(()), |input| self.known(input))?;
         self.clock_event(|i, watermarks| {
@@ -394,7 +402,7 @@ impl Engine {
         })
     }
 
-    /// What a row would give, without counting it. Nothing is learnt from it.
+    /// Returns what a row would produce, without changing any state.
     pub fn peek(&mut self, feed: Feed) -> Result<Step> {
         self.alive()?;
         let heard = self.pipeline.running.is_some();
@@ -408,7 +416,7 @@ impl Engine {
     fn answer(&mut self, feed: Feed) -> Result<Step> {
         let rows = self.decode(std::slice::from_ref(&feed))?;
         if rows.iter().map(|rows| rows.time.len()).sum::<usize>() != 1 {
-            return Err(Error::Data("peek answers exactly one row".into()));
+            return Err(Error::Data("peek takes exactly one row".into()));
         }
         let (mut watermarks, mut seq) = (self.pipeline.watermarks.clone(), self.pipeline.seq);
         let entry = self.enter(rows, Order::Given, &mut watermarks, &mut seq)?;
@@ -436,7 +444,7 @@ impl Engine {
             let block = &flows[output.node].0;
             alerts.extend(rules.peek(block, &self.masks)?);
         }
-        // also where a filter behind leaves the row out
+        // Late rows are reported even if a later filter drops them.
         let is_late = |block: &Block| (0..block.len()).any(|row| block.marks.is_late(row));
         if let Some(node) = flows.iter().position(|(block, _)| is_late(block)) {
             let marks = &flows[node].0.marks;
@@ -447,16 +455,16 @@ impl Engine {
         self.step_of(&blocks, alerts, records, &entry.sources)
     }
 
-    /// The engine's state as bytes: all of it, or, with `since` the epoch of an earlier snapshot and
-    /// `before` the names of its chunks, what changed after that.
+    /// Serialises the state: all of it, or only what changed after an earlier snapshot, given its
+    /// epoch as `since` and the names of its chunks as `before`.
     ///
-    /// It only reads: if it fails or panics, the engine is as it was.
+    /// This only reads: after a failure or panic the engine is unchanged.
     pub fn snapshot(&self, since: u64, before: &[String]) -> Result<Vec<u8>> {
         self.alive()?;
         caught(|| snapshot::take(&self.pipeline, since, before))
     }
 
-    /// The state, to look at.
+    /// The pipeline's state, read-only.
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }

@@ -1,8 +1,8 @@
-//! Exchange: rows to the one owner of their key. The only file that knows of threads.
+//! Exchange: sends rows to the owner of their key. The only file that uses threads.
 //!
-//! Rows are split by range with a stable counting sort, so each slot sees its rows in order; each
+//! Rows are split by range with a stable counting sort, so each slot sees its rows in order. Each
 //! slot has one owner, and the barrier at the end is the exchange between operators with different
-//! keys. What comes out does not depend on the number of threads.
+//! keys. The output does not depend on the number of threads.
 
 use std::panic::resume_unwind;
 use std::thread::ScopedJoinHandle;
@@ -11,17 +11,18 @@ use crate::error::Result;
 use crate::limits::INLINE_ROWS_MAX;
 use crate::state::{KeyColumns, RANGES};
 
-/// The rows of a block by range, each range's in order.
+/// The rows of a block grouped by range, in order within each range.
 #[derive(Debug)]
 pub struct Routed {
     rows: Vec<u32>,
     ends: [u32; RANGES],
-    /// Where each row of the block's order stands.
+    /// For each row in block order, its index among the grouped rows.
     places: Vec<u32>,
 }
 
 impl Routed {
-    /// Splits `rows` by the ranges of their keys; without ranges all are in range 0.
+    /// Groups `rows` by the range of their key; if the keys have no ranges, all rows are in range
+    /// 0.
     pub fn new(keys: &KeyColumns, rows: &[u32]) -> Routed {
         let mut ends = [0u32; RANGES];
         let Some(ranges) = keys.ranges() else {
@@ -49,8 +50,8 @@ impl Routed {
         Routed { rows: sorted, ends, places }
     }
 
-    /// Something of each row, in the order of the ranges. It is asked for in the block's order and
-    /// written to as many places as there are ranges: read by range, each row would be a cache miss.
+    /// Computes a value per row, in grouped order. Rows are read in block order and written to as
+    /// many positions as there are ranges: reading them by range would cost a cache miss per row.
     pub fn arrange<T: Clone + Default>(&self, mut of: impl FnMut(u32) -> T) -> Vec<T> {
         let mut all = vec![T::default(); self.rows.len()];
         for &at in &self.places {
@@ -59,12 +60,12 @@ impl Routed {
         all
     }
 
-    /// Where each row stands among all, in the block's order.
+    /// For each row in block order, its index among the grouped rows.
     pub fn into_places(self) -> Vec<u32> {
         self.places
     }
 
-    /// All rows, in the order of the ranges.
+    /// All rows, in grouped order.
     pub fn rows(&self) -> &[u32] {
         &self.rows
     }
@@ -74,7 +75,7 @@ impl Routed {
         &self.rows[self.span(range)]
     }
 
-    /// Where the rows of a range stand among all.
+    /// The indices of a range's rows among the grouped rows.
     pub fn span(&self, range: usize) -> std::ops::Range<usize> {
         let start = if range == 0 { 0 } else { self.ends[range - 1] };
         start as usize..self.ends[range] as usize
@@ -91,8 +92,8 @@ impl Routed {
     }
 }
 
-/// Runs `work` on each slot that has something to do, each on one thread; a thread's slots put what
-/// they give into one `new` result. Gives the results by rising range.
+/// Runs `work` on each slot, each slot on one thread. A thread collects the results of its slots in
+/// one value made by `new`; these are returned in rising order of range.
 pub fn run<S: Send, T: Send>(
     threads: usize,
     rows: usize,
@@ -113,7 +114,7 @@ pub fn run<S: Send, T: Send>(
     std::thread::scope(|scope| {
         let owners: Vec<_> =
             slots.chunks_mut(share).map(|part| scope.spawn(move || own(part))).collect();
-        // a panic goes on in this thread, so that its text is not lost
+        // Resume the panic in this thread, so that its message is kept.
         let joined =
             |owner: ScopedJoinHandle<'_, _>| owner.join().unwrap_or_else(|p| resume_unwind(p));
         owners.into_iter().map(joined).collect()
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
 
-    /// The threads on which the slots of a step of `rows` rows were worked on.
+    /// The threads that worked on the slots in a step of `rows` rows.
     fn threads_of(threads: usize, rows: usize, slots: usize) -> (HashSet<ThreadId>, Vec<usize>) {
         let mut state = vec![0u8; slots];
         let work = |range: usize, slot: &mut u8, out: &mut Vec<(ThreadId, usize)>| {

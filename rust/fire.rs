@@ -1,7 +1,8 @@
-//! Fire: the order and the shape of the rows that windows give.
+//! Fire: orders the rows of closed windows and turns them into columns.
 //!
-//! Order: the row that closed the window (its trigger), window end, window start, range of the key,
-//! first touch of the key. Nothing of it depends on threads, cuts or ids.
+//! Rows are ordered by the row that closed the window (the trigger), window end, window start,
+//! range of the key, and first touch of the key. None of these depends on threads, batch boundaries
+//! or key ids.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -18,7 +19,7 @@ use crate::origin::Origins;
 use crate::time::Micros;
 use crate::wide;
 
-/// What is said of fired rows beside their keys and answers; all keys of a window share it.
+/// The facts about fired rows other than keys and answers, shared by all keys of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FiredRow {
     /// `seq` of the row that closed the window.
@@ -27,41 +28,42 @@ pub struct FiredRow {
     pub end: Micros,
     /// Window start.
     pub start: Micros,
-    /// The key's newest row, for sessions and silence.
+    /// Time of the key's newest row, for sessions and silence.
     pub last: Micros,
-    /// How often the window was fired before.
+    /// How many times the window has fired before.
     pub revision: i64,
-    /// First touch of the key, as (pane, ordinal of the row), where the slot does not fire in that order.
+    /// First touch of the key, as (pane, ordinal of the row); set only if the slot does not fire in
+    /// that order already.
     pub touch: (Micros, u64),
 }
 
 impl FiredRow {
-    /// What fired rows are ordered by; `range` is that of the key.
+    /// The sort key of fired rows; `range` is the range of their key.
     pub fn place(&self, range: usize) -> (u64, Micros, Micros, usize, (Micros, u64)) {
         (self.trigger, self.end, self.start, range, self.touch)
     }
 }
 
-/// What one slot fired in one step.
+/// The rows fired by one slot in one step.
 #[derive(Debug)]
 pub struct Fired {
-    /// The rows, as runs of which the same is said, each with its length.
+    /// Runs of rows that share one [`FiredRow`], each with its length.
     runs: Vec<(FiredRow, usize)>,
-    /// Their keys.
+    /// The key id of each row.
     pub ids: Vec<u32>,
     /// The aggregates' columns.
     pub answers: Vec<AnswerColumn>,
-    /// The key columns, once the slot has looked them up.
+    /// The key columns, filled in after the slot has looked up the ids.
     pub keys: Vec<ArrayRef>,
 }
 
 impl Fired {
-    /// Nothing fired yet.
+    /// Creates an empty result.
     pub fn new(answers: Vec<AnswerColumn>) -> Fired {
         Fired { runs: vec![], ids: vec![], answers, keys: vec![] }
     }
 
-    /// Notes what is said of the next `len` rows.
+    /// Adds `len` rows that share these facts.
     pub fn push(&mut self, row: FiredRow, len: usize) {
         match self.runs.last_mut() {
             Some(last) if last.0 == row => last.1 += len,
@@ -71,12 +73,12 @@ impl Fired {
     }
 }
 
-/// How fired rows become columns.
+/// How fired rows are turned into columns.
 #[derive(Debug)]
 pub struct Shape {
-    /// The columns of the rows.
+    /// The output schema.
     pub schema: SchemaRef,
-    /// Zone of the bounds.
+    /// Time zone of the window bounds.
     pub zone: Option<Arc<str>>,
     /// Whether there is a column `last_event_time`.
     pub last: bool,
@@ -84,7 +86,7 @@ pub struct Shape {
     pub revision: bool,
 }
 
-/// Rows of one slot that stand together in the output.
+/// Rows of one slot that are adjacent in the output.
 #[derive(Debug)]
 struct Run {
     row: FiredRow,
@@ -92,8 +94,8 @@ struct Run {
     places: Range<usize>,
 }
 
-/// Puts what the slots fired, by rising range, into one block. Gives also the rows whose
-/// aggregates overflowed.
+/// Combines the rows fired by the slots, given in rising range, into one block. Also returns the
+/// rows with an aggregate that overflowed.
 pub fn assemble(shape: &Shape, slots: Vec<(usize, Fired)>) -> Result<(Block, Vec<usize>)> {
     let slots: Vec<(usize, Fired)> = slots.into_iter().filter(|s| !s.1.ids.is_empty()).collect();
     if slots.is_empty() {
@@ -130,7 +132,7 @@ pub fn assemble(shape: &Shape, slots: Vec<(usize, Fired)>) -> Result<(Block, Vec
     Ok((Block { schema: shape.schema.clone(), columns, marks }, overflowed))
 }
 
-/// Something of each row.
+/// Repeats a value of each run for all its rows.
 fn each<T: Clone>(runs: &[Run], of: impl Fn(&FiredRow) -> T) -> Vec<T> {
     let mut all = Vec::with_capacity(runs.iter().map(|run| run.places.len()).sum());
     for Run { row, places, .. } in runs {
@@ -155,7 +157,7 @@ fn marks(runs: &[Run]) -> RowMeta {
     }
 }
 
-/// The rows with an answer that did not fit its column.
+/// The rows with an answer too large for its column.
 fn overflowed(slots: &[(usize, Fired)], runs: &[Run]) -> Vec<usize> {
     let over = |slot: usize| slots[slot].1.answers.iter().flat_map(AnswerColumn::overflows);
     let over: HashSet<(usize, usize)> =
@@ -167,7 +169,7 @@ fn overflowed(slots: &[(usize, Fired)], runs: &[Run]) -> Vec<usize> {
     places.enumerate().filter(|(_, place)| over.contains(place)).map(|(row, _)| row).collect()
 }
 
-/// Values of one column out of each slot's part of it.
+/// Builds one output column from the slots' columns.
 fn gather(parts: Vec<&dyn Array>, runs: &[Run]) -> Result<ArrayRef> {
     let rows: usize = runs.iter().map(|run| run.places.len()).sum();
     if runs.len() * RUN_ROWS_MIN <= rows {
@@ -179,7 +181,7 @@ fn gather(parts: Vec<&dyn Array>, runs: &[Run]) -> Result<ArrayRef> {
     wide::interleave(&parts, &order.collect::<Vec<_>>())
 }
 
-/// The runs in the order of output. Rows of one window of one slot stand together already.
+/// Sorts the runs for output. Rows of one window and one slot are already adjacent.
 fn in_order(slots: &[(usize, Fired)]) -> Vec<Run> {
     let mut all: Vec<Run> = Vec::new();
     for (slot, (_, fired)) in slots.iter().enumerate() {

@@ -1,22 +1,23 @@
-//! Origin: the source row that a row is. It is told once a step, and a row finds its own by `seq`:
-//! only rows that are set aside, and alerts, ever ask for it.
+//! Where each row came from. Stored once per step and looked up by `seq`, because only rejected
+//! rows and alerts need it.
 
 use std::sync::Arc;
 
 use crate::time::Micros;
 
-/// Where a row came from: the source row that it is, or none for a fired row.
+/// The source row that a row comes from; a fired row has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     /// Input of the plan; `u32::MAX` for a fired row.
     pub input: u32,
-    /// Row of that input's source block in this step; `u32::MAX` where that block is gone.
+    /// Index of the row in that input's block of this step; `u32::MAX` if that block is no longer
+    /// in memory.
     pub row: u32,
-    /// The source's number of the partition.
+    /// The source's id of the partition.
     pub partition: i64,
     /// Position in the partition.
     pub position: i64,
-    /// Recorded arrival time in microseconds; `i64::MIN` where none was recorded.
+    /// Recorded arrival time in microseconds; `i64::MIN` if none was recorded.
     pub arrival: Micros,
 }
 
@@ -25,20 +26,20 @@ impl Origin {
     pub const FIRED: Origin =
         Origin { input: u32::MAX, row: u32::MAX, partition: 0, position: 0, arrival: Micros::MIN };
 
-    /// Whether an operator made the row.
+    /// Whether an operator produced the row.
     pub fn is_fired(&self) -> bool {
         self.input == u32::MAX
     }
 }
 
-/// One number a row.
+/// One integer per row, stored compactly where possible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Series {
-    /// The same for all.
+    /// The same number for all rows.
     Same(i64),
-    /// This for the first row, one more for each further one.
+    /// Consecutive numbers that start with this one.
     From(i64),
-    /// Each its own.
+    /// One number per row.
     Each(Vec<i64>),
 }
 
@@ -53,7 +54,7 @@ impl Series {
         }
     }
 
-    /// The numbers of `len` rows, then those of `more_len` others.
+    /// Appends the numbers of `more_len` rows after those of `len` rows.
     pub fn append(&mut self, len: usize, more: &Series, more_len: usize) {
         let goes_on = match (&*self, more) {
             (Series::Same(a), Series::Same(b)) => a == b,
@@ -72,12 +73,12 @@ impl Series {
     }
 }
 
-/// What is said of the rows of one input in one step.
+/// Source facts about the rows of one input in one step.
 #[derive(Debug)]
 pub struct SourceFacts {
     /// Input of the plan.
     pub input: usize,
-    /// The source's number of the partition.
+    /// The source's id of the partition.
     pub partition: Series,
     /// Position in the partition.
     pub position: Series,
@@ -98,20 +99,20 @@ impl SourceFacts {
     }
 }
 
-/// The rows of one step by `seq`.
+/// The rows of one step, found by `seq`.
 #[derive(Debug)]
 pub struct Arrivals {
     /// `seq` of the first row.
     pub first: u64,
-    /// The place among `inputs` and the row of each, in order of arrival; as they stand if the
-    /// step has one input and nothing orders its rows.
+    /// For each row in order of arrival, its index in `inputs` and its row there. `None` if the
+    /// step has one input whose rows are already in that order.
     pub order: Option<Vec<(u32, u32)>>,
-    /// The inputs.
+    /// The facts about each input's rows.
     pub inputs: Vec<SourceFacts>,
 }
 
 impl Arrivals {
-    /// The origin of the row `seq`, which arrived in this step.
+    /// The origin of row `seq`, which arrived in this step.
     pub fn origin(&self, seq: u64) -> Origin {
         let at = (seq - self.first) as usize;
         let (input, row) = self.order.as_ref().map_or((0, at as u32), |order| order[at]);
@@ -119,20 +120,20 @@ impl Arrivals {
     }
 }
 
-/// The origins of a block's rows.
+/// Where a block's rows came from.
 #[derive(Debug, Clone, Default)]
 pub enum Origins {
-    /// An operator made them.
+    /// An operator produced them.
     #[default]
     Fired,
-    /// They arrived in this step and carry the `seq` of their arrival.
+    /// They arrived in this step; each is found by its `seq`.
     Step(Arc<Arrivals>),
-    /// One a row: rows of earlier steps, or of several kinds.
+    /// One origin per row: rows of earlier steps, or a mix.
     Each(Vec<Origin>),
 }
 
 impl Origins {
-    /// The origin of a block's row, which carries `seq`.
+    /// The origin of a block's row with this `seq`.
     pub fn origin(&self, row: usize, seq: u64) -> Origin {
         match self {
             Origins::Fired => Origin::FIRED,
@@ -141,7 +142,7 @@ impl Origins {
         }
     }
 
-    /// The origins of some of the rows.
+    /// The origins of the selected rows.
     pub fn take(&self, rows: &[u32]) -> Origins {
         match self {
             Origins::Fired | Origins::Step(_) => self.clone(),
@@ -151,7 +152,7 @@ impl Origins {
         }
     }
 
-    /// Whether the rows of two blocks can be told from one to the other without a list.
+    /// True if both blocks share one origin table, so that merging needs no per-row list.
     pub fn is_same(&self, other: &Origins) -> bool {
         match (self, other) {
             (Origins::Fired, Origins::Fired) => true,

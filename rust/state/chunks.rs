@@ -1,31 +1,32 @@
-//! Chunks: the entries of one hot key in order of (time, arrival), as a tree of short runs, each with
-//! the accumulators of all that is in it. Any window is put together from a few runs.
+//! Chunks: the entries of one key with many rows, in order of (time, arrival), as a tree of short
+//! runs, each with the accumulators of everything in it. Any window is combined from a few runs.
 //!
-//! Most keys have none: they are made when a walk over a key's entries becomes long, and dropped when
-//! nobody has asked for a while. Both are made up for by the walks that are saved. What is in them
-//! follows from the log, so nothing of them is saved, and no answer shows whether they are there.
+//! Most keys have none: chunks are built when walking a key's entries gets long, and dropped when
+//! they have not been used for a while. Both costs are covered by the walks saved. Chunks are
+//! derived from the log, so they are not saved, and answers do not depend on whether they exist.
 
 use super::Log;
 use crate::aggregate::{Cell, Layout, Moment, StateRows};
 use crate::limits::{CHUNK_WIDTH, WALK_MAX};
 use crate::time::Micros;
 
-/// The place of an entry in its key's order: its time, then its position in the log.
+/// Position of an entry in its key's order: its time, then its position in the log.
 pub type At = (Micros, u64);
 
-/// The aggregates of the accumulators: those whose states stay small, and where rows stand.
+/// What building and updating chunks needs: the aggregates whose states stay small, and the log.
 #[derive(Debug, Clone, Copy)]
 pub struct Kept<'a> {
     /// All aggregates of the verb.
     pub layout: &'a Layout,
-    /// Those that are kept.
+    /// Indices of the aggregates kept in chunks.
     pub which: &'a [usize],
-    /// The rows.
+    /// The log that holds the rows.
     pub log: &'a Log,
 }
 
 impl Kept<'_> {
-    /// Puts an entry into a cell of aggregate `j`; one without a value, or freed, changes nothing.
+    /// Adds an entry to a cell of aggregate `j`; an entry that was freed or has no value changes
+    /// nothing.
     pub fn update(&self, j: usize, cell: Cell<'_>, (time, seq): At) {
         if let Some(value) = self.log.value(seq, j) {
             self.layout.items[j].0.update(cell, value, Moment { time, seq });
@@ -48,38 +49,38 @@ impl Kept<'_> {
     }
 }
 
-/// A run of entries, or of runs.
+/// A node of the tree: a run of entries, or of nodes.
 #[derive(Debug, Default)]
 struct RunNode {
-    /// The entries, or the last entry of each run below.
+    /// The entries, or the last entry of each child.
     last: Vec<At>,
-    /// The runs below; none where there are entries.
+    /// The children; empty in a leaf.
     below: Vec<u32>,
 }
 
-/// The entries of one key.
+/// The tree of one key.
 #[derive(Debug)]
 pub struct Chunks {
     nodes: Vec<RunNode>,
     free: Vec<u32>,
     root: u32,
-    /// A row for each node.
+    /// One row of accumulators per node.
     hot: StateRows,
     len: usize,
-    /// Entries that came since it was of use.
+    /// Entries added since the tree was last used.
     unused: usize,
 }
 
-/// One piece of a window.
+/// One part of a window.
 enum WindowPiece {
-    /// All of a run: its row.
+    /// A whole node, by its row.
     Run(u32),
-    /// One entry.
+    /// A single entry.
     Entry(At),
 }
 
 impl Chunks {
-    /// The chunks of entries that rise.
+    /// Builds chunks from entries in rising order.
     pub fn new(kept: Kept<'_>, entries: &[At]) -> Chunks {
         let (nodes, free, hot) = (vec![], vec![], kept.layout.hot());
         let mut chunks = Chunks { nodes, free, root: 0, hot, len: entries.len(), unused: 0 };
@@ -98,7 +99,7 @@ impl Chunks {
         chunks
     }
 
-    /// A node over others.
+    /// Adds a node above others.
     fn above(&mut self, kept: Kept<'_>, below: Vec<u32>) -> u32 {
         let last = below.iter().map(|&node| self.last(node)).collect();
         self.node(kept, RunNode { last, below })
@@ -109,7 +110,7 @@ impl Chunks {
         self.nodes[node as usize].last.last().copied().unwrap_or((Micros::MIN, 0))
     }
 
-    /// Puts a node in place and computes its row.
+    /// Adds a node and computes its row.
     fn node(&mut self, kept: Kept<'_>, node: RunNode) -> u32 {
         let at = match self.free.pop() {
             Some(at) => at,
@@ -123,7 +124,7 @@ impl Chunks {
         at
     }
 
-    /// Computes the row of a node anew.
+    /// Recomputes the row of a node.
     fn refold(&mut self, kept: Kept<'_>, at: u32) {
         kept.layout.clear(&mut self.hot, at);
         let node = &self.nodes[at as usize];
@@ -137,7 +138,7 @@ impl Chunks {
         kept.merge(&mut self.hot, at, &sum, row);
     }
 
-    /// Takes an entry in.
+    /// Inserts an entry.
     pub fn insert(&mut self, kept: Kept<'_>, at: At) {
         self.len += 1;
         self.unused += 1;
@@ -146,14 +147,13 @@ impl Chunks {
         }
     }
 
-    /// Takes an entry into a node; gives the node that has become its right neighbour, if it was
-    /// full.
+    /// Inserts an entry below a node; if the node was split, returns its new right neighbour.
     fn insert_into(&mut self, kept: Kept<'_>, to: u32, at: At) -> Option<u32> {
         let node = &mut self.nodes[to as usize];
         let place = node.last.partition_point(|last| *last < at);
         if node.below.is_empty() {
             if node.last.len() == CHUNK_WIDTH && place == CHUNK_WIDTH {
-                // in order of time runs stay full
+                // Entries that arrive in order of time start a new run, so earlier runs stay full.
                 return Some(self.node(kept, RunNode { last: vec![at], below: vec![] }));
             }
             node.last.insert(place, at);
@@ -178,7 +178,7 @@ impl Chunks {
         self.split(kept, to)
     }
 
-    /// Moves half of a node that is too wide into a new one.
+    /// Moves half of an overfull node to a new one.
     fn split(&mut self, kept: Kept<'_>, at: u32) -> Option<u32> {
         let node = &mut self.nodes[at as usize];
         if node.last.len() <= CHUNK_WIDTH {
@@ -191,7 +191,7 @@ impl Chunks {
         Some(self.node(kept, RunNode { last, below }))
     }
 
-    /// Puts what lies behind `from` and not behind `to` into a cell of aggregate `j`.
+    /// Adds the entries in `(from, to]` to a cell of aggregate `j`.
     pub fn fold(&self, kept: Kept<'_>, j: usize, (from, to): (At, At), mut cell: Cell<'_>) {
         let (aggregate, offset) = &kept.layout.items[j];
         let mut take = |piece: WindowPiece| match piece {
@@ -203,7 +203,7 @@ impl Chunks {
         self.visit(self.root, None, (from, to), &mut take);
     }
 
-    /// Goes through the pieces of `(from, to]` in a node, all of which lies behind `floor`.
+    /// Visits the pieces of `(from, to]` in a node whose entries are all after `floor`.
     fn visit(
         &self,
         node: u32,
@@ -229,7 +229,7 @@ impl Chunks {
         }
     }
 
-    /// The first entry behind `at`.
+    /// The first entry after `at`.
     pub fn behind(&self, at: At) -> Option<At> {
         let mut node = &self.nodes[self.root as usize];
         loop {
@@ -242,7 +242,7 @@ impl Chunks {
         }
     }
 
-    /// Frees runs of which nothing is newer than `until`.
+    /// Frees runs whose entries are all at or before `until`.
     pub fn free_until(&mut self, kept: Kept<'_>, until: Micros) {
         self.free_in(kept, self.root, until);
         while let [only] = self.nodes[self.root as usize].below[..] {
@@ -251,13 +251,13 @@ impl Chunks {
         }
     }
 
-    /// The same inside a node; true if anything was freed.
+    /// Frees such runs below a node; true if any was freed.
     fn free_in(&mut self, kept: Kept<'_>, at: u32, until: Micros) -> bool {
         let node = &mut self.nodes[at as usize];
         if node.below.is_empty() {
             return false;
         }
-        // the last run stays, so that no node is empty
+        // Keep the last run, so that no node is empty.
         let dead = node.last.partition_point(|last| last.0 <= until).min(node.below.len() - 1);
         node.last.drain(..dead);
         let freed: Vec<u32> = node.below.drain(..dead).collect();
@@ -285,22 +285,22 @@ impl Chunks {
         self.free.push(at);
     }
 
-    /// Says that it was of use.
+    /// Notes that the chunks were used.
     pub fn used(&mut self) {
         self.unused = 0;
     }
 
-    /// Whether it has cost more since it was of use than it costs to make it again.
+    /// Whether updates since the last use have cost more than rebuilding would.
     pub fn is_useless(&self) -> bool {
         self.unused > 2 * self.len
     }
 
-    /// Whether so few entries are left that a walk over them is short.
+    /// Whether so few entries are left that walking them is cheap.
     pub fn is_short(&self) -> bool {
         self.len <= WALK_MAX / 2
     }
 
-    /// Memory in bytes, about.
+    /// Approximate memory in bytes.
     pub fn bytes(&self) -> usize {
         let node = size_of::<RunNode>() + size_of::<At>();
         self.hot.bytes() + self.nodes.capacity() * node + self.len * size_of::<At>()
@@ -320,7 +320,7 @@ mod tests {
 
     const WHICH: [usize; 5] = [0, 1, 2, 3, 4];
 
-    /// A log of rows of one key, with values that are sometimes null, NaN or equal.
+    /// A log with rows of one key, whose values include nulls, NaN and duplicates.
     fn log(times: &[i64]) -> (Layout, Log, Vec<At>) {
         let len = times.len();
         let value = |i: usize| match i % 7 {
@@ -362,7 +362,7 @@ mod tests {
         WHICH.iter().map(answer).collect()
     }
 
-    /// Every window is what its entries give one by one.
+    /// Asserts that every window equals the result of adding its entries one by one.
     fn check(chunks: &Chunks, kept: Kept<'_>, held: &[At], bounds: (At, At)) {
         let folded = says(kept, |j, cell| chunks.fold(kept, j, bounds, cell));
         let inside = || held.iter().filter(|at| **at > bounds.0 && **at <= bounds.1);

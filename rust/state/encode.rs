@@ -1,4 +1,4 @@
-//! The one place where key columns become bytes and bytes become key columns.
+//! Encodes key columns as bytes and decodes them again; the only place that does.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use arrow_schema::{DataType, TimeUnit};
 use super::hash::{hash_bytes, hash_next, hash_null, hash_wide, hash_word, range_of};
 use crate::error::{Error, Result};
 
-/// The keys of a block's rows, in the form that an index compares.
+/// The keys of a block's rows, in the form stored and compared by an index.
 #[derive(Debug)]
 pub enum Encoded {
     /// No key columns: one key.
@@ -21,14 +21,15 @@ pub enum Encoded {
     Words {
         /// The values, widened.
         values: ScalarBuffer<i64>,
-        /// Which are not null, where some are.
+        /// Which values are not null; `None` if all are.
         valid: Option<NullBuffer>,
     },
-    /// Anything else: per column a tag (0 null, 1 value), then 8 or 16 bytes, or a length and bytes.
+    /// All other keys: per column a tag (0 null, 1 value), then 8 or 16 bytes, or a length and
+    /// bytes.
     Bytes {
-        /// Where each row's bytes end.
+        /// End offset of each row's bytes.
         ends: Vec<usize>,
-        /// All rows' bytes.
+        /// The bytes of all rows.
         data: Vec<u8>,
     },
 }
@@ -45,10 +46,10 @@ impl Encoded {
     }
 }
 
-/// One key, as a slot stores it.
+/// One key in its stored form.
 #[derive(Debug, Clone, Copy)]
 pub enum Key<'a> {
-    /// The null of a single column, or the key of no columns.
+    /// A null in a single column, or the key of no columns.
     Null,
     /// See [`Encoded::Words`].
     Word(i64),
@@ -56,7 +57,7 @@ pub enum Key<'a> {
     Bytes(&'a [u8]),
 }
 
-/// One key column in the form that is hashed.
+/// One key column in the form used for hashing.
 enum KeyColumn {
     Words(ScalarBuffer<i64>),
     Wide(Vec<i128>),
@@ -98,7 +99,7 @@ pub fn check_key(name: &str, data_type: &DataType) -> Result<()> {
     }
 }
 
-/// Encodes key columns; gives the range of each row with them, none where there are no columns.
+/// Encodes key columns; also returns the range of each row, or none if there are no columns.
 pub fn encode(columns: &[ArrayRef], len: usize) -> Result<(Encoded, Option<Vec<u8>>)> {
     if columns.is_empty() {
         return Ok((Encoded::One, None));
@@ -116,7 +117,7 @@ pub fn encode(columns: &[ArrayRef], len: usize) -> Result<(Encoded, Option<Vec<u
     Ok((encoded, Some(ranges)))
 }
 
-/// The range of each row, by a fixed hash of its key's values.
+/// The range of each row, from a fixed hash of its key's values.
 fn ranges(parts: &[KeyColumn], columns: &[ArrayRef], len: usize) -> Vec<u8> {
     if let ([KeyColumn::Words(values)], 0) = (parts, columns[0].null_count()) {
         return values.iter().map(|&value| range_of(hash_word(value)) as u8).collect();
@@ -260,7 +261,7 @@ fn field<'a>(bytes: &mut &'a [u8], data_type: &DataType) -> Field<'a> {
     }
 }
 
-/// Key columns of the given types from stored keys.
+/// Decodes stored keys to columns of the given types.
 pub fn decode<'a>(
     types: &[DataType],
     len: usize,
@@ -313,7 +314,7 @@ fn build(data_type: &DataType, fields: &[Field<'_>]) -> Result<ArrayRef> {
     })
 }
 
-/// Integer-like values in the type they came in.
+/// Converts 64-bit words to an integer-like column of the original type.
 pub fn words_as(words: PrimitiveArray<Int64Type>, data_type: &DataType) -> Result<ArrayRef> {
     match data_type {
         DataType::Int64 => Ok(Arc::new(words)),

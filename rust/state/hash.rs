@@ -1,7 +1,7 @@
-//! The fixed hash of keys: by value, the same on every machine and for ever, since ranges, the order of
-//! fired rows and the names of chunks hang on it.
+//! The fixed hash of keys, by value. It must be the same on every machine and in every version:
+//! ranges, the order of fired rows and the names of chunks depend on it.
 
-/// How many fixed ranges the keys of an operator fall into.
+/// Number of fixed ranges that an operator's keys are split into.
 pub const RANGES: usize = 64;
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -37,7 +37,7 @@ pub fn hash_bytes(value: &[u8]) -> u64 {
     })
 }
 
-/// The fixed hash of a key of several columns, from that of the columns before and of the next.
+/// Combines the hash of the previous key columns with the hash of the next one.
 pub fn hash_next(hash: u64, column: u64) -> u64 {
     mix64(hash.wrapping_mul(31).wrapping_add(column))
 }

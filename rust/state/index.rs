@@ -1,21 +1,22 @@
-//! Index: from the hash of a key to its dense id, without the key.
+//! Index: maps the hash of a key to its dense id; the keys are stored elsewhere.
 //!
-//! Open addressing with linear probing over slots of eight bytes: a tag, the upper half of the hash,
-//! and an id. A tag's first slot is given by its leading bits, so the table grows without hashing a
-//! key again, and from its front to its end. Removal shifts back what follows: no tombstones.
+//! Open addressing with linear probing over slots of eight bytes: a tag (the upper half of the
+//! hash) and an id. The leading bits of a tag give its first slot, so the table grows without
+//! rehashing keys, in one pass from front to back. Removal shifts following entries back, so there
+//! are no tombstones.
 
 use crate::limits::INDEX_SLOTS_MIN;
 use crate::prefetch::prefetch;
 
-/// An empty slot; no id is the greatest.
+/// Marks an empty slot; the greatest id is never used.
 const EMPTY: u64 = u64::MAX;
 
-/// Ids by hash. Whoever asks compares the keys.
+/// Ids by hash. Callers compare the keys themselves.
 #[derive(Debug, Default)]
 pub struct Index {
     slots: Vec<u64>,
     len: usize,
-    /// A tag's first slot is the tag shifted down by this.
+    /// The right shift that turns a tag into its first slot.
     shift: u32,
 }
 
@@ -37,23 +38,23 @@ impl Index {
         (at + 1) & (self.slots.len() - 1)
     }
 
-    /// The id in the first slot of a hash, if its tag is the same; `u32::MAX` else.
+    /// The id in the first slot of a hash if the tag matches, otherwise `u32::MAX`.
     ///
-    /// A cheap first question for many hashes one after another, whose misses do not wait for one
-    /// another: nothing branches on what is read.
+    /// A cheap first probe for many hashes in a row: nothing branches on the loaded value, so their
+    /// cache misses overlap.
     #[inline(always)]
     pub fn first(&self, hash: u64) -> u32 {
         let slot = self.slots.get(self.home(tag(hash))).copied().unwrap_or(EMPTY);
         if slot >> 32 == tag(hash) { id_of(slot) } else { u32::MAX }
     }
 
-    /// Asks for the first slot of a hash, which will be read soon.
+    /// Prefetches the first slot of a hash.
     #[inline(always)]
     pub fn prefetch(&self, hash: u64) {
         prefetch(&self.slots, self.home(tag(hash)));
     }
 
-    /// The id of a hash for which `is` holds.
+    /// The id for a hash for which `is` returns true.
     #[inline]
     pub fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
         let mut at = self.home(tag(hash));
@@ -69,7 +70,7 @@ impl Index {
         }
     }
 
-    /// Adds an id that is not there.
+    /// Inserts an id that is not in the table.
     pub fn insert(&mut self, hash: u64, id: u32) {
         if self.len >= self.slots.len() / 8 * 5 {
             self.grow();
@@ -93,7 +94,7 @@ impl Index {
         old.into_iter().filter(|&slot| slot != EMPTY).for_each(|slot| self.put(slot));
     }
 
-    /// Takes an id out.
+    /// Removes an id.
     pub fn remove(&mut self, hash: u64, id: u32) {
         let wanted = tag(hash) << 32 | u64::from(id);
         let mut hole = self.home(tag(hash));
@@ -108,7 +109,7 @@ impl Index {
         let mut at = self.next(hole);
         while self.slots[at] != EMPTY {
             let home = self.home(self.slots[at] >> 32);
-            // It may move back to the hole unless its first slot lies behind the hole.
+            // An entry may move back into the hole unless its first slot comes after the hole.
             if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(hole) & mask) {
                 self.slots[hole] = self.slots[at];
                 hole = at;
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Few tags, so that runs are long and wrap around the table's end.
+        /// Uses few distinct tags, so that runs are long and wrap around the end of the table.
         #[test]
         fn it_is_a_map(steps in prop::collection::vec((0u64..40, any::<bool>()), 0..300)) {
             let hash = |key: u64| (key % 7).wrapping_mul(0x2aaa_aaaa) << 32;

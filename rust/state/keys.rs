@@ -1,7 +1,7 @@
-//! Keys: the columns of `by=`, encoded once a block, and each slot's index from key to dense id.
+//! Keys: the `by=` columns, encoded once per block, and each slot's index from key to dense id.
 //!
-//! Keys are hashed by value with a fixed seed for their range, so that order and ownership are the
-//! same on every machine, and with a random seed inside a range, against chosen collisions.
+//! A fixed hash of the key's values gives the range, so order and ownership are the same on every
+//! machine. Within a range a randomly seeded hash protects against chosen collisions.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -24,7 +24,7 @@ pub struct KeyColumns {
 }
 
 impl KeyColumns {
-    /// Encodes the columns of `by=`; no columns are one key for all rows.
+    /// Encodes the `by=` columns; without columns all rows share one key.
     pub fn new(columns: &[ArrayRef], len: usize) -> Result<KeyColumns> {
         let (encoded, ranges) = encode(columns, len)?;
         let nulls = columns.iter().any(|column| column.null_count() != 0);
@@ -34,7 +34,7 @@ impl KeyColumns {
         Ok(KeyColumns { encoded, ranges, null })
     }
 
-    /// The range of each row; `None` where there is one key only, which is in range 0.
+    /// The range of each row; `None` if there is only one key, which is in range 0.
     pub fn ranges(&self) -> Option<&[u8]> {
         self.ranges.as_deref()
     }
@@ -50,7 +50,7 @@ impl KeyColumns {
         }
     }
 
-    /// Whether any key has a column that is null.
+    /// Whether any row has a null in its key.
     pub fn has_nulls(&self) -> bool {
         self.null.is_some()
     }
@@ -61,25 +61,26 @@ impl KeyColumns {
     }
 }
 
-/// The keys of one slot: key to dense id and back. Ids of removed keys are used again.
+/// The keys of one slot: key to dense id and back. Ids of removed keys are reused.
 #[derive(Debug, Default)]
 pub struct Keys {
     index: Index,
     words: Vec<i64>,
     bytes: Vec<Box<[u8]>>,
-    /// Length of all `bytes` together: the page asks for it many times a second.
+    /// Total length of all `bytes`, kept up to date because the dashboard reads it many times a
+    /// second.
     held: usize,
     null: Option<u32>,
     free: Vec<u32>,
     live: Vec<bool>,
     len: u32,
     hasher: foldhash::quality::RandomState,
-    /// Scratch space of [`Keys::intern_all`].
+    /// Scratch space for [`Keys::intern_all`].
     hashes: Vec<u64>,
 }
 
 impl Keys {
-    /// How many ids were ever given out at once: the length of arrays indexed by id.
+    /// The greatest number of ids in use at one time: the length of arrays indexed by id.
     pub fn capacity(&self) -> usize {
         self.len as usize
     }
@@ -94,16 +95,17 @@ impl Keys {
         self.len() == 0
     }
 
-    /// The id of a row's key, made where it is new.
+    /// Returns the id of a row's key, creating one if the key is new.
     pub fn intern(&mut self, columns: &KeyColumns, row: usize) -> u32 {
         let hash = self.hash(columns, row);
         self.find(columns, row, hash).unwrap_or_else(|| self.add(columns, row, hash))
     }
 
-    /// The ids of the keys of `rows`, in place of what was in `ids`.
+    /// Replaces `ids` by the ids of the keys of `rows`, creating new ones.
     ///
-    /// A look-up is two cache misses, one for the index and one for the key. Looked up one by one,
-    /// each row would wait for its own; so all rows ask the index first, then all compare keys.
+    /// A lookup costs two cache misses, in the index and at the key. One by one, each row would
+    /// wait for its own; so all rows probe the index first, then all compare keys, and the misses
+    /// overlap.
     pub fn intern_all(&mut self, columns: &KeyColumns, rows: &[u32], ids: &mut Vec<u32>) {
         ids.clear();
         let Encoded::Words { values, valid: None } = &columns.encoded else {
@@ -135,12 +137,12 @@ impl Keys {
         self.hashes = hashes;
     }
 
-    /// The id of a row's key, if it has one.
+    /// The id of a row's key, if the key is known.
     pub fn get(&self, columns: &KeyColumns, row: usize) -> Option<u32> {
         self.find(columns, row, self.hash(columns, row))
     }
 
-    /// The seeded hash of a row's key; a null has none.
+    /// The seeded hash of a row's key; a null key is not hashed.
     fn hash(&self, columns: &KeyColumns, row: usize) -> u64 {
         match columns.key(row) {
             Key::Null => 0,
@@ -181,7 +183,7 @@ impl Keys {
         id
     }
 
-    /// Forgets a key; an id that no key has at present is left alone.
+    /// Forgets a key; does nothing for an id that is not in use.
     pub fn remove(&mut self, id: u32) {
         if !std::mem::take(&mut self.live[id as usize]) {
             return;
@@ -203,7 +205,7 @@ impl Keys {
         self.free.push(id);
     }
 
-    /// The keys of `ids` as columns of the types of `by=`.
+    /// The keys of `ids` as columns of the given types.
     pub fn columns(&self, ids: &[u32], types: &[DataType]) -> Result<Vec<ArrayRef>> {
         let words = self.null.is_none() && self.bytes.is_empty() && !ids.is_empty();
         if let ([data_type], true) = (types, words) {
@@ -220,8 +222,8 @@ impl Keys {
         })
     }
 
-    /// The same for rows that are fired, where a key may be there often: large columns where there is
-    /// too much text for others.
+    /// Like [`Keys::columns`], for fired rows, where a key may appear many times: uses large text
+    /// columns if there is too much text for regular ones.
     pub fn fired(&self, ids: &[u32], types: &[DataType]) -> Result<Vec<ArrayRef>> {
         let runs = wide::runs(ids, |&id| self.bytes.get(id as usize).map_or(0, |key| key.len()));
         if runs.len() < 2 {
@@ -234,7 +236,7 @@ impl Keys {
         (0..types.len()).map(column).collect()
     }
 
-    /// Memory in bytes, about.
+    /// Approximate memory in bytes.
     pub fn bytes(&self) -> usize {
         let held = self.held + self.bytes.len() * 32;
         let each = self.words.capacity() * 8 + self.live.capacity() + self.free.capacity() * 4;

@@ -1,7 +1,7 @@
 //! Log: the rows that per-event windows look back at, in arrival order, shared by all sizes.
 //!
 //! Each key's entries are linked in order of (event time, arrival). A segment is freed once no
-//! window can reach any of its entries; a link into a freed segment reads as the list's end.
+//! window can reach any of its entries; a link into a freed segment ends the list.
 
 use std::collections::VecDeque;
 
@@ -10,16 +10,16 @@ use crate::limits::{LOG_LOOK_MAX, LOG_SEGMENT as SEGMENT};
 use crate::prefetch::prefetch;
 use crate::time::Micros;
 
-/// No entry; positions begin at 1.
+/// The position that means "no entry"; positions start at 1.
 pub const NONE: u64 = 0;
 
-/// Words of an entry before its arguments: time, key and presence, the two links.
+/// Words of an entry before its arguments: time, key and presence bits, and the two links.
 const HEAD: usize = 3;
 const TIME: usize = 0;
 const KEY: usize = 1;
 const LINKS: usize = 2;
 
-/// Two halves of a word.
+/// Packs two 32-bit numbers into a word.
 fn pack(low: u32, high: u32) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
@@ -32,22 +32,22 @@ fn high(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
-/// The way from one entry to another as their distance; 0 is none, as no entry leads to itself.
+/// Encodes a link as a relative offset (0 = none).
 fn distance(from: u64, to: u64) -> u32 {
     if to == NONE { 0 } else { to.wrapping_sub(from) as u32 }
 }
 
-/// Where a way leads.
+/// Decodes a link.
 fn follow(from: u64, way: u32) -> u64 {
     if way == 0 { NONE } else { from.wrapping_add_signed((way as i32).into()) }
 }
 
-/// What a run of entries that were appended one after another holds beside their words.
+/// What a segment of consecutive entries stores in addition to their words.
 #[derive(Debug)]
 struct Segment {
-    /// The arguments that do not lie in words.
+    /// The arguments that are not stored as words.
     columns: Vec<Column>,
-    /// The latest time in it, once it is full.
+    /// The latest time in the segment, set once it is full.
     newest: Micros,
     freed: bool,
 }
@@ -57,20 +57,20 @@ struct Segment {
 pub struct LogEntry {
     /// Event time.
     pub time: Micros,
-    /// The key's entry before it in time.
+    /// The key's previous entry in time.
     pub older: u64,
-    /// The key's entry behind it in time.
+    /// The key's next entry in time.
     pub newer: u64,
 }
 
-/// An entry that is to be freed.
+/// An entry about to be freed.
 #[derive(Debug, Clone, Copy)]
 pub struct Dead {
     /// Its key.
     pub id: u32,
     /// Its position.
     pub entry: u64,
-    /// The key's entry behind it in time.
+    /// The key's next entry in time.
     pub newer: u64,
 }
 
@@ -80,19 +80,19 @@ pub struct Log {
     arguments: Arguments,
     stride: usize,
     base: u64,
-    /// For each segment what steps of walks read, and the arguments that lie in words, side by side;
-    /// nothing where it was freed. Walks jump about: no more than this is looked at on the way.
+    /// Per segment, the entries' words, including the arguments stored as words; empty if the
+    /// segment was freed. Walks jump between entries, so everything a step reads is kept together.
     words: VecDeque<Vec<u64>>,
     segments: VecDeque<Segment>,
-    /// Of the segment that is not full yet.
+    /// The latest time in the segment that is not full yet.
     newest: Micros,
-    /// Whether there are arguments that do not lie in words.
+    /// Whether some arguments are not stored as words.
     has_aside: bool,
     len: usize,
 }
 
 impl Log {
-    /// No entries yet.
+    /// Creates an empty log.
     pub fn new(arguments: Arguments) -> Log {
         let stride = HEAD + arguments.words;
         let has_aside = arguments.places.iter().any(Option::is_none);
@@ -108,12 +108,14 @@ impl Log {
         }
     }
 
-    /// Appends a row for a key whose newest entry is `tail`, with its arguments and, for those that
-    /// do not lie in words, the columns and its row in them. Gives its position, and whether it is
-    /// the key's newest now, which moves `tail`; if it is not, [`Log::link`] has to follow.
+    /// Appends a row for a key whose newest entry is `tail`. Takes its arguments and, for those not
+    /// stored as words, the columns and the row in them. Returns its position, and whether it is
+    /// now the key's newest entry, in which case `tail` is updated; if not, the caller must call
+    /// [`Log::link`].
     ///
     /// # Panics
-    /// At two billion entries that a window can still reach.
+    ///
+    /// When two billion entries are reachable by windows.
     #[inline]
     pub fn append(
         &mut self,
@@ -171,14 +173,14 @@ impl Log {
         self.segments.back_mut().expect("the last is never freed").newest = newest;
     }
 
-    /// The segment of an entry and its place there.
+    /// The segment of an entry and its index in the segment.
     #[inline(always)]
     fn place(&self, at: u64) -> (usize, usize) {
         let i = at.wrapping_sub(self.base) as usize;
         (i / SEGMENT, i % SEGMENT)
     }
 
-    /// The words of an entry and what lies behind it, unless it was freed.
+    /// The words from an entry's first word on, unless it was freed.
     #[inline(always)]
     fn find(&self, at: u64) -> Option<&[u64]> {
         let (segment, i) = self.place(at);
@@ -196,7 +198,7 @@ impl Log {
         self.words.get_mut(segment)?.get_mut(i * self.stride..)?.first_chunk_mut()
     }
 
-    /// Asks for an entry that will be read soon.
+    /// Prefetches an entry.
     #[inline]
     pub fn prefetch(&self, at: u64) {
         let (segment, i) = self.place(at);
@@ -215,12 +217,12 @@ impl Log {
         Some(LogEntry { time, older: follow(at, older), newer: follow(at, newer) })
     }
 
-    /// The arguments of an entry that lie in words.
+    /// The arguments of an entry that are stored as words.
     pub fn row(&self, at: u64) -> Option<ArgumentRow<'_>> {
         self.step(at).map(|(_, _, row)| row)
     }
 
-    /// What a walk from old to new needs of an entry: its time, the entry behind it, its arguments.
+    /// What a walk from old to new reads of an entry: its time, the next entry, its arguments.
     #[inline]
     pub fn step(&self, at: u64) -> Option<(Micros, u64, ArgumentRow<'_>)> {
         let (head, behind) = self.find(at)?.split_first_chunk::<HEAD>()?;
@@ -239,8 +241,8 @@ impl Log {
         self.segments.get(segment)?.columns.get(before)?.get(i)
     }
 
-    /// Links an entry into its key's list before the entry `behind`, which is of a later time; gives
-    /// the number of entries that it walked over.
+    /// Links an entry into its key's list before the entry `behind`, which has a later time;
+    /// returns how many entries it walked.
     pub fn link(&mut self, at: u64, time: Micros, behind: u64) -> usize {
         let (mut older, mut newer) = (behind, NONE);
         let mut steps = 0;
@@ -262,14 +264,14 @@ impl Log {
         steps
     }
 
-    /// Whether there is a segment to free.
+    /// Whether there is a segment that can be freed.
     pub fn is_due(&self, until: Micros) -> bool {
         let full = self.segments.iter().take(self.len / SEGMENT);
         full.filter(|segment| !segment.freed).map(|segment| segment.newest <= until).next()
             == Some(true)
     }
 
-    /// The segments without an entry newer than `until`, looked for among the oldest.
+    /// The segments, among the oldest ones, without an entry newer than `until`.
     pub fn due(&self, until: Micros) -> Vec<usize> {
         let full = self.segments.iter().take(self.len / SEGMENT).enumerate();
         let held = full.filter(|(_, segment)| !segment.freed);
@@ -278,7 +280,7 @@ impl Log {
         near.filter(|&(_, due)| due).map(|(s, _)| s).collect()
     }
 
-    /// The entries that [`Log::reclaim`] is going to free.
+    /// The entries that [`Log::reclaim`] will free.
     pub fn dead(&self, due: &[usize]) -> Vec<Dead> {
         let mut dead = Vec::new();
         for &s in due {
@@ -290,7 +292,7 @@ impl Log {
         dead
     }
 
-    /// Frees segments without an entry newer than `until`.
+    /// Frees the given segments.
     pub fn reclaim(&mut self, due: &[usize]) {
         for &s in due {
             self.words[s] = vec![];
@@ -305,7 +307,7 @@ impl Log {
         }
     }
 
-    /// All entries in order of arrival: position, time and key.
+    /// All entries in order of arrival, as position, time and key.
     pub fn iter(&self) -> impl Iterator<Item = (u64, Micros, u32)> {
         self.words.iter().enumerate().flat_map(move |(s, words)| {
             let first = self.base + (s * SEGMENT) as u64;
@@ -314,12 +316,12 @@ impl Log {
         })
     }
 
-    /// Whether nothing was appended yet, or all was freed.
+    /// Whether the log has no entries.
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty()
     }
 
-    /// Memory in bytes, about.
+    /// Approximate memory in bytes.
     pub fn bytes(&self) -> usize {
         let columns = self.segments.iter().flat_map(|segment| &segment.columns);
         let words: usize = self.words.iter().map(|words| words.capacity() * size_of::<u64>()).sum();
@@ -327,7 +329,7 @@ impl Log {
     }
 }
 
-/// The columns that do not lie in words.
+/// The columns of arguments that are not stored as words.
 fn aside<'a>(arguments: &'a Arguments, columns: &'a [Column]) -> impl Iterator<Item = &'a Column> {
     let all = arguments.places.iter().zip(columns);
     all.filter(|(place, _)| place.is_none()).map(|(_, column)| column)
@@ -346,7 +348,7 @@ mod tests {
         Log::new(Arguments::new([Class::Unit, Class::Bytes, Class::F64].into_iter()))
     }
 
-    /// Appends a row; gives its position and the newest entry.
+    /// Appends a row; returns its position and the key's newest entry.
     fn append(
         log: &mut Log,
         time: Micros,

@@ -1,4 +1,5 @@
-//! State: what operators remember of keys, at (operator, range): one owner a slot.
+//! State: the data structures in which operators keep state per key. Each slot (operator, range)
+//! has one owner.
 
 pub mod hash;
 pub mod encode;

@@ -1,8 +1,8 @@
-//! Panes: per pane a hot row for each key touched in it, in order of first touch.
+//! Panes: per pane one row of accumulators for each key touched in it, in order of first touch.
 //!
-//! A row that came late for some windows but not for others must not count in a pane that they
-//! share: panes are told apart by the first window that takes their rows, too. Each key's entries
-//! form a list from the newest pane to the oldest; dead panes are always at its far end.
+//! A row that was late for some windows but not for others must not count in a pane those windows
+//! share. So panes are also distinguished by the first window that accepts their rows. Each key's
+//! entries form a list from the newest pane to the oldest; freed panes are always at its far end.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,33 +13,33 @@ use crate::limits::IDLE_KEYS_MAX;
 use crate::prefetch::prefetch;
 use crate::time::Micros;
 
-/// Start of a pane, and end of the first window that takes its rows.
+/// Start of a pane, and end of the first window that accepts its rows.
 pub type PaneAt = (Micros, Micros);
 
-/// A key's entry in a pane; void once the pane has been freed.
+/// A key's entry in a pane; invalid once the pane has been freed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     pane: u32,
     generation: u32,
-    /// The hot row.
+    /// The row of accumulators.
     pub entry: u32,
 }
 
 const NOWHERE: Link = Link { pane: u32::MAX, generation: 0, entry: 0 };
 
-/// A key: its entry in the newest of its panes, and how many panes it is in.
+/// A key's entry in its newest pane, and the number of panes it is in.
 #[derive(Debug, Clone, Copy)]
 struct NewestEntry {
     newest: Link,
     entries: u32,
 }
 
-/// What is known of an entry beside its accumulators.
+/// An entry's fields other than its accumulators.
 #[derive(Debug, Clone, Copy)]
 pub struct PaneEntry {
     /// The key.
     pub id: u32,
-    /// Ordinal of its first row.
+    /// Ordinal of the key's first row in the pane.
     pub first: u64,
     /// The key's entry in the next older pane.
     behind: Link,
@@ -48,10 +48,10 @@ pub struct PaneEntry {
 /// The rows of one pane.
 #[derive(Debug)]
 pub struct Pane {
-    /// Which.
+    /// The pane's start and first window.
     pub at: PaneAt,
     generation: u32,
-    /// The accumulators, one row an entry.
+    /// The accumulators, one row per entry.
     pub hot: StateRows,
     /// The entries, in order of first touch.
     pub entries: Vec<PaneEntry>,
@@ -70,19 +70,19 @@ pub struct Panes {
     pub keys: Keys,
     stride: usize,
     heads: Vec<NewestEntry>,
-    /// How many keys are in no pane.
+    /// Number of keys that are in no pane.
     idle: usize,
     order: BTreeMap<PaneAt, u32>,
     slab: Vec<Pane>,
     free: Vec<u32>,
     /// The clock up to which windows have been closed.
     pub closed: Micros,
-    /// By window end and key: how often it was fired again.
+    /// By window end and key, how many times the window was fired again.
     pub revisions: BTreeMap<Micros, HashMap<u32, i64>>,
 }
 
 impl Panes {
-    /// No panes yet.
+    /// Creates an empty set.
     pub fn new(layout: &Layout) -> Panes {
         Panes {
             keys: Keys::default(),
@@ -97,7 +97,7 @@ impl Panes {
         }
     }
 
-    /// The id of a row's key.
+    /// The id of a row's key, created if needed.
     pub fn key(&mut self, columns: &KeyColumns, row: usize) -> u32 {
         let known = self.keys.len();
         let id = self.keys.intern(columns, row);
@@ -105,14 +105,14 @@ impl Panes {
         id
     }
 
-    /// The ids of the keys of `rows`, in place of what was in `ids`.
+    /// Replaces `ids` by the ids of the keys of `rows`, creating new keys.
     pub fn keys_of(&mut self, columns: &KeyColumns, rows: &[u32], ids: &mut Vec<u32>) {
         let known = self.keys.len();
         self.keys.intern_all(columns, rows, ids);
         self.welcome(known);
     }
 
-    /// Takes note of the keys that have come since there were `known`.
+    /// Adds heads for keys created since there were `known` keys.
     fn welcome(&mut self, known: usize) {
         self.idle += self.keys.len() - known;
         let len = self.keys.capacity();
@@ -122,7 +122,7 @@ impl Panes {
         }
     }
 
-    /// The place of a pane in the slab; makes it if it is not there.
+    /// The slab index of a pane, which is created if needed.
     pub fn pane(&mut self, at: PaneAt) -> u32 {
         if let Some(&pane) = self.order.get(&at) {
             return pane;
@@ -141,15 +141,16 @@ impl Panes {
         pane
     }
 
-    /// The accumulators of a pane by its place.
+    /// The accumulators of the pane at a slab index.
     pub fn hot_mut(&mut self, pane: u32) -> &mut StateRows {
         &mut self.slab[pane as usize].hot
     }
 
-    /// The entries of keys in a pane, in place of what was in `into`; makes those that are not
-    /// there, with the ordinal of the first row.
+    /// Replaces `into` by the entries of keys in a pane; creates missing ones with the ordinal of
+    /// their first row.
     ///
-    /// All keys are asked for their newest entry before any is changed: see [`Keys::intern_all`].
+    /// All keys' newest entries are read before any is changed, so that cache misses overlap: see
+    /// [`Keys::intern_all`].
     pub fn entries(
         &mut self,
         pane: u32,
@@ -173,7 +174,7 @@ impl Panes {
         }
     }
 
-    /// The key's entry in a pane; makes it, with the ordinal of its first row, if it is not there.
+    /// The key's entry in a pane; created with the ordinal of its first row if missing.
     pub fn entry(&mut self, pane: u32, id: u32, ordinal: u64) -> u32 {
         let at = self.slab[pane as usize].at;
         let mut newer = NOWHERE;
@@ -226,12 +227,12 @@ impl Panes {
         self.order.range(range).map(|(_, &pane)| &self.slab[pane as usize])
     }
 
-    /// The oldest pane that starts at or behind `from`.
+    /// The oldest pane that starts at or after `from`.
     pub fn next_from(&self, from: Micros) -> Option<PaneAt> {
         self.order.range((from, Micros::MIN)..).next().map(|(&at, _)| at)
     }
 
-    /// Frees the panes for which `dead` holds, from the oldest on.
+    /// Frees the panes for which `dead` holds, oldest first, up to the first for which it does not.
     pub fn reclaim(&mut self, dead: impl Fn(Micros) -> bool) {
         while let Some(entry) = self.order.first_entry() {
             if !dead(entry.key().0) {
@@ -270,7 +271,7 @@ impl Panes {
         self.order.is_empty()
     }
 
-    /// Memory in bytes, about.
+    /// Approximate memory in bytes.
     pub fn bytes(&self) -> usize {
         let of = |pane: &Pane| pane.hot.bytes() + pane.entries.capacity() * size_of::<PaneEntry>();
         let panes: usize = self.slab.iter().map(of).sum();

@@ -1,4 +1,4 @@
-//! Saved: a slot's state as named columns, the content of one chunk of a snapshot.
+//! Saved: a slot's state as named columns, the content of one snapshot chunk.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use arrow_schema::{DataType, Field, Schema};
 
 use crate::error::{Error, Result};
 
-/// Columns of equal length by name.
+/// Named columns of equal length.
 #[derive(Debug, Clone)]
 pub struct Saved {
-    /// As a record batch.
+    /// The columns as a record batch.
     pub batch: RecordBatch,
 }
 
@@ -47,7 +47,7 @@ impl Saving {
         self.column(name, Arc::new(array))
     }
 
-    /// Adds columns under one name with numbers.
+    /// Adds several columns as `name` followed by a number.
     pub fn columns(self, name: &str, columns: Vec<ArrayRef>) -> Saving {
         columns
             .into_iter()
@@ -55,7 +55,7 @@ impl Saving {
             .fold(self, |all, (i, column)| all.column(format!("{name}.{i}"), column))
     }
 
-    /// All columns; each verb has at least one that is not a key.
+    /// Finishes the batch. At least one column is not a key in every verb.
     pub fn done(self) -> Result<Saved> {
         Ok(Saved { batch: RecordBatch::try_new(Arc::new(Schema::new(self.fields)), self.columns)? })
     }
@@ -96,7 +96,7 @@ impl Saved {
         Ok(self.typed(name, &DataType::Binary)?.as_binary::<i32>())
     }
 
-    /// The columns that were saved under one name with numbers, of these types.
+    /// The columns saved as `name` followed by a number, checked against these types.
     pub fn columns(&self, name: &str, types: &[DataType]) -> Result<Vec<ArrayRef>> {
         let one = |(i, data_type): (usize, &DataType)| {
             let name = format!("{name}.{i}");

@@ -1,37 +1,37 @@
-//! The sessions of a key, without what counts in them: which a row joins, which have closed, and
-//! how far back the key's past is sealed.
+//! The sessions of a key, without their accumulators: which session a row joins, which have closed,
+//! and how far back the key's past is closed to new rows.
 //!
-//! A row joins the open sessions that are no more than the gap away, however old it is. No two
-//! sessions of a key may overlap, so it must not reach a closed one as well. Of a closed session
-//! this much is remembered, by the clock alone:
+//! A row joins every open session that is no further away than the gap, however old the row is.
+//! Sessions of a key must not overlap, so a row that would also reach a closed session is rejected.
+//! How much is remembered of a closed session depends only on the clock:
 //!
 //! ```text
 //! clock <= last + 2 gap + L     a marker: a row that touches it is late
-//! after that                    `sealed` where the key has another session then, and `floor`:
+//! after that                    `sealed` if the key has another session then, and `floor`:
 //!                               the greatest `last` that was forgotten
 //! clock > floor + 4 gap + L     nothing, if the key has no session and no marker
 //! ```
 //!
-//! A key of which nothing is remembered may have had sessions up to `clock - 4 gap - L - 1`: that
-//! is the floor of its next one. All of it is tested when a key is touched; timers only remind.
+//! A forgotten key may have had sessions up to `clock - 4 gap - L - 1`: that becomes the floor of its
+//! next session. All of this is checked when a key is touched; timers only trigger the check.
 
 use crate::fate::Reason;
 use crate::time::{FOREVER, Micros, NEVER};
 
-/// Place of a session's first row, or of its last, in the order of what fires.
+/// Position of a session's first or last row in the firing order.
 pub type Touch = (Micros, u64);
 
-/// A session without accumulators.
+/// The value of [`Open::row`] for a session without accumulators.
 pub const NO_ROW: u32 = u32::MAX;
 
-/// When sessions join and close.
+/// The times that decide when sessions join and close.
 #[derive(Debug, Clone, Copy)]
 pub struct Gaps {
-    /// From the last row to the window's end.
+    /// From the last row to the end of the window.
     pub gap: Micros,
-    /// The greatest distance at which rows share a session.
+    /// The greatest distance between neighbouring rows of one session.
     pub reach: Micros,
-    /// How long a session waits beyond that.
+    /// The allowed lateness, for which a session stays open in addition.
     pub lateness: Micros,
 }
 
@@ -42,24 +42,24 @@ pub struct Open {
     pub first: Micros,
     /// Its newest event time.
     pub last: Micros,
-    /// Place of its first row in the order of arrival.
+    /// Position of its first row in order of arrival.
     pub opened: Touch,
-    /// Place of the row that set `last`.
+    /// Position of the row that set `last`.
     pub newest: Touch,
-    /// Its accumulators, or [`NO_ROW`].
+    /// Row of its accumulators, or [`NO_ROW`].
     pub row: u32,
 }
 
 /// The sessions of one key.
 #[derive(Debug, Clone)]
 pub struct Sessions {
-    /// Those that rows may join.
+    /// Sessions that rows may still join.
     pub open: Vec<Open>,
-    /// Markers of those that have fired: oldest and newest event time.
+    /// Markers of fired sessions: oldest and newest event time.
     pub closed: Vec<(Micros, Micros)>,
-    /// No row up to the gap behind this is taken.
+    /// Rows up to `reach` after this time are rejected.
     pub sealed: Micros,
-    /// No row up to the gap behind this joins an open session.
+    /// Rows up to `reach` after this time cannot join an open session.
     pub floor: Micros,
 }
 
@@ -69,28 +69,28 @@ impl Default for Sessions {
     }
 }
 
-/// Whether a clock has passed a moment: at the end of all rows it has passed every moment.
+/// Whether a clock has passed a time. After the end of all rows it has passed every time.
 pub fn has_passed(clock: Micros, moment: Micros) -> bool {
     clock == FOREVER || clock > moment
 }
 
 impl Gaps {
-    /// What the clock must pass for a session to close.
+    /// The time the clock must pass for a session to close.
     pub fn until(&self, last: Micros) -> Micros {
         last.saturating_add(self.reach).saturating_add(self.lateness)
     }
 
-    /// What the clock must pass for its marker to be forgotten.
+    /// The time the clock must pass for a session's marker to be forgotten.
     fn marked_until(&self, last: Micros) -> Micros {
         self.until(last).saturating_add(self.reach)
     }
 
-    /// What the clock must pass for the key to be forgotten.
+    /// The time the clock must pass for the key to be forgotten.
     fn known_until(&self, last: Micros) -> Micros {
         self.marked_until(last).saturating_add(self.reach.saturating_mul(2))
     }
 
-    /// The newest session that may have been forgotten with its key at this clock.
+    /// The newest `last` of sessions that may have been forgotten with their key at this clock.
     fn forgotten(&self, clock: Micros) -> Micros {
         let memory = self.reach.saturating_mul(4).saturating_add(self.lateness);
         clock.saturating_sub(memory).saturating_sub(1)
@@ -106,7 +106,7 @@ impl Gaps {
 }
 
 impl Sessions {
-    /// Why a row of this time and bound cannot be taken, if it cannot.
+    /// Why a row with this time and bound is rejected, or `None`.
     pub fn refuses(&self, gaps: &Gaps, time: Micros, bound: Micros) -> Option<Reason> {
         let joins = self.open.iter().any(|open| gaps.touches((open.first, open.last), time));
         if self.closed.iter().any(|&closed| gaps.touches(closed, time))
@@ -118,8 +118,9 @@ impl Sessions {
         (!joins && bound > gaps.until(time)).then_some(Reason::Late)
     }
 
-    /// Puts a row that was not refused, with the clock before it, into a session of its own and
-    /// those it joins into that; `merge` gets the accumulators to keep and those to add to them.
+    /// Adds an accepted row as a session of its own and merges the sessions it joins into that one.
+    /// `before` is the clock before the row; `merge` receives the accumulators to keep and those to
+    /// add to them.
     pub fn join(
         &mut self,
         gaps: &Gaps,
@@ -154,7 +155,7 @@ impl Sessions {
         &mut self.open[at]
     }
 
-    /// The next session that has closed at this clock; it becomes a marker.
+    /// Takes the next session that has closed at this clock and leaves a marker for it.
     pub fn close(&mut self, gaps: &Gaps, clock: Micros) -> Option<Open> {
         let closes = |open: &Open| has_passed(clock, gaps.until(open.last));
         let at = self.open.iter().position(closes)?;
@@ -163,7 +164,8 @@ impl Sessions {
         Some(session)
     }
 
-    /// Forgets the markers that the clock has left behind, after all that is due has closed.
+    /// Forgets the markers that the clock has passed. Every closed session must have been taken
+    /// before.
     pub fn forget(&mut self, gaps: &Gaps, clock: Micros) {
         if !self.closed.iter().any(|closed| clock > gaps.marked_until(closed.1)) {
             return;
@@ -187,7 +189,7 @@ impl Sessions {
         }
     }
 
-    /// The clock at which to look at the key again; none once nothing is left to remember.
+    /// The clock at which to check the key again; `None` once nothing is left to remember.
     pub fn next_look(&self, gaps: &Gaps, clock: Micros) -> Option<Micros> {
         let waiting = self.open.iter().map(|open| gaps.until(open.last)).min();
         let marked = || self.closed.iter().map(|closed| gaps.marked_until(closed.1)).min();
@@ -195,7 +197,7 @@ impl Sessions {
         waiting.or_else(marked).or_else(|| known().filter(|&until| clock <= until))
     }
 
-    /// Memory in bytes, about.
+    /// Approximate memory in bytes.
     pub fn bytes(&self) -> usize {
         let (open, closed) = (self.open.capacity(), self.closed.capacity());
         size_of::<Sessions>() + open * size_of::<Open>() + closed * size_of::<(Micros, Micros)>()

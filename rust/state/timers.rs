@@ -1,20 +1,20 @@
-//! Timers: which keys to look at when the watermark has come so far. They only reclaim and remind;
-//! whether something is due is decided by a predicate when the key is touched.
+//! Timers: which keys to check when the watermark reaches a time. They only trigger checks and
+//! cleanup; whether something is due is decided by a predicate when the key is checked.
 
 use std::collections::BTreeMap;
 
 use crate::limits::TIMER_BUCKETS;
 use crate::time::Micros;
 
-/// Ids by the time at which to look at them, in buckets a fraction of the duration wide. An id is
-/// not moved when its key is touched; whoever looks arms it again.
+/// Ids by the time at which to check them, in buckets a fraction of the duration wide. Touching a
+/// key does not move its id; whoever checks the key rearms the timer.
 #[derive(Debug)]
 pub struct Timers {
     width: Micros,
     buckets: BTreeMap<Micros, Bucket>,
 }
 
-/// Ids of one stretch of time, each with its own moment.
+/// Ids in one bucket, each with its exact time.
 #[derive(Debug)]
 struct Bucket {
     least: Micros,
@@ -22,12 +22,12 @@ struct Bucket {
 }
 
 impl Timers {
-    /// Timers for things that last about `duration` microseconds.
+    /// Creates timers for spans of about `duration` microseconds.
     pub fn new(duration: Micros) -> Timers {
         Timers { width: (duration / TIMER_BUCKETS as Micros).max(1), buckets: BTreeMap::new() }
     }
 
-    /// Reminds of an id once the watermark has come to `due`.
+    /// Schedules a check of an id for when the watermark reaches `due`.
     pub fn arm(&mut self, due: Micros, id: u32) {
         let new = || Bucket { least: due, ids: vec![] };
         let bucket = self.buckets.entry(due.div_euclid(self.width)).or_insert_with(new);
@@ -35,17 +35,17 @@ impl Timers {
         bucket.ids.push((due, id));
     }
 
-    /// The watermark that next calls for a look.
+    /// The next watermark at which an id is due.
     pub fn next(&self) -> Option<Micros> {
         self.buckets.first_key_value().map(|(_, bucket)| bucket.least)
     }
 
-    /// Whether a watermark calls for a look.
+    /// Whether an id is due at a watermark.
     pub fn is_due(&self, watermark: Micros) -> bool {
         self.next().is_some_and(|due| due <= watermark)
     }
 
-    /// Takes out the ids to look at, and no others.
+    /// Removes and returns the ids that are due.
     pub fn take_due(&mut self, watermark: Micros) -> Vec<u32> {
         let mut taken = Vec::new();
         while let Some(mut entry) = self.buckets.first_entry() {
@@ -70,7 +70,7 @@ impl Timers {
         taken
     }
 
-    /// Memory in bytes, about.
+    /// Approximate memory in bytes.
     pub fn bytes(&self) -> usize {
         let of = |bucket: &Bucket| bucket.ids.capacity() * size_of::<(Micros, u32)>() + 56;
         self.buckets.values().map(of).sum()
