@@ -1,4 +1,4 @@
-//! Block: rows of one stream inside one step, with all that decides their fate.
+//! Block: rows of one stream within one step, with the metadata that decides what happens to them.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::expr::RowColumns;
 use crate::origin::{Origin, Origins};
 use crate::time::Micros;
 
-/// The window that a fired row tells of.
+/// The window of a fired row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Firing {
     /// Inclusive start.
     pub start: Micros,
     /// Exclusive end.
     pub end: Micros,
-    /// How many times the window was fired before for this key.
+    /// How many times the window has fired before for this key.
     pub revision: i64,
 }
 
@@ -27,12 +27,12 @@ impl Firing {
     pub const NONE: Firing = Firing { start: Micros::MAX, end: Micros::MAX, revision: 0 };
 }
 
-/// What each row carries beside its columns.
+/// The metadata of each row, stored beside its columns.
 #[derive(Debug, Clone, Default)]
 pub struct RowMeta {
     /// Event time, microseconds.
     pub time: Vec<Micros>,
-    /// Ordinal of arrival; a fired row has that of the row that closed its window.
+    /// Order of arrival; a fired row has the `seq` of the row that closed its window.
     pub seq: Vec<u64>,
     /// The watermark of the row's own partition, which decides whether it is late.
     pub judge: Vec<Micros>,
@@ -40,12 +40,12 @@ pub struct RowMeta {
     pub origins: Origins,
     /// The window of each row, for streams of fired rows.
     pub firing: Option<Vec<Firing>>,
-    /// Rows that were behind the watermark where they were answered.
+    /// Rows that were behind the watermark when they were answered.
     pub late: Option<Vec<bool>>,
 }
 
 impl RowMeta {
-    /// The marks of the rows at `rows`, in that order.
+    /// The metadata of the selected rows, in that order.
     pub fn take(&self, rows: &[u32]) -> RowMeta {
         fn pick<T: Copy>(from: &[T], rows: &[u32]) -> Vec<T> {
             rows.iter().map(|&row| from[row as usize]).collect()
@@ -65,30 +65,30 @@ impl RowMeta {
         self.origins.origin(row, self.seq[row])
     }
 
-    /// The window of a row; an empty one at the end of time for a row that was not fired.
+    /// The window of a row; for a row that was not fired, an empty one at the end of time.
     pub fn firing_of(&self, row: usize) -> Firing {
         self.firing.as_ref().map_or(Firing::NONE, |firing| firing[row])
     }
 
-    /// The late bit of a row.
+    /// Whether the row was late.
     pub fn is_late(&self, row: usize) -> bool {
         self.late.as_ref().is_some_and(|late| late[row])
     }
 }
 
-/// Rows of one stream inside one step.
+/// Rows of one stream within one step.
 #[derive(Debug, Clone)]
 pub struct Block {
     /// Names and types of the columns.
     pub schema: SchemaRef,
     /// The columns, in normalised types.
     pub columns: Vec<ArrayRef>,
-    /// What each row carries beside them.
+    /// The metadata of each row.
     pub marks: Arc<RowMeta>,
 }
 
 impl Block {
-    /// No rows.
+    /// A block without rows.
     pub fn empty(schema: &SchemaRef) -> Block {
         let columns =
             schema.fields().iter().map(|f| arrow_array::new_empty_array(f.data_type())).collect();
@@ -105,7 +105,7 @@ impl Block {
         self.len() == 0
     }
 
-    /// One block out of several of the same columns, which `concat` puts one behind another.
+    /// Concatenates blocks with the same columns, using `concat` per column.
     pub fn together(
         blocks: &[&Block],
         concat: impl Fn(&[&dyn Array]) -> Result<ArrayRef>,
@@ -136,7 +136,7 @@ impl Block {
         Ok(Block { schema: first.schema.clone(), columns: columns?, marks: Arc::new(marks) })
     }
 
-    /// The rows at `rows`, in that order.
+    /// The selected rows, in that order.
     pub fn take(&self, rows: &[u32]) -> Result<Block> {
         let at = UInt32Array::from(rows.to_vec());
         let columns = take_columns(&self.columns, &at)?;
@@ -162,12 +162,12 @@ impl Block {
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), self.columns.clone(), &options)?)
     }
 
-    /// The late bits, as expressions read them.
+    /// The late bits in the form expressions read.
     pub fn late_bits(&self) -> Option<BooleanBuffer> {
         self.marks.late.as_ref().map(|late| BooleanBuffer::from(late.as_slice()))
     }
 
-    /// Runs `work` with the rows as expressions read them.
+    /// Calls `work` with the rows in the form expressions read.
     pub fn with_rows<T>(&self, arrival: bool, work: impl FnOnce(&RowColumns<'_>) -> T) -> T {
         let late = self.late_bits();
         let of = |row| self.marks.origin(row).arrival;
@@ -181,7 +181,7 @@ impl Block {
     }
 }
 
-/// The values of several columns at `rows`; a null index gives a null.
+/// Takes values of several columns; a null index gives a null.
 pub fn take_columns(columns: &[ArrayRef], rows: &UInt32Array) -> Result<Vec<ArrayRef>> {
     columns.iter().map(|c| Ok(arrow_select::take::take(c, rows, None)?)).collect()
 }

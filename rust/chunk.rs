@@ -33,7 +33,7 @@ const TRAILER: usize = 8 + 16 + 8;
 /// A named immutable piece of state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// What it is, unique in its container.
+    /// Its name, unique in its container.
     pub name: String,
     /// Its content.
     pub bytes: Vec<u8>,
@@ -70,9 +70,10 @@ pub fn encode_batch(batch: &RecordBatch) -> Result<Vec<u8>> {
 
 /// The one record batch of an Arrow IPC stream.
 pub fn decode_batch(bytes: &[u8]) -> Result<RecordBatch> {
-    let bad = |why: String| Error::Snapshot(format!("a chunk holds no record batch: {why}"));
+    let bad = |why: String| Error::Snapshot(format!("a chunk does not hold a record batch: {why}"));
     sizes::check(bytes).map_err(bad)?;
-    // The reader verifies flatbuffers and arrays, but indexes freely where a message is malformed.
+    // The reader verifies flatbuffers and arrays, but may index out of bounds in a malformed
+    // message.
     let read = std::panic::catch_unwind(|| {
         let reader = StreamReader::try_new(Cursor::new(bytes), None)?;
         reader.collect::<std::result::Result<Vec<RecordBatch>, _>>()
@@ -86,7 +87,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<RecordBatch> {
     }
 }
 
-/// Chunks and a manifest as one string of bytes. Names must differ.
+/// Serialises chunks and a manifest. Names must be unique.
 pub fn pack(chunks: &[Chunk], manifest: &Value) -> Vec<u8> {
     let total: usize = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
     let mut out = Vec::with_capacity(HEADER + total + 1024);
@@ -114,7 +115,7 @@ pub fn pack(chunks: &[Chunk], manifest: &Value) -> Vec<u8> {
     out
 }
 
-/// The manifest and the chunks of a container, all of it verified.
+/// Reads the manifest and chunks of a container and verifies them.
 pub fn unpack(bytes: &[u8]) -> Result<(Value, Vec<Named<'_>>)> {
     let (body, json) = frame(bytes)?;
     let listing: Listing = serde_json::from_slice(json)
@@ -144,7 +145,7 @@ pub fn unpack(bytes: &[u8]) -> Result<(Value, Vec<Named<'_>>)> {
     Ok((listing.manifest, chunks))
 }
 
-/// What tells a container from every other: the checksum over all of its checksums.
+/// Identifies a container: the checksum over all of its checksums.
 pub fn seal(bytes: &[u8]) -> Result<String> {
     frame(bytes)?;
     let end = bytes.len() - END.len();
@@ -152,7 +153,7 @@ pub fn seal(bytes: &[u8]) -> Result<String> {
     Ok(format!("{:032x}", u128::from_le_bytes(digest)))
 }
 
-/// Checks everything but the chunks: what stands before the manifest, and the manifest.
+/// Checks everything except the chunks.
 fn frame(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
     let bad = |why: &str| Err(Error::Snapshot(why.to_owned()));
     if bytes.is_empty() {
@@ -314,7 +315,7 @@ mod tests {
     fn a_chunk_that_is_no_batch_is_refused() {
         let bytes = encode_batch(&columns(vec![Some(1)], vec![Some("a")])).unwrap();
         for length in 0..bytes.len() {
-            // The end marker may be missing: a stream that ends is complete, too.
+            // The end marker may be missing: a stream may also simply end.
             let cut = decode_batch(&bytes[..length]);
             assert!(matches!(cut, Ok(_) | Err(Error::Snapshot(_))));
         }

@@ -1,4 +1,5 @@
-//! One variant per way in which a caller can be wrong; a message names the value, the place, a hint.
+//! One variant per way in which a caller can be wrong; a message names the value, the place, a
+//! hint.
 
 use std::any::Any;
 use std::fmt;

@@ -1,17 +1,17 @@
-//! Fate: what became of each row. Nothing vanishes: at every moment and for every operator
-//! `rows_in = counted + late + invalid + filtered + in_gap`.
+//! Fate: what happened to each row. No row vanishes: for every operator, at every moment, `rows_in
+//! = counted + late + invalid + filtered + in_gap`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::origin::Origin;
 use crate::time::Micros;
 
-/// Why a row is in the late or in the invalid table: a closed list.
+/// Why a row is in the late or the invalid table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// Every window of the row has closed.
     Late,
-    /// Some windows of the row have closed; others took it.
+    /// Some windows of the row have closed; others accepted it.
     LateWindow,
     /// The row touches a session that has fired.
     SessionClosed,
@@ -27,11 +27,11 @@ pub enum Reason {
     WindowOutOfRange,
     /// An expression overflows in this row.
     Overflow,
-    /// A value of this row cannot be cast to the type that is asked for.
+    /// A value of this row cannot be cast to the requested type.
     CastFailed,
     /// A sum does not fit its column, which is null.
     SumOverflow,
-    /// More repeats of a silence fell due at once than are told.
+    /// More repeats of a silence fell due at once than are emitted.
     RepeatsSkipped,
 }
 
@@ -76,13 +76,13 @@ impl Reason {
 pub struct Record {
     /// Why.
     pub reason: Reason,
-    /// Which operator says so.
+    /// Which operator rejected the row.
     pub node: u32,
-    /// When, in order of arrival.
+    /// The `seq` of the row.
     pub seq: u64,
     /// Which row.
     pub origin: Origin,
-    /// Which window, `[start, end)`, where there is one.
+    /// The window `[start, end)`, if there is one.
     pub window: Option<(Micros, Micros)>,
     /// How many windows.
     pub windows: i64,
@@ -91,7 +91,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// A line about a row itself.
+    /// A record about a row itself.
     pub fn row(reason: Reason, node: u32, seq: u64, origin: Origin) -> Record {
         Record { reason, node, seq, origin, window: None, windows: 0, late_by: None }
     }
@@ -100,28 +100,28 @@ impl Record {
 /// The counters of one operator; all but `late_windows`, `fired` and `nan` count rows that came in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
-    /// Rows that came in.
+    /// Rows received.
     pub rows_in: u64,
-    /// Rows that count in what comes out.
+    /// Rows that count in the output.
     pub counted: u64,
     /// Rows behind the watermark.
     pub late: u64,
-    /// Rows that cannot be used.
+    /// Invalid rows.
     pub invalid: u64,
-    /// Rows that a filter left out.
+    /// Rows dropped by a filter.
     pub filtered: u64,
     /// Rows between windows.
     pub in_gap: u64,
-    /// Pairs of row and window in which the row came late.
+    /// Pairs of row and window for which the row was late.
     pub late_windows: u64,
-    /// Rows that were fired.
+    /// Rows fired.
     pub fired: u64,
-    /// Arguments that were skipped as not a number.
+    /// Arguments skipped because they are NaN.
     pub nan: u64,
 }
 
 impl Counters {
-    /// Adds another's counts.
+    /// Adds other counts.
     pub fn add(&mut self, other: &Counters) {
         self.rows_in += other.rows_in;
         self.counted += other.counted;

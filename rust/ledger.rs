@@ -1,4 +1,4 @@
-//! Ledger: the late and the invalid table, one line for each row and operator that set it aside.
+//! Ledger: the late and invalid tables, with one line per row and operator that rejected it.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::error::Result;
 use crate::fate::Record;
 use crate::time::Micros;
 
-/// What the tables of one input need to know of it.
+/// The facts about one input that its tables need.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     /// The input's name.
     pub input: String,
     /// Its columns.
     pub columns: SchemaRef,
-    /// The zone of its event time.
+    /// The time zone of its event time.
     pub zone: Option<Arc<str>>,
 }
 
 impl Ledger {
-    /// The columns of the tables: what is said of a row, then the row's own columns (with `_` behind
-    /// a name that is taken).
+    /// The columns of the tables: the facts about a row, then the row's own columns (renamed with a
+    /// trailing `_` if taken).
     pub fn schema(&self) -> SchemaRef {
         let time = || DataType::Timestamp(TimeUnit::Microsecond, self.zone.clone());
         let field = |name: &str, data_type| Field::new(name, data_type, true);
@@ -53,7 +53,7 @@ impl Ledger {
         Arc::new(Schema::new(fields))
     }
 
-    /// The records as a table; `source` are the input's rows in this step.
+    /// Builds a table from records; `source` holds the input's rows of this step.
     pub fn table(
         &self,
         records: &[&Record],

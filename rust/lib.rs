@@ -9,8 +9,8 @@
 //! Invariants, also of absence:
 //! - `assign` holds no state; nothing but a slot does, and a slot has one owner.
 //! - Only `exchange` knows of threads; there is no lock and no atomic in the core.
-//! - No result depends on a clock, on a random number or on I/O. `engine` reads a clock to say in its
-//!   counters how long each verb worked; hashes of keys are seeded at random.
+//! - No result depends on a clock, on a random number or on I/O. `engine` reads a clock to say in
+//!   its counters how long each verb worked; hashes of keys are seeded at random.
 //! - Only `engine` knows the order of the stages; only `py` knows Python.
 //! - Predicates on times decide; what happens to be in memory does not.
 

@@ -30,7 +30,8 @@ limits! {
     /// Entries of a segment of the log of per-event windows. Memory is freed by the segment.
     LOG_SEGMENT = 1024, small 4;
 
-    /// Segments of the log that are looked at for one to free although an older one is still needed.
+    /// Segments of the log that are looked at for one to free although an older one is still
+    /// needed.
     LOG_LOOK_MAX = 64, small 1;
 
     /// Keys without a pane that one range holds before they are swept out.

@@ -1,4 +1,4 @@
-//! Pipeline: a plan, its verbs at work, its watermarks and counters: all that a snapshot holds.
+//! Pipeline: a plan with its operators, watermarks and counters: everything a snapshot contains.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::plan::{Node, Output, Plan};
 use crate::time::{FOREVER, Micros, NEVER};
 use crate::watermark::Watermarks;
 
-/// The verbs at work, once the columns of all inputs are known.
+/// The operators, built once the columns of all inputs are known.
 #[derive(Debug)]
 pub struct BuiltGraph {
     /// The columns of each input.
@@ -25,24 +25,24 @@ pub struct BuiltGraph {
     pub times: Vec<Formula>,
     /// The late and invalid tables of each input.
     pub ledgers: Vec<Ledger>,
-    /// The verbs that each verb reads from.
+    /// The inputs of each verb, by index.
     pub from: Vec<Vec<usize>>,
     /// The verbs' names.
     pub names: Vec<String>,
     /// The columns of each output.
     pub outputs: Vec<SchemaRef>,
-    /// How long each verb has worked, for those who look; nothing depends on it.
+    /// How long each operator has run, for statistics only.
     pub spent: Vec<std::time::Duration>,
     /// The verbs.
     pub operators: Vec<Box<dyn Operator>>,
     /// The rules of each output.
     pub rules: Vec<Rules>,
-    /// From when on the rows of each verb are full; empty if no verb is warming.
+    /// From when on each verb's output is complete; empty if no verb is warming up.
     pub full: Vec<CompleteFrom>,
 }
 
 impl BuiltGraph {
-    /// Says anew from when on the rows of verb `i` are full, and tells it of those it reads from.
+    /// Recomputes from when on the output of verb `i` is complete, given its inputs.
     pub fn update_completeness(&mut self, i: usize) {
         if let Some((before, [full, ..])) = self.full.split_at_mut_checked(i) {
             let inputs: Vec<&CompleteFrom> =
@@ -51,7 +51,7 @@ impl BuiltGraph {
         }
     }
 
-    /// The same for all verbs and rules, if a verb is warming.
+    /// Recomputes completeness for all verbs and rules, if any verb is warming up.
     pub fn update_all_completeness(&mut self, outputs: &[Output]) {
         if self.operators.iter().all(|operator| operator.warming().seen_from == NEVER) {
             return;
@@ -64,40 +64,40 @@ impl BuiltGraph {
     }
 }
 
-/// What became of the verbs of a snapshot's pipeline, by name.
+/// Which verbs of a snapshot's pipeline were restored, by name.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Restored {
-    /// Those that go on with their state.
+    /// Verbs restored with their state.
     pub restored: Vec<String>,
-    /// Those that were not there and start without any.
+    /// Verbs that start without state.
     pub new: Vec<String>,
-    /// Those that are not there any more.
+    /// Verbs that are no longer in the pipeline.
     pub dropped: Vec<String>,
 }
 
-/// A plan in the middle of its input.
+/// A plan being executed.
 #[derive(Debug)]
 pub struct Pipeline {
     /// The plan.
     pub plan: Plan,
-    /// The print of each verb.
+    /// The fingerprint of each verb.
     pub prints: Vec<String>,
     /// The watermarks of each input.
     pub watermarks: Vec<Watermarks>,
     /// Rows of each input that could not be decoded.
     pub undecoded: Vec<u64>,
-    /// The verbs, once the columns of all inputs are known.
+    /// The operators, once the columns of all inputs are known.
     pub running: Option<BuiltGraph>,
-    /// The ordinal that the next row gets.
+    /// The `seq` of the next row.
     pub seq: u64,
     /// The number of steps.
     pub epoch: u64,
-    /// What became of the snapshot that it goes on from.
+    /// What was restored from the snapshot it continues from.
     pub restored: Option<Restored>,
 }
 
 impl Pipeline {
-    /// A plan before any row; typed at once if all inputs declare their columns.
+    /// Creates a pipeline before any row; typed immediately if all inputs declare their columns.
     pub fn new(plan: Plan, partitions: &[Vec<i64>]) -> Result<Pipeline> {
         if partitions.len() != plan.inputs.len() {
             return Err(Error::Plan("partitions must be given for each input".into()));
@@ -128,7 +128,7 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// Builds the operators for inputs of these columns.
+    /// Builds the operators for inputs with these columns.
     pub fn build(&self, schemas: Vec<SchemaRef>) -> Result<BuiltGraph> {
         let known: Vec<Option<SchemaRef>> = schemas.iter().cloned().map(Some).collect();
         let typed: Option<Vec<TypedNode>> =

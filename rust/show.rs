@@ -1,4 +1,5 @@
-//! Values as text and as JSON: the forms of `docs/values.md`, as `muntin.values` has them in Python.
+//! Values as text and as JSON: the forms of `docs/values.md`, as `muntin.values` has them in
+//! Python.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
-//! Event time: microseconds since 1970-01-01 UTC, half-open intervals and the only division of time.
+//! Event time: microseconds since 1970-01-01 UTC, half-open intervals and the only division of
+//! time.
 
 /// An instant, in microseconds since the epoch in UTC.
 pub type Micros = i64;

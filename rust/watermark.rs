@@ -1,4 +1,5 @@
-//! Watermarks: W per declared partition, the clock of an operator, and the one late predicate.
+//! Watermarks: one per declared partition, the clock of an operator, and the one predicate for
+//! lateness.
 
 mod parts;
 use std::sync::Arc;
@@ -8,10 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::time::{FOREVER, Micros, NEVER, shift};
 
-/// The watermark that decides whether a row is late: its own partition's, or what the operator has
-/// already fired, whichever is later.
+/// The watermark that judges a row: the later of its own partition's and the operator's clock.
 ///
-/// Judged by the row's own partition, final windows do not depend on how partitions interleave.
+/// Judging rows by their own partition makes final windows independent of interleaving.
 #[inline]
 pub fn bound(judge: Micros, before: Micros) -> Micros {
     judge.max(before)
@@ -22,11 +22,11 @@ pub fn is_late(bound: Micros, end: Micros, allowed_lateness: Micros) -> bool {
     bound == FOREVER || bound >= end.saturating_add(allowed_lateness)
 }
 
-/// How an operator's watermark moves through one step: its value before, and each rise with the
-/// `seq` of the row that caused it. Inside one `seq`, rows come first, then the rise.
+/// How an operator's watermark moves through one step: its initial value, and each rise with the
+/// `seq` of the row that caused it. Within one `seq`, rows come before the rise.
 ///
-/// A clock also says when all that is above it is idle: a union does not wait for that side; and
-/// how far event time has come, which is what counts where the rows end for good.
+/// A clock also records whether everything upstream is idle (a union does not wait for that side),
+/// and how far event time has come, which counts once the rows have ended for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clock {
     start: Micros,
@@ -37,18 +37,18 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that stands at `start`.
+    /// A clock at `start`.
     pub fn new(start: Micros) -> Clock {
         Clock { start, rises: Vec::new(), idle: false, turns: Vec::new(), newest: NEVER }
     }
 
-    /// A clock that stands at the watermark of an input.
+    /// A clock at the watermark of an input.
     pub fn from_watermarks(input: &Watermarks) -> Clock {
         let (idle, newest) = (input.is_idle(), input.reached());
         Clock { idle, newest, ..Clock::new(input.clock()) }
     }
 
-    /// Notes the watermark of an input after the row or event `seq`.
+    /// Records the watermark of an input after the row or event `seq`.
     #[inline]
     pub fn note(&mut self, seq: u64, input: &Watermarks) {
         self.raise(seq, input.clock());
@@ -90,7 +90,7 @@ impl Clock {
         &self.rises
     }
 
-    /// The value that a row `seq` finds: after all rows before it.
+    /// The value before row `seq`, that is, after all earlier rows.
     pub fn before(&self, seq: u64) -> Micros {
         match self.rises.partition_point(|rise| rise.0 < seq) {
             0 => self.start,
@@ -98,24 +98,24 @@ impl Clock {
         }
     }
 
-    /// The `seq` whose rise first brings the clock to `value` or above; `None` while it is below.
+    /// The `seq` whose rise first brings the clock to `value` or above; `None` if it stays below.
     pub fn reached(&self, value: Micros) -> Option<u64> {
         self.rises.get(self.rises.partition_point(|rise| rise.1 < value)).map(|rise| rise.0)
     }
 
-    /// The `seq` whose rise first brings the clock above `value`; the end of all rows does.
+    /// The `seq` whose rise first brings the clock above `value`; the end of all rows also does.
     pub fn passed(&self, value: Micros) -> Option<u64> {
         let below = |rise: &(u64, Micros)| rise.1 <= value && rise.1 != FOREVER;
         self.rises.get(self.rises.partition_point(below)).map(|rise| rise.0)
     }
 
-    /// How far time had come at the end of the step: the clock, or, where the rows have ended, the
-    /// newest event time. The end of the data is no passing of time.
+    /// How far time had come at the end of the step: the clock, or after the last row the newest
+    /// event time. The end of the data does not count as time passing.
     pub fn come_to(&self) -> Micros {
         if self.end() == FOREVER { self.newest } else { self.end() }
     }
 
-    /// The same clock, later by `by` microseconds.
+    /// The same clock, delayed by `by` microseconds.
     pub fn shifted(self: &Arc<Clock>, by: Micros) -> Arc<Clock> {
         if by == 0 {
             return self.clone();
@@ -127,8 +127,8 @@ impl Clock {
         Arc::new(clock)
     }
 
-    /// The minimum of several clocks at each `seq`, from `floor` on, without those that are idle;
-    /// while all are, the minimum of all. A finished side is neither.
+    /// The minimum of several clocks at each `seq`, starting at `floor`, without idle ones; if all
+    /// are idle, the minimum of all. Finished sides are ignored.
     pub fn minimum(clocks: &[&Clock], floor: Micros) -> Clock {
         let mut now: Vec<(Micros, bool)> = clocks.iter().map(|c| (c.start, c.idle)).collect();
         let mut events: Vec<(u64, usize, Option<Micros>, bool)> = Vec::new();
@@ -160,12 +160,12 @@ impl Clock {
         clock
     }
 
-    /// A walk over what the rows of a block find, one after another.
+    /// Returns the clock's value before each of a sequence of rows.
     pub fn walk(&self) -> Walk<'_> {
         Walk { value: self.start, rises: &self.rises }
     }
 
-    /// What each row of a block finds; `seqs` rise.
+    /// The value before each row of a block; `seqs` must rise.
     pub fn before_each(&self, seqs: &[u64]) -> Vec<Micros> {
         let mut walk = self.walk();
         seqs.iter().map(|&seq| walk.at(seq)).collect()
@@ -180,7 +180,7 @@ pub struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// What a row `seq` finds, which is no earlier than the row asked for before.
+    /// The value before row `seq`, which must not be lower than in the previous call.
     #[inline]
     pub fn at(&mut self, seq: u64) -> Micros {
         while let [(at, value), rest @ ..] = self.rises
@@ -195,28 +195,28 @@ impl Walk<'_> {
 /// One declared partition of an input.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Partition {
-    /// The source's own number for it.
+    /// The source's id of the partition.
     pub id: i64,
     /// Running maximum of event time, minus the out-of-order bound.
     pub watermark: Micros,
-    /// Whether it has stopped holding the input's watermark back.
+    /// Whether it no longer holds the input's watermark back.
     pub idle: bool,
-    /// Position that the next row gets where the source names none.
+    /// Position of the next row if the source has no positions.
     pub next_position: i64,
 }
 
-/// What became of the watermarks with a row.
+/// The effect of a row on the watermarks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heard {
     /// The partition's watermark: the row's judge.
     pub judge: Micros,
-    /// Whether anything changed that a clock notes.
+    /// Whether the clock or the newest time changed.
     pub moved: bool,
-    /// The newest time before, where the row is so much newer that a clock may be wrong.
+    /// The previous newest time, if the row is so much newer that its clock may be wrong.
     pub leapt: Option<Micros>,
 }
 
-/// Time that goes on by more than this and 100 times the bound with one row has leapt.
+/// An advance by more than this, and by more than 100 times the bound, counts as a jump.
 const HOUR: Micros = 3_600_000_000;
 
 /// The watermarks of one input.
@@ -226,9 +226,9 @@ pub struct Watermarks {
     partitions: Vec<Partition>,
     clock: Micros,
     heard: bool,
-    /// The greatest watermark of partitions that are finished.
+    /// The greatest watermark of finished partitions.
     finished: Micros,
-    /// The newest event time, or watermark that was set.
+    /// The newest event time, or explicitly set watermark.
     #[serde(default = "never")]
     reached: Micros,
 }
@@ -238,7 +238,7 @@ fn never() -> Micros {
 }
 
 impl Watermarks {
-    /// Watermarks for the declared partitions, all before any row.
+    /// Watermarks for the declared partitions, before any row.
     pub fn new(out_of_order: Micros, partitions: &[i64]) -> Watermarks {
         let mut all = Watermarks {
             out_of_order,
@@ -256,18 +256,18 @@ impl Watermarks {
         self.partitions.push(Partition { id, watermark, idle: false, next_position: 0 });
     }
 
-    /// The place of a declared partition; an undeclared one is an error.
+    /// The index of a declared partition; an error if undeclared.
     pub fn find(&self, id: i64) -> Result<usize> {
         self.partitions.iter().position(|p| p.id == id).ok_or_else(|| {
             let known: Vec<String> = self.partitions.iter().map(|p| p.id.to_string()).collect();
             Error::Partition(format!(
-                "partition {id} was not declared, only {}\nhint: name it in partitions=, or open it first",
+                "partition {id} was not declared, only {}\nhint: name it in partitions=, or open it",
                 known.join(", ")
             ))
         })
     }
 
-    /// The same, where rows or watermarks are to come: a finished partition is an error, too.
+    /// Like [`Watermarks::find`]; a finished partition is also an error.
     pub fn find_open(&self, id: i64) -> Result<usize> {
         let at = self.find(id)?;
         if self.partitions[at].watermark == FOREVER {
@@ -281,7 +281,7 @@ impl Watermarks {
         &self.partitions
     }
 
-    /// A partition, to count its positions.
+    /// A partition, mutable, to count its positions.
     pub fn partition_mut(&mut self, at: usize) -> &mut Partition {
         &mut self.partitions[at]
     }
@@ -291,17 +291,17 @@ impl Watermarks {
         self.clock
     }
 
-    /// How far event time has come, by rows or by watermarks that were set.
+    /// How far event time has come, by rows or explicit watermarks.
     pub fn reached(&self) -> Micros {
         if self.clock == FOREVER { self.reached } else { self.reached.max(self.clock) }
     }
 
-    /// Whether anything was heard of this input yet.
+    /// Whether the input has received anything yet.
     pub fn heard(&self) -> bool {
         self.heard
     }
 
-    /// Takes a row's time into its partition.
+    /// Updates a row's partition with its time.
     #[inline]
     pub fn row(&mut self, at: usize, time: Micros) -> Heard {
         let own = shift(time.clamp(NEVER + 1, FOREVER - 1), -self.out_of_order);
@@ -321,7 +321,7 @@ impl Watermarks {
         Heard { judge, moved: held_back || woke, leapt }
     }
 
-    /// Moves one partition, or all of them, to an explicit watermark; backwards changes nothing.
+    /// Raises one partition, or all, to an explicit watermark; a lower value changes nothing.
     pub fn advance(&mut self, at: Option<usize>, watermark: Micros) {
         self.heard = true;
         self.reached = self.reached.max(if watermark == FOREVER { NEVER } else { watermark });
@@ -337,7 +337,7 @@ impl Watermarks {
         self.settle();
     }
 
-    /// Lets a partition, or all at once, no longer hold the input's watermark back.
+    /// Marks one partition, or all, as idle.
     pub fn idle(&mut self, at: Option<usize>) {
         self.heard = true;
         for (i, partition) in self.partitions.iter_mut().enumerate() {
@@ -346,13 +346,13 @@ impl Watermarks {
         self.settle();
     }
 
-    /// No row so far is newer than this.
+    /// The newest time of any row so far.
     pub fn newest(&self) -> Micros {
         let open = self.partitions.iter().map(|p| p.watermark).filter(|&w| w != FOREVER);
         shift(open.max().unwrap_or(NEVER).max(self.finished), self.out_of_order)
     }
 
-    /// Takes another out-of-order bound from now on; the clock does not fall.
+    /// Changes the out-of-order bound from now on; the clock does not fall.
     pub fn rebound(&mut self, out_of_order: Micros) {
         let by = self.out_of_order.saturating_sub(out_of_order);
         if by == 0 {
@@ -364,7 +364,7 @@ impl Watermarks {
         self.settle();
     }
 
-    /// Adds a partition that starts at the present clock.
+    /// Adds a partition that starts at the current clock.
     pub fn open(&mut self, id: i64) -> Result<()> {
         if self.partitions.iter().any(|p| p.id == id) {
             return Err(Error::Partition(format!("partition {id} is open already")));
@@ -379,14 +379,14 @@ impl Watermarks {
         Ok(())
     }
 
-    /// Whether no partition that may still send holds the watermark back.
+    /// Whether no open partition holds the watermark back.
     #[inline]
     pub fn is_idle(&self) -> bool {
         self.clock != FOREVER && self.partitions.iter().all(|p| p.idle || p.watermark == FOREVER)
     }
 
-    /// The input's clock after a change: the minimum over active partitions; while all are idle, it
-    /// moves only with all of them. A finished partition is neither.
+    /// Updates the input's clock after a change: the minimum over active partitions; if all are
+    /// idle, it moves only when all of them do. Finished partitions are ignored.
     fn settle(&mut self) {
         if let [only] = self.partitions.as_slice() {
             self.clock = self.clock.max(only.watermark);

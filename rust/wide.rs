@@ -116,8 +116,8 @@ pub fn together(blocks: &[Arc<Block>]) -> Result<Block> {
 pub enum Cut {
     /// Before any row: each is looked at by itself.
     Anywhere,
-    /// Before a row of another `seq`: what rows of one `seq` fire is ordered together. Inside of one
-    /// only if it is too much for one block.
+    /// Before a row of another `seq`: what rows of one `seq` fire is ordered together. Inside of
+    /// one only if it is too much for one block.
     Seqs,
     /// Before a row of another time: rows of one time see one another.
     Times,

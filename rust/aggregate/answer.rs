@@ -1,4 +1,4 @@
-//! Answers gathered into an Arrow array of exactly the output's type.
+//! Collects answers into an Arrow array of exactly the output type.
 
 use arrow_array::{ArrayRef, NullArray, make_array};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer};
@@ -9,20 +9,20 @@ use super::value::{Answer, Class};
 use crate::error::{Error, Result};
 use crate::limits::TEXT_BYTES_MAX;
 
-/// The output column of one aggregate while it is being written, null until set.
+/// The output column of one aggregate while it is being written; null where not set.
 ///
-/// A position is set at most once.
+/// Each position is set at most once.
 #[derive(Clone, Debug)]
 pub struct AnswerColumn {
     data_type: DataType,
     values: AnswerValues,
-    /// Which rows are set, once one is not.
+    /// Which rows are set; `None` as long as all are.
     valid: Option<Vec<bool>>,
     overflows: Vec<usize>,
     misfit: bool,
 }
 
-/// Values by class; bytes stand in an arena, in the order in which they were set.
+/// Values by class; bytes are stored in one buffer, in the order in which they were set.
 #[derive(Clone, Debug)]
 enum AnswerValues {
     Unit(usize),
@@ -33,7 +33,7 @@ enum AnswerValues {
 }
 
 impl AnswerColumn {
-    /// `len` nulls of a type.
+    /// A column of `len` nulls.
     pub fn new(data_type: &DataType, len: usize) -> AnswerColumn {
         let values = match Class::for_type(data_type) {
             Class::Unit => AnswerValues::Unit(len),
@@ -91,7 +91,7 @@ impl AnswerColumn {
         }
     }
 
-    /// Makes room for more rows.
+    /// Reserves space for more rows.
     pub fn reserve(&mut self, more: usize) {
         match &mut self.values {
             AnswerValues::Unit(_) => {}
@@ -128,7 +128,7 @@ impl AnswerColumn {
         self.set(at, answer);
     }
 
-    /// Rows whose answer did not fit the type, in the order in which they were set.
+    /// Rows whose answer was too large for the type, in the order in which they were set.
     pub fn overflows(&self) -> &[usize] {
         &self.overflows
     }
@@ -179,7 +179,7 @@ impl AnswerColumn {
     }
 }
 
-/// The values of an I64 type in its own width.
+/// Converts integers to the width of the type.
 fn integers(values: Vec<i64>, data_type: &DataType) -> Result<Buffer> {
     match data_type {
         DataType::Boolean => {
@@ -204,7 +204,7 @@ fn narrow<T: ArrowNativeType + TryFrom<W>, W: Copy>(
     Ok(Buffer::from_vec(all.ok_or_else(|| misfit(data_type))?))
 }
 
-/// The arena in row order, with its offsets.
+/// The byte values in row order, with their offsets.
 fn in_order(
     spans: &[(usize, usize)],
     arena: &[u8],
@@ -225,7 +225,7 @@ fn in_order(
 }
 
 fn misfit(data_type: &DataType) -> Error {
-    Error::Engine(format!("an answer that is no {}", crate::schema::named(data_type)))
+    Error::Engine(format!("an answer is not a value of type {}", crate::schema::named(data_type)))
 }
 
 #[cfg(test)]

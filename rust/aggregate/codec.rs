@@ -1,8 +1,9 @@
-//! Saved states: little-endian numbers and bytes with their length. Reading checks everything.
+//! Encoding of saved states: little-endian numbers, and bytes after their length. Decoding checks
+//! everything.
 
 use crate::error::{Error, Result};
 
-/// The error of every read that finds something else than was written.
+/// The error for bytes that do not have the expected form.
 pub fn damaged(what: &str) -> Error {
     Error::Snapshot(format!("a damaged aggregate state: {what}"))
 }
@@ -12,26 +13,28 @@ pub fn put_u64(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-/// Appends bytes behind their length.
+/// Appends a length and then the bytes.
 pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_u64(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-/// Reads a number off the front.
+/// Reads a number and advances.
 ///
 /// # Errors
-/// [`Error::Snapshot`] if the bytes end before.
+///
+/// [`Error::Snapshot`] if there are too few bytes.
 pub fn take_u64(bytes: &mut &[u8]) -> Result<u64> {
     let (head, rest) = bytes.split_first_chunk::<8>().ok_or_else(|| damaged("it ends early"))?;
     *bytes = rest;
     Ok(u64::from_le_bytes(*head))
 }
 
-/// Reads bytes behind their length off the front.
+/// Reads a length and that many bytes, and advances.
 ///
 /// # Errors
-/// [`Error::Snapshot`] if there are fewer than the length says.
+///
+/// [`Error::Snapshot`] if there are too few bytes.
 pub fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8]> {
     let len = usize::try_from(take_u64(bytes)?).map_err(|_| damaged("a length"))?;
     let (head, rest) = bytes.split_at_checked(len).ok_or_else(|| damaged("it ends early"))?;
@@ -39,10 +42,11 @@ pub fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8]> {
     Ok(head)
 }
 
-/// Reads how many rows or items there are: never so many that an `i64` could not say it.
+/// Reads a count, which must fit an `i64`.
 ///
 /// # Errors
-/// [`Error::Snapshot`] if there are more, or the bytes end before.
+///
+/// [`Error::Snapshot`] if it does not fit, or there are too few bytes.
 pub fn take_count(bytes: &mut &[u8]) -> Result<u64> {
     let count = take_u64(bytes)?;
     if count > i64::MAX as u64 { Err(damaged("a count")) } else { Ok(count) }

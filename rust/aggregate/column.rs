@@ -1,4 +1,4 @@
-//! The argument of one aggregate, row by row: growable, with the rows that do not count left out.
+//! The argument of one aggregate, row by row: a growable column in which rows can be absent.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use super::present::Present;
 use super::value::{Class, Value};
 use crate::error::{Error, Result};
 
-/// Argument values of one aggregate, each present or not.
+/// Argument values of one aggregate, each present or absent.
 ///
-/// A row is present if its argument is not null and its `where` is true. What stands behind an
-/// absent row is zero, so that equal columns are equal bytes in a snapshot.
+/// A row is present if its argument is not null and its `where` is true. Absent rows hold zero, so
+/// that equal columns have equal bytes in a snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     pub(super) values: ColumnValues,
@@ -32,7 +32,7 @@ pub(super) enum ColumnValues {
     I64(Vec<i64>),
     I128(Vec<i128>),
     F64(Vec<f64>),
-    /// `offsets` has one entry more than there are rows.
+    /// `offsets` has one entry more than the number of rows.
     Bytes {
         offsets: Vec<i64>,
         data: Vec<u8>,
@@ -40,10 +40,12 @@ pub(super) enum ColumnValues {
 }
 
 impl Column {
-    /// The argument of `len` rows; no array is `count()`, no filter is true everywhere.
+    /// The argument values of `len` rows. Without an array the aggregate is `count()`; without a
+    /// filter every row passes.
     ///
     /// # Errors
-    /// [`Error::Engine`] if the lengths do not agree.
+    ///
+    /// [`Error::Engine`] if the lengths differ.
     pub fn from_array(
         array: Option<&ArrayRef>,
         filter: Option<&BooleanArray>,
@@ -51,7 +53,7 @@ impl Column {
     ) -> Result<Column> {
         let agree = array.is_none_or(|a| a.len() == len) && filter.is_none_or(|f| f.len() == len);
         if !agree {
-            return Err(Error::Engine(format!("an argument that is not {len} rows long")));
+            return Err(Error::Engine(format!("the argument does not have {len} rows")));
         }
         let nulls = array.and_then(|a| a.logical_nulls());
         let mut present = Present::full(len);
@@ -69,7 +71,7 @@ impl Column {
         Ok(Column { values, present })
     }
 
-    /// A column of a class without rows.
+    /// An empty column of a class.
     pub fn empty(class: Class) -> Column {
         let values = match class {
             Class::Unit => ColumnValues::Unit,
@@ -92,12 +94,12 @@ impl Column {
         }
     }
 
-    /// A column of the same class without rows.
+    /// An empty column of the same class.
     pub fn empty_like(&self) -> Column {
         Column::empty(self.class())
     }
 
-    /// Number of rows, absent ones included.
+    /// Number of rows, including absent ones.
     pub fn len(&self) -> usize {
         self.present.len()
     }
@@ -122,7 +124,7 @@ impl Column {
         })
     }
 
-    /// How many of the picked values are NaN.
+    /// How many of the selected values are NaN.
     pub fn nans(&self, pick: &[u32]) -> u64 {
         let ColumnValues::F64(values) = &self.values else { return 0 };
         let nans = match pick.len() == values.len() {
@@ -143,7 +145,7 @@ impl Column {
         self.present.get(i)
     }
 
-    /// Appends a row. A value of another class than the column's counts as absent.
+    /// Appends a row. A value of another class counts as absent.
     pub fn push(&mut self, value: Option<Value<'_>>) {
         let fits = match (&mut self.values, value) {
             (ColumnValues::Unit, v) => v.is_some(),
@@ -167,7 +169,7 @@ impl Column {
         self.present.push(fits);
     }
 
-    /// Drops all rows and keeps the memory.
+    /// Removes all rows and keeps the memory.
     pub fn clear(&mut self) {
         match &mut self.values {
             ColumnValues::Unit => {}
@@ -194,7 +196,7 @@ impl Column {
         size_of::<Column>() + self.present.bytes() + values
     }
 
-    /// All content as an Arrow array, read back by [`Column::from_saved`].
+    /// The whole column as an Arrow array; [`Column::from_saved`] reads it back.
     pub fn to_array(&self) -> ArrayRef {
         let nulls = self.present.nulls();
         match &self.values {
@@ -212,10 +214,11 @@ impl Column {
         }
     }
 
-    /// The column that [`Column::to_array`] saved.
+    /// Reads back a column saved by [`Column::to_array`].
     ///
     /// # Errors
-    /// [`Error::Snapshot`] if the type is none that a column is saved as.
+    ///
+    /// [`Error::Snapshot`] if columns are never saved as this type.
     pub fn from_saved(array: &ArrayRef) -> Result<Column> {
         match array.data_type() {
             DataType::Boolean => {
@@ -232,7 +235,7 @@ impl Column {
     }
 }
 
-/// Appends a value or its zero; whether there was one.
+/// Appends a value, or zero if there is none; returns whether there was one.
 fn keep<T: Default>(all: &mut Vec<T>, value: Option<T>) -> bool {
     let present = value.is_some();
     all.push(value.unwrap_or_default());
@@ -245,7 +248,7 @@ pub(super) fn slice<'a>(offsets: &[i64], data: &'a [u8], i: usize) -> &'a [u8] {
     &data[offsets[i] as usize..offsets[i + 1] as usize]
 }
 
-/// Copies an array out of Arrow; types without a class keep only their presence.
+/// Copies values out of an Arrow array; for types without a class only presence is kept.
 fn values_of(array: &ArrayRef, present: &Present) -> ColumnValues {
     let a = array.as_ref();
     match a.data_type() {
@@ -289,7 +292,7 @@ fn values_of(array: &ArrayRef, present: &Present) -> ColumnValues {
     }
 }
 
-/// A primitive array in its wide form.
+/// Widens a primitive array.
 fn widen<T: ArrowPrimitiveType, W: From<T::Native> + Default>(
     array: &dyn Array,
     present: &Present,
@@ -298,7 +301,7 @@ fn widen<T: ArrowPrimitiveType, W: From<T::Native> + Default>(
     gather(values.len(), present, |i| W::from(values[i]))
 }
 
-/// One value a row, zero where absent.
+/// Collects one value per row, zero where absent.
 fn gather<W: Default>(len: usize, present: &Present, value: impl Fn(usize) -> W) -> Vec<W> {
     let pick = |i| if present.get(i) { value(i) } else { W::default() };
     (0..len).map(pick).collect()

@@ -17,7 +17,7 @@ fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
     }
 }
 
-/// One word: how many.
+/// State: one word, the count.
 #[derive(Debug)]
 struct Count;
 

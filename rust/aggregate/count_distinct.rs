@@ -1,6 +1,6 @@
-//! `count_distinct`: how many different values, exactly. -0.0 is 0.0; NaN is skipped.
+//! `count_distinct`: the exact number of different values. -0.0 equals 0.0; NaN is skipped.
 //!
-//! Each value is kept with the number of rows that hold it, so that rows can leave again.
+//! Each value is stored with the number of rows that have it, so that rows can be removed again.
 
 use std::marker::PhantomData;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// `count_distinct` of anything that can be compared.
+/// `count_distinct` of any comparable type.
 pub const KIND: Kind =
     Kind { name: "count_distinct", about: "how many different values, exactly", build };
 
@@ -29,7 +29,7 @@ fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
     })
 }
 
-/// One word: the handle of the set.
+/// State: one word, the handle of the set.
 #[derive(Debug)]
 struct CountDistinct<T>(PhantomData<T>);
 
@@ -40,7 +40,7 @@ fn set<T: Item>(cell: CellRef<'_>) -> Option<&ValueSet<T>> {
     }
 }
 
-/// Changes the set of a cell, made if there is none.
+/// Changes the set of a cell, creating it if needed.
 fn change<T: Item, R>(cell: Cell<'_>, change: impl FnOnce(&mut ValueSet<T>) -> R) -> Option<R> {
     let Cell { words, heap } = cell;
     if words[0] == 0 {
@@ -142,7 +142,7 @@ mod tests {
         let aggregate = build("count_distinct", &[DataType::Int64]).unwrap();
         let mut hot = StateRows::new(1);
         hot.push();
-        // Past the size at which the list becomes a table, and back.
+        // More values than the list holds before it becomes a table, then fewer again.
         for value in (0..100).chain(0..50) {
             aggregate.update(hot.cell(0, 0, 1), Value::I64(value), AT);
         }

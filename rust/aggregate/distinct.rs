@@ -1,4 +1,4 @@
-//! Sets of values with reference counts: the heap part of a distinct count.
+//! Sets of values with reference counts: the heap part of `count_distinct`.
 
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -11,7 +11,7 @@ use super::value::Value;
 use crate::error::Result;
 use crate::limits::DISTINCT_LIST_MAX;
 
-/// Different values with the number of rows of each, by class; floats as canonical bits.
+/// Different values by class, each with its number of rows; floats as canonical bits.
 #[derive(Clone, Debug)]
 pub enum Distinct {
     /// Integers and floats.
@@ -23,7 +23,7 @@ pub enum Distinct {
 }
 
 impl Distinct {
-    /// Bytes of memory held outside of `self`.
+    /// Memory held outside `self`, in bytes.
     pub fn bytes(&self) -> usize {
         match self {
             Distinct::I64(set) => set.bytes(),
@@ -33,21 +33,21 @@ impl Distinct {
     }
 }
 
-/// A map from value to rows: sorted while it is small, hashed from then on.
+/// A map from value to number of rows: a sorted list while small, a hash table after that.
 ///
-/// The hash is seeded at random, against flooding; nothing that can be seen depends on it.
+/// The hash is randomly seeded against flooding; no result depends on it.
 #[derive(Clone, Debug)]
 pub struct ValueSet<T> {
     values: CountedValues<T>,
-    /// Bytes that the values hold outside of it.
+    /// Bytes held by values outside this structure.
     outside: usize,
 }
 
 #[derive(Clone, Debug)]
 enum CountedValues<T> {
-    /// Few, in order.
+    /// Small: sorted by value.
     List(Vec<(T, u64)>),
-    /// Many.
+    /// Large: hashed.
     Table(HashMap<T, u64, RandomState>),
 }
 
@@ -58,7 +58,7 @@ impl<T> Default for ValueSet<T> {
 }
 
 impl<T: Item> ValueSet<T> {
-    /// How many different values.
+    /// Number of different values.
     pub fn len(&self) -> usize {
         match &self.values {
             CountedValues::List(list) => list.len(),
@@ -79,7 +79,7 @@ impl<T: Item> ValueSet<T> {
             }
     }
 
-    /// Adds `rows` rows that hold a value.
+    /// Adds `rows` rows that have a value.
     pub fn add(&mut self, value: &T::Key, rows: u64) {
         match &mut self.values {
             CountedValues::List(list) => {
@@ -107,7 +107,7 @@ impl<T: Item> ValueSet<T> {
         }
     }
 
-    /// Takes one row of a value back.
+    /// Removes one row that has a value.
     pub fn remove(&mut self, value: &T::Key) {
         let gone = match &mut self.values {
             CountedValues::List(list) => {
@@ -130,7 +130,7 @@ impl<T: Item> ValueSet<T> {
         self.outside -= gone.map_or(0, |value| value.outside());
     }
 
-    /// Visits each value once, in no order.
+    /// Visits each value once, in arbitrary order.
     pub fn each(&self, mut visit: impl FnMut(&T, u64)) {
         match &self.values {
             CountedValues::List(list) => list.iter().for_each(|(value, rows)| visit(value, *rows)),
@@ -148,7 +148,7 @@ impl<T: Item> ValueSet<T> {
         all
     }
 
-    /// The set of an ordered list without doubles.
+    /// Builds a set from a sorted list without duplicates.
     pub fn from_sorted(list: Vec<(T, u64)>) -> ValueSet<T> {
         let outside = list.iter().map(|(value, _)| value.outside()).sum();
         let values = match list.len() {
@@ -159,24 +159,24 @@ impl<T: Item> ValueSet<T> {
     }
 }
 
-/// A type whose values are counted, and its variant of [`Distinct`].
+/// A type whose values can be counted, and its variant of [`Distinct`].
 pub trait Item:
     Ord + Hash + Clone + Send + Sync + std::fmt::Debug + Borrow<Self::Key> + 'static
 {
-    /// How a value is looked up.
+    /// The borrowed form used for lookup.
     type Key: Ord + Hash + ToOwned<Owned: Into<Self>> + ?Sized;
 
-    /// Bytes that the value holds outside of itself.
+    /// Bytes the value holds outside itself.
     fn outside(&self) -> usize {
         0
     }
-    /// What stands for a value, unless it is skipped.
+    /// Calls `act` with the lookup form of a value, unless the value is skipped.
     fn with_key<R>(value: Value<'_>, act: impl FnOnce(&Self::Key) -> R) -> Option<R>;
-    /// The set as a heap part.
+    /// Wraps a set of this type as a heap part.
     fn wrap(set: ValueSet<Self>) -> Distinct;
-    /// The set in a heap part.
+    /// The set in a heap part, if it has this type.
     fn unwrap(distinct: &Distinct) -> Option<&ValueSet<Self>>;
-    /// The set in a heap part, to change it.
+    /// The set in a heap part, mutable.
     fn unwrap_mut(distinct: &mut Distinct) -> Option<&mut ValueSet<Self>>;
     /// Appends a value.
     fn save(&self, out: &mut Vec<u8>);

@@ -19,8 +19,8 @@ use super::hot::{Cell, CellRef};
 use crate::error::Result;
 use crate::limits::DEMOTE_EVERY;
 
-/// Words of a sum: hi, lo, number of rows. With a superaccumulator its handle stands in place of hi,
-/// and the uppermost bit of the number is set.
+/// Words of a sum: hi, lo, number of rows. If a superaccumulator is used, its handle replaces hi,
+/// and the top bit of the number is set.
 pub const WORDS: usize = 3;
 const HI: usize = 0;
 const LO: usize = 1;
@@ -50,7 +50,7 @@ pub fn add(cell: Cell<'_>, x: f64) {
     }
 }
 
-/// Takes a value back that was added before.
+/// Removes a value that was added before.
 #[inline(always)]
 pub fn subtract(cell: Cell<'_>, x: f64) {
     if rows(cell.words) > 1 && step(cell.words, -x) {
@@ -60,10 +60,11 @@ pub fn subtract(cell: Cell<'_>, x: f64) {
     }
 }
 
-/// One addition in two doubles; false, and nothing done, if they cannot hold the sum exactly.
+/// Adds in two doubles; returns false, and changes nothing, if they cannot represent the sum
+/// exactly.
 ///
-/// NaN and infinities fail the test against `LIMIT`. `lo` needs none: it grows by at most 2^969 a
-/// step.
+/// NaN and infinities fail the test against `LIMIT`. `lo` needs no test: it grows by at most 2^969
+/// per step.
 #[inline(always)]
 fn step(words: &mut [u64], x: f64) -> bool {
     let (hi, error) = two_sum(f64::from_bits(words[HI]), x);
@@ -103,7 +104,7 @@ fn subtract_slow(cell: Cell<'_>, x: f64) {
     }
 }
 
-/// The superaccumulator of a cell, made from its two doubles if need be.
+/// The superaccumulator of a cell, created from its two doubles if needed.
 fn promote<'a>(words: &mut [u64], heap: &'a mut Heap) -> Option<&'a mut FixedPoint> {
     if words[COUNT] & BIG == 0 {
         let mut big = FixedPoint::new();
@@ -114,19 +115,19 @@ fn promote<'a>(words: &mut [u64], heap: &'a mut Heap) -> Option<&'a mut FixedPoi
     heap.exact_mut(words[HANDLE] as u32)
 }
 
-/// Puts a superaccumulator in place of the two doubles.
+/// Replaces the two doubles by a superaccumulator.
 fn keep(words: &mut [u64], heap: &mut Heap, big: FixedPoint) {
     (words[HANDLE], words[LO]) = (heap.alloc(Big::Exact(Box::new(big))).into(), 0);
     words[COUNT] |= BIG;
 }
 
-/// How many values a cell holds.
+/// Number of values in a cell.
 #[inline(always)]
 fn rows(words: &[u64]) -> u64 {
     words[COUNT] & !BIG
 }
 
-/// Back to two doubles where they suffice: an outlier that left costs nothing from then on.
+/// Returns to two doubles if they suffice, so that an outlier costs nothing once it has left.
 fn demote(cell: Cell<'_>) {
     if let Some((hi, lo)) = big(cell.peek()).and_then(FixedPoint::pair) {
         cell.heap.free(cell.words[HANDLE] as u32);
@@ -167,20 +168,21 @@ pub fn merge(into: Cell<'_>, from: CellRef<'_>) {
     }
 }
 
-/// How many values there are.
+/// Number of values.
 #[inline(always)]
 pub fn count(cell: CellRef<'_>) -> u64 {
     rows(cell.words)
 }
 
-/// The correctly rounded sum (`math.fsum`, with infinities by IEEE 754); `None` of no values.
+/// The correctly rounded sum (`math.fsum`, with infinities by IEEE 754); `None` if there are no
+/// values.
 #[inline(always)]
 pub fn value(cell: CellRef<'_>) -> Option<f64> {
     let pair = || f64::from_bits(cell.words[HI]) + f64::from_bits(cell.words[LO]);
     (rows(cell.words) > 0).then(|| big(cell).map_or_else(pair, FixedPoint::value))
 }
 
-/// Empties the cell.
+/// Resets the cell.
 pub fn clear(cell: Cell<'_>) {
     if cell.words[COUNT] & BIG != 0 {
         cell.heap.free(cell.words[HANDLE] as u32);
@@ -188,7 +190,7 @@ pub fn clear(cell: Cell<'_>) {
     cell.words.fill(0);
 }
 
-/// Appends the count and the exact sum, as the pair (rounded sum, rest) if two doubles suffice.
+/// Appends the count and the exact sum; the sum as (rounded sum, rest) if two doubles suffice.
 pub fn save(cell: CellRef<'_>, out: &mut Vec<u8>) {
     put_u64(out, rows(cell.words));
     if rows(cell.words) == 0 {
@@ -209,7 +211,7 @@ pub fn save(cell: CellRef<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads what `save` wrote into an empty cell.
+/// Loads what `save` wrote into an empty cell.
 pub fn load(cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
     let count = take_count(bytes)?;
     if count == 0 {
@@ -268,7 +270,7 @@ mod tests {
         }
     }
 
-    /// xorshift: a million cases in a moment.
+    /// xorshift: fast enough for a million cases.
     fn random(state: &mut u64) -> u64 {
         *state ^= *state << 13;
         *state ^= *state >> 7;

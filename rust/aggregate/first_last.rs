@@ -11,14 +11,14 @@ use super::{
 };
 use crate::error::Result;
 
-/// `first`, of the type of its argument.
+/// `first`, of its argument's type.
 pub const FIRST: Kind = Kind {
     name: "first",
     about: "the value of the row with the least event time",
     build: |args| build::<false>("first", args),
 };
 
-/// `last`, of the type of its argument.
+/// `last`, of its argument's type.
 pub const LAST: Kind = Kind {
     name: "last",
     about: "the value of the row with the greatest event time",
@@ -36,7 +36,7 @@ fn build<const LAST: bool>(kind: &str, args: &[DataType]) -> Result<Box<dyn Aggr
     })
 }
 
-/// Time, seq + 1 (0 = no row yet), and the value.
+/// State: time, seq + 1 (0 = no row yet), and the value.
 #[derive(Debug)]
 struct Edge<S, const LAST: bool> {
     output: DataType,
@@ -52,7 +52,7 @@ impl<S: Stored, const LAST: bool> Edge<S, LAST> {
         Box::new(Edge::<S, LAST> { output: arg.clone(), how: PhantomData })
     }
 
-    /// The moment of the row that is kept.
+    /// The position of the stored row.
     #[inline(always)]
     fn moment(words: &[u64]) -> Option<Moment> {
         let seq = words[SEQ].checked_sub(1)?;

@@ -1,14 +1,16 @@
-//! A superaccumulator: the exact sum of any floats, as one fixed-point number over their whole range.
+//! A superaccumulator: the exact sum of any floats, as one fixed-point number over their whole
+//! range.
 
 use super::codec::{damaged, put_u64, take_count, take_u64};
 use crate::error::Result;
 
-/// 2098 bits from the smallest subnormal (2^-1074) to the greatest float, and room for 2^77 of them.
+/// 2098 bits from the smallest subnormal (2^-1074) to the greatest float, and room for 2^77 of
+/// them.
 const LIMBS: usize = 34;
 const FRACTION: u32 = 52;
 const HIDDEN: u64 = 1 << FRACTION;
 
-/// An exact sum in two's complement, in units of 2^-1074, with infinities counted apart.
+/// An exact sum in two's complement, in units of 2^-1074; infinities are counted separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixedPoint {
     limbs: [u64; LIMBS],
@@ -17,7 +19,7 @@ pub struct FixedPoint {
 }
 
 impl FixedPoint {
-    /// Nothing added yet.
+    /// A sum of no values.
     pub fn new() -> FixedPoint {
         FixedPoint { limbs: [0; LIMBS], plus: 0, minus: 0 }
     }
@@ -31,7 +33,7 @@ impl FixedPoint {
         }
     }
 
-    /// Takes a float back that was added before.
+    /// Removes a float that was added before.
     pub fn subtract(&mut self, x: f64) {
         match x {
             f64::INFINITY => self.plus = self.plus.wrapping_sub(1),
@@ -116,7 +118,7 @@ impl FixedPoint {
         if negative { -magnitude } else { magnitude }
     }
 
-    /// The sum as two floats, if two are enough: the rounded sum and what is missing from it.
+    /// The sum as two floats, if they suffice: the rounded sum and the remainder.
     pub fn pair(&self) -> Option<(f64, f64)> {
         let hi = self.value();
         if !hi.is_finite() || self.plus != 0 || self.minus != 0 {
@@ -136,18 +138,19 @@ impl FixedPoint {
         self.limbs.iter().for_each(|limb| put_u64(out, *limb));
     }
 
-    /// Reads a sum of `count` floats off the front of `bytes`.
+    /// Reads a sum of `count` floats from the front of `bytes`.
     ///
     /// # Errors
-    /// [`crate::error::Error::Snapshot`] if no `count` floats have this sum, or two floats would
-    /// have been enough to save it.
+    ///
+    /// [`crate::error::Error::Snapshot`] if no `count` floats have this sum, or if two floats would
+    /// have sufficed to save it.
     pub fn load(bytes: &mut &[u8], count: u64) -> Result<FixedPoint> {
         let mut sum = FixedPoint::new();
         (sum.plus, sum.minus) = (take_count(bytes)?, take_count(bytes)?);
         for limb in &mut sum.limbs {
             *limb = take_u64(bytes)?;
         }
-        // The greatest float is below 2^2098 units: what lies above says how many there must be.
+        // The greatest float is below 2^2098 units, so the bits above bound the number of values.
         let [.., low, high] = sum.limbs;
         let above = ((i128::from(high as i64) << 64) | i128::from(low)) >> (2098 - 2048);
         let count = i128::from(count);
@@ -157,7 +160,7 @@ impl FixedPoint {
     }
 }
 
-/// 64 bits from bit `start` on.
+/// 64 bits, starting at bit `start`.
 fn window(limbs: &[u64; LIMBS], start: usize) -> u64 {
     let (limb, shift) = (start / 64, start % 64);
     let high = limbs.get(limb + 1).copied().unwrap_or(0);

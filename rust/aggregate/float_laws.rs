@@ -1,4 +1,4 @@
-//! Float sums are the exact rational sum rounded once, and what left leaves no trace.
+//! Laws of float sums: the exact rational sum rounded once, and removed values leave no trace.
 
 use arrow_schema::DataType;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use super::{Aggregate, Answer, Moment, Retract, StateRows, Value, build};
 
 const AT: Moment = Moment { time: 0, seq: 0 };
 
-/// The answer and the saved bytes after rows came and left.
+/// The answer and the saved bytes after rows were added and removed.
 fn says(kind: &str, came: &[f64], left: &[f64]) -> (Option<u64>, Vec<u8>) {
     let aggregate: Box<dyn Aggregate> = build(kind, &[DataType::Float64]).unwrap();
     let words = aggregate.words();
@@ -27,8 +27,8 @@ fn says(kind: &str, came: &[f64], left: &[f64]) -> (Option<u64>, Vec<u8>) {
     }
 }
 
-/// A slow reference without the code under test: a sum of whole numbers `m * 2^-40`, |m| < 2^100,
-/// written as a decimal fraction, which the standard library rounds once.
+/// An independent, slow reference: a sum of whole numbers `m * 2^-40`, |m| < 2^100, written as a
+/// decimal fraction, which the standard library rounds once.
 fn reference(values: &[(i64, u32)]) -> f64 {
     let total: i128 = values.iter().map(|(m, shift)| i128::from(*m) << shift).sum();
     let unit = 1u128 << 40;

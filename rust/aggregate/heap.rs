@@ -1,4 +1,4 @@
-//! The parts of a state that do not fit in fixed words: a slab, addressed by handle.
+//! Heap: the parts of states that do not fit in fixed words, addressed by handle.
 
 use super::distinct::Distinct;
 use super::fixed_point::FixedPoint;
@@ -6,7 +6,7 @@ use super::fixed_point::FixedPoint;
 /// A state of variable size.
 #[derive(Clone, Debug)]
 pub enum Big {
-    /// A float sum that two doubles cannot hold.
+    /// A float sum that two doubles cannot represent.
     Exact(Box<FixedPoint>),
     /// The values of a distinct count.
     Distinct(Distinct),
@@ -24,12 +24,12 @@ impl Big {
     }
 }
 
-/// Big states of many rows. Handle 0 is "none", so a zeroed row owns nothing.
+/// The big states of many rows. Handle 0 means "none", so a zeroed row owns nothing.
 #[derive(Debug, Default)]
 pub struct Heap {
     slots: Vec<Option<Big>>,
     free: Vec<u32>,
-    /// Bytes that the states hold, counted where they change: looking must cost nothing.
+    /// Bytes held by the states, updated on each change so that reading it is free.
     held: usize,
 }
 
@@ -37,7 +37,8 @@ impl Heap {
     /// Stores a state; its handle is never 0.
     ///
     /// # Panics
-    /// At four billion big states in one heap.
+    ///
+    /// When one heap holds four billion states.
     pub fn alloc(&mut self, big: Big) -> u32 {
         self.held += big.bytes();
         if let Some(handle) = self.free.pop() {
@@ -48,7 +49,7 @@ impl Heap {
         u32::try_from(self.slots.len()).expect("fewer than 2^32 big states")
     }
 
-    /// The state behind a handle, `None` for 0 and for what was freed.
+    /// The state behind a handle, `None` for 0 and for freed handles.
     #[inline]
     pub fn get(&self, handle: u32) -> Option<&Big> {
         self.slots.get((handle as usize).wrapping_sub(1))?.as_ref()
@@ -58,7 +59,7 @@ impl Heap {
         self.slots.get_mut((handle as usize).wrapping_sub(1))?.as_mut()
     }
 
-    /// The float sum behind a handle, to change it: it always has the same size.
+    /// The float sum behind a handle, mutable. Its size never changes, so nothing needs recounting.
     pub fn exact_mut(&mut self, handle: u32) -> Option<&mut FixedPoint> {
         match self.get_mut(handle)? {
             Big::Exact(exact) => Some(exact),
@@ -77,7 +78,7 @@ impl Heap {
         Some(done)
     }
 
-    /// Takes a state out; its handle may be given to another one. Nothing happens for 0.
+    /// Removes a state; its handle may be reused. Does nothing for 0.
     pub fn free(&mut self, handle: u32) -> Option<Big> {
         let big = self.slots.get_mut((handle as usize).wrapping_sub(1))?.take()?;
         self.held -= big.bytes();
@@ -85,7 +86,7 @@ impl Heap {
         Some(big)
     }
 
-    /// Copies a state of another heap into this one; 0 stays 0.
+    /// Copies a state from another heap into this one; 0 stays 0.
     pub fn clone_from_heap(&mut self, other: &Heap, handle: u32) -> u32 {
         other.get(handle).map_or(0, |big| self.alloc(big.clone()))
     }
@@ -96,30 +97,30 @@ impl Heap {
         slots + self.held
     }
 
-    /// Number of states that are held.
+    /// Number of states.
     pub fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    /// Whether nothing is held.
+    /// Whether there are no states.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Frees everything; all handles become void.
+    /// Frees all states; all handles become invalid.
     pub fn clear(&mut self) {
         self.slots.clear();
         self.free.clear();
         self.held = 0;
     }
 
-    /// The bytes that the states hold, counted one by one.
+    /// The bytes held by the states, counted state by state.
     #[cfg(test)]
     pub fn counted(&self) -> usize {
         self.slots.iter().flatten().map(Big::bytes).sum()
     }
 
-    /// The bytes that the states hold, as they were counted where they changed.
+    /// The bytes held by the states, as updated on each change.
     #[cfg(test)]
     pub fn held(&self) -> usize {
         self.held

@@ -1,42 +1,42 @@
-//! Rows of accumulators: all that an event changes of its key stands side by side.
+//! Rows of accumulators: everything an event changes for its key is stored together.
 
 use super::heap::Heap;
 use super::lines::AlignedWords;
 use crate::prefetch::prefetch;
 
-/// The state of one aggregate in one row, to change it.
+/// The state of one aggregate in one row, mutable.
 #[derive(Debug)]
 pub struct Cell<'a> {
     /// The fixed part; all zero is the empty state.
     pub words: &'a mut [u64],
-    /// Where the handles in it point.
+    /// The heap its handles refer to.
     pub heap: &'a mut Heap,
 }
 
-/// The state of one aggregate in one row.
+/// The state of one aggregate in one row, read-only.
 #[derive(Clone, Copy, Debug)]
 pub struct CellRef<'a> {
     /// The fixed part.
     pub words: &'a [u64],
-    /// Where the handles in it point.
+    /// The heap its handles refer to.
     pub heap: &'a Heap,
 }
 
 impl Cell<'_> {
-    /// The same cell for a shorter while.
+    /// The same cell with a shorter lifetime.
     #[inline]
     pub fn reborrow(&mut self) -> Cell<'_> {
         Cell { words: self.words, heap: self.heap }
     }
 
-    /// The same cell, only to look at.
+    /// The same cell, read-only.
     #[inline]
     pub fn peek(&self) -> CellRef<'_> {
         CellRef { words: self.words, heap: self.heap }
     }
 }
 
-/// Rows of `stride` words and the heap of their big parts.
+/// Rows of `stride` words, and the heap of their big parts.
 #[derive(Debug, Default)]
 pub struct StateRows {
     stride: usize,
@@ -46,7 +46,7 @@ pub struct StateRows {
 }
 
 impl StateRows {
-    /// No rows yet.
+    /// Creates an empty set of rows.
     pub fn new(stride: usize) -> StateRows {
         StateRows { stride, ..StateRows::default() }
     }
@@ -54,7 +54,8 @@ impl StateRows {
     /// Appends a zeroed row, the empty state of every aggregate.
     ///
     /// # Panics
-    /// At four billion rows.
+    ///
+    /// When there are four billion rows.
     pub fn push(&mut self) -> u32 {
         let row = u32::try_from(self.rows).expect("fewer than 2^32 rows");
         self.rows += 1;
@@ -72,7 +73,7 @@ impl StateRows {
         self.rows == 0
     }
 
-    /// `words` words of a row, from `offset` on, to change them.
+    /// `words` words of a row from `offset` on, mutable.
     #[inline(always)]
     pub fn cell(&mut self, row: u32, offset: usize, words: usize) -> Cell<'_> {
         let start = row as usize * self.stride + offset;
@@ -86,21 +87,21 @@ impl StateRows {
         CellRef { words: &self.words[start..start + words], heap: &self.heap }
     }
 
-    /// Two words of a row, from `offset` on.
+    /// Two words of a row from `offset` on.
     #[inline(always)]
     pub fn pair(&self, row: u32, offset: usize) -> &[u64; 2] {
         let behind = &self.words[row as usize * self.stride + offset..];
         behind.first_chunk().expect("two words inside the row")
     }
 
-    /// The same, to change them.
+    /// Two words of a row from `offset` on, mutable.
     #[inline(always)]
     pub fn pair_mut(&mut self, row: u32, offset: usize) -> &mut [u64; 2] {
         let behind = &mut self.words[row as usize * self.stride + offset..];
         behind.first_chunk_mut().expect("two words inside the row")
     }
 
-    /// Asks for a row that will be read soon.
+    /// Prefetches a row.
     #[inline(always)]
     pub fn prefetch(&self, row: u32) {
         let start = row as usize * self.stride;
@@ -118,7 +119,7 @@ impl StateRows {
         self.words.bytes() + self.heap.bytes()
     }
 
-    /// Drops all rows and the heap and keeps the memory.
+    /// Removes all rows and heap parts and keeps the memory.
     pub fn clear(&mut self) {
         self.rows = 0;
         self.words.clear();

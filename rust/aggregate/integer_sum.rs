@@ -1,16 +1,16 @@
-//! Integer sums in two's complement words, so wide that no number of rows overflows them.
+//! Integer sums in two's complement, wide enough that no number of rows can overflow them.
 
 use super::codec::{damaged, put_u64, take_count, take_u64};
 use super::hot::{Cell, CellRef};
 use crate::error::Result;
 
-/// A sum in `LIMBS` words and then the number of rows.
+/// A sum in `LIMBS` words followed by the number of rows.
 ///
-/// Two limbs hold 2^63 values of up to 64 bits, three as many decimals.
+/// Two limbs hold 2^63 values of up to 64 bits; three hold as many decimals.
 #[derive(Debug)]
 pub struct IntegerSum<const LIMBS: usize>;
 
-/// 10^38, which a decimal stays below.
+/// 10^38: the absolute value of a decimal is below this.
 const DECIMAL_END: u128 = 10u128.pow(38);
 
 impl<const LIMBS: usize> IntegerSum<LIMBS> {
@@ -24,7 +24,7 @@ impl<const LIMBS: usize> IntegerSum<LIMBS> {
         words[LIMBS] += 1;
     }
 
-    /// Takes a value back that was added before.
+    /// Removes a value that was added before.
     #[inline(always)]
     pub fn subtract(words: &mut [u64], value: i128) {
         let mut carry = true;
@@ -63,14 +63,14 @@ impl<const LIMBS: usize> IntegerSum<LIMBS> {
         words[LIMBS]
     }
 
-    /// The sum, `None` if it does not fit.
+    /// The sum, or `None` if it does not fit.
     pub fn total(words: &[u64]) -> Option<i128> {
         let low = (u128::from(words[1]) << 64 | u128::from(words[0])) as i128;
         let sign = if low < 0 { u64::MAX } else { 0 };
         words[2..LIMBS].iter().all(|limb| *limb == sign).then_some(low)
     }
 
-    /// The sum as an unscaled decimal of 38 digits, `None` if it has more.
+    /// The sum as an unscaled decimal of 38 digits, or `None` if it has more.
     pub fn decimal(words: &[u64]) -> Option<i128> {
         Self::total(words).filter(|total| total.unsigned_abs() < DECIMAL_END)
     }
@@ -79,7 +79,7 @@ impl<const LIMBS: usize> IntegerSum<LIMBS> {
     pub fn scaled(words: &[u64], scale: i8) -> f64 {
         match Self::total(words) {
             Some(total) if scale == 0 => total as f64,
-            // Both are floats without rounding, so that the quotient is rounded once.
+            // Both operands are exact as floats, so the quotient is rounded only once.
             Some(total) if total.unsigned_abs() < 1 << 53 && (1..=22).contains(&scale) => {
                 total as f64 / 10u128.pow(scale as u32) as f64
             }
@@ -105,7 +105,7 @@ impl<const LIMBS: usize> IntegerSum<LIMBS> {
         for limb in &mut limbs {
             *limb = take_u64(bytes)?;
         }
-        // The highest limb counts multiples of what one value can be.
+        // The highest limb counts multiples of the largest possible value.
         let high = limbs[LIMBS - 1] as i64;
         if high.unsigned_abs() > count {
             return Err(damaged("an integer sum"));
@@ -116,7 +116,7 @@ impl<const LIMBS: usize> IntegerSum<LIMBS> {
     }
 }
 
-/// The float nearest to a sum of any width / 10^scale, by way of its digits.
+/// The float nearest to sum / 10^scale for a sum of any width, computed from its digits.
 fn nearest(words: &[u64], limbs: usize, scale: i8) -> f64 {
     const CHUNK: u128 = 10u128.pow(19);
     let negative = words[limbs - 1] >> 63 == 1;

@@ -1,4 +1,4 @@
-//! Laws that every aggregate obeys over every argument type it takes; run over the registry.
+//! Laws that every aggregate must obey for every argument type it accepts; run over the registry.
 
 use arrow_schema::{DataType, TimeUnit};
 use proptest::prelude::*;
@@ -65,7 +65,7 @@ const FLOATS: [f64; 16] = [
 ];
 
 impl Subject {
-    /// A value of the argument's type: mostly one of a few, so that some are equal.
+    /// A value of the argument's type, mostly one of a few so that duplicates occur.
     fn value(&self, pick: u64) -> Value<'static> {
         let Some(argument) = &self.argument else { return Value::Unit };
         let (common, n) = (!pick.is_multiple_of(3), (pick / 3) as usize);
@@ -136,8 +136,8 @@ impl LawCell<'_> {
         Ok(bytes.len())
     }
 
-    /// The answer, with the sign of zero; and the saved bytes. What a state holds is counted where
-    /// it changes, and is right whenever somebody looks.
+    /// The answer, including the sign of zero, and the saved bytes. Also checks that the running
+    /// byte count of the heap is right.
     pub(super) fn says(&self) -> (String, Vec<u8>) {
         assert_eq!(self.hot.heap().held(), self.hot.heap().counted(), "{}", self.subject.name);
         let aggregate = &self.subject.aggregate;
@@ -154,7 +154,7 @@ impl LawCell<'_> {
 }
 
 pub(super) fn picks() -> impl Strategy<Value = Vec<u64>> {
-    // More than a small set of distinct values holds.
+    // More values than a small set of distinct values holds.
     prop::collection::vec(any::<u64>(), 0..40)
 }
 

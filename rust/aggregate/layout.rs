@@ -1,4 +1,4 @@
-//! The aggregates of one operator side by side in a row.
+//! Layout: the aggregates of one operator, side by side in a row.
 
 use arrow_schema::DataType;
 
@@ -6,17 +6,17 @@ use super::codec::damaged;
 use super::{Aggregate, Answer, AnswerColumn, Column, Moment, StateRows, Value};
 use crate::error::Result;
 
-/// Aggregates and where the words of each begin.
+/// Aggregates and the offset of each one's words.
 #[derive(Debug, Default)]
 pub struct Layout {
     /// Each aggregate with the offset of its words in a row.
     pub items: Vec<(Box<dyn Aggregate>, usize)>,
-    /// Words of a row.
+    /// Number of words in a row.
     pub stride: usize,
 }
 
 impl Layout {
-    /// Lays aggregates out in their order.
+    /// Lays out aggregates in the given order.
     pub fn new(aggregates: Vec<Box<dyn Aggregate>>) -> Layout {
         let mut stride = 0;
         let place = |aggregate: Box<dyn Aggregate>| {
@@ -37,7 +37,7 @@ impl Layout {
         self.items.is_empty()
     }
 
-    /// Rows for this layout, none yet.
+    /// Creates an empty set of rows with this layout.
     pub fn hot(&self) -> StateRows {
         StateRows::new(self.stride)
     }
@@ -47,8 +47,8 @@ impl Layout {
         self.items.iter().map(|(aggregate, _)| aggregate.output_type())
     }
 
-    /// Row `pick[j]` of the arguments (one column an aggregate) goes into row `into[j]`; `times`
-    /// and `seqs` are indexed like the columns.
+    /// Adds row `pick[j]` of the arguments (one column per aggregate) to row `into[j]`; `times` and
+    /// `seqs` are indexed like the columns.
     pub fn update_rows(
         &self,
         hot: &mut StateRows,
@@ -63,7 +63,7 @@ impl Layout {
         }
     }
 
-    /// Row `i` of the arguments goes into one row.
+    /// Adds row `i` of the arguments to one row.
     pub fn update_one(
         &self,
         hot: &mut StateRows,
@@ -79,7 +79,7 @@ impl Layout {
         }
     }
 
-    /// Takes all that a row of one `StateRows` has seen into a row of another.
+    /// Merges a row of one `StateRows` into a row of another.
     pub fn merge(&self, into: &mut StateRows, into_row: u32, from: &StateRows, from_row: u32) {
         for (aggregate, offset) in &self.items {
             let words = aggregate.words();
@@ -88,7 +88,7 @@ impl Layout {
         }
     }
 
-    /// `merge` between two rows of the same `StateRows`, by way of a copy.
+    /// Merges two rows of the same `StateRows`, using a temporary copy.
     pub fn merge_within(&self, hot: &mut StateRows, into_row: u32, from_row: u32) {
         let mut copy = self.hot();
         let row = copy.push();
@@ -102,25 +102,25 @@ impl Layout {
         aggregate.evaluate(hot.peek(row, *offset, aggregate.words()))
     }
 
-    /// The answers of all rows, appended to one column an aggregate.
+    /// Appends the answers of all rows to one column per aggregate.
     pub fn evaluate_rows(&self, hot: &StateRows, out: &mut [AnswerColumn]) {
         for ((aggregate, offset), column) in self.items.iter().zip(out) {
             aggregate.evaluate_rows(hot, *offset, column);
         }
     }
 
-    /// Makes aggregate `j` of a row empty.
+    /// Resets aggregate `j` of a row.
     pub fn clear_one(&self, hot: &mut StateRows, row: u32, j: usize) {
         let (aggregate, offset) = &self.items[j];
         aggregate.clear(hot.cell(row, *offset, aggregate.words()));
     }
 
-    /// Makes a whole row empty and frees what it holds in the heap.
+    /// Resets a row and frees its heap parts.
     pub fn clear(&self, hot: &mut StateRows, row: u32) {
         (0..self.items.len()).for_each(|j| self.clear_one(hot, row, j));
     }
 
-    /// How many values of the picked rows the aggregates skip as not a number.
+    /// How many values of the selected rows the aggregates skip as NaN.
     pub fn nans(&self, columns: &[Column], pick: &[u32]) -> u64 {
         let of = |((aggregate, _), column): (&(Box<dyn Aggregate>, usize), &Column)| {
             if aggregate.nan(Value::F64(f64::NAN)) { column.nans(pick) } else { 0 }
@@ -135,10 +135,12 @@ impl Layout {
         }
     }
 
-    /// Reads a whole row, which must be empty and be all of `bytes`.
+    /// Loads a row, which must be empty, from all of `bytes`.
     ///
     /// # Errors
-    /// [`crate::error::Error::Snapshot`] for bytes that `save` does not write; the row is empty then.
+    ///
+    /// [`crate::error::Error::Snapshot`] for bytes that `save` does not write; the row is then
+    /// empty.
     pub fn load(&self, hot: &mut StateRows, row: u32, bytes: &[u8]) -> Result<()> {
         let mut rest = bytes;
         let mut read = || {

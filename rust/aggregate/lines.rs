@@ -1,7 +1,7 @@
-//! Words of state, aligned to cache lines, and how vectors of state grow.
+//! Words aligned to cache lines, and the growth policy of vectors that hold state.
 //!
-//! Rows of four or of eight words then never straddle two lines, and rows that are asked for in no
-//! order cost one read of memory each instead of two.
+//! Rows of four or eight words then never straddle two lines, so rows accessed in random order cost
+//! one memory read each instead of two.
 
 use std::ops::{Deref, DerefMut};
 
@@ -10,15 +10,16 @@ use crate::limits::ROOM_MIN;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// Words that may be needed to reach the next line.
+/// The most words of padding needed to reach the start of a line.
 const PAD: usize = LINE / size_of::<u64>() - 1;
 
-/// The room that state of `len` items gets: a vector that doubles is half empty, and state lives long.
+/// The capacity for `len` items. State lives long, and a vector that doubles is half empty on
+/// average, so grow by an eighth.
 fn roomy(len: usize) -> usize {
     len + len / 8 + ROOM_MIN
 }
 
-/// Makes room for `len` items of state.
+/// Reserves space for `len` items.
 #[inline]
 pub fn grow<T>(all: &mut Vec<T>, len: usize) {
     if all.capacity() < len {
@@ -30,12 +31,12 @@ pub fn grow<T>(all: &mut Vec<T>, len: usize) {
 #[derive(Debug, Default)]
 pub struct AlignedWords {
     words: Vec<u64>,
-    /// Where they begin: what stands before only fills the line.
+    /// Index of the first word; the words before it are padding.
     start: usize,
 }
 
 impl AlignedWords {
-    /// No words, and room for so many.
+    /// An empty array with capacity for this many words.
     fn with_capacity(len: usize) -> AlignedWords {
         let mut words: Vec<u64> = Vec::with_capacity(len + PAD);
         let start = words.as_ptr().align_offset(LINE).min(PAD);
@@ -43,10 +44,10 @@ impl AlignedWords {
         AlignedWords { words, start }
     }
 
-    /// Adds zeros until there are `len` words.
+    /// Appends zeros until there are `len` words.
     #[inline]
     pub fn extend_to(&mut self, len: usize) {
-        // when it grows does not depend on where memory happens to lie
+        // Growth must not depend on where the memory happens to be.
         if len + PAD > self.words.capacity() {
             let mut more = AlignedWords::with_capacity(roomy(len));
             more.words.extend_from_slice(self);
@@ -55,7 +56,7 @@ impl AlignedWords {
         self.words.resize(self.start + len, 0);
     }
 
-    /// Drops all words and keeps the memory.
+    /// Removes all words and keeps the memory.
     pub fn clear(&mut self) {
         self.words.truncate(self.start);
     }

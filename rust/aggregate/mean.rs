@@ -8,7 +8,7 @@ use super::sum::{Decimals, FloatSums, Integers, Summation};
 use super::{Aggregate, Answer, Cell, CellRef, Kind, Moment, Retract, Value, one, refuse};
 use crate::error::Result;
 
-/// `mean` of a number or of bool (the share that is true).
+/// `mean` of numbers or bool (the share of true values).
 pub const KIND: Kind = Kind { name: "mean", about: "the arithmetic mean of the values", build };
 
 fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
@@ -33,7 +33,7 @@ fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
     })
 }
 
-/// A sum that is divided when evaluated.
+/// A sum that is divided on evaluation.
 #[derive(Debug)]
 struct Mean<S> {
     scale: i8,

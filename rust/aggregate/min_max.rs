@@ -1,7 +1,7 @@
-//! `min` and `max`, of anything that has an order: -0.0 before 0.0, text by its bytes.
+//! `min` and `max` of anything ordered: -0.0 is less than 0.0, text compares by bytes.
 //!
-//! A cell counts the rows that hold the extreme, so that one of several equal ones can leave
-//! without a refold.
+//! A cell counts the rows with the extreme value, so that one of several equal ones can be removed
+//! without recomputing.
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -13,11 +13,11 @@ use super::stored::{Ints, Stored, StoredFloats, StoredTexts, Wides, release};
 use super::{Aggregate, Answer, Cell, CellRef, Class, Kind, Moment, Retract, Value, one, refuse};
 use crate::error::Result;
 
-/// `min`, of the type of its argument.
+/// `min`, of its argument's type.
 pub const MIN: Kind =
     Kind { name: "min", about: "the least value", build: |args| build::<false>("min", args) };
 
-/// `max`, of the type of its argument.
+/// `max`, of its argument's type.
 pub const MAX: Kind =
     Kind { name: "max", about: "the greatest value", build: |args| build::<true>("max", args) };
 
@@ -34,7 +34,7 @@ fn build<const MAX: bool>(kind: &str, args: &[DataType]) -> Result<Box<dyn Aggre
     })
 }
 
-/// How many rows hold the extreme, and the extreme.
+/// State: the number of rows with the extreme value, and the value.
 #[derive(Debug)]
 struct Extreme<S, const MAX: bool> {
     output: DataType,
@@ -46,7 +46,7 @@ impl<S: Stored, const MAX: bool> Extreme<S, MAX> {
         Box::new(Extreme::<S, MAX> { output: arg.clone(), how: PhantomData })
     }
 
-    /// Takes in a value that `rows` rows hold.
+    /// Adds a value shared by `rows` rows.
     #[inline(always)]
     fn take(cell: Cell<'_>, value: Value<'_>, rows: u64) {
         let Some((held, kept)) = cell.words.split_first_mut() else { return };
@@ -64,7 +64,7 @@ impl<S: Stored, const MAX: bool> Extreme<S, MAX> {
         }
     }
 
-    /// `Greater` if `a` is the more extreme one.
+    /// `Greater` if `a` is more extreme than `b`.
     #[inline(always)]
     fn rank(a: Value<'_>, b: Value<'_>) -> Ordering {
         if MAX { S::compare(a, b) } else { S::compare(b, a) }

@@ -1,18 +1,18 @@
 //! Aggregates: one file each, one trait, one registry.
 //!
-//! A state is a few words of a row in [`StateRows`] (all zero = no rows seen) and, where words do not do,
-//! a part in its [`Heap`]. Answers depend on *which* rows were seen, never on their order, on how
-//! they were cut into batches or panes, or on what came and left in between. `first` and `last` go
-//! by an order, (event time, arrival), but they read it off the rows.
+//! A state is a few words of a row in [`StateRows`] (all zero = no rows seen) plus, if words do not
+//! suffice, a part in its [`Heap`]. Answers depend on *which* rows were seen, not on their order,
+//! on how they were split into batches or panes, or on rows added and removed in between. `first`
+//! and `last` depend on an order, (event time, arrival), but that is part of the rows.
 //!
 //! # A new aggregate
 //! 1. One new file, `your_name.rs`: a struct that implements [`Aggregate`] and a
 //!    `pub const KIND: Kind` whose `build` accepts or refuses argument types.
 //! 2. One line in [`KINDS`] (and the `mod` that names the file).
 //!
-//! That is all: `laws.rs` runs its laws over the registry, with every type that `build` accepts. A
+//! That is all: `laws.rs` runs its laws over the registry, for every type that `build` accepts. A
 //! state with a part of variable size reuses a variant of [`Big`] or adds one; the compiler then
-//! points at each place that must know it.
+//! points at each place that must handle it.
 
 pub mod value;
 pub mod column;
@@ -60,18 +60,19 @@ pub use value::{Answer, Class, Moment, Value};
 use crate::error::{Error, Result};
 use crate::schema::named;
 
-/// What became of a retraction.
+/// The result of a retraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retract {
-    /// The cell is as if the row had never been there.
+    /// The cell is as if the row had never been added.
     Done,
-    /// The cell cannot tell without the other rows (the minimum left): clear it and refold them.
+    /// The cell needs the other rows (for example because the minimum left): clear and recompute
+    /// it.
     Stale,
-    /// This aggregate takes no row back; refold.
+    /// This aggregate cannot retract; recompute the cell.
     Never,
 }
 
-/// The row that is the answer, for aggregates that are one row's value.
+/// Which row's value is the answer, for `first` and `last`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The first present row by [`Moment`].
@@ -80,67 +81,70 @@ pub enum End {
     Last,
 }
 
-/// One aggregate over one argument type: how its cells change and what they say.
+/// One aggregate for one argument type: how its cells change and are evaluated.
 ///
-/// `at` tells first from last; with equal moments the row given first comes first, and in a merge
-/// `into` comes before `from`.
+/// `at` orders rows for `first` and `last`. If two are equal, the row added first comes first, and
+/// in a merge `into` comes before `from`.
 pub trait Aggregate: Send + Sync + Debug {
-    /// Words of the fixed part.
+    /// Number of words of the fixed part.
     fn words(&self) -> usize;
 
     /// Type of the answer.
     fn output_type(&self) -> &DataType;
 
-    /// Takes in a row whose value is present. A NaN changes nothing (but counts for `count`).
+    /// Adds a row whose value is present. A NaN changes nothing (but counts for `count`).
     fn update(&self, cell: Cell<'_>, value: Value<'_>, at: Moment);
 
-    /// Takes in all rows of another cell. Merging into an empty cell copies.
+    /// Adds all rows of another cell. Merging into an empty cell copies it.
     fn merge(&self, into: Cell<'_>, from: CellRef<'_>);
 
-    /// Takes a row back that the cell has seen; unless [`Retract::Done`] the cell must be refolded.
+    /// Removes a row that was added; unless it returns [`Retract::Done`] the caller must recompute
+    /// the cell.
     fn retract(&self, cell: Cell<'_>, value: Value<'_>, at: Moment) -> Retract;
 
     /// The answer over the rows seen.
     fn evaluate<'a>(&self, cell: CellRef<'a>) -> Answer<'a>;
 
-    /// Which end of an ordered list of rows is the answer, if it is one: first or last present
-    /// row that is not [`Aggregate::nan`].
+    /// For aggregates whose answer is the first or last present row that is not [`Aggregate::nan`]:
+    /// which of the two.
     fn end(&self) -> Option<End> {
         None
     }
 
-    /// Whether `retract` takes every row back, whatever came between and at whatever moment: then
-    /// steps can be noted on a [`Tape`] first.
+    /// Whether `retract` succeeds for every row, in any order. Changes can then be recorded on a
+    /// [`Tape`] and applied later.
     fn inverts(&self) -> bool {
         false
     }
 
-    /// Whether a state grows with the rows it has seen, so that merging one costs as much as they do.
+    /// Whether the state grows with the number of rows, so that a merge costs as much as adding
+    /// them.
     fn grows(&self) -> bool {
         false
     }
 
-    /// Whether `update` skips this value as not a number.
+    /// Whether `update` skips this value as NaN.
     fn nan(&self, value: Value<'_>) -> bool {
         matches!(value, Value::F64(v) if v.is_nan())
     }
 
-    /// Appends the state as bytes: the same for the same rows, however they came to be there.
+    /// Appends the state as bytes. The bytes depend only on the rows, not on how they were added.
     fn save(&self, cell: CellRef<'_>, out: &mut Vec<u8>);
 
-    /// Reads a saved state off the front of `bytes` into an empty cell.
+    /// Reads a saved state from the front of `bytes` into an empty cell.
     ///
     /// # Errors
-    /// [`Error::Snapshot`] if the bytes are none that `save` writes; the cell is still empty then.
+    ///
+    /// [`Error::Snapshot`] if `save` does not write such bytes; the cell is then still empty.
     fn load(&self, cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()>;
 
-    /// Makes the cell empty: frees its heap parts, zeroes its words.
+    /// Resets the cell: frees its heap parts and zeroes its words.
     fn clear(&self, cell: Cell<'_>);
 
-    /// `update` for many rows: row `pick[j]` goes into row `into[j]` of `hot`; `times` and `seqs`
-    /// are indexed like `column`.
+    /// Like `update`, for many rows: adds row `pick[j]` to row `into[j]` of `hot`; `times` and
+    /// `seqs` are indexed like `column`.
     ///
-    /// Compiled for each aggregate on its own, so that `update` is inlined into the loops.
+    /// Compiled separately for each aggregate, so that `update` is inlined into the loop.
     #[allow(clippy::too_many_arguments)]
     fn update_rows(
         &self,
@@ -164,8 +168,8 @@ pub trait Aggregate: Send + Sync + Debug {
         }
     }
 
-    /// Goes through the steps of a tape; answers go to the columns `to` of `out`. Compiled as
-    /// `update_rows` is, for aggregates that invert.
+    /// Applies the changes on a tape and appends the answers to the columns `to` of `out`. Compiled
+    /// separately for each aggregate that inverts, like `update_rows`.
     fn play(
         &self,
         tape: &Tape,
@@ -176,7 +180,7 @@ pub trait Aggregate: Send + Sync + Debug {
         to: &[usize],
     ) {
         match to {
-            // there are no columns where rows are freed: nobody asks then
+            // `out` is empty during reclaim, because nothing is emitted there.
             &[k] if k < out.len() => {
                 let column = &mut out[k];
                 tape.run_class(self, place, hot, offset, |answer| column.push(answer));
@@ -187,7 +191,8 @@ pub trait Aggregate: Send + Sync + Debug {
         }
     }
 
-    /// `evaluate` for all rows of `hot`, appended to a column; compiled as `update_rows` is.
+    /// Appends the answers of all rows of `hot` to a column; compiled separately for each
+    /// aggregate.
     fn evaluate_rows(&self, hot: &StateRows, offset: usize, out: &mut AnswerColumn) {
         let words = self.words();
         out.reserve(hot.len());
@@ -195,7 +200,7 @@ pub trait Aggregate: Send + Sync + Debug {
     }
 }
 
-/// Where many rows go; see [`Aggregate::update_rows`].
+/// The target rows of [`Aggregate::update_rows`].
 struct RowTargets<'a> {
     hot: &'a mut StateRows,
     offset: usize,
@@ -227,15 +232,15 @@ impl RowTargets<'_> {
 /// An aggregate by name, before its argument's type is known.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
-    /// The word in a plan.
+    /// Its name in a plan.
     pub name: &'static str,
-    /// What it answers, in a line.
+    /// What it computes, in one line.
     pub about: &'static str,
-    /// Makes it for the types of its arguments, or says why not ([`Error::Plan`]).
+    /// Builds it for the types of its arguments, or explains why it cannot ([`Error::Plan`]).
     pub build: fn(&[DataType]) -> Result<Box<dyn Aggregate>>,
 }
 
-/// Every aggregate there is.
+/// The registry of all aggregates.
 pub const KINDS: &[Kind] = &[
     count::KIND,
     sum::KIND,
@@ -247,10 +252,11 @@ pub const KINDS: &[Kind] = &[
     first_last::LAST,
 ];
 
-/// The aggregate of a name for the types of its arguments.
+/// Builds an aggregate by name for the types of its arguments.
 ///
 /// # Errors
-/// [`Error::Plan`] for an unknown name, a wrong number of arguments or a type it does not take.
+///
+/// [`Error::Plan`] for an unknown name, a wrong number of arguments, or a type it does not accept.
 pub fn build(kind: &str, args: &[DataType]) -> Result<Box<dyn Aggregate>> {
     match KINDS.iter().find(|k| k.name == kind) {
         Some(found) => (found.build)(args),
@@ -262,7 +268,7 @@ pub fn build(kind: &str, args: &[DataType]) -> Result<Box<dyn Aggregate>> {
     }
 }
 
-/// The only argument of an aggregate that takes exactly one.
+/// The argument of an aggregate that takes exactly one.
 fn one<'a>(kind: &str, args: &'a [DataType]) -> Result<&'a DataType> {
     match args {
         [arg] => Ok(arg),
@@ -270,7 +276,7 @@ fn one<'a>(kind: &str, args: &'a [DataType]) -> Result<&'a DataType> {
     }
 }
 
-/// The error for an argument type that an aggregate does not take.
+/// The error for an argument type that an aggregate does not accept.
 fn refuse(kind: &str, arg: &DataType, hint: &str) -> Error {
     Error::Plan(format!("{kind} of {}\nhint: {hint}", named(arg)))
 }

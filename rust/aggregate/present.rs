@@ -1,8 +1,8 @@
-//! Which rows of a column are there.
+//! Presence: which rows of a column have a value.
 
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 
-/// Which rows are present; the bits exist from the first absent row on.
+/// Which rows are present. No bits are stored until the first absent row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Present {
     len: usize,
@@ -58,7 +58,7 @@ impl Present {
         self.len += 1;
     }
 
-    /// The same for Arrow; none if every row is present.
+    /// The bits as an Arrow null buffer; `None` if every row is present.
     pub fn nulls(&self) -> Option<NullBuffer> {
         self.bits.as_ref().map(|bits| {
             let buffer = BooleanBuffer::new(Buffer::from_slice_ref(bits), 0, self.len);

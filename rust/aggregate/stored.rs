@@ -1,4 +1,4 @@
-//! One value kept in a cell: for aggregates whose answer is a value of one row.
+//! One value stored in a cell, for aggregates whose answer is the value of one row.
 
 use std::cmp::Ordering;
 use std::fmt::Debug;
@@ -8,21 +8,21 @@ use super::heap::{Big, Heap};
 use super::value::Value;
 use crate::error::Result;
 
-/// How values of one class are kept in words and compared.
+/// How values of one class are stored in words and compared.
 pub trait Stored: Send + Sync + Debug + 'static {
-    /// Words of a value.
+    /// Number of words of a value.
     const WORDS: usize;
 
-    /// Whether a value is one that can be kept: of this class, not NaN.
+    /// Whether a value can be stored: it has this class and is not NaN.
     fn accepts(value: Value<'_>) -> bool;
 
-    /// Keeps a value in place of the one before (or of zeros).
+    /// Stores a value over the previous one (or over zeros).
     fn put(words: &mut [u64], heap: &mut Heap, value: Value<'_>);
 
-    /// The value that is kept.
+    /// The stored value.
     fn read<'a>(words: &'a [u64], heap: &'a Heap) -> Value<'a>;
 
-    /// The total order of this class.
+    /// The total order of the class.
     fn compare(a: Value<'_>, b: Value<'_>) -> Ordering;
 
     /// Appends the value.
@@ -31,11 +31,11 @@ pub trait Stored: Send + Sync + Debug + 'static {
         words.iter().for_each(|word| put_u64(out, *word));
     }
 
-    /// Reads a saved value into zeroed words.
+    /// Loads a saved value into zeroed words.
     fn load(words: &mut [u64], heap: &mut Heap, bytes: &mut &[u8]) -> Result<()>;
 }
 
-/// Integers, and what is one: bool, dates, timestamps, durations.
+/// Integers, and types represented as such: bool, dates, timestamps, durations.
 #[derive(Debug)]
 pub struct Ints;
 
@@ -47,7 +47,7 @@ pub struct Wides;
 #[derive(Debug)]
 pub struct StoredFloats;
 
-/// Text and binary, in the heap, compared byte by byte.
+/// Text and binary, stored in the heap and compared byte by byte.
 #[derive(Debug)]
 pub struct StoredTexts;
 
@@ -209,7 +209,7 @@ impl Stored for StoredTexts {
     }
 }
 
-/// Frees what words of any class hold: only texts own a heap part, and theirs is the first word.
+/// Frees what words of any class own: only bytes own a heap part, whose handle is the first word.
 pub fn release<S: Stored>(words: &mut [u64], heap: &mut Heap) {
     if S::accepts(Value::Bytes(&[])) {
         heap.free(words[0] as u32);

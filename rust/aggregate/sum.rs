@@ -1,6 +1,6 @@
-//! `sum`: exact; integers and bool give i64, decimals `decimal(38, s)`, floats the f64 nearest to
-//! the exact sum, durations a duration. What the output type cannot hold is an overflow, judged
-//! when evaluated: a sum that comes back into range has an answer again.
+//! `sum`, exact: integers and bool give i64, decimals `decimal(38, s)`, durations a duration,
+//! floats the f64 nearest to the exact sum. A sum too large for the output type is an overflow,
+//! decided on evaluation: a sum that returns into range has an answer again.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -15,7 +15,7 @@ use crate::error::Result;
 /// `sum` of a number, of bool (how many are true) or of a duration.
 pub const KIND: Kind = Kind { name: "sum", about: "the exact sum of the values", build };
 
-/// Most digits of a decimal.
+/// Maximum number of digits of a decimal.
 const DIGITS: u8 = 38;
 
 fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
@@ -42,27 +42,27 @@ fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
     })
 }
 
-/// How values of one class are summed in a cell; `mean` shares it.
+/// How values of one class are summed in a cell; also used by `mean`.
 pub trait Summation: Send + Sync + Debug + 'static {
-    /// Words of a cell.
+    /// Number of words of a cell.
     const WORDS: usize;
 
-    /// Adds a value; another class, and NaN, change nothing.
+    /// Adds a value; values of other classes and NaN change nothing.
     fn add(cell: Cell<'_>, value: Value<'_>);
 
-    /// Takes a value back.
+    /// Removes a value.
     fn subtract(cell: Cell<'_>, value: Value<'_>);
 
     /// Adds all of another cell.
     fn merge(into: Cell<'_>, from: CellRef<'_>);
 
-    /// How many values.
+    /// Number of values.
     fn count(cell: CellRef<'_>) -> u64;
 
     /// The sum of at least one value, in the output's type.
     fn sum(cell: CellRef<'_>) -> Answer<'static>;
 
-    /// The sum as the nearest float, its decimal point moved by `scale`.
+    /// The sum as the nearest float, divided by 10^`scale`.
     fn float(cell: CellRef<'_>, scale: i8) -> f64;
 
     /// Appends the state.
@@ -77,15 +77,15 @@ pub trait Summation: Send + Sync + Debug + 'static {
     }
 }
 
-/// Integers of up to 64 bits, signed or not, in 128.
+/// Integers of up to 64 bits, signed or not, summed in 128 bits.
 #[derive(Debug)]
 pub struct Integers;
 
-/// Decimals in 192 bits.
+/// Decimals, summed in 192 bits.
 #[derive(Debug)]
 pub struct Decimals;
 
-/// Floats, without error (`exact_sum.rs`).
+/// Floats, summed exactly (`exact_sum.rs`).
 #[derive(Debug)]
 pub struct FloatSums;
 

@@ -1,15 +1,16 @@
-//! Tape: what happens to rows of accumulators, noted first and done later, aggregate by aggregate.
+//! Tape: changes to rows of accumulators, recorded first and applied later, one aggregate at a
+//! time.
 //!
-//! Rows that enter and leave windows decide nothing by what the accumulators hold. So a block's
-//! steps are noted row by row, with the arguments in words, and each aggregate then goes through
-//! them in a loop of its own, compiled for it, instead of being called for each step.
+//! Which rows enter and leave windows does not depend on the accumulators. So a block's changes are
+//! recorded row by row, with the arguments as words, and each aggregate then applies them in its
+//! own compiled loop instead of being called once per change.
 
 use super::column::ColumnValues;
 use super::value::{Class, Value};
 use super::{Aggregate, Column, Moment, StateRows};
 use crate::limits::TAPE_PLACES_MAX;
 
-/// Where an argument lies among the words of a row.
+/// Where an argument is stored among the words of a row.
 #[derive(Debug, Clone, Copy)]
 pub struct ArgumentSlot {
     at: usize,
@@ -18,7 +19,7 @@ pub struct ArgumentSlot {
 }
 
 impl ArgumentSlot {
-    /// The value among a row's words.
+    /// Reads the value from a row's words.
     #[inline(always)]
     pub fn read(self, row: ArgumentRow<'_>) -> Option<Value<'_>> {
         if row.present & self.bit == 0 {
@@ -38,17 +39,17 @@ fn wide(words: &[u64], at: usize) -> i128 {
     (u128::from(words[at + 1]) << 64 | u128::from(words[at])) as i128
 }
 
-/// The arguments of one row in words.
+/// The arguments of one row as words.
 #[derive(Debug, Clone, Copy)]
 pub struct ArgumentRow<'a> {
-    /// The bits of the arguments that are present.
+    /// Presence bits, one per argument.
     pub present: u32,
     /// Their values.
     pub words: &'a [u64],
 }
 
 impl ArgumentRow<'_> {
-    /// Appends the values. There are few, most often one: not worth a call.
+    /// Appends the values. There are few, usually one, so a call to `memcpy` does not pay.
     #[inline(always)]
     pub fn copy_to(&self, words: &mut Vec<u64>) {
         match self.words {
@@ -59,17 +60,17 @@ impl ArgumentRow<'_> {
     }
 }
 
-/// Which arguments lie in words, and where; bytes do not.
+/// Which arguments are stored as words, and where; byte strings are not.
 #[derive(Debug, Clone, Default)]
 pub struct Arguments {
-    /// One an aggregate; `None` for one that does not lie in words.
+    /// One slot per aggregate; `None` if its argument is not stored as words.
     pub places: Vec<Option<ArgumentSlot>>,
-    /// Words of a row.
+    /// Number of words of a row.
     pub words: usize,
 }
 
 impl Arguments {
-    /// Arguments of these classes, one an aggregate.
+    /// Lays out arguments of these classes, one per aggregate.
     pub fn new(classes: impl Iterator<Item = Class>) -> Arguments {
         let mut words = 0;
         let place = |(j, class): (usize, Class)| {
@@ -88,7 +89,7 @@ impl Arguments {
         Arguments { places, words }
     }
 
-    /// Some rows of the columns, one aggregate after another.
+    /// Encodes some rows of the columns, one aggregate after another.
     pub fn arrange(&self, columns: &[Column], rows: &[u32]) -> ArgumentRows {
         let mut words = vec![0; rows.len() * self.words];
         let mut present = vec![0; rows.len()];
@@ -117,7 +118,7 @@ fn put(words: &mut [u64], stride: usize, at: usize, rows: &[u32], of: impl Fn(us
     words.chunks_exact_mut(stride).zip(rows).for_each(|(to, &row)| to[at] = of(row as usize));
 }
 
-/// The arguments of rows that stand one behind another, in words.
+/// The arguments of several rows, encoded as words.
 #[derive(Debug)]
 pub struct ArgumentRows {
     stride: usize,
@@ -134,7 +135,7 @@ impl ArgumentRows {
     }
 }
 
-/// What happens to a row of accumulators.
+/// One change to a row of accumulators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     Enter,
@@ -152,7 +153,7 @@ struct TapeStep {
     what: What,
 }
 
-/// Steps in order, with the words of those that have arguments.
+/// Changes in order, with the argument words of those that have any.
 #[derive(Debug)]
 pub struct Tape {
     stride: usize,
@@ -161,7 +162,7 @@ pub struct Tape {
 }
 
 impl Tape {
-    /// Nothing noted, for arguments of `stride` words; room for so many rows that enter, are
+    /// An empty tape for arguments of `stride` words, with capacity for this many rows to enter, be
     /// answered and leave.
     pub fn new(stride: usize, rows: usize) -> Tape {
         let (steps, words) = (Vec::with_capacity(3 * rows), Vec::with_capacity(2 * rows * stride));
@@ -174,24 +175,24 @@ impl Tape {
         arguments.copy_to(&mut self.words);
     }
 
-    /// A row's arguments enter.
+    /// Records that a row's arguments enter.
     #[inline]
     pub fn enter(&mut self, row: u32, arguments: ArgumentRow<'_>) {
         self.note(row, What::Enter, arguments);
     }
 
-    /// A row's arguments, which entered before, leave.
+    /// Records that a row's arguments, which entered before, leave.
     #[inline]
     pub fn leave(&mut self, row: u32, arguments: ArgumentRow<'_>) {
         self.note(row, What::Leave, arguments);
     }
 
-    /// All leave.
+    /// Records that all rows leave.
     pub fn empty(&mut self, row: u32) {
         self.steps.push(TapeStep { row, present: 0, what: What::Empty });
     }
 
-    /// The answer over those inside is asked for; most often by the row that entered just now.
+    /// Records that an answer is needed, usually right after the row entered.
     #[inline]
     pub fn answer(&mut self, row: u32) {
         match self.steps.last_mut() {
@@ -202,7 +203,7 @@ impl Tape {
         }
     }
 
-    /// The answer over no rows of no key is asked for.
+    /// Records an answer for a row without a key: null.
     pub fn answer_nothing(&mut self) {
         self.steps.push(TapeStep { row: 0, present: 0, what: What::AnswerNothing });
     }
@@ -212,13 +213,13 @@ impl Tape {
         self.steps.is_empty()
     }
 
-    /// Forgets all and keeps the memory.
+    /// Removes all changes and keeps the memory.
     pub fn clear(&mut self) {
         self.steps.clear();
         self.words.clear();
     }
 
-    /// Goes through the steps for one aggregate; see [`Aggregate::play`].
+    /// Applies the changes for one aggregate; see [`Aggregate::play`].
     #[inline(always)]
     pub(super) fn run<'v, A: Aggregate + ?Sized>(
         &'v self,
@@ -260,7 +261,7 @@ impl Tape {
         }
     }
 
-    /// As [`Tape::run`], for the class of the argument.
+    /// Like [`Tape::run`], specialised for the argument's class.
     #[inline(always)]
     pub(super) fn run_class<A: Aggregate + ?Sized>(
         &self,

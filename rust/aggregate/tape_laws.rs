@@ -1,4 +1,5 @@
-//! Laws of the tape: steps that are noted first and done later give what doing them at once gives.
+//! Laws of the tape: recording changes and applying them later gives the same as applying them at
+//! once.
 
 use proptest::prelude::*;
 
@@ -6,7 +7,7 @@ use super::laws::{Subject, column_of, picks, subjects};
 use super::tape::Arguments;
 use super::{Aggregate, Answer, AnswerColumn, Class, Moment, Retract, StateRows, Tape};
 
-/// Two rows of accumulators, a word in front of each.
+/// Two rows of accumulators, each preceded by one other word.
 fn pair(aggregate: &dyn Aggregate) -> StateRows {
     let mut hot = StateRows::new(aggregate.words() + 1);
     hot.push();
@@ -14,7 +15,7 @@ fn pair(aggregate: &dyn Aggregate) -> StateRows {
     hot
 }
 
-/// Aggregates that can be noted on a tape, with the class of their argument.
+/// The aggregates that can be recorded on a tape, with the class of their argument.
 fn noted() -> Vec<(Subject, Class)> {
     let class = |subject: &Subject| subject.argument.as_ref().map_or(Class::Unit, Class::for_type);
     let all = subjects().into_iter().filter(|subject| subject.aggregate.inverts());
@@ -49,7 +50,7 @@ proptest! {
         for (subject, class) in noted() {
             let aggregate = subject.aggregate.as_ref();
             let words = aggregate.words();
-            // another argument before it, so that it does not lie in the first word
+            // Put another argument first, so that this one is not in the first word.
             let arguments = Arguments::new([Class::I64, class].into_iter());
             let place = arguments.places[1].expect("it lies in words");
             let rows = subject.rows(&picks);

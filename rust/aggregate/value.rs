@@ -1,8 +1,8 @@
-//! What goes into an aggregate and what comes out of it: plain values, without Arrow around them.
+//! The input and output values of aggregates, independent of Arrow.
 
 use arrow_schema::DataType;
 
-/// One argument of one row. A missing argument is an `Option<Value>` that is `None`.
+/// One argument of one row. An absent argument is represented by `None`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
     /// A row that counts without a value of its own: `count()`.
@@ -11,30 +11,30 @@ pub enum Value<'a> {
     I64(i64),
     /// u64 and decimals, the latter as their unscaled integer.
     I128(i128),
-    /// Both widths of float.
+    /// Floats of both widths.
     F64(f64),
     /// Text and binary.
     Bytes(&'a [u8]),
 }
 
-/// What an aggregate says about the rows it has seen.
+/// The answer of an aggregate over the rows it has seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Answer<'a> {
     /// No row had a value.
     Null,
-    /// There is an answer, but the output type cannot hold it: written as null and reported.
+    /// The output type cannot hold the answer: written as null and recorded.
     Overflow,
-    /// As [`Value::I64`].
+    /// See [`Value::I64`].
     I64(i64),
-    /// As [`Value::I128`].
+    /// See [`Value::I128`].
     I128(i128),
-    /// As [`Value::F64`].
+    /// See [`Value::F64`].
     F64(f64),
-    /// As [`Value::Bytes`].
+    /// See [`Value::Bytes`].
     Bytes(&'a [u8]),
 }
 
-/// The place of a row in its key's history: by event time, then by arrival.
+/// A row's position in its key's history: by event time, then arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment {
     /// Event time in microseconds.
@@ -43,10 +43,10 @@ pub struct Moment {
     pub seq: u64,
 }
 
-/// The variant of [`Value`] that a type's values arrive as.
+/// The variant of [`Value`] that represents a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// [`Value::Unit`]: no argument, or one of which only the presence counts (lists).
+    /// [`Value::Unit`]: no argument, or one of which only the presence matters (lists).
     Unit,
     /// [`Value::I64`].
     I64,
@@ -86,7 +86,7 @@ impl Class {
 }
 
 impl<'a> From<Value<'a>> for Answer<'a> {
-    /// A value as an answer; `Unit` says nothing.
+    /// Converts a value to an answer; `Unit` becomes null.
     fn from(value: Value<'a>) -> Answer<'a> {
         match value {
             Value::Unit => Answer::Null,

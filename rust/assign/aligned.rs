@@ -1,8 +1,8 @@
-//! Tumbling and hopping windows: the arithmetic of time to panes and windows.
+//! Tumbling and hopping windows: arithmetic from times to panes and windows.
 //!
-//! Windows `[start, start + size)` start at each multiple of `every`, moved by `offset`. A pane is
-//! the greatest common divisor of both long, so a window is a whole number of panes (Li et al., "No
-//! pane, no gain", SIGMOD Record 2005).
+//! Windows `[start, start + size)` start at each multiple of `every`, shifted by `offset`. A pane's
+//! width is the greatest common divisor of both, so a window is a whole number of panes (Li et al.,
+//! "No pane, no gain", SIGMOD Record 2005).
 
 use crate::time::{FOREVER, Micros, NEVER, floor_to, gcd};
 use crate::watermark::is_late;
@@ -12,9 +12,9 @@ use crate::watermark::is_late;
 pub struct Grid {
     /// Length.
     pub size: Micros,
-    /// From start to start.
+    /// Distance between window starts.
     pub every: Micros,
-    /// Moves all starts.
+    /// Shift of all starts.
     pub offset: Micros,
     /// Width of a pane.
     pub pane: Micros,
@@ -25,20 +25,20 @@ pub struct Grid {
 pub enum GridPlace {
     /// Between windows.
     Gap,
-    /// A window of it leaves the range of time.
+    /// One of its windows is outside the range of representable times.
     OutOfRange,
     /// In this pane.
     Pane(Reach),
 }
 
-/// A pane, and the windows that hold it.
+/// A pane, and the windows that contain it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reach {
     /// Start of the pane.
     pub start: Micros,
-    /// End of the first window that holds it.
+    /// End of the first window that contains it.
     pub first_end: Micros,
-    /// End of the last window that holds it.
+    /// End of the last window that contains it.
     pub last_end: Micros,
 }
 
@@ -53,7 +53,7 @@ impl Grid {
         self.reach(time).unwrap_or(GridPlace::OutOfRange)
     }
 
-    /// Whether a time is in a pane that is known: it belongs where the pane's other times do.
+    /// Whether a time is in a known pane, and so in the same windows.
     pub fn shares(&self, reach: &Reach, time: Micros) -> bool {
         reach.start <= time && time.wrapping_sub(reach.start) < self.pane
     }
@@ -70,8 +70,8 @@ impl Grid {
         Some(GridPlace::Pane(Reach { start, first_end, last_end }))
     }
 
-    /// End of the first window that holds the pane and still accepts a row with this bound; `None`
-    /// where all have closed.
+    /// End of the first window that contains the pane and still accepts a row with this bound;
+    /// `None` if all have closed.
     pub fn accepting(&self, reach: &Reach, bound: Micros, lateness: Micros) -> Option<Micros> {
         if !is_late(bound, reach.first_end, lateness) {
             return Some(reach.first_end);
@@ -91,14 +91,14 @@ impl Grid {
         }
     }
 
-    /// What ends leave over when they are divided by `every`.
+    /// The remainder of window ends modulo `every`.
     fn phase(&self) -> Micros {
         let (offset, size) = (self.offset.rem_euclid(self.every), self.size.rem_euclid(self.every));
-        // both are below `every`, their sum may not fit
+        // Both are below `every`, but their sum may overflow.
         if offset >= self.every - size { offset - (self.every - size) } else { offset + size }
     }
 
-    /// The greatest end of windows that start before `from`: one that ends later starts later.
+    /// The greatest end of windows that start before `from`: a window that ends later starts later.
     pub fn full_from(&self, from: Micros) -> Micros {
         let last_start = from.checked_sub(1).and_then(|at| floor_to(at, self.every, self.offset));
         match from {
@@ -113,13 +113,13 @@ impl Grid {
         (0..=(last - first) / every).map(move |k| first + k * every)
     }
 
-    /// The end of the first window at or behind `time` (`end >= time`), if there is one in time.
+    /// The end of the first window with `end >= time`, if it is representable.
     pub fn end_at_or_after(&self, time: Micros) -> Option<Micros> {
         let phase = self.phase();
         match floor_to(time, self.every, phase) {
             Some(below) if below == time => Some(below),
             Some(below) => below.checked_add(self.every),
-            // the end before is before all time
+            // The previous end is before the range of representable times.
             None => floor_to(time.checked_add(self.every)?, self.every, phase),
         }
     }

@@ -1,4 +1,4 @@
-//! Assign: row to pane. Pure arithmetic over times: it holds no state, so it needs no locks.
+//! Assign: row to pane. Pure arithmetic on times, without state.
 
 mod aligned;
 mod span;

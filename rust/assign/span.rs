@@ -1,14 +1,14 @@
-//! Per-event windows: the arithmetic from a moment to the window that looks back from it.
+//! Per-event windows: arithmetic from a time to the window that looks back from it.
 
 use crate::plan::Closed;
 use crate::time::Micros;
 
-/// A window as distances from the moment asked for: `(moment - back, moment - front]`.
+/// A window relative to a time: `(moment - back, moment - front]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
-    /// To the exclusive lower end.
+    /// Distance to the exclusive lower end.
     pub back: Micros,
-    /// To the inclusive upper end.
+    /// Distance to the inclusive upper end.
     pub front: Micros,
 }
 

@@ -1,17 +1,17 @@
-//! Sizes: what an Arrow IPC stream says of its own sizes, checked against the bytes that are there.
+//! Sizes: checks the lengths claimed in an Arrow IPC stream against the bytes present.
 //!
-//! The reader makes room for what a message claims before it looks for it, so a forged length would
-//! end the process where no memory is left to give.
+//! The reader allocates what a message claims before reading it, so a forged length could exhaust
+//! memory and abort the process.
 
 use arrow_ipc::{Buffer, MessageHeader, RecordBatch, root_as_message};
 
-/// What marks a message, and its length in bytes.
+/// The marker before a message's length.
 const MARK: [u8; 4] = [0xff; 4];
 
-/// LZ4 makes of one byte at most so many.
+/// The greatest ratio by which LZ4 can expand data.
 const RATIO_MAX: u64 = 255;
 
-/// Checks each message of a stream; says what is wrong.
+/// Checks each message of a stream; the error says what is wrong.
 pub fn check(bytes: &[u8]) -> Result<(), String> {
     let mut rest = bytes;
     while let Some(length) = length_of_message(&mut rest)? {
@@ -56,7 +56,8 @@ fn take<'a>(rest: &mut &'a [u8], length: usize, what: &str) -> Result<&'a [u8], 
     Ok(taken)
 }
 
-/// Checks that the buffers of a batch lie in its body, side by side, and hold what they claim to.
+/// Checks that the buffers of a batch are within its body, do not overlap, and have the claimed
+/// sizes.
 fn check_batch(batch: &RecordBatch<'_>, body: &[u8]) -> Result<(), String> {
     if batch.length() < 0 {
         return Err("a negative number of rows".into());
@@ -69,7 +70,7 @@ fn check_batch(batch: &RecordBatch<'_>, body: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks one buffer, which must not begin before `least`; gives where it ends.
+/// Checks one buffer, which must not start before `least`; returns its end.
 fn check_buffer(
     buffer: &Buffer,
     body: &[u8],
@@ -111,7 +112,7 @@ mod tests {
         encode_batch(&RecordBatch::try_from_iter([("n", numbers)]).unwrap()).unwrap()
     }
 
-    /// Puts a number in place of the one that stands somewhere.
+    /// Replaces a number in the bytes.
     fn forged(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
         let at = bytes.windows(old.len()).position(|part| part == old).expect("it is there");
         let mut forged = bytes.to_vec();

@@ -1,6 +1,6 @@
-//! Decode: what a source hands over becomes rows. Units, dictionaries and null times end here.
+//! Decode: converts what a source delivers to rows, normalising units, dictionaries and null times.
 //!
-//! Everything that can be refused is refused here, before anything has changed.
+//! Everything that can be refused is refused here, before any state changes.
 
 mod stamp;
 
@@ -26,10 +26,10 @@ use crate::time::{FOREVER, Micros, NEVER};
 use crate::watermark::Watermarks;
 use crate::wide;
 
-/// What a source hands over.
+/// Rows delivered by a source.
 #[derive(Debug, Clone)]
 pub struct Feed {
-    /// Input of the plan.
+    /// Index of the input in the plan.
     pub input: usize,
     /// The columns.
     pub schema: SchemaRef,
@@ -37,23 +37,24 @@ pub struct Feed {
     pub batches: Vec<RecordBatch>,
     /// The partition of each row.
     pub partition: Series,
-    /// The position of each row in its partition; counted on where the source names none.
+    /// The position of each row in its partition; `None` if the source has none and rows are
+    /// counted.
     pub position: Option<Series>,
-    /// When each row arrived, as it was recorded.
+    /// The recorded arrival of each row, if known.
     pub arrival: Option<Series>,
 }
 
 impl Feed {
-    /// Whether it has neither rows nor columns, and so says nothing.
+    /// Whether it has neither rows nor columns.
     pub fn is_nothing(&self) -> bool {
         self.schema.fields().is_empty() && self.batches.iter().all(|batch| batch.num_rows() == 0)
     }
 }
 
-/// How rows of several feeds follow one another.
+/// How rows of several feeds are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Feed by feed.
+    /// Feed after feed, as given.
     Given,
     /// By recorded arrival, then input, partition, position.
     Arrival,
@@ -61,34 +62,34 @@ pub enum Order {
     Time,
 }
 
-/// Rows that cannot be used, each with the reason.
+/// Invalid rows, each with the reason.
 pub type Unusable = Vec<(u32, Reason)>;
 
-/// The rows of one feed, or of all feeds of an input, before they are stamped.
+/// The rows of one feed, or of all feeds of an input, before stamping.
 #[derive(Debug)]
 pub struct DecodedRows {
-    /// Which input.
+    /// Index of the input.
     pub input: usize,
     /// The columns in normalised types.
     pub columns: Vec<ArrayRef>,
     /// Event time.
     pub time: Vec<Micros>,
-    /// The rows that cannot be used, rising.
+    /// The invalid rows, in rising order.
     pub bad: Unusable,
-    /// The source's number of the partition.
+    /// The source's id of the partition.
     pub partition: Series,
-    /// Place of the partition among the declared ones.
+    /// Index of the partition among the declared ones.
     pub place: Series,
-    /// Position, where the source names it.
+    /// Position, if the source provides it.
     pub position: Option<Series>,
-    /// Recorded arrival; `i64::MIN` where there is none.
+    /// Recorded arrival; `i64::MIN` if unknown.
     pub arrival: Series,
 }
 
-/// The columns that a first batch declares.
+/// The schema implied by a first batch.
 ///
-/// What the plan never names nobody reads: such a column is carried as it came, where a value could
-/// be lost otherwise.
+/// A column the plan does not name is never evaluated, so it keeps its type if normalising could
+/// lose a value.
 pub fn learn(schema: &Schema, plan: &plan::Plan) -> Result<SchemaRef> {
     let named = plan.words();
     let field = |field: &Arc<Field>| {
@@ -104,7 +105,7 @@ pub fn learn(schema: &Schema, plan: &plan::Plan) -> Result<SchemaRef> {
     Ok(Arc::new(Schema::new(fields?)))
 }
 
-/// Refuses rows with more text than one step can hold in a column.
+/// Refuses more text in a column than one step can hold.
 pub fn fit_together(feeds: &[DecodedRows], schemas: &[SchemaRef]) -> Result<()> {
     let mut held: HashMap<(usize, usize), usize> = HashMap::new();
     for feed in feeds {
@@ -127,12 +128,12 @@ fn too_much_text(name: &str, bytes: usize) -> Error {
     ))
 }
 
-/// An input as messages name it.
+/// An input's name for messages.
 fn place(input: &plan::Input) -> String {
     format!("input \"{}\"", input.name)
 }
 
-/// The rows of a feed.
+/// Decodes a feed.
 pub fn decode(
     feed: &Feed,
     schema: &SchemaRef,
@@ -173,7 +174,7 @@ pub fn decode(
     })
 }
 
-/// Refuses a list that has not one number for each row.
+/// Refuses a list whose length is not the number of rows.
 fn agrees(series: &Series, len: usize, what: &str) -> Result<()> {
     match series {
         Series::Each(all) if all.len() != len => {
@@ -183,10 +184,10 @@ fn agrees(series: &Series, len: usize, what: &str) -> Result<()> {
     }
 }
 
-/// The place of a partition that was not declared.
+/// The index that stands for an undeclared partition.
 pub const UNDECLARED: i64 = -1;
 
-/// The places of partitions among the declared ones; one that is finished is an error.
+/// The indices of partitions among the declared ones; a finished partition is an error.
 fn places(partitions: &Series, watermarks: &Watermarks) -> Result<Series> {
     let find = |id: i64| -> Result<i64> {
         let is_declared = watermarks.partitions().iter().any(|partition| partition.id == id);
@@ -210,7 +211,7 @@ fn places(partitions: &Series, watermarks: &Watermarks) -> Result<Series> {
     Ok(Series::Each(places))
 }
 
-/// Sets the rows aside whose partition was not declared, whatever else is wrong with them.
+/// Marks rows of undeclared partitions as invalid; this reason replaces any other.
 fn undeclared(place: &Series, len: usize, bad: &mut Unusable) {
     if matches!(place, Series::Same(place) if *place != UNDECLARED) {
         return;
@@ -224,7 +225,7 @@ fn undeclared(place: &Series, len: usize, bad: &mut Unusable) {
     }
 }
 
-/// The feed's columns as the stream declares them.
+/// The feed's columns converted to the declared types.
 fn columns(feed: &Feed, schema: &SchemaRef, input: &plan::Input) -> Result<Vec<ArrayRef>> {
     if input.schema.is_none() {
         for field in feed.schema.fields() {
@@ -271,7 +272,7 @@ fn columns(feed: &Feed, schema: &SchemaRef, input: &plan::Input) -> Result<Vec<A
     schema.fields().iter().map(column).collect()
 }
 
-/// Event times in microseconds, and the rows that have none.
+/// Event times in microseconds, and the rows without a valid one.
 fn event_times(
     time: &Formula,
     columns: &[ArrayRef],
@@ -330,7 +331,7 @@ fn event_times(
     Ok((times, bad))
 }
 
-/// A record batch with a row count of its own, which a batch without columns needs.
+/// A record batch with an explicit row count, which a batch without columns needs.
 pub fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>, len: usize) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(len));
     Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)

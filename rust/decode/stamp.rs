@@ -1,4 +1,5 @@
-//! Stamping: rows get their place in the order of arrival, their judge and their input's clock.
+//! Stamping: assigns each row its place in the order of arrival and its judge, and computes each
+//! input's clock.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -19,22 +20,22 @@ use crate::watermark::{Clock, Heard, Watermarks};
 /// The rows of one input in a step.
 #[derive(Debug)]
 pub struct Stamped {
-    /// The rows that can be used, in order of arrival.
+    /// The valid rows, in order of arrival.
     pub block: Block,
     /// The input's clock.
     pub clock: Clock,
-    /// All rows as they were handed over, for the late and the invalid table.
+    /// All rows as delivered, for the late and invalid tables.
     pub source: Vec<ArrayRef>,
-    /// The rows that cannot be used.
+    /// Records of the invalid rows.
     pub invalid: Vec<Record>,
-    /// The rows with which time leapt.
+    /// The rows with which event time jumped far ahead.
     pub leaps: Vec<Leap>,
 }
 
-/// A row with which the newest time of a partition leaps, which may be the fault of a clock.
+/// A row that moves the newest time of a partition far ahead, possibly because of a wrong clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Leap {
-    /// Row of its input in this step.
+    /// Index of the row in its input in this step.
     pub row: usize,
     /// The newest time before.
     pub from: Micros,
@@ -42,7 +43,7 @@ pub struct Leap {
     pub to: Micros,
 }
 
-/// The order in which rows of several inputs count as arrived.
+/// The order of arrival of rows of several inputs.
 pub fn order_of(
     inputs: &[DecodedRows],
     feeds: &[(usize, usize)],
@@ -78,7 +79,7 @@ pub fn order_of(
     }
 }
 
-/// The event time of each row; one that is null, or of nobody's partition, comes first.
+/// The event time of each row; rows with a null time or an undeclared partition come first.
 fn times_of(rows: &DecodedRows) -> Vec<Micros> {
     let mut times = rows.time.clone();
     let none = [Reason::NullTime, Reason::UndeclaredPartition];
@@ -87,10 +88,10 @@ fn times_of(rows: &DecodedRows) -> Vec<Micros> {
     times
 }
 
-/// For each feed: its place among the inputs, and how many rows it has.
+/// For each feed, its index among the inputs and its number of rows.
 type Lengths = Vec<(usize, usize)>;
 
-/// Puts the feeds of each input together; gives with them the lengths of the feeds in order.
+/// Combines the feeds of each input; also returns the length of each feed, in order.
 fn gather(feeds: Vec<DecodedRows>) -> Result<(Vec<DecodedRows>, Lengths)> {
     let mut of_input: Vec<Vec<DecodedRows>> = vec![];
     let mut places: HashMap<usize, usize> = HashMap::new();
@@ -106,7 +107,7 @@ fn gather(feeds: Vec<DecodedRows>) -> Result<(Vec<DecodedRows>, Lengths)> {
     Ok((of_input.into_iter().map(joined).collect::<Result<_>>()?, lengths))
 }
 
-/// Several feeds of one input as one; each column is copied once, however many there are.
+/// Combines several feeds of one input, copying each column once.
 fn joined(feeds: Vec<DecodedRows>) -> Result<DecodedRows> {
     let mut feeds = feeds;
     if feeds.len() > 1 {
@@ -125,8 +126,7 @@ fn joined(feeds: Vec<DecodedRows>) -> Result<DecodedRows> {
     }))
 }
 
-/// Puts what is said of the rows of another feed behind what is said of these; their columns are
-/// together already.
+/// Appends the row metadata of another feed; the columns are already combined.
 fn append(rows: &mut DecodedRows, more: DecodedRows) {
     let len = rows.time.len() as u32;
     let (own, others) = (len as usize, more.time.len());
@@ -140,10 +140,10 @@ fn append(rows: &mut DecodedRows, more: DecodedRows) {
     }
 }
 
-/// The position of a row whose partition is not known, so that nobody counts its rows.
+/// The position of a row of an undeclared partition, whose rows are not counted.
 pub const UNCOUNTED: i64 = i64::MIN;
 
-/// Numbers the rows of a feed on from their partitions' last, where the source does not.
+/// Numbers the rows of a feed where the source does not, continuing each partition's count.
 fn count_positions(feed: &mut DecodedRows, watermarks: &mut Watermarks) {
     let len = feed.time.len();
     if let Series::Same(UNDECLARED) = &feed.place {
@@ -172,7 +172,7 @@ fn count_positions(feed: &mut DecodedRows, watermarks: &mut Watermarks) {
     feed.position = Some(Series::Each(positions));
 }
 
-/// Stamps the rows of all feeds of a step. Only the watermarks change.
+/// Stamps the rows of all feeds of a step. Changes only the watermarks.
 pub fn stamp(
     feeds: Vec<DecodedRows>,
     order: Order,
@@ -210,7 +210,7 @@ pub fn stamp(
     stampings.into_iter().zip(inputs).map(done).collect()
 }
 
-/// What is said of an input's rows, taken out of them.
+/// Moves the source facts out of an input's rows.
 fn told(rows: &mut DecodedRows) -> SourceFacts {
     let take = |series: &mut Series| std::mem::replace(series, Series::Same(0));
     SourceFacts {
@@ -221,12 +221,12 @@ fn told(rows: &mut DecodedRows) -> SourceFacts {
     }
 }
 
-/// One input on its way.
+/// The state of one input while it is being stamped.
 struct Stamping {
     seq: Vec<u64>,
     judge: Vec<Micros>,
     clock: Clock,
-    /// The rows that can be used, unless they are all, as they stand.
+    /// The valid rows; `None` if all rows are valid and already in order.
     taken: Option<Vec<u32>>,
     bad: Vec<Option<Reason>>,
     invalid: Vec<(Reason, u64)>,
@@ -257,7 +257,7 @@ impl Stamping {
         }
     }
 
-    /// Takes in rows that arrived one after another, the first of them as `seq`.
+    /// Adds rows that arrived one after another, the first with this `seq`.
     fn rows(
         &mut self,
         rows: &DecodedRows,

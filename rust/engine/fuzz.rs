@@ -1,7 +1,7 @@
 //! Fuzz: what comes from outside, changed at random, is an error or is taken; nothing panics.
 //!
-//! Each loop has a seed of its own a round, which a failure names. `MUNTIN_FUZZ_ROUNDS` makes the loops
-//! longer, `MUNTIN_FUZZ_SEED` begins elsewhere.
+//! Each loop has a seed of its own a round, which a failure names. `MUNTIN_FUZZ_ROUNDS` makes the
+//! loops longer, `MUNTIN_FUZZ_SEED` begins elsewhere.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

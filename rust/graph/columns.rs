@@ -1,4 +1,4 @@
-//! Verbs without state: the columns that they make.
+//! The output columns of verbs without state.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::schema::widen;
 
-/// All columns of `with_columns`: the old ones, replaced in place, and the new ones.
+/// The columns of `with_columns`: the old ones, replaced in place, and the new ones.
 pub fn with_columns(old: &Schema, columns: &[(String, Expr)]) -> Vec<(String, Expr)> {
     let mut all: Vec<(String, Expr)> =
         old.fields().iter().map(|f| (f.name().clone(), Expr::Column(f.name().clone()))).collect();

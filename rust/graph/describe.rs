@@ -1,4 +1,4 @@
-//! What a plan says of itself: prints, types as words, rules, whether a replay is stable.
+//! Describes a plan: fingerprints, types as words, rules, and whether a replay is stable.
 
 use arrow_schema::{Schema, SchemaRef};
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::plan::{self, Node, Plan};
 use crate::schema::type_word;
 use crate::state::check_key;
 
-/// A print of each verb and of all upstream of it: what a slot of a snapshot belongs to.
+/// A fingerprint of each verb and everything upstream of it; identifies state in a snapshot.
 pub fn fingerprints(plan: &Plan) -> Vec<String> {
     let mut prints: Vec<String> = Vec::with_capacity(plan.nodes.len());
     for node in &plan.nodes {
@@ -26,7 +26,7 @@ pub fn fingerprints(plan: &Plan) -> Vec<String> {
     prints
 }
 
-/// Whether a replay gives the same rows in the same order whatever the interleaving of partitions.
+/// Whether a replay gives the same rows in the same order, however partitions interleave.
 fn replay_stable(plan: &Plan, node: usize) -> bool {
     let stable_from = || plan.nodes[node].from().iter().all(|&from| replay_stable(plan, from));
     match &plan.nodes[node] {
@@ -42,7 +42,7 @@ fn replay_stable(plan: &Plan, node: usize) -> bool {
     }
 }
 
-/// Checks a plan as far as its inputs declare columns; gives the typed verbs as JSON.
+/// Checks a plan as far as its inputs declare columns; returns the typed verbs as JSON.
 pub fn describe(plan_json: &str) -> Result<String> {
     let plan = Plan::parse(plan_json)?;
     let inputs: Vec<Option<SchemaRef>> = plan.inputs.iter().map(declared).collect::<Result<_>>()?;
@@ -94,7 +94,7 @@ pub fn check_rules(output: &plan::Output, node: &TypedNode) -> Result<Vec<Option
         .collect()
 }
 
-/// The columns that a message names: `{card}`, `{spent:.2f}`; `{{` is a brace.
+/// The columns named in a message: `{card}`, `{spent:.2f}`; `{{` is a brace.
 fn placeholders(message: &str) -> impl Iterator<Item = &str> {
     let mut rest = message;
     std::iter::from_fn(move || {

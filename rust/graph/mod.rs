@@ -1,4 +1,5 @@
-//! Graph: the plan with every name resolved and every expression typed, and the prints of its slots.
+//! Graph: the plan with every name resolved and every expression typed, and the verbs'
+//! fingerprints.
 
 mod columns;
 mod windows;
@@ -21,14 +22,14 @@ use windows::{check_aligned, fold, positive, sliding, stateful, windowed};
 
 pub use describe::{check_rules, describe, fingerprints};
 
-/// A typed expression and what it is called in messages.
+/// A typed expression.
 #[derive(Debug, Clone)]
 pub struct Formula {
     /// The expression, checked against its input's columns.
     pub typed: Typed,
     /// Whether it reads the recorded arrival.
     pub arrival: bool,
-    /// The columns it reads, by place.
+    /// Indices of the columns it reads.
     pub reads: Vec<usize>,
 }
 
@@ -71,24 +72,24 @@ impl Formula {
 /// The aggregates of a window, typed.
 #[derive(Debug)]
 pub struct TypedAggregates {
-    /// The key columns, by place in the input.
+    /// Indices of the key columns in the input.
     pub by: Vec<usize>,
     /// Their types.
     pub key_types: Vec<DataType>,
-    /// Name, arguments, condition and maker of each aggregate.
+    /// The aggregates.
     pub aggregates: Vec<TypedAggregate>,
 }
 
 /// One typed aggregate.
 #[derive(Debug)]
 pub struct TypedAggregate {
-    /// The column it makes.
+    /// The output column.
     pub name: String,
     /// Its name in the registry.
     pub kind: String,
     /// Its argument, if any.
     pub argument: Option<Formula>,
-    /// Only rows for which this is true.
+    /// The aggregate covers only rows for which this is true.
     pub filter: Option<Formula>,
     /// The type of its column.
     pub output: DataType,
@@ -103,16 +104,16 @@ impl TypedAggregate {
     }
 }
 
-/// What a verb does, typed.
+/// A typed verb.
 #[derive(Debug)]
 pub enum Verb {
-    /// Rows of an input.
+    /// The rows of an input.
     Input(usize),
     /// Keeps rows for which the condition is true.
     Filter(Formula),
-    /// Makes columns.
+    /// Computes columns.
     Project(Vec<Formula>),
-    /// Per input: for each column of the union, its place there; and the tag of the input.
+    /// Per input: for each column of the union its index in that input, and the input's tag.
     Union(Vec<(Vec<Option<usize>>, Option<String>)>),
     /// Tumbling or hopping windows.
     Aligned(plan::Aligned, TypedAggregates),
@@ -124,24 +125,24 @@ pub enum Verb {
     Silent(plan::Silent, TypedAggregates),
 }
 
-/// A verb of the plan whose columns are known.
+/// A verb of the plan with known columns.
 #[derive(Debug)]
 pub struct TypedNode {
-    /// The verb and its place, as messages and counters name it.
+    /// The verb and its index, as used in messages and counters.
     pub name: String,
-    /// The columns that come out.
+    /// The output columns.
     pub schema: SchemaRef,
-    /// The zone of the event time, which window bounds are shown in.
+    /// The time zone of the event time, also used for window bounds.
     pub zone: Option<Arc<str>>,
     /// Whether the rows are fired windows.
     pub fired: bool,
-    /// Whether a row may be fired again.
+    /// Whether a window's row may be emitted again.
     pub revisions: bool,
     /// The columns by which rows of one window differ; `None` if one of them was dropped.
     pub keys: Option<Vec<String>>,
-    /// The verbs it reads from.
+    /// The verbs it reads from, by index.
     pub from: Vec<usize>,
-    /// What it does.
+    /// The verb with its typed parameters.
     pub verb: Verb,
 }
 
@@ -188,7 +189,7 @@ pub fn declared(input: &plan::Input) -> Result<Option<SchemaRef>> {
     Ok(Some(Arc::new(schema)))
 }
 
-/// Types every verb whose inputs have columns; `None` where an input has not been heard.
+/// Types every verb whose input columns are known; `None` for the others.
 pub fn type_plan(plan: &Plan, inputs: &[Option<SchemaRef>]) -> Result<Vec<Option<TypedNode>>> {
     let mut typed: Vec<Option<TypedNode>> = Vec::with_capacity(plan.nodes.len());
     for (i, node) in plan.nodes.iter().enumerate() {
@@ -267,7 +268,7 @@ fn type_node(
     Ok(made)
 }
 
-/// The keys of a node by the names that they have in columns made of its own.
+/// The keys of a node under the names they have in columns computed from it.
 fn keys_in(node: &TypedNode, columns: &[(String, Expr)]) -> Option<Vec<String>> {
     let kept = |key: &String| {
         let is_key = |expr: &Expr| expr.settled(&node.schema) == Expr::Column(key.clone());

@@ -1,4 +1,4 @@
-//! Windows: what is checked of them, and the columns of the rows that they give.
+//! Windows: their checks, and the columns of their rows.
 
 use std::sync::Arc;
 
@@ -9,24 +9,24 @@ use crate::error::{Error, Result, unknown_column};
 use crate::plan::{self, Aggregation};
 use crate::state::check_key;
 
-/// A window takes rows once only, so none stands behind a stream with revisions.
+/// Refuses a window after a stream with revisions, which would count the same row twice.
 pub fn stateful(upstream: &TypedNode) -> Result<&TypedNode> {
     if upstream.revisions {
         return Err(Error::Plan(format!(
-            "no window may stand behind {}, whose rows may be fired again\nhint: ask there for \
-             allowed_lateness with revisions=False, then each window fires once",
+            "a window cannot follow {}, which may emit a row again\nhint: set revisions=False \
+             there, then each window fires once",
             upstream.name
         )));
     }
     Ok(upstream)
 }
 
-/// Refuses a duration that is not longer than nothing.
+/// Refuses a duration that is not positive.
 pub fn positive(what: &str, size: i64) -> Result<()> {
     if size > 0 {
         return Ok(());
     }
-    Err(Error::Plan(format!("{what} must be longer than nothing, not {size} microseconds")))
+    Err(Error::Plan(format!("{what} must be positive, not {size} microseconds")))
 }
 
 /// Checks the sizes of tumbling and hopping windows.
@@ -51,7 +51,9 @@ pub fn check_aligned(w: &plan::Aligned) -> Result<()> {
         return Err(Error::Plan("allowed_lateness must not be negative".into()));
     }
     if w.emit_every.is_some() {
-        return Err(Error::Plan("emit_every= is not there yet\nhint: emit=\"each\"".into()));
+        return Err(Error::Plan(
+            "emit_every= is not supported yet\nhint: use emit=\"each\"".into(),
+        ));
     }
     Ok(())
 }

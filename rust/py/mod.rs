@@ -17,7 +17,8 @@ use std::collections::HashMap;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-/// The compiled core of muntin. Only `fitting`, `limits`, `plan`, `snapshots` and `operator` use it.
+/// The compiled core of muntin. Only `fitting`, `limits`, `plan`, `snapshots` and `operator` use
+/// it.
 #[pymodule(gil_used = false)]
 mod _core {
     use pyo3::exceptions::PyRuntimeWarning;

@@ -1,22 +1,22 @@
-//! Change: how a pipeline differs from the one that a snapshot is of, and what is done about it.
+//! Change: how a pipeline differs from the one a snapshot was taken of, and how to handle it.
 
 use crate::error::{Error, Result};
 use crate::pipeline::{Pipeline, Restored};
 use crate::plan::{Node, Output, Plan};
 
-/// What to do with the snapshot of another pipeline.
+/// What to do with a snapshot of a different pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnChange {
-    /// Refuse it, with what differs.
+    /// Refuse it and report the differences.
     Refuse,
-    /// Restore what is unchanged; what is new warms.
+    /// Restore unchanged verbs; new ones give null until they know their answers.
     Warm,
-    /// Restore what is unchanged; what is new answers from what it sees.
+    /// Restore unchanged verbs; new ones answer from the rows they see.
     Keep,
 }
 
 impl OnChange {
-    /// The word for it in Python.
+    /// Parses the option's name in Python.
     pub fn parse(word: &str) -> Result<OnChange> {
         match word {
             "refuse" => Ok(OnChange::Refuse),
@@ -29,17 +29,17 @@ impl OnChange {
     }
 }
 
-/// Where the parts of a pipeline stood in the plan of a snapshot.
+/// Where the verbs and inputs of a pipeline were in the snapshot's plan.
 #[derive(Debug)]
 pub struct Change {
-    /// For each verb its place there; `None` if it is new, or reads from what is.
+    /// For each verb its index there; `None` if it is new or downstream of a new one.
     pub verbs: Vec<Option<usize>>,
-    /// For each input its place there.
+    /// For each input its index there.
     pub inputs: Vec<usize>,
 }
 
 impl Change {
-    /// Finds verbs by their prints, which hold all upstream of them, and inputs by their names.
+    /// Matches verbs by fingerprint, which covers everything upstream, and inputs by name.
     pub fn between(before: &Plan, prints: &[String], pipeline: &Pipeline) -> Result<Change> {
         let mut left: Vec<Option<&String>> = prints.iter().map(Some).collect();
         let verbs = pipeline.prints.iter().map(|print| {
@@ -50,21 +50,23 @@ impl Change {
         Ok(Change { verbs: verbs.collect(), inputs: same_inputs(before, &pipeline.plan)? })
     }
 
-    /// Puts what the snapshot has of each input in the order of the pipeline.
+    /// Reorders the snapshot's values per input to the order of the pipeline.
     pub fn arranged<T: Clone>(&self, of_inputs: &[T], what: &str) -> Result<Vec<T>> {
         if of_inputs.len() != self.inputs.len() {
-            return Err(Error::Snapshot(format!("the manifest has {what} of other inputs")));
+            return Err(Error::Snapshot(format!(
+                "the manifest has {what} for another number of inputs"
+            )));
         }
         Ok(self.inputs.iter().map(|&at| of_inputs[at].clone()).collect())
     }
 
-    /// For each input of the snapshot its place in the pipeline.
+    /// For each input of the snapshot its index in the pipeline.
     pub fn places(&self) -> Vec<usize> {
         let place = |at| self.inputs.iter().position(|&from| from == at).unwrap_or(at);
         (0..self.inputs.len()).map(place).collect()
     }
 
-    /// What became of the verbs that keep state.
+    /// Which verbs with state were restored, are new, or were dropped.
     pub fn told(&self, before: &Plan, now: &Plan) -> Restored {
         let name = |(i, node): (usize, &Node)| format!("{}#{i}", node.verb());
         let mut told = Restored::default();
@@ -79,7 +81,7 @@ impl Change {
     }
 }
 
-/// For each input its place in the plan before; what comes in may not change.
+/// For each input its index in the previous plan. The inputs themselves must not change.
 fn same_inputs(before: &Plan, now: &Plan) -> Result<Vec<usize>> {
     let names = |plan: &Plan| -> Vec<String> {
         let mut names: Vec<String> =
@@ -103,14 +105,15 @@ fn same_inputs(before: &Plan, now: &Plan) -> Result<Vec<usize>> {
         }
         Err(Error::Snapshot(format!(
             "input \"{}\": its time was {time}, is {}\nhint: start without the snapshot: its \
-             watermarks are of another time",
+             watermarks follow another event time",
             input.name, input.time
         )))
     };
     now.inputs.iter().map(place).collect()
 }
 
-/// Refuses the snapshot of another pipeline; what differs is told where verbs are shown as written.
+/// Refuses the snapshot of a different pipeline. The caller adds the differences, since only it
+/// knows the verbs as written.
 pub fn same_pipeline(before: &Plan, prints: &[String], pipeline: &Pipeline) -> Result<()> {
     let outputs = |plan: &Plan| -> Vec<(String, usize)> {
         plan.outputs.iter().map(|output| (output.name.clone(), output.node)).collect()
@@ -124,7 +127,7 @@ pub fn same_pipeline(before: &Plan, prints: &[String], pipeline: &Pipeline) -> R
     }
 }
 
-/// Whether rules of the same name have the same key and cooldown.
+/// Whether rules with the same name have the same key and cooldown.
 fn same_rules(old: &Output, new: &Output) -> bool {
     old.rules.iter().all(|rule| {
         let same = new.rules.iter().find(|other| other.name == rule.name);

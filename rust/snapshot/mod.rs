@@ -1,8 +1,9 @@
-//! Snapshot: a pipeline between two steps, as named chunks and a manifest, and back.
+//! Snapshot: saves a pipeline between two steps as named chunks and a manifest.
 //!
-//! A chunk's name holds the print of its operator, its range, its part and the epoch in which it
-//! last changed: a chunk of the same name has the same content, also after a restore into a changed
-//! pipeline. Everything is verified before any state is built; nothing is executed.
+//! A chunk's name contains the fingerprint of its operator, its range, its part and the epoch of
+//! its last change. Chunks with the same name have the same content, also after a restore into a
+//! changed pipeline. Everything is verified before any state is built; nothing in a snapshot is
+//! executed.
 
 mod change;
 mod restore;
@@ -30,8 +31,9 @@ fn chunks(owner: &str, pieces: Vec<SavedPiece>, all: &mut Vec<Chunk>) -> Result<
     Ok(())
 }
 
-/// The engine's state: all of it, or what changed after epoch `since`, with the names of the chunks
-/// among `before`, those of the snapshot of that epoch, which still hold.
+/// Serialises the engine's state: all of it, or only what changed after epoch `since`. `before` are
+/// the names of the chunks in the snapshot of that epoch; those still valid are listed, not written
+/// again.
 pub fn take(pipeline: &Pipeline, since: u64, before: &[String]) -> Result<Vec<u8>> {
     let (mut all, owners) = (vec![], Owners::new(&pipeline.plan, &pipeline.prints));
     let (mut operators, mut rules, mut schemas) = (vec![], vec![], vec![]);
@@ -80,14 +82,14 @@ pub fn take(pipeline: &Pipeline, since: u64, before: &[String]) -> Result<Vec<u8
     Ok(pack(&all, &manifest))
 }
 
-/// The names under which chunks go: they say what the chunks are of, wherever that stands in a plan.
+/// Names for the owners of chunks, independent of their place in the plan.
 struct Owners {
     verbs: Vec<String>,
     rules: Vec<Vec<String>>,
 }
 
 impl Owners {
-    /// A verb is told by its print, a rule by its output, name, key and cooldown.
+    /// A verb is identified by its fingerprint, a rule by its output, name, key and cooldown.
     fn new(plan: &Plan, prints: &[String]) -> Owners {
         let nth = |i: usize| prints[..i].iter().filter(|&print| *print == prints[i]).count();
         let rule = |output: &plan::Output, rule: &plan::Rule| {
@@ -129,7 +131,7 @@ fn kept<'a>(
     names.iter().filter(holds).collect()
 }
 
-/// One snapshot out of several: the last of them, with the chunks that it names in those before.
+/// Combines a chain of snapshots into one: the last, with the chunks it refers to in earlier ones.
 pub fn assemble(parts: &[&[u8]]) -> Result<Vec<u8>> {
     let mut unpacked = parts.iter().map(|part| unpack(part)).collect::<Result<Vec<_>>>()?;
     let Some((mut manifest, own)) = unpacked.pop() else {
@@ -142,15 +144,15 @@ pub fn assemble(parts: &[&[u8]]) -> Result<Vec<u8>> {
     let chunk = |name: &str, bytes: &[u8]| Chunk { name: name.into(), bytes: bytes.to_vec() };
     let mut all: Vec<Chunk> = own.iter().map(|(name, bytes)| chunk(name, bytes)).collect();
     for name in read::<Vec<String>>(&manifest, "kept")? {
-        let missing = || Error::Snapshot(format!("chunk \"{name}\" is in none of the snapshots"));
+        let missing = || Error::Snapshot(format!("chunk \"{name}\" is missing from the snapshots"));
         all.push(chunk(&name, earlier.get(name.as_str()).ok_or_else(missing)?));
     }
     manifest["kept"] = json!([]);
     Ok(pack(&all, &manifest))
 }
 
-/// What is in a snapshot, verified, as JSON: its seal, its manifest, and for each chunk its name,
-/// place and length in bytes.
+/// Describes a verified snapshot as JSON: its seal, its manifest, and the name, offset and length
+/// of each chunk.
 pub fn contents(bytes: &[u8]) -> Result<String> {
     let (manifest, chunks) = unpack(bytes)?;
     let start = bytes.as_ptr() as usize;

@@ -1,4 +1,4 @@
-//! Restore: the state of a snapshot into a pipeline, the same or one that has changed.
+//! Restore: loads a snapshot into a pipeline, which may have changed since.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,20 +20,20 @@ use crate::state::{RANGES, Saved};
 use crate::time::{Micros, NEVER, shift};
 use crate::watermark::Watermarks;
 
-/// The pieces of a snapshot by their owners.
+/// Saved pieces by owner.
 type Pieces = HashMap<String, Vec<SavedPiece>>;
 
-/// The columns of an input, as a manifest has them.
+/// The columns of an input in a manifest.
 type Columns = Vec<(String, String)>;
 
-/// Puts a snapshot's state into a new pipeline.
+/// Loads a snapshot's state into a new pipeline.
 pub fn restore(pipeline: &mut Pipeline, bytes: &[u8], on_change: OnChange) -> Result<()> {
     let (manifest, chunks) = unpack(bytes)?;
     if !read::<Vec<String>>(&manifest, "kept")?.is_empty() {
-        return Err(Error::Snapshot("this is one part of a snapshot".into()));
+        return Err(Error::Snapshot("this is only one part of a snapshot".into()));
     }
     if read::<usize>(&manifest, "ranges")? != RANGES {
-        return Err(Error::Snapshot(format!("the snapshot has not {RANGES} ranges")));
+        return Err(Error::Snapshot(format!("the snapshot does not have {RANGES} ranges")));
     }
     let (before, prints): (Plan, Vec<String>) =
         (read(&manifest, "plan")?, read(&manifest, "prints")?);
@@ -70,7 +70,7 @@ fn same_partitions(watermarks: &[Watermarks], pipeline: &Pipeline) -> Result<()>
             saved.find(partition.id).map_err(|_| {
                 Error::Snapshot(format!(
                     "partition {} was not declared when the snapshot was taken\nhint: restore with \
-                     the partitions of then, and open() the new one",
+                     the partitions declared then, and open() the new one",
                     partition.id
                 ))
             })?;
@@ -79,7 +79,7 @@ fn same_partitions(watermarks: &[Watermarks], pipeline: &Pipeline) -> Result<()>
     Ok(())
 }
 
-/// The columns of each input, which the pipeline has to have, too.
+/// The saved columns of each input; the pipeline must have the same.
 fn same_columns(saved: &[Columns], pipeline: &Pipeline) -> Result<Vec<SchemaRef>> {
     let schema = |columns: &Columns| -> Result<SchemaRef> {
         let fields: Result<Vec<Field>> = columns
@@ -94,7 +94,7 @@ fn same_columns(saved: &[Columns], pipeline: &Pipeline) -> Result<Vec<SchemaRef>
         if saved != now {
             return Err(Error::Snapshot(format!(
                 "the snapshot is of streams with other columns: \"{}\" had {}, and has {}\nhint: \
-                 start without it, or declare the columns of then",
+                 start without it, or declare the columns it had",
                 input.name,
                 told(saved)?,
                 told(now)?
@@ -110,7 +110,7 @@ fn told(schema: &Schema) -> Result<String> {
     Ok(schema.fields().iter().map(word).collect::<Result<Vec<String>>>()?.join(", "))
 }
 
-/// What a snapshot holds, verified.
+/// The verified content of a snapshot.
 struct SnapshotState<'a> {
     manifest: &'a Value,
     before: &'a Plan,
@@ -118,7 +118,7 @@ struct SnapshotState<'a> {
 }
 
 impl SnapshotState<'_> {
-    /// The verbs and rules, with their state where they had any.
+    /// Restores verbs and rules that have saved state.
     fn load(
         &self,
         pipeline: &Pipeline,
@@ -145,7 +145,9 @@ impl SnapshotState<'_> {
     fn verbs(&self, running: &mut BuiltGraph, owners: &Owners, pieces: &Pieces) -> Result<()> {
         let saved: Vec<Value> = read(self.manifest, "operators")?;
         if saved.len() != self.before.nodes.len() {
-            return Err(Error::Snapshot("the manifest has other operators".into()));
+            return Err(Error::Snapshot(
+                "the operators in the manifest differ from those in its plan".into(),
+            ));
         }
         for (i, operator) in running.operators.iter_mut().enumerate() {
             let Some(at) = self.change.verbs[i] else { continue };
@@ -157,7 +159,8 @@ impl SnapshotState<'_> {
         Ok(())
     }
 
-    /// Tells each new verb from when on it sees all rows: behind the newest of those before.
+    /// Sets for each new verb the time from which it sees all rows: after the newest row of the
+    /// snapshot.
     fn warm(&self, pipeline: &Pipeline, running: &mut BuiltGraph) {
         let mut ahead: Vec<Micros> = vec![];
         for (i, operator) in running.operators.iter_mut().enumerate() {
@@ -172,7 +175,7 @@ impl SnapshotState<'_> {
         }
     }
 
-    /// Cooldowns go on where output, name, key and length are the same.
+    /// Restores the cooldowns of rules with the same output, name, key and cooldown.
     fn rules(
         &self,
         pipeline: &Pipeline,
@@ -198,14 +201,16 @@ impl SnapshotState<'_> {
     }
 
     fn piece(&self, name: &str, bytes: &[u8]) -> Result<(String, SavedPiece)> {
-        let bad = || Error::Snapshot(format!("chunk \"{name}\" has a name that means nothing"));
+        let bad = || Error::Snapshot(format!("chunk \"{name}\" has an invalid name"));
         let Name { owner, range, part, epoch } = Name::parse(name).ok_or_else(bad)?;
         let saved = Saved { batch: decode_batch(bytes)? };
         if saved.batch.columns().iter().all(|c| *c.data_type() == DataType::Null)
             && !saved.is_empty()
         {
             let rows = saved.len();
-            return Err(Error::Snapshot(format!("chunk \"{name}\" has {rows} rows of nothing")));
+            return Err(Error::Snapshot(format!(
+                "chunk \"{name}\" has {rows} rows without values"
+            )));
         }
         let saved = reorder::renumber(part, saved, &self.change.places())?;
         Ok((owner.to_string(), SavedPiece { range, part: part.to_string(), epoch, saved }))

@@ -12,8 +12,8 @@
 //! clock > floor + 4 gap + L     nothing, if the key has no session and no marker
 //! ```
 //!
-//! A forgotten key may have had sessions up to `clock - 4 gap - L - 1`: that becomes the floor of its
-//! next session. All of this is checked when a key is touched; timers only trigger the check.
+//! A forgotten key may have had sessions up to `clock - 4 gap - L - 1`: that becomes the floor of
+//! its next session. All of this is checked when a key is touched; timers only trigger the check.
 
 use crate::fate::Reason;
 use crate::time::{FOREVER, Micros, NEVER};

@@ -1,4 +1,4 @@
-//! Parts of a clock, for a step that is done piece by piece.
+//! Splits and joins clocks, for a step processed in pieces.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::Clock;
 use crate::time::NEVER;
 
 impl Clock {
-    /// The clock in parts: each but the last up to before the rows of a `seq`.
+    /// Splits the clock: each part but the last ends before the rows of a `seq`.
     pub fn parts(&self, before: &[u64]) -> Vec<Clock> {
         let (mut rises, mut turns) = (self.rises.as_slice(), self.turns.as_slice());
         let newest = self.newest;
@@ -26,7 +26,7 @@ impl Clock {
         parts
     }
 
-    /// One clock out of parts that follow one another.
+    /// Joins consecutive parts into one clock.
     pub fn joined(parts: &[Arc<Clock>]) -> Clock {
         let mut all = parts.first().map_or(Clock::new(NEVER), |first| Clock::clone(first));
         for part in parts.iter().skip(1) {
