@@ -1,8 +1,8 @@
 """The protocol of sources: batches with positions, and a sign when there are no rows.
 
-A source is a value that says where rows come from; `open` starts reading and gives a `Reader`.
-The loop polls the reader. Nothing here looks at a clock: how long a partition has been quiet is
-for the loop to judge, by the evidence the reader gives.
+A source is a value that describes where rows come from; `open` starts reading and returns a
+`Reader`, which the loop polls. Sources use no clock: the loop decides how long a partition has been
+quiet, from what the reader returns.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from muntin.base.errors import SourceError, with_hint
 from muntin.values.protocols import ArrowArrayExportable, ArrowStreamExportable
 
 Words: TypeAlias = Sequence[tuple[str, str]]
-"""Columns and their type words, as a stream declares them."""
+"""Columns and their types, as a stream declares them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:
-    """A piece of input that is not a row: kept, with where it stood and what was wrong.
+    """A record that could not be decoded, with its place and what was wrong.
 
     Attributes:
         partition: its partition.
         position: its position in the partition.
         file: the file it is in, or an empty text.
         line: its line in the file, from 1, or None.
-        text: what stood there; bytes that are no UTF-8 are replaced.
+        text: its text; invalid UTF-8 is replaced.
         detail: what was wrong with it.
     """
 
@@ -46,16 +46,17 @@ class Delivery:
 
     Attributes:
         batch: the rows.
-        resume: for each partition in it, the position after the last row: where a later run
-            goes on.
-        partition: the partition of all rows, or an Arrow integer array with one a row.
-        position: the position of the first row, the rest count on, or an Arrow `int64` array.
+        resume: for each partition in it, the position after the last row, where a later run
+            resumes.
+        partition: the partition of all rows, or an Arrow integer array with one per row.
+        position: the position of the first row, from which the rest are counted, or an Arrow
+            `int64` array.
         arrival: an Arrow timestamp or `int64` array of recorded arrival times; None if unknown.
-        undecodable: what could not be made into rows, between and after them.
-        mark: what is needed to go on behind these rows beside `resume`, something that msgspec can
-            write as JSON. A checkpoint keeps the newest; `open` gets it as plain values. None if
-            that of the delivery before still holds.
-        start: the mark of where these rows begin, for their first part if they are parted.
+        undecodable: records between and after the rows that could not be decoded.
+        mark: what is needed besides `resume` to continue after these rows, something that msgspec
+            can write as JSON. A checkpoint keeps the newest; `open` gets it as plain values. None
+            if the mark of the previous delivery is still valid.
+        start: the mark of where these rows begin, for the first part if they are split.
     """
 
     batch: ArrowStreamExportable
@@ -70,12 +71,13 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """Evidence that partitions were asked just now, successfully, and had nothing.
+    """Partitions that were just polled successfully and had no rows.
 
     Attributes:
         partitions: the partitions.
         until: every row still to come has an arrival time of at least this, in microseconds since
-            1970 in UTC; None if that is unknown. Others need not wait for this source up to there.
+            1970 in UTC; None if that is unknown. Other sources need not wait for this one up to
+            then.
     """
 
     partitions: tuple[int, ...]
@@ -87,17 +89,17 @@ class Reader(Protocol):
     """A source being read."""
 
     def poll(self) -> Delivery | Quiet | None:
-        """The next rows, or evidence that there are none now, or None at the end."""
+        """The next rows, or `Quiet` if there are none now, or None at the end."""
 
     def close(self) -> None:
-        """Let go of files and connections; called once, whatever happened."""
+        """Release files and connections; called once, in any case."""
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Where rows come from.
+    """A source of rows.
 
-    A source of your own needs these five members. One that hands over three rows and ends:
+    Your own source needs these five members. One that delivers three rows and ends:
 
     >>> import pyarrow as pa
     >>> class Three:
@@ -123,16 +125,16 @@ class Source(Protocol):
 
     @property
     def total(self) -> int | None:
-        """How many rows there are in all, if that is cheap to know; for the progress bar."""
+        """The total number of rows, if that is cheap to know; for the progress bar."""
 
     def partitions(self) -> Sequence[int]:
         """The partitions; known before the first row."""
 
     def identity(self) -> Sequence[str]:
-        """What the positions count in: a checkpoint goes on only with the same.
+        """What the positions refer to: a checkpoint resumes only with the same identity.
 
-        A source that reads one thing after another (files, say) names each of them in order: it
-        may have more of them later, behind those it had.
+        A source that reads one thing after another (files, say) names each of them in order; it
+        may add more at the end later.
         """
 
     def open(self, schema: Words | None, positions: Mapping[int, int]) -> Reader:
@@ -140,7 +142,7 @@ class Source(Protocol):
 
         Args:
             schema: the stream's declared columns, for sources whose rows have no types.
-            positions: where to go on, by partition; one that is missing starts at the beginning.
+            positions: where to resume, by partition; a missing one starts at the beginning.
 
         Raises:
             SourceError: it cannot be read.
@@ -148,7 +150,7 @@ class Source(Protocol):
 
 
 class MarkedSource(Source, Protocol):
-    """A source whose deliveries have marks, and which takes the last one to go on."""
+    """A source whose deliveries have marks, and which resumes from the last one."""
 
     def open(
         self,
@@ -156,7 +158,7 @@ class MarkedSource(Source, Protocol):
         positions: Mapping[int, int],
         mark: Mapping[str, Any] | None = None,
     ) -> Reader:
-        """Start reading; the mark is of the rows before the positions, or of some before those."""
+        """Start reading; the mark belongs to the rows before the positions, or to earlier ones."""
 
 
 def opened(
@@ -165,10 +167,10 @@ def opened(
     positions: Mapping[int, int],
     mark: Mapping[str, Any] | None,
 ) -> Reader:
-    """Open a source where an earlier run was; one that gave a mark gets it back.
+    """Open a source where an earlier run stopped, with its mark if it had one.
 
     Raises:
-        SourceError: there is a mark, and the source takes none: another had given it.
+        SourceError: there is a mark, but from another source: this one uses none.
     """
     if mark is None:
         return source.open(schema, positions)

@@ -11,7 +11,7 @@ from muntin.base.errors import SourceError, with_hint
 
 
 def check_paths(paths: Any, place: str) -> None:
-    """Refuse what is not a path, a pattern, or a list of these.
+    """Check that the value is a path, a pattern, or a list of these.
 
     Raises:
         SourceError: it is something else, or an empty list.
@@ -31,7 +31,7 @@ def check_paths(paths: Any, place: str) -> None:
 
 
 def check_roles(place: str, **columns: Any) -> None:
-    """Refuse what is not the name of a column; None is none.
+    """Check that the value is a column name or None.
 
     Raises:
         SourceError: it is something else.
@@ -43,7 +43,7 @@ def check_roles(place: str, **columns: Any) -> None:
 
 
 def check_rows(value: Any, place: str) -> None:
-    """Refuse what is not a number of rows.
+    """Check that the value is a number of rows.
 
     Raises:
         SourceError: it is not a whole number of at least 1.
@@ -52,7 +52,7 @@ def check_rows(value: Any, place: str) -> None:
 
 
 def check_schema(schema: Any, place: str) -> None:
-    """Refuse what is not a dict of column to type word; None is none.
+    """Check that the value is a dict of column to type, or None.
 
     Raises:
         SourceError: it is something else.
@@ -64,7 +64,7 @@ def check_schema(schema: Any, place: str) -> None:
 
 
 def texts(values: Any, place: str, what: str) -> list[str]:
-    """A list of texts; one text is not a list of its letters.
+    """Check that the value is a list of texts, not a single text.
 
     Raises:
         SourceError: it is something else.

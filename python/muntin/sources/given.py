@@ -30,7 +30,7 @@ _READERS = {
 
 
 def source_of(value: Any) -> Source:
-    """The source itself, or one of the rows that stand in its place.
+    """The value itself if it is a source, else a source of the given rows.
 
     Raises:
         SourceError: it is neither; the message names the source that fits.
@@ -41,7 +41,7 @@ def source_of(value: Any) -> Source:
     if isinstance(value, type):
         hint = f"make one: mt.sources.{value.__name__}(...)"
         raise SourceError(with_hint(f"{value.__name__} is a class, not a source", hint))
-    # asking for all members of the protocol would read the footers of Parquet files
+    # testing all members of the protocol would read the footers of Parquet files
     if callable(getattr(value, "open", None)) and hasattr(value, "partitions"):
         found: Source = value
         return found

@@ -13,7 +13,7 @@ from muntin.base.errors import SourceError, with_hint
 
 
 class Bad(NamedTuple):
-    """A record that is not a row: which of its block, its line if it has one, its text, and why."""
+    """A record that is not a row: its index in the block, its line, its text, and the reason."""
 
     ordinal: int
     line: int | None
@@ -22,9 +22,9 @@ class Bad(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """A block's rows, which of its records they are, the others, and how many in all.
+    """A block's rows, their record indexes, the bad records, and the number of records.
 
-    Which they are is an `int64` array, or None if all records are rows.
+    The indexes are an `int64` array, or None if all records are rows.
     """
 
     batch: Any
@@ -35,18 +35,18 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Columns that a source reads for itself."""
+    """The columns that a source itself uses."""
 
     arrival: str | None = None
     partition: str | None = None
 
     def needed(self) -> dict[str, str]:
-        """The columns that every row must have a value in, and what that is."""
+        """The columns in which every row must have a value, and what the value is."""
         names = {self.partition: "partition", self.arrival: "time of arrival"}
         return {name: what for name, what in names.items() if name is not None}
 
     def added(self, schema: Any) -> Any:
-        """The schema with those of them that it does not name."""
+        """The schema, extended by those of these columns that it lacks."""
         names = {self.arrival: pa.timestamp("us", "UTC"), self.partition: pa.int64()}
         for name, kind in names.items():
             if name is not None and name not in schema.names:
@@ -67,10 +67,10 @@ def kept_schema(schema: Any | None) -> dict[str, Any]:
 
 
 def known_schema(memory: Mapping[str, Any], declared: Any | None) -> Any | None:
-    """The declared schema, else the one that was kept.
+    """The declared schema, else the one kept in the checkpoint.
 
     Raises:
-        SourceError: what was kept is not a schema.
+        SourceError: the kept value is not a schema.
     """
     if declared is not None or "schema" not in memory:
         return declared

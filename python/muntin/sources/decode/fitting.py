@@ -16,10 +16,10 @@ from muntin.values.rows import fitting_rows, inferred_schema
 def fitting(
     rows: Sequence[Mapping[str, Any]], schema: Any, roles: Roles
 ) -> tuple[Any, dict[int, str]]:
-    """The rows that fit the schema as a batch, and what is wrong with the others, by index.
+    """The rows that fit the schema as a batch, and the errors of the others, by index.
 
-    Fields that the schema does not name are left out. A row must have a partition and a time of
-    arrival, if rows do.
+    Fields that the schema does not name are ignored. A row must have a partition and an arrival
+    time, if these columns are named.
     """
     batch, misfits = fitting_rows(rows, schema)
     bad: dict[int, str] = {}
@@ -34,15 +34,15 @@ def fitting(
 
 
 def schema_of(rows: Sequence[Mapping[str, Any]], roles: Roles, place: str) -> Any:
-    """The schema that rows show.
+    """Infer the schema from rows.
 
     Raises:
-        SourceError: they show none, or lack a column that the source reads for itself.
+        SourceError: there is none, or a column that the source itself uses is missing.
     """
     try:
         schema = inferred_schema(rows)
     except DataError as error:
-        # one row of another shape must not decide; the first one's types hold
+        # a row with other types must not decide: the first row's types are used
         schema = _schema_of_first(rows[0])
         if not schema.names:
             raise SourceError(f"{place}: the rows have no common schema: {error}") from error

@@ -12,16 +12,16 @@ import pyarrow.compute as compute
 import pyarrow.csv as pc
 
 DELIMITERS = ",;\t|"
-"""What most files have between two fields."""
+"""The usual delimiters."""
 
 _BOM = "\ufeff".encode()
 
 
 class Grammar:
-    """What a record is, exactly as Arrow reads it: quotes mean something at a field's start."""
+    """Finds records exactly as Arrow reads them: a quote counts only at a field's start."""
 
     def __init__(self, delimiter: str) -> None:
-        """Fields are parted by `delimiter`, one ASCII character."""
+        """Fields are separated by `delimiter`, one ASCII character."""
         self.delimiter = delimiter
         mark = re.escape(delimiter.encode())
         field = rb'(?>"[^"]*+(?:""[^"]*+)*+"|(?!"))[^%s\r\n]*+' % mark
@@ -31,7 +31,7 @@ class Grammar:
         self._one = re.compile(record + rb"|.+\Z", re.DOTALL)
 
     def whole(self, text: bytes) -> int:
-        """How many bytes are whole records."""
+        """The number of bytes in complete records."""
         end = text.rfind(b"\n") + 1
         if end and b'"' not in text:
             return end
@@ -46,7 +46,7 @@ class Grammar:
         return None if end < 0 else (end, end)
 
     def line_ends(self, text: bytes) -> int:
-        """How many lines end, be it with a line feed, a carriage return, or both."""
+        """The number of line ends: line feed, carriage return, or both."""
         return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
 
     def records(self, text: bytes) -> Iterator[bytes]:
@@ -55,7 +55,7 @@ class Grammar:
 
 
 class Parsed(NamedTuple):
-    """Columns of text, and for the records of another length what is wrong."""
+    """Columns of text, and the errors of records with another number of fields."""
 
     columns: Any
     wrong: dict[int, str]
@@ -65,7 +65,7 @@ class Table:
     """Records to columns of text."""
 
     def __init__(self, grammar: Grammar, null_values: list[str]) -> None:
-        """Records of a grammar, in which these texts stand for null."""
+        """Records of a grammar, in which these texts are null."""
         self.grammar = grammar
         self._null_values = null_values
 
@@ -78,14 +78,14 @@ class Table:
         return [column[0].as_py() for column in found.columns]
 
     def guessed(self, text: bytes, names: Sequence[str]) -> Any:
-        """The columns in the types that Arrow sees in them."""
+        """The columns in the types that Arrow infers."""
         return self._read(text, names, None, pc.ConvertOptions(**self._nulls()), {})
 
     def parsed(self, text: bytes, names: Sequence[str], wanted: Sequence[str]) -> Parsed:
-        """The wanted columns as text, and for the records of another length what is wrong."""
+        """The wanted columns as text, and the errors of records with another number of fields."""
         wrong: dict[int, str] = {}
         types = dict.fromkeys(names, pa.string())
-        # a quoted text is a text, also an empty one; `of_values` knows where it is none
+        # a quoted text is a text, even an empty one; `of_values` decides where it is null
         convert = pc.ConvertOptions(
             column_types=types,
             include_columns=list(wanted),
@@ -95,7 +95,7 @@ class Table:
         return Parsed(self._read(text, names, list(wanted), convert, wrong), wrong)
 
     def of_values(self, texts: Any, kind: Any) -> Any:
-        """A column of text with nulls where a quoted text stands for one, unless it is text."""
+        """A column of text, with null for quoted null texts unless its type is text."""
         if pa.types.is_string(kind) or pa.types.is_binary(kind):
             return texts
         null = compute.is_in(texts, value_set=pa.array(self._null_values, pa.string()))
@@ -115,9 +115,9 @@ class Table:
         if not text.strip(b"\r\n"):
             empty = names if wanted is None else wanted
             return pa.schema([(name, pa.string()) for name in empty]).empty_table()
-        # Arrow takes a byte order mark away, which within a file belongs to a value
+        # Arrow removes a byte order mark, but inside a file it belongs to a value
         text = _BOM + text if text.startswith(_BOM) else text
-        # one thread: only then does Arrow know which record is the wrong one
+        # one thread: only then does Arrow report which record is wrong
         read = pc.ReadOptions(column_names=list(names), use_threads=False, block_size=len(text) + 1)
         return pc.read_csv(io.BytesIO(text), read, self._parsing(wrong), convert)
 
@@ -134,7 +134,7 @@ class Table:
 
 
 def better_delimiter(records: Sequence[bytes], used: str, columns: int | None) -> str | None:
-    """The delimiter that records seem to have, where the used one finds a single field in each.
+    """The delimiter that records seem to have, if the given one finds one field in each.
 
     Args:
         records: the first records of a file.

@@ -13,7 +13,7 @@ _TIME_UNITS = ("s", "ms", "us", "ns")
 
 
 def common(left: Any, right: Any) -> Any | None:
-    """The type that every value of both types has a place in; None if there is none.
+    """The type that can hold every value of both types; None if there is none.
 
     >>> common(pa.int32(), pa.int64()), common(pa.null(), pa.string())
     (DataType(int64), DataType(string))
@@ -34,7 +34,7 @@ def common(left: Any, right: Any) -> Any | None:
 
 
 def convertible(found: Any, wanted: Any) -> bool:
-    """Whether values of a type may fit another, each to be looked at.
+    """Whether values of a type may fit another, to be decided for each value.
 
     >>> convertible(pa.float64(), pa.int64()), convertible(pa.string(), pa.int64())
     (True, False)
@@ -54,12 +54,12 @@ def convertible(found: Any, wanted: Any) -> bool:
 
 
 def is_kept(found: Any, wanted: Any) -> bool:
-    """Whether a column may stay as it is, since it is the wanted type in another layout."""
+    """Whether a column needs no cast, since it only differs in layout from the wanted type."""
     return bool(found == wanted or _plain(found) == _plain(wanted))
 
 
 def cast(column: Any, name: str, wanted: Any) -> tuple[Any, dict[int, str]]:
-    """A column in the wanted type, and why the rows that do not fit, which are null, do not.
+    """A column in the wanted type, with null for rows that do not fit, and their errors.
 
     >>> cast(pa.array([1.0, 1.5]), "n", pa.int64())[1]
     {1: 'column "n" does not fit i64: 1.5 has a fraction'}
@@ -73,7 +73,7 @@ def cast(column: Any, name: str, wanted: Any) -> tuple[Any, dict[int, str]]:
         done, misfits = fitted(batch, pa.schema([(name, wanted)]))
         if done.schema.types == [wanted]:
             return done.column(0), {misfit.row: str(misfit) for misfit in misfits}
-    # a layout or a width that the engine does not have, common to several files
+    # a common layout or width of several files that the engine does not support
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     bad: list[int] = []
@@ -103,7 +103,7 @@ def _shown(value: Any) -> str:
 
 
 def _plain(kind: Any) -> Any:
-    """A type without what says only how it is laid out."""
+    """A type without its layout."""
     if pa.types.is_dictionary(kind):
         return _plain(kind.value_type)
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -157,7 +157,7 @@ def _times(left: Any, right: Any) -> Any | None:
         return str(max((left.unit, right.unit), key=_TIME_UNITS.index))
 
     if pa.types.is_timestamp(left) and pa.types.is_timestamp(right):
-        # a zone says how a moment is shown, not which it is
+        # a zone changes how a time is shown, not its value
         if (left.tz is None) != (right.tz is None):
             return None
         return pa.timestamp(finest(), left.tz)

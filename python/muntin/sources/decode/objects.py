@@ -1,10 +1,10 @@
 """Parses one line of JSON strictly, where the JSON standard leaves choices open.
 
-- A number with a point or an exponent is kept as its text, so that no digit is lost on its way into
-  a decimal. Integers may have any number of digits; whether they fit is for their column.
+- A number with a point or an exponent is kept as its text, so that a decimal loses no digit.
+  Integers may have any number of digits; the column's type decides whether they fit.
 - `NaN`, `Infinity` and `-Infinity`, as Python writes them, are floats.
-- Two equal keys in an object, half of a surrogate pair, a control character in a text, bytes that
-  are no UTF-8, and values that nest deeper than `DEPTH_MAX` are refused: the line is not a row.
+- Two equal keys in an object, half of a surrogate pair, a control character in a text, invalid
+  UTF-8, and values that nest deeper than `DEPTH_MAX` are refused: the line is not a row.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ def object_of(line: bytes) -> dict[str, Any]:
         return _careful(line)
     if not isinstance(value, dict):
         raise NotAnObject(_other(value))
-    # as many keys in the text as in the object: none was there twice
+    # as many keys in the text as in the object: there are no duplicates
     if len(_KEYS.findall(line)) > _keys(value):
         return _careful(line)
     return value
 
 
 def _careful(line: bytes) -> dict[str, Any]:
-    """The same by Python's own decoder, which reads `NaN` and shows all keys."""
+    """The object by Python's own decoder, which reads `NaN` and reports all keys."""
     try:
         text = line.decode()
         value = _SLOW.decode(text.strip(" \t\r\n"))
@@ -89,7 +89,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int | Number:
-    # Python reads so many digits only; no column holds them anyway
+    # Python limits the number of digits; no column can hold so many anyway
     return int(digits) if len(digits) < _DIGITS_MAX else Number(digits)
 
 
@@ -99,7 +99,7 @@ _SLOW = json.JSONDecoder(
 
 
 def _keys(value: Any) -> int:
-    """How many keys there are in all objects."""
+    """The number of keys in all objects."""
     if isinstance(value, dict):
         return len(value) + sum(_keys(v) for v in value.values() if type(v) in (dict, list))
     return sum(_keys(v) for v in value if type(v) in (dict, list))

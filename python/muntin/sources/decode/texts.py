@@ -25,7 +25,7 @@ def converted(texts: Any, name: str, kind: Any) -> tuple[Any, list[Misfit]]:
 
 
 def inferred(texts: Any, kind: Any) -> Any:
-    """The type to give a column that Arrow took for `kind`: microseconds, and text for the rest.
+    """The type of a column for which Arrow inferred `kind`: times in microseconds, else text.
 
     >>> inferred(pa.array(["2024-05-01T10:00:00Z"]), pa.timestamp("s", "UTC"))
     TimestampType(timestamp[us, tz=UTC])

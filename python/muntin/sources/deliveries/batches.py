@@ -21,15 +21,15 @@ _SHOWN = 1024
 
 
 class Fit:
-    """Brings batches into the types that are declared.
+    """Converts batches to the declared types.
 
-    A row with a value that does not fit, with bytes that are no text in a column of text, or
-    without a partition or a time of arrival, is set aside. A column of a type that never fits the
-    declared one stays as it is, and so does one that is not declared: what reads them judges them.
+    A row with a value that does not fit, with invalid UTF-8 in a text column, or without a
+    partition or an arrival time, becomes a bad record. A column of a type that never fits the
+    declared one, or that is not declared, is not converted: the engine checks it.
     """
 
     def __init__(self, schema: Any | None, roles: Roles, place: str) -> None:
-        """Fit batches to `schema`, if there is one; `place` names their source in errors."""
+        """Convert batches to `schema`, if there is one; `place` names their source in errors."""
         self._schema = schema
         self._roles = roles
         self._place = place
@@ -37,8 +37,8 @@ class Fit:
         self._fields: list[tuple[int, Any]] = []
 
     def __call__(self, batch: Any, file: str = "", passed: int | None = None) -> Decoded:
-        """The rows that fit, and the others, of a record batch; they stand behind `passed` rows
-        of their file, if they are in one.
+        """The rows of a record batch that fit, and the bad ones; `passed` rows of their file come
+        before them.
 
         Raises:
             SourceError: there is no column for the partition or the arrival, or it has none of
@@ -72,7 +72,7 @@ class Fit:
         return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
     def _to_fit(self, own: Any) -> list[tuple[int, Any]]:
-        """The columns of another type than the declared one, with that."""
+        """The columns of another type than declared, with the declared type."""
         if self._schema is not None and own != self._known:
             places = [(own.get_field_index(field.name), field) for field in self._schema]
             found = [(at, f) for at, f in places if at >= 0 and own.field(at).type != f.type]
@@ -84,7 +84,7 @@ class Fit:
 
 
 class BatchReader:
-    """Hands over record batches in slices, with positions, partitions and arrival times."""
+    """Delivers record batches in slices, with positions, partitions and arrival times."""
 
     def __init__(
         self, batches: Iterator[Any], rows: int, fit: Fit, placed: Placed, place: str

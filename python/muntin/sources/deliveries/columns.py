@@ -15,10 +15,10 @@ from muntin.values import show
 
 
 def faults_of_roles(batch: Any, roles: Roles, place: str) -> dict[int, str]:
-    """What is wrong with rows that have no partition or no time of arrival, by row.
+    """The errors of rows without a partition or an arrival time, by row.
 
     Raises:
-        SourceError: a column has another type than these may have.
+        SourceError: a column has a type that is not allowed for it.
     """
     faults: dict[int, str] = {}
     for name, what in ((roles.partition, "partition"), (roles.arrival, "time of arrival")):

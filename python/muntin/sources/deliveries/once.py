@@ -12,22 +12,22 @@ from muntin.sources.deliveries.pace import PacedReader
 
 @runtime_checkable
 class Growing(Protocol):
-    """A source that can leave what may still grow, such as a last line without its end."""
+    """A source that can leave an incomplete end, such as a last line without a line end."""
 
     def for_once(self) -> Source:
-        """The same source for a run that takes what is there now."""
+        """The same source for a run that reads what is there now."""
 
 
 def replayable(source: Source) -> bool:
-    """Whether a source can be read again; it can, unless it says otherwise."""
+    """Whether a source can be read again; true unless the source says otherwise."""
     return bool(getattr(source, "replayable", True))
 
 
 class Once:
-    """A source that ends as soon as all its partitions have been asked and had nothing."""
+    """A source that ends as soon as all its partitions were polled and had no rows."""
 
     def __init__(self, source: Source) -> None:
-        """Read `source`; what may still grow is left, if the source can tell."""
+        """Read `source`, leaving an incomplete end if the source supports it."""
         self._given = source
         self._source = source.for_once() if isinstance(source, Growing) else source
 
@@ -38,7 +38,7 @@ class Once:
 
     @property
     def bounded(self) -> bool:
-        """Whether the source has an end of its own: those that have are merged by time."""
+        """Whether the source itself is bounded: bounded sources are merged by time."""
         return self._given.bounded
 
     @property
@@ -99,5 +99,5 @@ class _OnceReader:
         return None
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Release files and connections."""
         self._reader.close()

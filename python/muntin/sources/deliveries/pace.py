@@ -1,7 +1,7 @@
 """Replays the rows of any source at the pace of their times.
 
-A pace decides when the loop gets rows, never which rows or in what order: a run of bounded
-sources gives the same with a pace and without.
+A pace decides when the loop gets rows, never which rows or in what order: a run of bounded sources
+has the same results with and without a pace.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ TICK = 0.05
 
 
 class Clock(Protocol):
-    """The time a pace goes by."""
+    """The clock of a pace."""
 
     def now(self) -> float:
-        """Seconds that only go forward."""
+        """The monotonic time, in seconds."""
 
     def wait(self, stop: Event, seconds: float) -> None:
-        """Let so much time pass, or less if `stop` is set meanwhile."""
+        """Wait for a time, or less if `stop` is set meanwhile."""
 
 
 class _RealClock:
@@ -42,17 +42,17 @@ class _RealClock:
 
 
 class Pace:
-    """How fast recorded rows are handed over, and by which time of theirs.
+    """How fast recorded rows are delivered, and by which of their times.
 
-    The start of the run stands for the earliest first row of all sources that share the pace, so
-    give the *same* pace to all sources of a run; `speed=60` makes one for a source alone. A pace
-    serves one run after another, not two at once.
+    The start of the run corresponds to the earliest first row of all sources that share the pace,
+    so give the *same* pace to all sources of a run; `speed=60` makes one for a single source. A
+    pace serves one run after another, not two at once.
 
     Args:
-        speed: how many times faster than it was; 1 is as fast as it was.
+        speed: how many times faster than recorded; 1 is the recorded speed.
         by: a timestamp, date or `int64` microseconds column; the source's `arrival=` if not
-            given. Rows are not handed over before those in front of them.
-        clock: the time to go by.
+            given. Rows keep their order.
+        clock: the clock to use.
 
     Raises:
         SourceError: the speed is not a number above 0.
@@ -62,7 +62,7 @@ class Pace:
     """
 
     def __init__(self, speed: float, *, by: str | None = None, clock: Clock | None = None) -> None:
-        """Remember the speed; time starts with the first `poll` of a source."""
+        """Keep the arguments; time starts with the first `poll` of a source."""
         number = isinstance(speed, (int, float)) and not isinstance(speed, bool)
         if not (number and math.isfinite(speed) and speed > 0):
             hint = "60 plays an hour in a minute"
@@ -74,17 +74,17 @@ class Pace:
         self._start: tuple[float, int] | None = None
 
     def __repr__(self) -> str:
-        """As it is written."""
+        """The pace as Python code."""
         by = "" if self._by is None else f", by={self._by!r}"
         return f"Pace({self._speed}{by})"
 
     @property
     def by(self) -> str | None:
-        """The column that says when a row is due; None for its time of arrival."""
+        """The column that says when a row is due; None for its arrival."""
         return self._by
 
     def paced(self, reader: Reader) -> PacedReader:
-        """A reader that hands over the rows of another when they are due."""
+        """A reader that delivers the rows of another when they are due."""
         paced = PacedReader(reader, self)
         self._readers.append(paced)
         return paced
@@ -106,11 +106,11 @@ class Pace:
         """Whole ticks, and seconds, since the start."""
         now = self._clock.now()
         seconds = now - (now if self._start is None else self._start[0])
-        # a clock that is asked at a tick may give a hair less than it
+        # at a tick, a clock may return slightly less than the tick
         return math.floor(seconds / TICK + 1e-6), seconds
 
     def left(self, reader: PacedReader) -> None:
-        """A reader is closed; with the last one the run is over."""
+        """Note that a reader is closed; the last one ends the run."""
         if reader in self._readers:
             self._readers.remove(reader)
         if not self._readers:
@@ -137,7 +137,7 @@ def pace_of(speed: Speed, arrival: str | None, place: str) -> Pace | None:
 
 
 class PacedReader:
-    """Another reader's rows, handed over when they are due."""
+    """Another reader's rows, delivered when they are due."""
 
     def __init__(self, reader: Reader, pace: Pace) -> None:
         """Read ahead by one delivery of `reader`."""
@@ -151,7 +151,7 @@ class PacedReader:
         self._ended = False
 
     def first(self) -> int | None:
-        """When the first row happened, in microseconds; None if there is none yet."""
+        """The time of the first row, in microseconds; None if there is none yet."""
         self._fill()
         if self._held is None or not len(self._times):
             return None
@@ -159,7 +159,7 @@ class PacedReader:
         return first if first > FIRST else None
 
     def poll(self) -> Delivery | Quiet | None:
-        """The rows that are due, or word that none are, or None at the end."""
+        """The rows that are due, or `Quiet` if none are, or None at the end."""
         said = self._fill()
         if said is not None:
             return said
@@ -181,7 +181,7 @@ class PacedReader:
         self._reader.close()
 
     def _fill(self) -> Quiet | None:
-        """Hold the next delivery; word that there is none, if the source says so."""
+        """Buffer the next delivery; returns the source's `Quiet` if there is none."""
         while self._held is None and not self._ended:
             polled = self._reader.poll()
             if polled is None:

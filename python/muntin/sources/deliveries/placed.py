@@ -16,16 +16,16 @@ from muntin.sources.deliveries.columns import arrival_array, partition_array
 from muntin.sources.deliveries.places import Places
 
 OnBad: TypeAlias = Literal["record", "stop"]
-"""What a record that cannot be read is: an invalid record, or the end of the run."""
+"""What to do with a bad record: keep it as an invalid record, or end the run."""
 
 
 def check_bad(bad: str, name: str) -> None:
-    """Refuse a word that is not an `OnBad`."""
+    """Check that a word is an `OnBad`."""
     arguments.one_of(bad, ("record", "stop"), f"{name}: bad", error=SourceError)
 
 
 class Placed:
-    """Gives the records of decoded blocks their partitions and positions."""
+    """Assigns partitions and positions to the records of decoded blocks."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Placed:
         self._hidden = hidden
 
     def __call__(self, file: str, decoded: Decoded) -> Delivery | None:
-        """The new rows and records that are none; None if an earlier run has had them all."""
+        """The new rows and bad records; None if an earlier run has processed them all."""
         if decoded.ordinals is None:
             if self._roles.partition is None:
                 return self._whole(file, decoded.batch)
@@ -93,7 +93,7 @@ class Placed:
         return partitions, positions, [first + each.ordinal for each in decoded.bad]
 
     def _many(self, decoded: Decoded, partitions: Any) -> tuple[Any, Any, list[int]]:
-        # what cannot be decoded has no partition of its own: it counts to the first one
+        # a record that cannot be decoded has no partition: it counts to the first one
         home = pa.repeat(pa.scalar(self.partitions[0], pa.int64()), len(decoded.bad))
         ordinals = pa.array([each.ordinal for each in decoded.bad], pa.int64())
         order = pc.sort_indices(pa.concat_arrays([decoded.ordinals, ordinals]))

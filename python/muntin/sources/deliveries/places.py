@@ -22,7 +22,7 @@ class Places:
     """
 
     def __init__(self, resume: Mapping[int, int], passed: Mapping[int, int] | None = None) -> None:
-        """Count from 0, or from what is `passed`; `resume` says where each partition goes on."""
+        """Count from 0, or from `passed`; `resume` has each partition's position to resume at."""
         self._resume = dict(resume)
         self._next: dict[int, int] = dict(passed or {})
 
@@ -35,15 +35,15 @@ class Places:
         return dict(self._next)
 
     def resume(self, partition: int) -> int:
-        """The position of the first record to hand over."""
+        """The position of the first record to deliver."""
         return self._resume.get(partition, 0)
 
     def behind(self) -> bool:
-        """True while a partition stands before what is to be handed over."""
+        """True while a partition is before the first record to deliver."""
         return any(self.next(partition) < at for partition, at in self._resume.items())
 
     def skip(self, counts: Mapping[int, int]) -> bool:
-        """Pass over so many records, if all of them were had before; True if so."""
+        """Skip a number of records if an earlier run has processed them all; True if so."""
         if any(self.next(p) + count > self.resume(p) for p, count in counts.items()):
             return False
         for partition, count in counts.items():
@@ -67,7 +67,7 @@ class Places:
         return pa.concat_arrays(positions).take(pc.sort_indices(order))
 
     def new(self, partitions: Any, positions: Any) -> Any:
-        """For each record, whether it is to be handed over; None if all of them are."""
+        """For each record, whether to deliver it; None if all are delivered."""
         late = {p: at for p, at in self._resume.items() if at}
         mask = None
         for partition, at in late.items():
@@ -76,10 +76,10 @@ class Places:
         return None if mask is None or pc.all(mask).as_py() else mask
 
     def end(self, place: str) -> None:
-        """The source has ended here.
+        """Check the end of the source.
 
         Raises:
-            SourceError: there are fewer records than an earlier run has had.
+            SourceError: there are fewer records than an earlier run has read.
         """
         for partition, at in self._resume.items():
             if self.next(partition) < at:

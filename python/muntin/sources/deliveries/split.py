@@ -20,9 +20,9 @@ def rows_of(delivery: Delivery) -> int:
 def split(delivery: Delivery, rows: int) -> tuple[Delivery, Delivery]:
     """The first rows and the rest, which may not be empty.
 
-    What could not be decoded goes with the part that has the row before it. Without positions
-    only the rest says where to go on. The mark goes with the rest: it stands behind all rows; the
-    first rows have that of the start.
+    A bad record goes with the row before it. Without positions only the rest has positions to
+    resume from. The mark belongs to the rest, since it is the place after all rows; the first
+    rows get the mark of the start.
 
     >>> first, rest = split(Delivery(pa.table({"n": [1, 2, 3]}), {0: 3}, position=0), 2)
     >>> len(first.batch), dict(first.resume), rest.position

@@ -6,13 +6,13 @@ from typing import Protocol
 
 
 class Cut(Protocol):
-    """Where records end."""
+    """Finds where records end."""
 
     def whole(self, text: bytes) -> int:
-        """How many of the first bytes are complete records."""
+        """The number of bytes at the start in complete records."""
 
     def line_end(self, text: bytes) -> tuple[int, int] | None:
-        """Where the first line ends, and where what is left begins; None if it does not end."""
+        """Where the first line ends, and where the rest begins; None if it does not end."""
 
     def line_ends(self, text: bytes) -> int:
         """How many lines end in the text."""
@@ -40,7 +40,7 @@ class Lines:
 
 
 class Pending:
-    """What has been read and is not in a block yet."""
+    """Bytes that have been read and are not in a block yet."""
 
     def __init__(self) -> None:
         """Nothing."""
@@ -51,16 +51,16 @@ class Pending:
         return len(self._data)
 
     def add(self, data: bytes) -> None:
-        """More has been read."""
+        """Append bytes."""
         self._data += data
 
     def first(self, size: int) -> bytes:
-        """The first so many bytes, or all there are."""
+        """The first bytes, up to a number."""
         with memoryview(self._data) as view:
             return bytes(view[:size])
 
     def take(self, size: int) -> bytes:
-        """The first so many bytes, which are then gone."""
+        """Remove and return a number of first bytes."""
         taken = self.first(size)
         del self._data[:size]
         return taken

@@ -5,7 +5,7 @@ from __future__ import annotations
 from muntin.base.errors import SourceError, with_hint
 
 SAMPLE_BYTES = 512
-"""How many of the first bytes are looked at."""
+"""How many of the first bytes are examined."""
 
 _COMPRESSED = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _ENDINGS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
@@ -32,7 +32,7 @@ _OTHERS = {
 
 
 def compression_of(start: bytes) -> str | None:
-    """How a file that starts so is compressed: "gzip", "zstd" or not at all.
+    """The compression of a file that starts with these bytes: "gzip", "zstd" or None.
 
     >>> compression_of(b"\\x1f\\x8b\\x08\\x00")
     'gzip'
@@ -53,7 +53,7 @@ def ending_of(name: str) -> tuple[str, str]:
 
 
 def check_text(name: str, start: bytes) -> None:
-    """Refuse a file whose first bytes are those of another format.
+    """Check that a file does not start like one of another format.
 
     Raises:
         SourceError: it is Parquet, UTF-16, an archive and so on; the message says which.
@@ -66,7 +66,7 @@ def check_text(name: str, start: bytes) -> None:
     for magic, (what, hint) in _OTHERS.items():
         if start.startswith(magic):
             raise SourceError(with_hint(f'"{name}" is not text: it is {what}', hint))
-    # a log that was cut while its writer held a position begins with NUL bytes alone
+    # a log that was cut while its writer kept its offset begins with NUL bytes
     text = start.lstrip(b"\x00")
     nuls = text.count(b"\x00")
     if nuls * 4 > len(text) >= 8:
@@ -76,7 +76,7 @@ def check_text(name: str, start: bytes) -> None:
 
 
 def check_json_lines(name: str, text: bytes) -> None:
-    """Refuse a file whose first lines are a JSON array, or CSV.
+    """Check that a file does not start with a JSON array or CSV.
 
     Raises:
         SourceError: they are.
@@ -99,7 +99,7 @@ def check_json_lines(name: str, text: bytes) -> None:
 
 
 def check_csv(name: str, text: bytes) -> None:
-    """Refuse a file whose first line is a JSON object.
+    """Check that a file's first line is not a JSON object.
 
     Raises:
         SourceError: it is.

@@ -20,48 +20,48 @@ from muntin.sources.files.text import Decoder, Limits, Lost, TextSource, one_bad
 
 
 class JsonLines(TextSource):
-    """A source of JSON lines, read from the start to the end of its files.
+    """A source of JSON lines, read one file after another.
 
-    Fields that the schema does not name are left out. A line that is not a JSON object, or whose
+    Fields that the schema does not name are ignored. A line that is not a JSON object, or whose
     values do not fit the schema, becomes an invalid record with the reason `undecodable`, its
     file, line and text. The position of a row is the number of lines before it over all files,
     blank ones and undecodable ones included; with `partition=`, the number of its partition's
-    rows before it, where what is undecodable counts to the first partition.
+    rows before it, where undecodable lines count to the first partition.
 
-    With `follow=True` the last file has no end: what is appended to it is read as it comes, a
-    line when its newline is there. A log may be rotated meanwhile, and while no run is going on:
-    the file that was read is found again by its inode or its content, beside the log under another
-    name (`log.1`, `log-20240501.gz`), and is read to its end; then those in between are, then the
-    one that has the name. What cannot be found is an error, or a warning with `lost="skip"`. A log
-    that is copied and cut (copytruncate) goes on in its copy; what was written between the copy and
-    the cut is in neither, as the log says. A file that is cut otherwise is an error.
+    With `follow=True` the last file is read as it grows, each line once its newline is there. A log
+    may be rotated, during a run or between two: the file that was read is found again by its inode
+    or its content, beside the log under another name (`log.1`, `log-20240501.gz`), and read to its
+    end; then those in between are read, then the one with the log's name. A missing file is an
+    error, or a warning with `lost="skip"`. A log that is copied and cut (copytruncate) is continued
+    in its copy; lines written between the copy and the cut are in neither, and a warning says so. A
+    file that is cut otherwise is an error.
 
-    With `watch=True` a folder or a pattern has no end: a file is read when its name appears. It
+    With `watch=True` a folder or a pattern is watched: a file is read when its name appears. It
     must be complete then: write it under another name, such as `.a.tmp`, and rename it. Files that
-    appear together are read in their natural order. A file that changes after it was read is an
-    error; one that was read may be taken away.
+    appear together are read in natural order. A file that changes after it was read is an error; it
+    may be removed.
 
-    Files compressed with gzip or zstd are known by their first bytes. The keys of folders named as
-    Hive does (`year=2024/month=05`) are fields, where a line has none of that name.
+    Compression by gzip or zstd is detected. Keys in Hive-style folder names (`year=2024/month=05`)
+    are fields, unless a line has a field of that name.
 
     Args:
         paths: a path, a folder, a pattern, a list of these, or "-" for standard input. Files of a
             folder or a pattern are in their natural order: `file2` before `file10`.
-        schema: column to type word. Without it the stream's own schema holds, and without that
+        schema: column to type. Without it the stream's schema is used, and without that
             the lines of the first 4 MiB decide: ISO 8601 text is taken as a timestamp.
-        arrival: the field with the recorded time of arrival, timestamp or `int64` microseconds.
+        arrival: the field with the recorded arrival time, timestamp or `int64` microseconds.
         partition: the integer field with each row's partition; a row must have it.
         partitions: the values it can have. Without them the files are read once more, before
             the run, to find them.
-        follow: wait for more at the end of the last file.
+        follow: wait for more rows at the end of the last file.
         watch: wait for more files.
-        lost: whether lines of a followed file that are lost are an "error", or "skip": a warning.
-        line_bytes_max: a longer line is an invalid record, of which the start is kept. It bounds
-            the memory that a line can take; 16 MiB is far above what events have.
-        speed: hand rows over as time goes by, so many times faster; see `mt.sources.Pace`.
-        batch_rows: rows in a step, at most.
-        bad: what cannot be read is an invalid "record", or a "stop": the run ends with an error
-            that names the file, the line and what is wrong.
+        lost: whether lost lines of a followed file are an "error", or a warning ("skip").
+        line_bytes_max: a longer line is an invalid record, of which only the start is kept. This
+            bounds the memory of a line; 16 MiB is far more than events need.
+        speed: replay rows at their recorded pace, this many times faster; see `mt.sources.Pace`.
+        batch_rows: the maximum number of rows in a step.
+        bad: "record" makes a record that cannot be read an invalid record; "stop" ends the run
+            with an error that names the file, the line and what is wrong.
 
     Raises:
         SourceError: a file is missing, cannot be read, or has become shorter.
@@ -86,7 +86,7 @@ class JsonLines(TextSource):
         batch_rows: int = 16_384,
         bad: OnBad = "record",
     ) -> None:
-        """Remember where the lines are; nothing is read before it has to be."""
+        """Keep the arguments; files are read only when needed."""
         roles = Roles(arrival, partition)
         limits = Limits(follow, watch, False, lost, line_bytes_max, batch_rows, bad)
         super().__init__(paths, schema, roles, partitions, limits, speed)

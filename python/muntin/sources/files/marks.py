@@ -1,7 +1,7 @@
 """Marks in a checkpoint, with which the place in a file is found and verified again.
 
-A path alone does not say which file was read: logs are rotated, files are replaced. A mark names
-the file by its device and inode and by samples of what was read of it.
+A path does not identify a file: logs are rotated, files are replaced. A mark identifies the file by
+its device and inode and by samples of its content.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SAMPLE = 1024
 
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-"""How many there are of something."""
+"""A count."""
 
 
 class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,7 +28,7 @@ class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         file: the name it was read by.
-        next: for each partition, the position of the first record behind the place.
+        next: for each partition, the position of the first record after the place.
         device: the device that the file is on.
         inode: its number there.
         at: how many bytes of its text are before the place; of Parquet, 0.
@@ -38,7 +38,7 @@ class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         unended: whether the last line before it had no line end, since the file ended there.
         whole: whether the place is known to be the end of the file.
         read: the files that had been read before, in order, each with a digest of it.
-        memory: what the decoder had learnt.
+        memory: the state of the decoder.
     """
 
     file: str

@@ -34,7 +34,7 @@ class Opened:
     Attributes:
         name: its name.
         compression: how it is compressed, or None.
-        seen: what has been read of its text.
+        seen: samples of the text read so far.
     """
 
     def __init__(self, name: str) -> None:
@@ -54,7 +54,7 @@ class Opened:
             start = self._raw.read(SAMPLE_BYTES)
             self._raw.seek(0)
             self.compression = self._checked(start)
-            # what is compressed, or not there yet, is looked at when it is read
+            # compressed or empty files are checked when they are read
             self._checked_text = bool(start) and not self.compression
             if self._checked_text:
                 check_text(name, start)
@@ -82,7 +82,7 @@ class Opened:
         return (self.device, self.inode) == (other.st_dev, other.st_ino)
 
     def read(self, size: int) -> bytes | None:
-        """More of its text, nothing at its end.
+        """More of its text; no bytes at its end.
 
         Raises:
             SourceError: it cannot be read.
@@ -110,7 +110,7 @@ class Opened:
         return self._stat.st_size if self.size() < self._stat.st_size else None
 
     def was_rewritten(self) -> bool:
-        """Whether what was read of a file without compression is not in it any more."""
+        """Whether an uncompressed file no longer contains what was read of it."""
         tail = self.seen.tail
         if self.size() < self.seen.at:
             return True
@@ -120,7 +120,7 @@ class Opened:
         return now != tail
 
     def go_to(self, mark: Mark) -> bool:
-        """Pass what is before a mark; False if the file is not the one of the mark."""
+        """Read up to a mark; False if the file is not the one of the mark."""
         if not self.compression and self.size() < mark.at:
             return False
         try:
@@ -140,7 +140,7 @@ class Opened:
         return self.seen.is_at(mark)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
         self._raw.close()
 
     def _checked(self, start: bytes) -> str | None:
@@ -155,14 +155,14 @@ class Opened:
 
 
 class StandardInput:
-    """Standard input being read: what is there, as it comes."""
+    """Standard input, read as it comes."""
 
     name = STDIN
     compression = None
     device = inode = 0
 
     def __init__(self, wait: float) -> None:
-        """Wait at most so many seconds for something to come."""
+        """Wait for input, up to a number of seconds."""
         self.seen = Seen()
         self._wait = wait
         try:
@@ -171,7 +171,7 @@ class StandardInput:
             raise SourceError(f"standard input cannot be read: {error}") from error
 
     def read(self, size: int) -> bytes | None:
-        """What there is; None if nothing has come, nothing at the end."""
+        """The available bytes; None if there are none now, no bytes at the end."""
         try:
             if sys.platform != "win32" and not select.select([self._number], [], [], self._wait)[0]:
                 return None

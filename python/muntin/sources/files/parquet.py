@@ -27,48 +27,45 @@ from muntin.values.rows import arrow_schema
 
 
 class Parquet:
-    """A source of Parquet files: one after another, one partition unless told otherwise.
+    """A source of Parquet files, read one after another; one partition without `partition=`.
 
-    Which columns there are and of which types, the schema says: that of the source, else that of
-    the stream. Each file's columns are brought into these types; a row with a value that does not
-    fit (a fraction for an integer, a time with more digits than the unit) becomes an invalid record
-    with the reason `undecodable`, its file and its row as the line. Columns that the schema does
-    not name are not read.
+    The schema of the source, else of the stream, decides the columns and types. Each file's columns
+    are converted to these types; a row with a value that does not fit (a fraction for an integer, a
+    time with more digits than the unit) becomes an invalid record with the reason `undecodable`,
+    its file and its row as the line. Columns that the schema does not name are not read.
 
-    Without a schema there are the columns of all files, each in a type that holds the values of
-    all: null beside anything, text in any layout, dictionaries included, the widest integer, the
-    finest unit of time, the widest decimal. Where there is none, as for `int64` and `double`, an
-    error names the file, the column and both types.
+    Without a schema the source has the columns of all files, each in a common type: any type for
+    null, text in any layout including dictionaries, the widest integer, the finest unit of time,
+    the widest decimal. If there is no common type, as for `int64` and `double`, an error names the
+    file, the column and both types.
 
-    A column that a file does not have is null there; one that no file has is an error. The keys of
-    folders named as Hive does (`year=2024/month=05`) are columns, where a file has none of that
-    name.
+    A column that a file lacks is null there; one that no file has is an error. Keys in Hive-style
+    folder names (`year=2024/month=05`) are columns, unless a file has a column of that name.
 
-    With `watch=True` a folder or a pattern has no end: a file is read when its name appears. It
+    With `watch=True` a folder or a pattern is watched: a file is read when its name appears. It
     must be complete then: write it under another name, such as `.a.tmp`, and rename it. Files that
-    appear together are read in their natural order. A file that changes after it was read is an
-    error; one that was read may be taken away. Those that are there at the start say which columns
-    there are.
+    appear together are read in natural order. A file that changes after it was read is an error; it
+    may be removed. The files present at the start decide the columns.
 
     The position of a row is the number of rows before it over all files; with `partition=`, the
-    number of its partition's rows before it. A run that goes on reads no row group that it has had
-    as a whole.
+    number of its partition's rows before it. A run that resumes skips row groups that were
+    read completely.
 
     Args:
         paths: a path, a folder, a pattern, or a list of these. Files of a folder or a pattern are
             in their natural order: `file2` before `file10`.
-        schema: column to type word.
+        schema: column to type.
         columns: the columns to read; all by default, or those of the schema.
-        arrival: a column with the recorded time of arrival, timestamp or `int64` microseconds.
+        arrival: a column with the recorded arrival time, timestamp or `int64` microseconds.
             With it and `partition` a run repeats the order and the watermarks of the live day.
         partition: an integer column with each row's partition; a row must have it.
         partitions: the values it can have. Without them the column is read once more, before the
             run, to find them.
         watch: wait for more files.
-        speed: hand rows over as time goes by, so many times faster; see `mt.sources.Pace`.
-        batch_rows: rows in a step, at most.
-        bad: what does not fit is an invalid "record", or a "stop": the run ends with an error that
-            names the file, the row and what is wrong.
+        speed: replay rows at their recorded pace, this many times faster; see `mt.sources.Pace`.
+        batch_rows: the maximum number of rows in a step.
+        bad: "record" makes a row that does not fit an invalid record; "stop" ends the run with an
+            error that names the file, the row and what is wrong.
 
     Raises:
         SourceError: a file is missing, damaged, or has no such column; it names the file.
@@ -91,7 +88,7 @@ class Parquet:
         batch_rows: int = 65_536,
         bad: OnBad = "record",
     ) -> None:
-        """Remember where the rows are; nothing is read before it has to be."""
+        """Keep the arguments; files are read only when needed."""
         check_paths(paths, "Parquet")
         check_schema(schema, "Parquet")
         check_roles("Parquet", arrival=arrival, partition=partition)
@@ -127,7 +124,7 @@ class Parquet:
         return sum(_rows_in(file) for file in files_of(self._paths))
 
     def partitions(self) -> Sequence[int]:
-        """The partitions that were named, else the values of the partition column, or 0."""
+        """The partitions in `partitions=`, else the values of the partition column, or 0."""
         if self._roles.partition is None:
             return (0,)
         if self._partitions is not None:
@@ -204,7 +201,7 @@ class ParquetReader:
         batch_rows: int,
         mark: Mark | None,
     ) -> None:
-        """Read the files of `turns`; go on at `mark`."""
+        """Read the files of `turns`, resuming at `mark`."""
         self._turns = turns
         self._columns = columns
         self._placed = placed
@@ -217,7 +214,7 @@ class ParquetReader:
         self._passed = 0
 
     def poll(self) -> Delivery | Quiet | None:
-        """The next rows, word that there is no further file now, or None at the end."""
+        """The next rows, `Quiet` if there is no further file now, or None at the end."""
         waited = False
         while not self._waiting.closed:
             if self._file is None and not self._enter():
@@ -274,7 +271,7 @@ class ParquetReader:
             self._file = None
 
     def _had(self, file: Open) -> int:
-        """How many rows are in row groups that an earlier run without a mark has had."""
+        """How many rows are in row groups that an earlier run without a mark has read."""
         places, partition = self._placed.places, self._roles.partition
         passed = 0
         for group, rows in enumerate(file.group_rows()):

@@ -23,14 +23,14 @@ from muntin.values.fitting import may_fit
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Some rows of a file: in the common types, as they were, and which of them do not fit."""
+    """Rows of a file: converted to the common types, unconverted, and the errors of bad rows."""
 
     batch: Any
     before: Any
     bad: dict[int, str]
 
     def decoded(self, passed: int, roles: Roles, file: str) -> Decoded:
-        """The rows that fit, and the others as records of what is wrong with them."""
+        """The rows that fit, and the others as bad records."""
         wrong = dict(self.bad)
         for row, said in faults_of_roles(self.batch, roles, file).items():
             wrong.setdefault(row, said)
@@ -47,7 +47,7 @@ class Columns:
         declared: Any | None,
         known: Any | None = None,
     ) -> None:
-        """Take them from an earlier run, or find them in the files' footers.
+        """Take them from an earlier run, or from the files' footers.
 
         Args:
             files: the files that are there.
@@ -56,7 +56,7 @@ class Columns:
             known: the columns and types of an earlier run.
 
         Raises:
-            SourceError: a file cannot be read, types do not go together, or no file has a column.
+            SourceError: a file cannot be read, types have no common type, or no file has a column.
         """
         self._declared = {} if declared is None else {f.name: f.type for f in declared}
         self._wanted = wanted if known is None else list(known.names)
@@ -76,10 +76,10 @@ class Columns:
         return pa.schema([(name, self._types[name]) for name in names])
 
     def check(self, file: str, found: Any) -> None:
-        """Check a file's columns, and learn from it if it is the first.
+        """Check a file's columns; the first file decides those without a type.
 
         Raises:
-            SourceError: a column has a type that does not go with the others.
+            SourceError: a column has a type that is incompatible with the others.
         """
         if not self._types:
             self._add(file, found)
@@ -103,7 +103,7 @@ class Columns:
         if declared is not None:
             if not is_key and not self._goes(name, kind, declared):
                 self._refuse(file, name, kind, declared)
-            # text may stay in the layout that all files have it in
+            # text keeps its layout if that is the same in all files
             same = is_kept(kind, declared) and (before is None or before == kind)
             return kind if same else declared
         if before is None or pa.types.is_null(before):
@@ -116,7 +116,7 @@ class Columns:
         return before if both is None else both
 
     def _goes(self, name: str, found: Any, wanted: Any) -> bool:
-        """Whether values of a file's type may fit, each to be looked at."""
+        """Whether values of a file's type may fit, to be decided for each value."""
         declared = name in self._declared and may_fit([found], [wanted])[0]
         return declared or convertible(found, wanted)
 
@@ -269,7 +269,7 @@ def opened_file(name: str) -> Open:
 
 
 def damaged(name: str, error: Exception) -> SourceError:
-    """The error for a file that is not whole."""
+    """The error for a damaged file."""
     hint = "it may be cut short or still being written"
     return SourceError(with_hint(f'"{name}" cannot be read as Parquet: {error}', hint))
 

@@ -30,11 +30,11 @@ _INTEGER = re.compile(r"-?\d{1,18}")
 
 
 def files_of(paths: Paths, *, empty: bool = False) -> list[str]:
-    """The files that are meant.
+    """Expand paths to files.
 
     Args:
-        paths: where they are.
-        empty: a folder or a pattern may have none yet.
+        paths: the paths, folders and patterns.
+        empty: a folder or a pattern may match no file yet.
 
     Raises:
         SourceError: a file or a folder is not there, cannot be read, or has no files.
@@ -91,7 +91,7 @@ def _inside(folder: str) -> Iterator[str]:
 
 
 def is_finished(name: str) -> bool:
-    """Whether a file's name does not say that it is hidden or still being written.
+    """Whether a file's name marks it neither as hidden nor as still being written.
 
     >>> is_finished("a.csv"), is_finished(".a.csv"), is_finished("a.csv.tmp")
     (True, False, False)
@@ -101,7 +101,7 @@ def is_finished(name: str) -> bool:
 
 
 def natural(name: str) -> tuple[Any, ...]:
-    """What sorts names as a person would: by the value of the numbers in them.
+    """A sort key in natural order: by the value of the numbers in a name.
 
     >>> sorted(["f10", "f9", "f"], key=natural)
     ['f', 'f9', 'f10']

@@ -1,7 +1,7 @@
 """Reads text files as blocks of complete records, and can follow the last file as it grows.
 
-A block never cuts a record in two, so whatever decodes it needs no memory of the one before. Of a
-record that is longer than the limit only the start is kept, so memory is bounded whatever comes.
+A block never splits a record, so decoders need no state between blocks. Only the start is kept of a
+record that is longer than the limit, so memory is bounded.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from muntin.sources.files.turns import Turns
 _log = logging.getLogger("muntin.sources")
 
 LINE_BYTES_MAX = 16 << 20
-"""A longer record is taken as broken: it would have to be in memory as a whole, several times."""
+"""A longer record is an invalid record: decoding needs several copies of it in memory."""
 
 SHOWN_BYTES = 1024
-"""How much is kept of a record that is too long."""
+"""How many bytes are kept of a record that is too long."""
 
 WAIT_SECONDS = 0.05
-"""How long a reader that has caught up waits before it looks again."""
+"""How long a reader waits at the end of a file before it reads again."""
 
 _BOM = b"\xef\xbb\xbf"
 
 
 class Block(NamedTuple):
-    """Records that stand together in a file.
+    """Consecutive records of a file.
 
     Attributes:
         file: the file.
         line: the line its first byte is in, from 1.
-        text: whole records.
+        text: complete records.
         begins: whether it is the first of its file.
         fault: why its text, which is one record or the start of one, cannot be decoded.
     """
@@ -59,10 +59,10 @@ class Reading:
     """How files are read.
 
     Attributes:
-        follow: the last file has no end.
-        once: the last file is read as one that is followed, unless it is compressed.
-        line_bytes_max: what is longer is not a record.
-        skip_lost: go on with a warning where lines are lost, since a file is not there any more.
+        follow: keep reading the last file as it grows.
+        once: the last file is read like a followed one, unless it is compressed.
+        line_bytes_max: a longer record is invalid.
+        skip_lost: continue with a warning if lines are lost, since a file is missing.
     """
 
     follow: bool = False
@@ -95,13 +95,13 @@ class Waiting:
 class Blocks:
     """The blocks of files, one after another, in bounded memory.
 
-    With `follow` the last file has no end. When another file takes its name, the rest of the old
-    one is read, its last line as it is, then those it was rotated to in between, then the new one
-    from its start.
+    With `follow` the last file is read as it grows. When another file takes its name, the rest of
+    the old one is read, including an incomplete last line, then rotated files in between, then the
+    new one from its start.
     """
 
     def __init__(self, files: Turns, cut: Cut, reading: Reading, mark: Mark | None = None) -> None:
-        """Read `files`, cut into records by `cut`; go on at `mark`."""
+        """Read `files`, cut into records by `cut`, resuming at `mark`."""
         self._files = files
         self._cut = cut
         self._how = reading
@@ -122,7 +122,7 @@ class Blocks:
         self.ended = False
 
     def next(self) -> Block | None:
-        """The next block; None at the end, when `ended` is true, or where more may yet come.
+        """The next block; None at the end (`ended` is true), or if there is none yet.
 
         Raises:
             SourceError: a file cannot be read, or has become shorter than what was read of it.
@@ -140,7 +140,7 @@ class Blocks:
         self._waiting.wait()
 
     def mark(self) -> Mark:
-        """The place behind the last block, without the positions there."""
+        """The place after the last block, without its positions."""
         assert self._file is not None
         here = mark_at(self._name, self._file, self._passed)
         more = {
@@ -152,7 +152,7 @@ class Blocks:
         return msgspec.structs.replace(here, **more)
 
     def beginning(self) -> Mark:
-        """The place before the first block of the present file, without the positions there."""
+        """The place before the first block of the current file, without its positions."""
         assert self._file is not None
         here = mark_at(self._name, self._file, Seen())
         return msgspec.structs.replace(here, read=self._files.read)
@@ -164,7 +164,7 @@ class Blocks:
             return False
         if not file.compression:
             return file.seen.at >= file.size()
-        # how much there is can only be seen by reading on
+        # only reading on shows how much there is
         try:
             data = file.read(limits.BLOCK_BYTES)
         except SourceError:
@@ -238,11 +238,11 @@ class Blocks:
     def _followed(self) -> bool:
         if not (self._how.follow and self._files.last):
             return False
-        # a compressed file does not grow: there is nothing of it to wait for
+        # a compressed file does not grow, so do not wait for more
         return not (self._how.once and self._file is not None and self._file.compression)
 
     def _go_on(self, mark: Mark) -> None:
-        """Go on at the mark of an earlier run."""
+        """Resume at the mark of an earlier run."""
         self._files.go_to(mark)
         self._name = mark.file
         file = find(mark) if self._followed else at_mark(mark.file, mark)
@@ -257,7 +257,7 @@ class Blocks:
             self._check_unended(file)
 
     def _check_unended(self, file: Opened) -> None:
-        """A last line without a line end was read as it was: it must not have grown."""
+        """Check that a last line that was read without its line end has not grown."""
         more = file.read(1)
         if more and more != b"\n" and not self._passed.tail.endswith(b"\r"):
             hint = "let it end in a line end before it is read; once=True leaves such a line"
@@ -269,7 +269,7 @@ class Blocks:
             self._pending.add(more)
 
     def _lost(self, mark: Mark) -> None:
-        """The file of a mark is not there."""
+        """Handle that the file of a mark is missing."""
         what = "is not there any more" if not os.path.exists(mark.file) else "is another file now"
         said = f'"{mark.file}" {what}: it had been read up to byte {mark.at:,}, line {mark.line:,}'
         if not self._followed:
@@ -311,7 +311,7 @@ class Blocks:
     # ── from bytes to records ───────────────────────────────────────────────────────────────────
 
     def _read(self) -> bytes | None:
-        """More bytes, none at the end of the file, None where they may still come."""
+        """More bytes; no bytes at the end of the file, None if more may come."""
         file = self._file
         assert file is not None
         if not self._followed or not isinstance(file, Opened):
@@ -323,7 +323,7 @@ class Blocks:
             return data
         if self._behind(file)[0] is None:
             return None
-        # its writer may have added to it until just now
+        # its writer may have appended to it until now
         self._replaced = True
         return file.read(limits.BLOCK_BYTES)
 
@@ -331,7 +331,7 @@ class Blocks:
         return behind(file, self._name, self._mark_read(file), lost_ok=self._how.skip_lost)
 
     def _mark_read(self, file: Opened) -> Mark:
-        """The place behind all that was read of the file."""
+        """The place after all that was read of the file."""
         return mark_at(self._name, file, file.seen)
 
     def _copied(self, file: Opened) -> Opened:
@@ -361,10 +361,10 @@ class Blocks:
         return None
 
     def _pending_block(self, *, caught_up: bool) -> Block | None:
-        """Whole records of what has been read, or the start of one that is too long."""
+        """Complete records from the bytes read, or the start of one that is too long."""
         pending, enough = self._pending, self._how.line_bytes_max + 2
         full = len(pending) >= enough
-        # what holds no whole record is looked at again when there is twice as much, or no more
+        # bytes without a complete record are scanned again at twice the size, or at the end
         if not len(pending) or not (full or caught_up or len(pending) >= 2 * self._tried):
             return None
         text = pending.first(enough)
@@ -381,7 +381,7 @@ class Blocks:
         return self._past(pending.take(len(pending)))
 
     def _past(self, data: bytes) -> Block | None:
-        """Pass over a line that is too long."""
+        """Skip a line that is too long."""
         long = self._long
         assert long is not None and self._file is not None
         line = self._cut.line_end(data)
@@ -400,7 +400,7 @@ class Blocks:
         return block
 
     def _last_block(self) -> Block | None:
-        """What is left at the end of a file, its last line as it is."""
+        """The rest at the end of a file, including an incomplete last line."""
         text = self._pending.first(len(self._pending))
         if not text:
             self._end_of_file()
@@ -432,13 +432,13 @@ _OPEN_QUOTE = "a quote is opened and never closed"
 
 @dataclass(slots=True)
 class _Long:
-    """A line that is too long: its start, and how much of it has been passed over."""
+    """A line that is too long: its start, and how many bytes of it were skipped."""
 
     shown: bytes
     size: int = 0
 
 
 def mark_at(name: str, file: Opened | StandardInput, seen: Seen) -> Mark:
-    """The place in a file behind what was seen of it."""
+    """The place in a file after the samples `seen`."""
     head, tail = digest(seen.head), digest(seen.tail)
     return Mark(name, {}, file.device, file.inode, seen.at, head=head, tail=tail)

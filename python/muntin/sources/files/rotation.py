@@ -1,7 +1,7 @@
 """Follows rotated logs: finds the file that was read before, and the one that comes next.
 
 The forms are those of logrotate and of Python's handlers: `log.1`, `log.2.gz`, `log-20240501`,
-`log.2024-05-01`, `log-20240501-1700000000.gz`, with the log's own ending before or behind that.
+`log.2024-05-01`, `log-20240501-1700000000.gz`, with the log's own ending before or after that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from muntin.sources.files.marks import Mark
 from muntin.sources.files.opened import Opened, unreadable
 
 _NUMBER_DIGITS = 4
-"""Rotations counted from the newest have few digits, dates and seconds have more."""
+"""Numbers of rotations have few digits; dates and seconds have more."""
 
 
 class _Entry(NamedTuple):
@@ -28,12 +28,12 @@ class _Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """A file that a log was rotated to.
+    """A rotated file of a log.
 
     Attributes:
         path: the file.
         number: how many rotations ago, if they are counted.
-        date: what stands for the date, if they are dated.
+        date: the text of the date, if they are dated.
     """
 
     path: str
@@ -42,12 +42,12 @@ class Rotated:
 
     @property
     def age(self) -> tuple[int, str]:
-        """What sorts the files of one kind from the oldest to the newest."""
+        """The sort key for files of one kind, from the oldest to the newest."""
         return (-(self.number or 0), self.date)
 
 
 def rotated(name: str) -> list[Rotated]:
-    """The files that a log was rotated to, from the oldest to the newest of each kind."""
+    """The rotated files of a log, from the oldest to the newest of each kind."""
     folder, base = os.path.split(name)
     stem, ending = os.path.splitext(base)
     form = re.compile(
@@ -62,24 +62,24 @@ def rotated(name: str) -> list[Rotated]:
         key = match["a"] or match["b"]
         number = int(key) if key.isdigit() and len(key) <= _NUMBER_DIGITS else None
         date = "" if number is not None else key
-        # while a file is being compressed there are two of it
+        # while a file is being compressed, it exists twice
         if not compression or (number, date) not in found:
             found[number, date] = Rotated(entry.path, number, date)
     return sorted(found.values(), key=lambda each: each.age)
 
 
 def find(mark: Mark) -> Opened | None:
-    """The file that a mark is in, at that place, wherever in its folder it is now.
+    """The file of a mark, opened at its place, under any name in its folder.
 
-    Looked at are the files with the inode of the mark, then the one with its name, then those that
-    the log was rotated to, also compressed ones; what was read of it must be in it.
+    Candidates are the files with the inode of the mark, then the one with its name, then rotated
+    files, also compressed ones; the file must contain what was read of it.
     """
     folder = os.path.dirname(mark.file)
     same = [each.path for each in _entries(folder) if each.inode == mark.inode]
     others = [each.path for each in reversed(rotated(mark.file))]
     for path in dict.fromkeys([*same, mark.file, *others]):
         if not mark.at and path not in same:
-            # nothing of it was read that could tell it from others
+            # nothing was read of it, so its content does not identify it
             continue
         if (file := at_mark(path, mark)) is None:
             continue
@@ -97,7 +97,7 @@ def at_mark(path: str, mark: Mark) -> Opened | None:
         if file.go_to(mark):
             return file
     except SourceError:
-        # one that cannot be read is not known to be the one
+        # an unreadable file may be another one
         pass
     if file is not None:
         file.close()
@@ -105,19 +105,19 @@ def at_mark(path: str, mark: Mark) -> Opened | None:
 
 
 def behind(file: Opened, name: str, mark: Mark, *, lost_ok: bool) -> tuple[str | None, str]:
-    """The file that goes on where a file of a log ends; None if there is none yet.
+    """The file that follows after a file of a log; None if there is none yet.
 
     Args:
         file: the file that has been read to its end.
         name: the name of the log.
         mark: the end of the file, in case it has been compressed meanwhile.
-        lost_ok: go on, also if files in between are known to be gone.
+        lost_ok: continue even if files in between are missing.
 
     Returns:
-        The next file, and what cannot be known about it, or an empty text.
+        The next file, and a warning about what cannot be detected, or an empty text.
 
     Raises:
-        SourceError: files in between are gone.
+        SourceError: files in between are missing.
     """
     try:
         named = os.stat(name)
@@ -125,7 +125,7 @@ def behind(file: Opened, name: str, mark: Mark, *, lost_ok: bool) -> tuple[str |
         return None, ""
     except OSError as error:
         raise unreadable(name, error) from error
-    # its writer still has the old file until there is something in the new one
+    # its writer still uses the old file as long as the new one is empty
     if file.is_same(named) or not named.st_size:
         return None, ""
     chain = rotated(name)
@@ -159,7 +159,7 @@ def _is(file: Opened, path: str) -> bool:
 
 
 def _compressed(chain: list[Rotated], mark: Mark) -> Rotated | None:
-    """The newest compressed file that has what was read up to the mark."""
+    """The newest compressed file that contains what was read up to the mark."""
     for each in reversed(chain):
         if ending_of(each.path)[1] and (file := at_mark(each.path, mark)) is not None:
             file.close()

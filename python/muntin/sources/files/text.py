@@ -36,25 +36,25 @@ from muntin.values.rows import arrow_schema
 
 
 class Decoder(Protocol):
-    """Makes rows of the blocks of one source, in order."""
+    """Decodes the blocks of one source into rows, in order."""
 
     def __call__(self, block: Block) -> Decoded:
         """The rows of a block, all in the same types."""
 
     def memory(self) -> dict[str, Any]:
-        """What it has learnt so far, as plain values."""
+        """Its state, as plain values."""
 
     def recall(self, memory: Mapping[str, Any]) -> None:
-        """Know what another has learnt."""
+        """Restore the state of another decoder."""
 
 
 Lost: TypeAlias = Literal["error", "skip"]
-"""What to do where lines of a followed file are lost."""
+"""What to do if lines of a followed file are lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How a source reads its files and how much of them at a time."""
+    """How a source reads its files, and its limits."""
 
     follow: bool = False
     watch: bool = False
@@ -65,7 +65,7 @@ class Limits:
     bad: OnBad = "record"
 
     def check(self, name: str) -> None:
-        """Refuse what cannot be.
+        """Check the options.
 
         Raises:
             SourceError: a limit is below 1, or a word is unknown.
@@ -98,7 +98,7 @@ class TextSource(ABC):
         limits: Limits,
         speed: Speed,
     ) -> None:
-        """Remember where the records are; nothing is read before it has to be."""
+        """Keep the arguments; files are read only when needed."""
         name = type(self).__name__
         limits.check(name)
         check_paths(paths, name)
@@ -136,13 +136,13 @@ class TextSource(ABC):
         return self._paths != STDIN
 
     def for_once(self) -> TextSource:
-        """The same files; a last line that has no end yet is left for a later run."""
+        """The same source, leaving a last line without a line end for a later run."""
         found = copy(self)
         found._limits = replace(self._limits, follow=not self._limits.watch, once=True)
         return found
 
     def partitions(self) -> Sequence[int]:
-        """The partitions that were named, else those in the files, which are read for it."""
+        """The partitions in `partitions=`, else those in the files, which are read to find them."""
         if self._roles.partition is None:
             return (0,)
         if self._partitions is None:
@@ -172,7 +172,7 @@ class TextSource(ABC):
         try:
             return files_of(self._paths)
         except SourceError:
-            # between a log's rotation and its first line there is none of its name
+            # between a log's rotation and its first line the log does not exist
             if not self._limits.follow:
                 raise
             names = names_of(self._paths)
@@ -186,7 +186,7 @@ class TextSource(ABC):
         positions: Mapping[int, int],
         mark: Mapping[str, Any] | None = None,
     ) -> Reader:
-        """Start reading after the records that an earlier run has had."""
+        """Start reading after the records that an earlier run has read."""
         declared = self._schema
         if declared is None and schema is not None:
             declared = arrow_schema(schema)
@@ -213,7 +213,7 @@ class TextSource(ABC):
         limits = self._limits
         reading = Reading(limits.follow, limits.once, limits.line_bytes_max, limits.lost == "skip")
         blocks = Blocks(self._turns(), cut, reading, mark)
-        # columns read for the source itself alone are not in the stream
+        # columns that only the source uses are not in the stream
         hidden = set() if schema is None else set(roles.added(schema).names) - set(schema.names)
         placed = Placed(places, roles, partitions, hidden, limits.bad)
         return TextReader(blocks, decoder, placed, limits.batch_rows)
@@ -223,7 +223,7 @@ class TextReader:
     """Text files being read."""
 
     def __init__(self, blocks: Blocks, decoder: Decoder, placed: Placed, rows: int) -> None:
-        """Read `blocks`, and hand over at most so many rows at a time."""
+        """Read `blocks`, and deliver rows in batches of limited size."""
         self._blocks = blocks
         self._decoder = decoder
         self._placed = placed
@@ -232,7 +232,7 @@ class TextReader:
         self._heard: set[int] = set()
 
     def poll(self) -> Delivery | Quiet | None:
-        """The next rows, word that the last file has no more now, or None at the end."""
+        """The next rows, `Quiet` if the last file has no more now, or None at the end."""
         waited = False
         while not self._ready:
             block = self._blocks.next()
@@ -258,7 +258,7 @@ class TextReader:
         self._ready.clear()
 
     def _quiet_beside_others(self) -> tuple[int, ...]:
-        """All that was written has been read: the partitions of which none of it was."""
+        """Everything written has been read: the partitions that had no rows in it."""
         heard, self._heard = self._heard, set()
         return tuple(p for p in self._placed.partitions if p not in heard) if heard else ()
 

@@ -23,41 +23,41 @@ class Listed:
 
     Attributes:
         names: all of them.
-        read: those that have been read, in order, each with a digest of it.
-        ended: true, since there will be no more.
+        read: those that have been read, in order, each with its digest.
+        ended: true, since no more files come.
     """
 
     ended = True
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Nothing has been read."""
+        """Start with nothing read."""
         self.names = list(names)
         self._at = -1
         self.read: tuple[tuple[str, str], ...] = ()
 
     def next(self) -> str | None:
-        """The next file, or None behind the last."""
+        """The next file, or None after the last."""
         self._at = min(self._at + 1, len(self.names))
         return self.names[self._at] if self._at < len(self.names) else None
 
     @property
     def last(self) -> bool:
-        """Whether the present file is the last."""
+        """Whether the current file is the last."""
         return self._at + 1 >= len(self.names)
 
     def was_read(self, name: str) -> None:
-        """The present file has been read to its end."""
+        """Note that the current file was read to its end."""
         self.read = (*self.read, (name, print_of(name)))
 
     def vanished(self, name: str) -> bool:
-        """Whether a file may be gone when its turn comes."""
+        """Whether a file may be missing when its turn comes."""
         return False
 
     def go_to(self, mark: Mark) -> None:
-        """Go on in the file of a mark.
+        """Resume in the file of a mark.
 
         Raises:
-            SourceError: it is not there, or one of those before it is not the file that was read.
+            SourceError: it is missing, or one before it is not the file that was read.
         """
         self._at = len(mark.read)
         if mark.file not in self.names[self._at : self._at + 1]:
@@ -68,14 +68,14 @@ class Listed:
 
 
 class Watched:
-    """Files of a folder or a pattern, each taken when its name appears; there may always be more.
+    """Files of a folder or a pattern, each read when its name appears; more may always come.
 
     A file is complete when it appears: it is written under another name, such as `.a.csv.tmp`, and
-    renamed. Those that appear together are taken in their natural order.
+    renamed. Those that appear together are read in natural order.
 
     Attributes:
-        read: those that have been read and are still there, each with a digest of it.
-        ended: false, since there may be more.
+        read: those that have been read and still exist, each with its digest.
+        ended: false, since more files may come.
         last: false, since no file is followed.
     """
 
@@ -83,7 +83,7 @@ class Watched:
     last = False
 
     def __init__(self, paths: Paths) -> None:
-        """Nothing has been read."""
+        """Start with nothing read."""
         self._paths = paths
         self._read: dict[str, str] = {}
         self._ready: deque[str] = deque()
@@ -103,28 +103,28 @@ class Watched:
         return self._present
 
     def was_read(self, name: str) -> None:
-        """The present file has been read to its end."""
+        """Note that the current file was read to its end."""
         try:
             self._read[name] = seal = print_of(name)
         except SourceError:
-            # those who write the files may take them away when they have been read
+            # a writer may remove files that have been read
             if os.path.lexists(name):
                 raise
             return
         self._recent.append((name, int(seal.partition(":")[0])))
 
     def vanished(self, name: str) -> bool:
-        """Whether a file is gone when its turn comes; it is then passed over, with a warning."""
+        """Whether a file is missing when its turn comes; it is then skipped with a warning."""
         if os.path.lexists(name):
             return False
         _log.warning('"%s" was gone before it was read', name)
         return True
 
     def go_to(self, mark: Mark) -> None:
-        """Go on in the file of a mark.
+        """Resume in the file of a mark.
 
         Raises:
-            SourceError: a file that was read is another now.
+            SourceError: a file that was read has changed.
         """
         there = [each for each in mark.read if os.path.lexists(each[0])]
         check_prints(there)
@@ -163,7 +163,7 @@ def _size(name: str, otherwise: int) -> int:
 
 
 def check_prints(read: Iterable[tuple[str, str]]) -> None:
-    """Whether files are still those that were read.
+    """Check that files are still those that were read.
 
     Raises:
         SourceError: one is not.

@@ -26,23 +26,23 @@ from muntin.values.table import table_of
 class Arrow:
     """A source of Arrow rows: a Polars or pandas frame, a DuckDB relation, a pyarrow table.
 
-    Where the stream declares columns, values of other types are brought into theirs. A row with a
-    value that does not fit becomes an invalid record with the reason `undecodable`, and so does one
-    without a time of arrival or a partition, where a column is named for them. A column of a type
-    that never fits ends the run.
+    If the stream declares columns, values of other types are converted. A row with a value that
+    does not fit becomes an invalid record with the reason `undecodable`, and so does one without an
+    arrival time or a partition, if a column is named for it. A column of a type that never fits
+    ends the run.
 
     Args:
-        data: the rows. A reader (`__arrow_c_stream__` that gives its rows once) can be run once.
-        arrival: a timestamp or `int64` microseconds column with the recorded time of arrival,
+        data: the rows. A reader (whose `__arrow_c_stream__` can be read once) can be run once.
+        arrival: a timestamp or `int64` microseconds column with the recorded arrival time,
             for `max_future_skew`, `mt.arrival()` and the order among several inputs.
         partition: an integer column with each row's partition; without it all rows are one.
-        speed: hand rows over as time goes by, so many times faster; see `mt.sources.Pace`.
-        batch_rows: rows in a step, at most.
-        bad: what does not fit is an invalid "record", or a "stop": the run ends with an error that
-            names the position and what is wrong.
+        speed: replay rows at their recorded pace, this many times faster; see `mt.sources.Pace`.
+        batch_rows: the maximum number of rows in a step.
+        bad: "record" makes a row that does not fit an invalid record; "stop" ends the run with an
+            error that names the position and what is wrong.
 
     Raises:
-        SourceError: `data` is no Arrow object, or has no such column.
+        SourceError: `data` is not an Arrow object, or lacks a named column.
 
     >>> import pyarrow as pa
     >>> source = Arrow(pa.table({"n": [1, 2, 3]}))
@@ -62,7 +62,7 @@ class Arrow:
         batch_rows: int = 65_536,
         bad: OnBad = "record",
     ) -> None:
-        """Remember the rows; nothing is read before `open`, except for `partition=`."""
+        """Keep the rows; nothing is read before `open`, except for `partition=`."""
         if not isinstance(data, (ArrowStreamExportable, ArrowArrayExportable)):
             hint = "give a Polars, pandas, DuckDB or pyarrow object; mt.sources.Rows takes dicts"
             if isinstance(data, str | os.PathLike):
@@ -71,7 +71,7 @@ class Arrow:
         check_roles("Arrow", arrival=arrival, partition=partition)
         check_rows(batch_rows, "Arrow")
         check_bad(bad, "Arrow")
-        # a second pass over the rows is needed to know the partitions, so they are kept
+        # finding the partitions needs a second pass over the rows, so they are kept
         self._data: Any = data
         if partition is not None:
             batches = all_batches_of(data, "Arrow")
@@ -91,7 +91,7 @@ class Arrow:
 
     @property
     def replayable(self) -> bool:
-        """False for a reader, which gives its rows once."""
+        """False for a reader, which can be read only once."""
         return not isinstance(self._data, pa.RecordBatchReader)
 
     def partitions(self) -> Sequence[int]:
@@ -109,11 +109,11 @@ class Arrow:
         return distinct_partitions([partition_array(partitions, name, "Arrow")])
 
     def identity(self) -> Sequence[str]:
-        """The rows have no name; a reader that gives them once cannot be gone on with."""
+        """A fixed name, since rows in memory have none."""
         return ("Arrow",)
 
     def open(self, schema: Words | None, positions: Mapping[int, int]) -> Reader:
-        """Start reading; the rows are brought into the declared types of the stream."""
+        """Start reading; the rows are converted to the declared types of the stream."""
         declared = None if schema is None else arrow_schema(schema)
         fit = Fit(declared, self._roles, "Arrow")
         placed = Placed(Places(positions), self._roles, self.partitions(), set(), self._bad)

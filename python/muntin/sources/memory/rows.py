@@ -31,41 +31,40 @@ Row: TypeAlias = Mapping[str, Any] | ArrowStreamExportable | ArrowArrayExportabl
 """A row as a dict, or several as an Arrow object."""
 
 GATHER_SECONDS = 0.05
-"""How long rows are gathered before they are handed over, if they come slowly."""
+"""How long slowly arriving rows are collected before they are delivered."""
 
 _SHOWN = 1024
 
 
 class Rows:
-    """A source of rows that Python code makes: dicts, one row each, or Arrow objects.
+    """A source of rows from Python code: dicts, one row each, or Arrow objects.
 
-    A list, or anything that can be gone through again, starts over with each run; so does a
-    function without arguments that makes a generator. A generator itself gives its rows once: a
-    run with a checkpoint refuses it, since the next run could not go on.
+    A list, or anything that can be iterated again, starts over with each run; so does a function
+    without arguments that makes a generator. A generator itself can be read only once: a run with a
+    checkpoint refuses it, since the next run could not resume.
 
-    Values are taken as `mt.operator(...).push` takes them, by the schema; fields that it does not
-    name are left out. A row whose values do not fit, or that is not a dict, is an invalid record
+    Values are converted by the schema as in `mt.operator(...).push`; fields that it does not name
+    are ignored. A row whose values do not fit, or that is not a dict, is an invalid record
     with the reason `undecodable`. The position of a row is the number of rows before it; with
     `partition=`, the number of its partition's rows before it.
 
-    A generator is gone through on the thread of the run, and its end is the end of the source: what
-    is open fires. With `live=True` it runs on a thread of its own and may take as long as it likes
-    between two rows: each is handed over as it comes, windows close by `idle_after`, and the run
-    can be stopped meanwhile.
+    A generator runs on the thread of the run, and the source ends with it: open windows fire. With
+    `live=True` it runs on its own thread and may take any time between two rows: each row is
+    delivered as it comes, windows close by `idle_after`, and the run can be stopped meanwhile.
 
     Args:
         rows: a list, an iterator, or a function that makes one.
-        schema: column to type word. Without it the stream's own schema holds, and without that
-            the first rows decide: ISO 8601 text is taken as a timestamp.
-        arrival: the field with the recorded time of arrival, timestamp or `int64` microseconds.
+        schema: column to type. Without it the stream's schema is used, and without that the first
+            rows decide: ISO 8601 text becomes a timestamp.
+        arrival: the field with the recorded arrival time, timestamp or `int64` microseconds.
         partition: the integer field with each row's partition; a row must have it.
-        partitions: the values it can have. Without them the rows are gone through once more, before
-            the run, to find them.
-        live: the rows come by and by.
-        speed: hand rows over as time goes by, so many times faster; see `mt.sources.Pace`.
-        batch_rows: rows in a step, at most.
-        bad: what is not a row is an invalid "record", or a "stop": the run ends with an error that
-            names the position and what is wrong.
+        partitions: the values it can have. Without them the rows are read once more, before the
+            run, to find them.
+        live: the rows arrive over time.
+        speed: replay rows at their recorded pace, this many times faster; see `mt.sources.Pace`.
+        batch_rows: the maximum number of rows in a step.
+        bad: "record" makes an item that is not a row an invalid record; "stop" ends the run with an
+            error that names the position and what is wrong.
 
     Raises:
         SourceError: the rows are not rows, or the code that makes them fails.
@@ -89,7 +88,7 @@ class Rows:
         batch_rows: int = 16_384,
         bad: OnBad = "record",
     ) -> None:
-        """Remember the rows; none is asked for before it has to be."""
+        """Keep the rows; they are read only when needed."""
         _check_rows(rows)
         if batch_rows < 1:
             raise SourceError(f"Rows: batch_rows must be at least 1, got {batch_rows}")
@@ -107,18 +106,18 @@ class Rows:
             raise SourceError(with_hint("Rows: partition= of a generator needs partitions=", hint))
 
     def __repr__(self) -> str:
-        """What kind of rows it has."""
+        """The kind of its rows."""
         what = "function" if callable(self._rows) else type(self._rows).__name__
         return f"Rows({what}{', live=True' if self._live else ''})"
 
     @property
     def bounded(self) -> bool:
-        """False if the rows come by and by."""
+        """False if the rows arrive over time."""
         return not self._live
 
     @property
     def replayable(self) -> bool:
-        """Whether the rows can be gone through again."""
+        """Whether the rows can be iterated again."""
         return callable(self._rows) or iter(self._rows) is not self._rows
 
     @property
@@ -129,13 +128,13 @@ class Rows:
         return len(self._rows)
 
     def for_once(self) -> Rows:
-        """The same rows, of which none come by and by."""
+        """The same rows, not live."""
         found = copy(self)
         found._live = False
         return found
 
     def partitions(self) -> Sequence[int]:
-        """The partitions that were named, else those of the rows, which are gone through for it."""
+        """The partitions in `partitions=`, else those of the rows, which are read to find them."""
         if self._roles.partition is None:
             return (0,)
         if self._partitions is None:
@@ -147,11 +146,11 @@ class Rows:
         return self._partitions
 
     def identity(self) -> Sequence[str]:
-        """The rows have no name."""
+        """A fixed name, since rows in memory have none."""
         return ("Rows",)
 
     def open(self, schema: Words | None, positions: Mapping[int, int]) -> Reader:
-        """Start at the first row, or behind those that an earlier run has had."""
+        """Start at the first row, or after those that an earlier run has read."""
         declared = self._schema
         if declared is None and schema is not None:
             declared = arrow_schema(schema)
@@ -170,7 +169,7 @@ class Rows:
 
 
 class _RowsReader:
-    """Rows being gone through."""
+    """Rows being read."""
 
     def __init__(
         self, pull: _Pulled | _Live, decoder: _Decoder, placed: Placed, batch_rows: int
@@ -183,7 +182,7 @@ class _RowsReader:
         self._closed = False
 
     def poll(self) -> Delivery | Quiet | None:
-        """The next rows, word that none has come, or None at the end."""
+        """The next rows, `Quiet` if none has come, or None at the end."""
         while not self._ready:
             if self._closed:
                 return None
@@ -198,7 +197,7 @@ class _RowsReader:
         return self._ready.popleft()
 
     def close(self) -> None:
-        """Stop asking for rows."""
+        """Stop reading."""
         self._closed = True
         self._pull.close()
         self._ready.clear()
@@ -213,7 +212,7 @@ class _RowsReader:
 
 
 class _Pulled:
-    """Items that are asked for when they are wanted."""
+    """Items that are read on demand."""
 
     def __init__(self, items: Iterator[Any]) -> None:
         self._items = items
@@ -234,14 +233,14 @@ class _Pulled:
         return found or None
 
     def close(self) -> None:
-        """Let a generator end."""
+        """Close a generator."""
         if hasattr(self._items, "close"):
             self._items.close()
         self._items = iter(())
 
 
 class _Live:
-    """Items that a thread asks for, so that nobody waits for them."""
+    """Items that a thread reads, so that the run does not wait for them."""
 
     def __init__(self, items: Iterator[Any], count: int) -> None:
         self._items = items
@@ -254,7 +253,7 @@ class _Live:
         self._thread.start()
 
     def next(self, count: int) -> list[Any] | None:
-        """What has come, nothing if nothing has, or None at the end."""
+        """The items that have come, which may be none, or None at the end."""
         found: list[Any] = []
         while len(found) < count:
             try:
@@ -262,7 +261,7 @@ class _Live:
             except (queue.Empty, ValueError):
                 break
             if item is self._ended:
-                # it is found again the next time
+                # the end is found again at the next call
                 self._came.put(item)
                 if found:
                     break
@@ -273,7 +272,7 @@ class _Live:
         return found
 
     def close(self) -> None:
-        """Ask for no more; the thread ends with the present row."""
+        """Stop reading; the thread ends after the current row."""
         self._stop.set()
 
     def _run(self) -> None:
