@@ -84,7 +84,7 @@ pub struct Block {
     /// The columns, in normalised types.
     pub columns: Vec<ArrayRef>,
     /// The metadata of each row.
-    pub marks: Arc<RowMeta>,
+    pub meta: Arc<RowMeta>,
 }
 
 impl Block {
@@ -92,12 +92,12 @@ impl Block {
     pub fn empty(schema: &SchemaRef) -> Block {
         let columns =
             schema.fields().iter().map(|f| arrow_array::new_empty_array(f.data_type())).collect();
-        Block { schema: schema.clone(), columns, marks: Arc::default() }
+        Block { schema: schema.clone(), columns, meta: Arc::default() }
     }
 
     /// Number of rows.
     pub fn len(&self) -> usize {
-        self.marks.time.len()
+        self.meta.time.len()
     }
 
     /// Whether there are no rows.
@@ -117,30 +117,30 @@ impl Block {
             concat(&blocks.iter().map(|block| block.columns[k].as_ref()).collect::<Vec<_>>())
         };
         let columns: Result<Vec<ArrayRef>> = (0..first.columns.len()).map(column).collect();
-        let (mut marks, mut origins) = (RowMeta::default(), vec![]);
-        let fired = blocks.iter().any(|block| block.marks.firing.is_some());
+        let (mut meta, mut origins) = (RowMeta::default(), vec![]);
+        let fired = blocks.iter().any(|block| block.meta.firing.is_some());
         for block in blocks {
-            let more = &block.marks;
-            marks.time.extend(&more.time);
-            marks.seq.extend(&more.seq);
-            marks.judge.extend(&more.judge);
+            let more = &block.meta;
+            meta.time.extend(&more.time);
+            meta.seq.extend(&more.seq);
+            meta.judge.extend(&more.judge);
             origins.extend((0..block.len()).map(|row| more.origin(row)));
             let late = (0..block.len()).map(|row| more.is_late(row));
-            marks.late.get_or_insert_default().extend(late);
+            meta.late.get_or_insert_default().extend(late);
             if fired {
                 let firing = (0..block.len()).map(|row| more.firing_of(row));
-                marks.firing.get_or_insert_default().extend(firing);
+                meta.firing.get_or_insert_default().extend(firing);
             }
         }
-        marks.origins = Origins::Each(origins);
-        Ok(Block { schema: first.schema.clone(), columns: columns?, marks: Arc::new(marks) })
+        meta.origins = Origins::Each(origins);
+        Ok(Block { schema: first.schema.clone(), columns: columns?, meta: Arc::new(meta) })
     }
 
     /// The selected rows, in that order.
     pub fn take(&self, rows: &[u32]) -> Result<Block> {
         let at = UInt32Array::from(rows.to_vec());
         let columns = take_columns(&self.columns, &at)?;
-        Ok(Block { schema: self.schema.clone(), columns, marks: Arc::new(self.marks.take(rows)) })
+        Ok(Block { schema: self.schema.clone(), columns, meta: Arc::new(self.meta.take(rows)) })
     }
 
     /// The rows whose bit is set.
@@ -152,8 +152,8 @@ impl Block {
         let columns: Result<Vec<ArrayRef>> =
             self.columns.iter().map(|c| Ok(arrow_select::filter::filter(c, &mask)?)).collect();
         let rows: Vec<u32> = keep.set_indices().map(|row| row as u32).collect();
-        let marks = Arc::new(self.marks.take(&rows));
-        Ok(Block { schema: self.schema.clone(), columns: columns?, marks })
+        let meta = Arc::new(self.meta.take(&rows));
+        Ok(Block { schema: self.schema.clone(), columns: columns?, meta })
     }
 
     /// The columns as a record batch.
@@ -164,13 +164,13 @@ impl Block {
 
     /// The late bits in the form expressions read.
     pub fn late_bits(&self) -> Option<BooleanBuffer> {
-        self.marks.late.as_ref().map(|late| BooleanBuffer::from(late.as_slice()))
+        self.meta.late.as_ref().map(|late| BooleanBuffer::from(late.as_slice()))
     }
 
     /// Calls `work` with the rows in the form expressions read.
     pub fn with_rows<T>(&self, arrival: bool, work: impl FnOnce(&RowColumns<'_>) -> T) -> T {
         let late = self.late_bits();
-        let of = |row| self.marks.origin(row).arrival;
+        let of = |row| self.meta.origin(row).arrival;
         let arrival: Option<Vec<Micros>> = arrival.then(|| (0..self.len()).map(of).collect());
         work(&RowColumns {
             columns: &self.columns,

@@ -124,12 +124,12 @@ impl Engine {
     /// Checks and decodes feeds; if the plan does not declare the columns, takes them from the
     /// first feed.
     fn decode(&mut self, feeds: &[Feed]) -> Result<Vec<DecodedRows>> {
-        let told: Vec<&Feed> = feeds.iter().filter(|feed| !feed.is_nothing()).collect();
+        let present: Vec<&Feed> = feeds.iter().filter(|feed| !feed.is_nothing()).collect();
         if let Some(feed) = feeds.iter().find(|feed| feed.input >= self.pipeline.plan.inputs.len())
         {
             return Err(Error::Data(format!("the plan does not have an input {}", feed.input)));
         }
-        let learned = match (&self.pipeline.running, told.as_slice()) {
+        let learned = match (&self.pipeline.running, present.as_slice()) {
             (None, [first, ..]) => {
                 let learned = decode::learn(&first.schema, &self.pipeline.plan)?;
                 Some(self.pipeline.build(vec![learned])?)
@@ -150,7 +150,7 @@ impl Engine {
                 &self.pipeline.watermarks[input],
             )
         };
-        let rows = told.into_iter().map(read).collect::<Result<Vec<DecodedRows>>>()?;
+        let rows = present.into_iter().map(read).collect::<Result<Vec<DecodedRows>>>()?;
         decode::fit_together(&rows, &running.schemas)?;
         if learned.is_some() {
             self.pipeline.running = learned;
@@ -222,8 +222,8 @@ impl Engine {
         let mut alerts: Vec<Alert> = vec![];
         for (output, rules) in self.pipeline.plan.outputs.iter().zip(&mut running.rules) {
             let (block, clock) = &flows[output.node];
-            if let Some(full) = running.full.get(output.node) {
-                rules.update_completeness(full);
+            if let Some(complete) = running.complete.get(output.node) {
+                rules.update_completeness(complete);
             }
             for (piece, clock) in pieces_of(&(block.clone(), clock.clone()), Cut::Anywhere)? {
                 alerts.extend(rules.run(&piece, &clock, &self.masks, &mut context)?);
@@ -445,10 +445,10 @@ impl Engine {
             alerts.extend(rules.peek(block, &self.masks)?);
         }
         // Late rows are reported even if a later filter drops them.
-        let is_late = |block: &Block| (0..block.len()).any(|row| block.marks.is_late(row));
+        let is_late = |block: &Block| (0..block.len()).any(|row| block.meta.is_late(row));
         if let Some(node) = flows.iter().position(|(block, _)| is_late(block)) {
-            let marks = &flows[node].0.marks;
-            let record = Record::row(Reason::Late, node as u32, marks.seq[0], marks.origin(0));
+            let meta = &flows[node].0.meta;
+            let record = Record::row(Reason::Late, node as u32, meta.seq[0], meta.origin(0));
             records.push(record);
         }
         let blocks: Vec<Arc<Block>> = flows.into_iter().map(|flow| flow.0).collect();

@@ -1,34 +1,34 @@
-//! One variant per way in which a caller can be wrong; a message names the value, the place, a
-//! hint.
+//! Errors: one variant per class of error that a user sees. A message names the value and the place
+//! and ends with a hint.
 
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What went wrong, by the class of error that a user sees.
+/// An error, by the class that a user sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// The pipeline itself is wrong.
+    /// The pipeline is invalid.
     Plan(String),
-    /// A column that is not there.
+    /// A column does not exist.
     Column(String),
-    /// An expression that cannot be typed.
+    /// An expression cannot be typed.
     Expression(String),
-    /// A batch whose schema is not the stream's.
+    /// A batch's schema differs from the stream's.
     Schema(String),
-    /// Data that cannot be read as what it claims to be.
+    /// Data cannot be read as the declared type.
     Data(String),
-    /// A partition that was not declared, or is finished.
+    /// A partition was not declared, or is finished.
     Partition(String),
-    /// A snapshot that is damaged or of another pipeline.
+    /// A snapshot is damaged or does not belong to the pipeline.
     Snapshot(String),
-    /// A snapshot of another pipeline.
+    /// A snapshot was taken of a different pipeline.
     Changed(String),
-    /// A failure inside the engine; it is poisoned from then on.
+    /// A failure inside the engine, which is poisoned afterwards.
     Engine(String),
 }
 
-/// The result of everything that can fail here.
+/// The result type of the core.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
@@ -47,7 +47,7 @@ impl Error {
         }
     }
 
-    /// The same error with `place` in front of its message.
+    /// The same error with `place` before its message.
     pub fn within(self, place: &str) -> Error {
         let tell = |m: String| format!("{place}: {m}");
         match self {
@@ -72,9 +72,10 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Runs `work`; a panic in it becomes an error that keeps its text.
+/// Runs `work`; turns a panic into an error that keeps its text.
 ///
-/// What `work` can change must be dropped, or refused from then on, if it fails: see the engine.
+/// If it fails, the caller must drop everything `work` may have changed, or refuse to use it: see
+/// the engine.
 pub fn caught<R>(work: impl FnOnce() -> Result<R>) -> Result<R> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = text_of(panic.as_ref());
@@ -93,7 +94,7 @@ impl From<arrow_schema::ArrowError> for Error {
     }
 }
 
-/// `unknown column "amout"`, with the nearest name there is as the hint.
+/// `unknown column "amout"`, with the nearest known name as the hint.
 pub fn unknown_column(name: &str, known: &[&str]) -> Error {
     let nearest = known
         .iter()
@@ -106,7 +107,7 @@ pub fn unknown_column(name: &str, known: &[&str]) -> Error {
     })
 }
 
-/// Edits (Levenshtein) between two names.
+/// The Levenshtein distance of two names.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

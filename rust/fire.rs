@@ -128,8 +128,8 @@ pub fn assemble(shape: &Shape, slots: Vec<(usize, Fired)>) -> Result<(Block, Vec
     if shape.revision {
         columns.push(Arc::new(Int64Array::from(each(&runs, |row| row.revision))));
     }
-    let marks = Arc::new(marks(&runs));
-    Ok((Block { schema: shape.schema.clone(), columns, marks }, overflowed))
+    let meta = Arc::new(meta(&runs));
+    Ok((Block { schema: shape.schema.clone(), columns, meta }, overflowed))
 }
 
 /// Repeats a value of each run for all its rows.
@@ -141,7 +141,7 @@ fn each<T: Clone>(runs: &[Run], of: impl Fn(&FiredRow) -> T) -> Vec<T> {
     all
 }
 
-fn marks(runs: &[Run]) -> RowMeta {
+fn meta(runs: &[Run]) -> RowMeta {
     let time = each(runs, |row| row.end - 1);
     let firing = |row: &FiredRow| {
         let &FiredRow { start, end, revision, .. } = row;

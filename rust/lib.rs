@@ -1,18 +1,18 @@
 //! muntin computes windowed features and rules over streams of Arrow record batches.
 //!
-//! The modules below stand in the order of the data; each uses only those above it.
+//! The modules below are listed in the order of the data; each uses only those above it.
 //!
 //! ```text
 //! source ─▶ decode ─▶ watermark ─▶ assign ─▶ aggregate ─▶ fire ─▶ rules ─▶ sink
 //! ```
 //!
-//! Invariants, also of absence:
-//! - `assign` holds no state; nothing but a slot does, and a slot has one owner.
-//! - Only `exchange` knows of threads; there is no lock and no atomic in the core.
-//! - No result depends on a clock, on a random number or on I/O. `engine` reads a clock to say in
-//!   its counters how long each verb worked; hashes of keys are seeded at random.
+//! Invariants:
+//! - State is held only in slots, and a slot has one owner; `assign` has no state.
+//! - Only `exchange` uses threads; the core has no locks and no atomics.
+//! - No result depends on a clock, a random number or I/O. `engine` reads a clock only to report
+//!   how long each operator ran; hashes of keys are randomly seeded.
 //! - Only `engine` knows the order of the stages; only `py` knows Python.
-//! - Predicates on times decide; what happens to be in memory does not.
+//! - Decisions are predicates on times; they never depend on what happens to be in memory.
 
 pub mod limits;
 pub mod time;

@@ -1,9 +1,9 @@
-//! Limits: every size at which the core changes what it does, though never what comes out.
+//! Limits: every size at which the core changes how it works; none of them changes a result.
 //!
 //! A build with the feature `small-limits` has tiny ones, so that a few dozen rows cross all of
-//! them. The oracle, the laws and the sums are tested on that build too: see `CONTRIBUTING.md`.
+//! them. The oracle, the laws and the sums are also tested on that build: see `CONTRIBUTING.md`.
 //!
-//! What stands elsewhere is no such limit: the layout of words and of files, the 64 ranges of keys
+//! Constants elsewhere are not such limits: the layout of words and files, the 64 ranges of keys
 //! (they are written into snapshots), digits of decimals, and bounds that a user meets as an error.
 
 /// Whether this build has tiny limits.
@@ -19,59 +19,60 @@ macro_rules! limits {
 }
 
 limits! {
-    /// Bytes of text in a column of a record batch: its offsets have 32 bits. What is more is cut
-    /// into several batches.
+    /// Bytes of text in a column of a record batch, whose offsets have 32 bits. Larger columns are
+    /// split into several batches.
     TEXT_BYTES_MAX = 2147483647, small 4;
 
-    /// Rows of a step below which its operators run on the caller's thread: starting threads costs
-    /// about as much as so many rows.
+    /// A step with fewer rows runs on the caller's thread: starting threads costs about as much as
+    /// processing this many rows.
     INLINE_ROWS_MAX = 4096, small 1;
 
-    /// Entries of a segment of the log of per-event windows. Memory is freed by the segment.
+    /// Entries in a segment of the log of per-event windows. Memory is freed one segment at a time.
     LOG_SEGMENT = 1024, small 4;
 
-    /// Segments of the log that are looked at for one to free although an older one is still
-    /// needed.
+    /// How many segments of the log are checked for one that can be freed while an older one is
+    /// still needed.
     LOG_LOOK_MAX = 64, small 1;
 
-    /// Keys without a pane that one range holds before they are swept out.
+    /// Keys without a pane that a range may hold before they are removed.
     IDLE_KEYS_MAX = 1024, small 1;
 
-    /// Entries of one key that a per-event window walks over before the key gets chunks.
+    /// Entries of one key that a per-event window walks before the key gets chunks.
     WALK_MAX = 64, small 1;
 
-    /// Entries of a chunk, and chunks of a chunk above it; at least 2.
+    /// Entries in a chunk, and chunks in a chunk above it; at least 2.
     CHUNK_WIDTH = 16, small 2;
 
-    /// Buckets that timers have for one duration; each is looked through as a whole.
+    /// Buckets of a timer per duration; a bucket is scanned as a whole.
     TIMER_BUCKETS = 16, small 2;
 
-    /// Slots of the smallest index of keys; a power of two.
+    /// Slots of the smallest key index; a power of two.
     INDEX_SLOTS_MIN = 16, small 2;
 
-    /// Items more than asked for and an eighth that state makes room for when it grows.
+    /// Spare items, in addition to an eighth, that state reserves when it grows.
     ROOM_MIN = 4, small 1;
 
-    /// Rows of per-event windows whose state is fetched from memory ahead of the work.
+    /// Rows of per-event windows whose state is prefetched together.
     AHEAD_ROWS = 64, small 2;
 
-    /// Entries that leave one key's window at once and are fetched from memory ahead of the work.
+    /// Evicted entries per key that are prefetched.
     AHEAD_ROUNDS = 4, small 1;
 
-    /// Arguments of aggregates that an entry of the log holds in words; at most 32, a bit for each.
-    /// The arguments beyond them are held in columns.
+    /// Arguments of aggregates stored as words in an entry of the log; at most 32, one bit each.
+    /// Further arguments are stored in columns.
     TAPE_PLACES_MAX = 32, small 2;
 
-    /// Values of a distinct count in a sorted list, which is faster than a hash table up to here.
+    /// Values up to which a distinct count uses a sorted list, which is faster than a hash table at
+    /// this size.
     DISTINCT_LIST_MAX = 16, small 2;
 
-    /// Values that leave a wide float sum between two attempts to make it narrow again.
+    /// Values removed from a wide float sum between two attempts to make it narrow again.
     DEMOTE_EVERY = 32, small 2;
 
-    /// Rows of a run, on average, from which fired rows are copied by the run, not one by one.
+    /// Average rows per run from which fired rows are copied by run instead of one by one.
     RUN_ROWS_MIN = 8, small 2;
 
-    /// Constants of `in` that are compared one after another; hashing more of them is faster.
+    /// Constants of `in` up to which they are compared one by one; beyond that hashing is faster.
     AMONG_LIST_MAX = 8, small 1;
 }
 

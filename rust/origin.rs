@@ -189,13 +189,13 @@ mod tests {
 
     #[test]
     fn a_row_finds_its_origin_by_its_seq() {
-        let told = |input, partition| SourceFacts {
+        let facts = |input, partition| SourceFacts {
             input,
             partition,
             position: Series::From(10),
             arrival: Series::Same(Micros::MIN),
         };
-        let inputs = vec![told(2, Series::Same(7)), told(0, Series::Each(vec![5, 6]))];
+        let inputs = vec![facts(2, Series::Same(7)), facts(0, Series::Each(vec![5, 6]))];
         let order = Some(vec![(1, 1), (0, 0), (1, 0)]);
         let origins = Origins::Step(Arc::new(Arrivals { first: 100, order, inputs }));
         let seen: Vec<_> = (100..103)

@@ -38,16 +38,16 @@ pub struct BuiltGraph {
     /// The rules of each output.
     pub rules: Vec<Rules>,
     /// From when on each verb's output is complete; empty if no verb is warming up.
-    pub full: Vec<CompleteFrom>,
+    pub complete: Vec<CompleteFrom>,
 }
 
 impl BuiltGraph {
     /// Recomputes from when on the output of verb `i` is complete, given its inputs.
     pub fn update_completeness(&mut self, i: usize) {
-        if let Some((before, [full, ..])) = self.full.split_at_mut_checked(i) {
+        if let Some((before, [complete, ..])) = self.complete.split_at_mut_checked(i) {
             let inputs: Vec<&CompleteFrom> =
                 self.from[i].iter().map(|&from| &before[from]).collect();
-            *full = self.operators[i].update_completeness(&inputs);
+            *complete = self.operators[i].update_completeness(&inputs);
         }
     }
 
@@ -56,10 +56,10 @@ impl BuiltGraph {
         if self.operators.iter().all(|operator| operator.warming().seen_from == NEVER) {
             return;
         }
-        self.full = vec![CompleteFrom::always(); self.operators.len()];
+        self.complete = vec![CompleteFrom::always(); self.operators.len()];
         (0..self.operators.len()).for_each(|i| self.update_completeness(i));
         for (output, rules) in outputs.iter().zip(&mut self.rules) {
-            rules.update_completeness(&self.full[output.node]);
+            rules.update_completeness(&self.complete[output.node]);
         }
     }
 }
@@ -157,7 +157,7 @@ impl Pipeline {
             .collect();
         let operators = operators?;
         let spent = vec![std::time::Duration::ZERO; operators.len()];
-        let full = vec![];
+        let complete = vec![];
         Ok(BuiltGraph {
             schemas,
             times,
@@ -168,7 +168,7 @@ impl Pipeline {
             spent,
             operators,
             rules,
-            full,
+            complete,
         })
     }
 
@@ -211,8 +211,9 @@ impl Pipeline {
             all["keys"] = json!(at_work.map_or(0, |op| op.keys()));
             all["bytes"] = json!(at_work.map_or(0, |op| op.bytes()));
             all["warming"] = json!(at_work.map_or(0, |op| op.warming().rows));
-            let full = self.running.as_ref().and_then(|running| running.full.get(i));
-            all["full_from"] = json!(full.map(CompleteFrom::whole).filter(|&from| from != NEVER));
+            let complete = self.running.as_ref().and_then(|running| running.complete.get(i));
+            all["full_from"] =
+                json!(complete.map(CompleteFrom::whole).filter(|&from| from != NEVER));
             all
         };
         let operators: Vec<serde_json::Value> =
@@ -234,14 +235,14 @@ impl Pipeline {
             .filter(|(_, watermarks)| !watermarks.heard())
             .map(|(input, _)| input.name.as_str())
             .collect();
-        let told = |w: Micros| Some(w).filter(|&w| w != NEVER && w != FOREVER);
+        let finite = |w: Micros| Some(w).filter(|&w| w != NEVER && w != FOREVER);
         let input = |(input, watermarks): (&crate::plan::Input, &Watermarks)| {
             let newest = watermarks.partitions().iter().map(|p| p.watermark);
             let newest =
-                newest.filter_map(told).max().map(|w| w.saturating_add(input.out_of_order));
+                newest.filter_map(finite).max().map(|w| w.saturating_add(input.out_of_order));
             json!({
                 "name": input.name,
-                "watermark": told(watermarks.clock()),
+                "watermark": finite(watermarks.clock()),
                 "newest": newest,
                 "idle": watermarks.is_idle(),
             })
@@ -257,7 +258,7 @@ impl Pipeline {
             "waiting_for": waiting,
             "seq": self.seq,
             "epoch": self.epoch,
-            "watermark": told(self.watermark()),
+            "watermark": finite(self.watermark()),
             "alerts": alerts,
             "failed": failed,
             "restored": self.restored,

@@ -202,7 +202,7 @@ pub struct Silent {
     pub after: Micros,
     /// Keys that are expected from the first watermark on.
     pub known: Option<Vec<Vec<serde_json::Value>>>,
-    /// How long until it is told again, while it lasts.
+    /// Interval at which the row is repeated while the silence lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<Micros>,
 }
@@ -290,7 +290,7 @@ impl Node {
         }
     }
 
-    /// Whether what it answers hangs on rows from before.
+    /// Whether its output depends on earlier rows.
     pub fn has_state(&self) -> bool {
         match self {
             Node::Input { .. }
@@ -323,7 +323,7 @@ impl Node {
 }
 
 impl Plan {
-    /// Every text that stands anywhere in it; a column that is not among them is never read.
+    /// Every text that occurs in the plan; a column whose name is not among them is never read.
     pub fn words(&self) -> HashSet<String> {
         let (mut words, mut ahead) = (HashSet::new(), vec![serde_json::json!(self)]);
         while let Some(value) = ahead.pop() {

@@ -1,12 +1,12 @@
-//! Prefetch: asks for memory that will be read soon, without waiting for it.
+//! Prefetch: requests memory that will be read soon, without waiting for it.
 //!
-//! State is larger than any cache, and rows come in no order of keys. A plain read in advance holds
-//! up what stands behind it until it is there; a prefetch does not, so many are under way at once.
+//! State is larger than any cache, and rows come in random order of keys. A plain early read would
+//! stall later instructions until the data arrives; a prefetch does not, so many can be in flight.
 
 #![allow(unsafe_code)]
 
-/// Asks for the cache line of item `at`; nothing happens where there is no such item, or on
-/// processors for which there is no stable instruction.
+/// Prefetches the cache line of item `at`. Does nothing if there is no such item, or on processors
+/// without a stable prefetch instruction.
 #[inline(always)]
 pub fn prefetch<T>(items: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]

@@ -1,16 +1,16 @@
-//! Event time: microseconds since 1970-01-01 UTC, half-open intervals and the only division of
-//! time.
+//! Event time: microseconds since 1970-01-01 UTC, in half-open intervals; the only place where
+//! times are divided.
 
 /// An instant, in microseconds since the epoch in UTC.
 pub type Micros = i64;
 
-/// The watermark before anything was heard.
+/// The watermark before the first row.
 pub const NEVER: Micros = i64::MIN;
 
-/// The watermark behind the last row of a finished input: a value of its own, not a time.
+/// The watermark after the last row of a finished input: a special value, not a time.
 pub const FOREVER: Micros = i64::MAX;
 
-/// Moves a watermark by `by` microseconds; `NEVER` and `FOREVER` stay what they are.
+/// Moves a watermark by `by` microseconds; `NEVER` and `FOREVER` stay unchanged.
 #[inline]
 pub fn shift(watermark: Micros, by: Micros) -> Micros {
     match watermark {
@@ -19,10 +19,10 @@ pub fn shift(watermark: Micros, by: Micros) -> Micros {
     }
 }
 
-/// The greatest multiple of `step` (moved by `offset`) at or below `time`.
+/// The greatest multiple of `step` (shifted by `offset`) at or below `time`.
 ///
-/// Floors toward minus infinity, so times before 1970 land in their own window. `None` where the
-/// result leaves the range of i64.
+/// Rounds toward minus infinity, so times before 1970 fall into the right window. `None` if the
+/// result does not fit an i64.
 pub fn floor_to(time: Micros, step: Micros, offset: Micros) -> Option<Micros> {
     let behind = (time.rem_euclid(step) - offset.rem_euclid(step)).rem_euclid(step);
     time.checked_sub(behind)

@@ -1,8 +1,8 @@
-//! Wide: more text and bytes in a column of one step than 32-bit offsets can address.
+//! Wide columns: more text or bytes in a column of one step than 32-bit offsets can address.
 //!
 //! Such a column of a block is `LargeUtf8` or `LargeBinary`, whatever the block's schema says. The
-//! block is cut into pieces within the limit before a verb or a rule reads it and before it leaves
-//! the engine. A cut between rows of different `seq` changes no result.
+//! block is split into pieces within the limit before a verb or rule reads it and before it leaves
+//! the engine. Splitting between rows of different `seq` does not change any result.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::block::{Block, RowMeta};
 use crate::error::Result;
 use crate::limits::TEXT_BYTES_MAX;
 
-/// The type with wide offsets of one with narrow ones.
+/// The type with 64-bit offsets for one with 32-bit offsets.
 fn widened(data_type: &DataType) -> Option<DataType> {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 => Some(DataType::LargeUtf8),
@@ -24,7 +24,7 @@ fn widened(data_type: &DataType) -> Option<DataType> {
     }
 }
 
-/// The type in which a column of a type may have been saved: the large one where it was wide.
+/// The type in which a column may have been saved: the large one if it was wide.
 pub fn saved_as(data_type: &DataType, found: &DataType) -> DataType {
     match widened(data_type) {
         Some(large) if large == *found => large,
@@ -37,7 +37,7 @@ fn is_large(column: &ArrayRef) -> bool {
     matches!(column.data_type(), DataType::LargeUtf8 | DataType::LargeBinary)
 }
 
-/// The end of each value in bytes, counted from the first value on.
+/// The end of each value in bytes, relative to the first value.
 fn ends(column: &dyn Array) -> Option<Vec<usize>> {
     fn ends_of<T: Copy + TryInto<usize>>(offsets: &[T]) -> Vec<usize> {
         let at = |offset: T| offset.try_into().unwrap_or(0);
@@ -68,7 +68,7 @@ pub fn bytes(column: &dyn Array) -> usize {
     }
 }
 
-/// Columns of one type, all large if one of them is, or if `total` bytes come together.
+/// Converts columns to one type: large if one of them is, or if `total` bytes are combined.
 fn alike(parts: &[&dyn Array], total: usize) -> Result<Option<Vec<ArrayRef>>> {
     let large = parts.first().and_then(|part| widened(part.data_type()));
     let Some(large) = large else { return Ok(None) };
@@ -79,7 +79,7 @@ fn alike(parts: &[&dyn Array], total: usize) -> Result<Option<Vec<ArrayRef>>> {
     parts.iter().map(|part| Ok(cast(*part, &large)?)).collect::<Result<_>>().map(Some)
 }
 
-/// Columns one behind another.
+/// Concatenates columns.
 pub fn concat(parts: &[&dyn Array]) -> Result<ArrayRef> {
     let total = parts.iter().map(|part| bytes(*part)).sum();
     match alike(parts, total)? {
@@ -91,10 +91,10 @@ pub fn concat(parts: &[&dyn Array]) -> Result<ArrayRef> {
     }
 }
 
-/// Values of several columns, each by the place of its column and its row.
+/// Picks values from several columns, each by the index of its column and its row.
 pub fn interleave(parts: &[&dyn Array], order: &[(usize, usize)]) -> Result<ArrayRef> {
     let all: usize = parts.iter().map(|part| bytes(*part)).sum();
-    // each value is there once, mostly: only a value that is there again can make more of it
+    // Usually each value is used once; only repeated values can make the result larger.
     let total =
         if order.len() <= parts.iter().map(|part| part.len()).sum() { all } else { usize::MAX };
     match alike(parts, total)? {
@@ -106,40 +106,40 @@ pub fn interleave(parts: &[&dyn Array], order: &[(usize, usize)]) -> Result<Arra
     }
 }
 
-/// Several blocks of the same columns, one behind another.
+/// Concatenates blocks with the same columns.
 pub fn together(blocks: &[Arc<Block>]) -> Result<Block> {
     Block::together(&blocks.iter().map(AsRef::as_ref).collect::<Vec<_>>(), concat)
 }
 
-/// Where a block may be cut.
+/// Where a block may be split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Before any row: each is looked at by itself.
+    /// Before any row: rows are processed independently.
     Anywhere,
-    /// Before a row of another `seq`: what rows of one `seq` fire is ordered together. Inside of
-    /// one only if it is too much for one block.
+    /// Before a row of another `seq`, because rows fired by one `seq` are ordered together. Within
+    /// one `seq` only if it is too large for one block.
     Seqs,
-    /// Before a row of another time: rows of one time see one another.
+    /// Before a row of another time, because rows of one time see each other.
     Times,
 }
 
 impl Cut {
-    fn may(self, marks: &RowMeta, row: usize) -> bool {
+    fn may(self, meta: &RowMeta, row: usize) -> bool {
         match self {
             Cut::Anywhere => true,
-            Cut::Seqs => marks.seq[row - 1] != marks.seq[row],
-            Cut::Times => marks.time[row - 1] != marks.time[row],
+            Cut::Seqs => meta.seq[row - 1] != meta.seq[row],
+            Cut::Times => meta.time[row - 1] != meta.time[row],
         }
     }
 }
 
-/// The rows at which a block is cut so that no piece holds more than the limit in a column, if the
-/// places where it may be cut allow that; the last is the number of rows.
+/// The rows at which a block is split so that no column of a piece exceeds the limit, as far as the
+/// allowed places permit; the last is the number of rows.
 fn cuts(block: &Block, cut: Cut) -> Vec<usize> {
     let rows = block.len();
     let ends: Vec<Vec<usize>> =
         block.columns.iter().filter_map(|column| ends(column.as_ref())).collect();
-    let is_cut = |&at: &usize| at == rows || cut.may(&block.marks, at);
+    let is_cut = |&at: &usize| at == rows || cut.may(&block.meta, at);
     let (mut cuts, mut start) = (vec![], 0);
     while start < rows {
         let before = |ends: &Vec<usize>| if start == 0 { 0 } else { ends[start - 1] };
@@ -155,12 +155,12 @@ fn cuts(block: &Block, cut: Cut) -> Vec<usize> {
 }
 
 impl Block {
-    /// Whether it has to be cut before it is read.
+    /// Whether it must be split before it is read.
     pub fn is_wide(&self) -> bool {
         self.columns.iter().any(is_large)
     }
 
-    /// The block as pieces whose columns are of the types that its schema says.
+    /// Splits the block into pieces whose columns have the types in its schema.
     pub fn pieces(self: &Arc<Block>, cut: Cut) -> Result<Vec<Arc<Block>>> {
         if !self.is_wide() {
             return Ok(vec![self.clone()]);
@@ -179,14 +179,14 @@ impl Block {
                 })
             };
             let columns = self.columns.iter().map(column).collect::<Result<_>>()?;
-            let marks = Arc::new(self.marks.take(&rows));
-            Ok(Arc::new(Block { schema: self.schema.clone(), columns, marks }))
+            let meta = Arc::new(self.meta.take(&rows));
+            Ok(Arc::new(Block { schema: self.schema.clone(), columns, meta }))
         };
         cuts(self, cut).into_iter().map(piece).collect()
     }
 }
 
-/// A list in runs, each of which holds no more bytes than the limit unless it is one item.
+/// Splits a list into runs of at most the limit of bytes; a larger item is a run of its own.
 pub fn runs<T>(all: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
     let (mut runs, mut start, mut held) = (vec![], 0, 0usize);
     for (at, each) in all.iter().enumerate() {

@@ -122,8 +122,8 @@ pub fn fit_together(feeds: &[DecodedRows], schemas: &[SchemaRef]) -> Result<()> 
 
 fn too_much_text(name: &str, bytes: usize) -> Error {
     Error::Data(format!(
-        "column \"{name}\" has {bytes} bytes of text in one step, which is more than {}\nhint: push \
-         fewer rows at once",
+        "column \"{name}\" has {bytes} bytes of text in one step, which is more than {}\nhint: \
+         push fewer rows at once",
         i32::MAX
     ))
 }
@@ -145,9 +145,9 @@ pub fn decode(
     let len: usize = feed.batches.iter().map(RecordBatch::num_rows).sum();
     let (partition, position) = (feed.partition.clone(), feed.position.clone());
     let arrival = feed.arrival.clone().unwrap_or(Series::Same(Micros::MIN));
-    let told = [(&partition, "partition"), (&arrival, "arrival")];
-    let told = told.into_iter().chain(position.as_ref().map(|all| (all, "position")));
-    told.into_iter().try_for_each(|(all, what)| agrees(all, len, what))?;
+    let lists = [(&partition, "partition"), (&arrival, "arrival")];
+    let lists = lists.into_iter().chain(position.as_ref().map(|all| (all, "position")));
+    lists.into_iter().try_for_each(|(all, what)| agrees(all, len, what))?;
     let place = places(&partition, watermarks).map_err(|error| error.within(&place(input)))?;
     let (times, mut bad) = event_times(time, &columns, len, &arrival)?;
     undeclared(&place, len, &mut bad);

@@ -201,8 +201,8 @@ pub fn stamp(
             }
         }
     }
-    let inputs_told = inputs.iter_mut().map(told).collect();
-    let arrivals = Arc::new(Arrivals { first, order, inputs: inputs_told });
+    let facts = inputs.iter_mut().map(source_facts).collect();
+    let arrivals = Arc::new(Arrivals { first, order, inputs: facts });
     let done = |(stamping, rows): (Stamping, DecodedRows)| {
         let input = rows.input;
         Ok((input, stamping.done(rows, &schemas[input], &arrivals)?))
@@ -211,7 +211,7 @@ pub fn stamp(
 }
 
 /// Moves the source facts out of an input's rows.
-fn told(rows: &mut DecodedRows) -> SourceFacts {
+fn source_facts(rows: &mut DecodedRows) -> SourceFacts {
     let take = |series: &mut Series| std::mem::replace(series, Series::Same(0));
     SourceFacts {
         input: rows.input,
@@ -310,8 +310,8 @@ impl Stamping {
             }
         };
         let origins = Origins::Step(arrivals.clone());
-        let marks = Arc::new(RowMeta { time, seq, judge, origins, ..RowMeta::default() });
-        let block = Block { schema: schema.clone(), columns, marks };
+        let meta = Arc::new(RowMeta { time, seq, judge, origins, ..RowMeta::default() });
+        let block = Block { schema: schema.clone(), columns, meta };
         let record = |(reason, seq)| Record::row(reason, u32::MAX, seq, arrivals.origin(seq));
         let invalid = invalid.into_iter().map(record).collect();
         Ok(Stamped { block, clock, source, invalid, leaps })

@@ -1,7 +1,7 @@
 //! Typed expressions on rows: whole columns at once, with the result of each row by itself.
 //!
-//! Every branch is evaluated on every row, which nobody can see: values have no side effects, and
-//! what fails in a branch that does not decide its row is masked out again.
+//! Evaluates every branch for every row. This has no visible effect: values have no side effects,
+//! and failures in a branch that is not taken for a row are masked out again.
 
 use std::sync::Arc;
 

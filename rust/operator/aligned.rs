@@ -89,11 +89,11 @@ impl AlignedWindows {
     fn judge(
         &self,
         task: &Task<'_>,
-        mark: RowFacts,
+        facts: RowFacts,
         last: &mut Option<Reach>,
         out: &mut SlotOut,
     ) -> Option<Judged> {
-        let RowFacts { row, time, limit, .. } = mark;
+        let RowFacts { row, time, limit, .. } = facts;
         let known = last.filter(|reach| self.windows.shares(reach, time));
         let reach = match known.map_or_else(|| self.windows.place(time), GridPlace::Pane) {
             GridPlace::Pane(reach) => reach,
@@ -146,24 +146,30 @@ impl AlignedWindows {
 
     /// Adds the waiting rows to their pane, stage by stage: all keys, then all entries, then all
     /// accumulators.
-    fn flush(&self, kit: &Aggregator, slot: &mut PaneSlot, task: &Task<'_>, pending: &mut Pending) {
+    fn flush(
+        &self,
+        aggregator: &Aggregator,
+        slot: &mut PaneSlot,
+        task: &Task<'_>,
+        pending: &mut Pending,
+    ) {
         let Pending { at, pick, ids, into } = pending;
         if pick.is_empty() {
             return;
         }
-        let (panes, marks) = (&mut slot.panes, &task.block.marks);
+        let (panes, meta) = (&mut slot.panes, &task.block.meta);
         let pane = panes.pane(*at);
         panes.keys_of(task.keys, pick, ids);
         panes.entries(pane, ids, |i| task.ordinal(pick[i]), into);
         let hot = panes.hot_mut(pane);
-        kit.layout.update_rows(hot, into, task.columns, pick, &marks.time, &marks.seq);
+        aggregator.layout.update_rows(hot, into, task.columns, pick, &meta.time, &meta.seq);
         pick.clear();
     }
 
     /// Closes the windows that the clock has reached at `upto`.
     fn close(
         &self,
-        kit: &Aggregator,
+        aggregator: &Aggregator,
         slot: &mut PaneSlot,
         clock: &Clock,
         upto: Micros,
@@ -176,7 +182,7 @@ impl AlignedWindows {
         while let Some(end) = next.filter(|end| end.saturating_add(self.wait) <= upto) {
             if self.emit != Emit::Each {
                 let trigger = clock.reached(end.saturating_add(self.wait)).unwrap_or(0);
-                self.fire(kit, slot, end, trigger, out);
+                self.fire(aggregator, slot, end, trigger, out);
             }
             next = end.checked_add(self.windows.every);
             next = next.and_then(|end| self.with_panes(&slot.panes, end));
@@ -187,7 +193,7 @@ impl AlignedWindows {
     /// Fires the window that ends at `end`, for all keys.
     fn fire(
         &self,
-        kit: &Aggregator,
+        aggregator: &Aggregator,
         slot: &mut PaneSlot,
         end: Micros,
         trigger: u64,
@@ -203,11 +209,11 @@ impl AlignedWindows {
             let Some(pane) = held().next() else { return };
             out.fired.ids.extend(pane.entries.iter().map(|entry| entry.id));
             out.fired.push(row, pane.entries.len());
-            kit.layout.evaluate_rows(&pane.hot, &mut out.fired.answers);
+            aggregator.layout.evaluate_rows(&pane.hot, &mut out.fired.answers);
             return;
         }
         drop(several);
-        let (merged, ids) = self.merge(kit, slot, end);
+        let (merged, ids) = self.merge(aggregator, slot, end);
         let fires = |i: &u32| changed.as_ref().is_none_or(|set| set.contains(&ids[*i as usize]));
         let (keep, held_back): (Vec<u32>, Vec<u32>) = (0..ids.len() as u32).partition(fires);
         if self.revises && !held_back.is_empty() {
@@ -219,15 +225,20 @@ impl AlignedWindows {
         out.fired.ids.extend(keep.iter().map(|&i| ids[i as usize]));
         out.fired.push(row, keep.len());
         for (j, column) in out.fired.answers.iter_mut().enumerate() {
-            keep.iter().for_each(|&i| column.push(kit.layout.evaluate(&merged, i, j)));
+            keep.iter().for_each(|&i| column.push(aggregator.layout.evaluate(&merged, i, j)));
         }
     }
 
     /// Merges the panes of a window: one row per key, in order of first touch, pane by pane.
-    fn merge(&self, kit: &Aggregator, slot: &mut PaneSlot, end: Micros) -> (StateRows, Vec<u32>) {
+    fn merge(
+        &self,
+        aggregator: &Aggregator,
+        slot: &mut PaneSlot,
+        end: Micros,
+    ) -> (StateRows, Vec<u32>) {
         let PaneSlot { panes, place_of, .. } = slot;
         place_of.resize(panes.keys.capacity(), 0);
-        let mut merged = kit.layout.hot();
+        let mut merged = aggregator.layout.hot();
         let mut ids: Vec<u32> = Vec::new();
         let held: Vec<_> =
             panes.between(end - self.windows.size, end).filter(|pane| pane.at.1 <= end).collect();
@@ -247,7 +258,7 @@ impl AlignedWindows {
                     ids.push(id);
                     *place = merged.push() + 1;
                 }
-                kit.layout.merge(&mut merged, *place - 1, &group[p].hot, entry);
+                aggregator.layout.merge(&mut merged, *place - 1, &group[p].hot, entry);
             }
         }
         ids.iter().for_each(|&id| place_of[id as usize] = 0);
@@ -269,7 +280,7 @@ impl AlignedWindows {
     /// Fires the windows of one key because of one row, again or for the first time.
     fn fire_again(
         &self,
-        kit: &Aggregator,
+        aggregator: &Aggregator,
         slot: &mut PaneSlot,
         id: u32,
         ends: &[(Micros, bool)],
@@ -278,12 +289,12 @@ impl AlignedWindows {
     ) {
         for &(end, fired_before) in ends {
             let start = end - self.windows.size;
-            let mut one = kit.layout.hot();
+            let mut one = aggregator.layout.hot();
             let row = one.push();
             let mut touch = (Micros::MAX, u64::MAX);
             for (pane, entry) in slot.panes.entries_of(id) {
                 if start <= pane.at.0 && pane.at.1 <= end {
-                    kit.layout.merge(&mut one, row, &pane.hot, entry);
+                    aggregator.layout.merge(&mut one, row, &pane.hot, entry);
                     touch = touch.min((pane.at.0, pane.entries[entry as usize].first));
                 }
             }
@@ -297,7 +308,7 @@ impl AlignedWindows {
             };
             out.fired.ids.push(id);
             out.fired.push(FiredRow { trigger, end, start, last: 0, revision, touch }, 1);
-            kit.layout.evaluate_rows(&one, &mut out.fired.answers);
+            aggregator.layout.evaluate_rows(&one, &mut out.fired.answers);
         }
     }
 }
@@ -311,8 +322,8 @@ struct Judged {
 impl Windowed for AlignedWindows {
     type Slot = PaneSlot;
 
-    fn slot(&self, kit: &Aggregator) -> PaneSlot {
-        PaneSlot { panes: Panes::new(&kit.layout), place_of: vec![], due: None }
+    fn slot(&self, aggregator: &Aggregator) -> PaneSlot {
+        PaneSlot { panes: Panes::new(&aggregator.layout), place_of: vec![], due: None }
     }
 
     fn due(&self, slot: &PaneSlot, clock: Micros) -> bool {
@@ -321,37 +332,37 @@ impl Windowed for AlignedWindows {
 
     fn apply(
         &self,
-        kit: &Aggregator,
+        aggregator: &Aggregator,
         slot: &mut PaneSlot,
         task: &Task<'_>,
         out: &mut SlotOut,
     ) -> Result<()> {
         let (mut pending, mut last) = (Pending::default(), None);
-        for &mark in task.marks {
-            let RowFacts { row, before, .. } = mark;
-            let Some(judged) = self.judge(task, mark, &mut last, out) else { continue };
+        for &facts in task.facts {
+            let RowFacts { row, before, .. } = facts;
+            let Some(judged) = self.judge(task, facts, &mut last, out) else { continue };
             let again = self.revises && (self.emit == Emit::Each || judged.from <= before);
             if again {
-                self.flush(kit, slot, task, &mut pending);
-                self.close(kit, slot, task.clock, before, out);
+                self.flush(aggregator, slot, task, &mut pending);
+                self.close(aggregator, slot, task.clock, before, out);
             }
             let at = (judged.reach.start, judged.from);
             if at != pending.at {
-                self.flush(kit, slot, task, &mut pending);
+                self.flush(aggregator, slot, task, &mut pending);
                 pending.at = at;
             }
             pending.pick.push(row);
             if again {
                 let id = slot.panes.key(task.keys, row as usize);
                 let ends = self.fired_ends(slot, id, &judged, before);
-                self.flush(kit, slot, task, &mut pending);
-                self.fire_again(kit, slot, id, &ends, task.seq(row), out);
+                self.flush(aggregator, slot, task, &mut pending);
+                self.fire_again(aggregator, slot, id, &ends, task.seq(row), out);
             }
         }
-        self.flush(kit, slot, task, &mut pending);
+        self.flush(aggregator, slot, task, &mut pending);
         let now = task.clock.end();
-        self.close(kit, slot, task.clock, now, out);
-        out.fired.keys = slot.panes.keys.fired(&out.fired.ids, &kit.folding.key_types)?;
+        self.close(aggregator, slot, task.clock, now, out);
+        out.fired.keys = slot.panes.keys.fired(&out.fired.ids, &aggregator.folding.key_types)?;
         slot.panes.reclaim(|start| self.needed_until(start) <= now);
         while let Some(entry) = slot.panes.revisions.first_entry() {
             if entry.key().saturating_add(self.lateness) > now {
@@ -384,7 +395,7 @@ impl Windowed for AlignedWindows {
         shift(from, self.before())
     }
 
-    fn save(&self, kit: &Aggregator, slot: &PaneSlot) -> Result<Vec<SlotPart>> {
+    fn save(&self, aggregator: &Aggregator, slot: &PaneSlot) -> Result<Vec<SlotPart>> {
         let panes = &slot.panes;
         let mut ids = Vec::new();
         let (mut start, mut from, mut first, mut state) = (vec![], vec![], vec![], vec![]);
@@ -395,12 +406,12 @@ impl Windowed for AlignedWindows {
                 from.push(pane.at.1);
                 first.push(known.first);
                 let mut bytes = Vec::new();
-                kit.layout.save(&pane.hot, entry as u32, &mut bytes);
+                aggregator.layout.save(&pane.hot, entry as u32, &mut bytes);
                 state.push(bytes);
             }
         }
         let saved = Saving::default()
-            .columns("key", panes.keys.columns(&ids, &kit.folding.key_types)?)
+            .columns("key", panes.keys.columns(&ids, &aggregator.folding.key_types)?)
             .i64("start", start)
             .i64("from", from)
             .u64("first", first)
@@ -413,7 +424,7 @@ impl Windowed for AlignedWindows {
         again.sort_unstable();
         let ids: Vec<u32> = again.iter().map(|each| each.1).collect();
         let again = Saving::default()
-            .columns("key", panes.keys.columns(&ids, &kit.folding.key_types)?)
+            .columns("key", panes.keys.columns(&ids, &aggregator.folding.key_types)?)
             .i64("end", again.iter().map(|each| each.0).collect())
             .i64("count", again.iter().map(|each| each.2).collect())
             .done()?;
@@ -421,12 +432,18 @@ impl Windowed for AlignedWindows {
         Ok(vec![("panes", saved), ("revisions", again), ("closed", closed)])
     }
 
-    fn load(&self, kit: &Aggregator, slot: &mut PaneSlot, part: &str, saved: &Saved) -> Result<()> {
+    fn load(
+        &self,
+        aggregator: &Aggregator,
+        slot: &mut PaneSlot,
+        part: &str,
+        saved: &Saved,
+    ) -> Result<()> {
         let panes = &mut slot.panes;
         match part {
             "closed" => panes.closed = saved.i64("closed")?.first().copied().unwrap_or(NEVER),
             "panes" => {
-                let keys = saved.columns("key", &kit.folding.key_types)?;
+                let keys = saved.columns("key", &aggregator.folding.key_types)?;
                 let keys = KeyColumns::new(&keys, saved.len())?;
                 let (start, from) = (saved.i64("start")?, saved.i64("from")?);
                 let (first, state) = (saved.u64("first")?, saved.binary("state")?);
@@ -434,11 +451,11 @@ impl Windowed for AlignedWindows {
                     let id = panes.key(&keys, row);
                     let pane = panes.pane((start[row], from[row]));
                     let entry = panes.entry(pane, id, first[row]);
-                    kit.layout.load(panes.hot_mut(pane), entry, state.value(row))?;
+                    aggregator.layout.load(panes.hot_mut(pane), entry, state.value(row))?;
                 }
             }
             "revisions" => {
-                let keys = saved.columns("key", &kit.folding.key_types)?;
+                let keys = saved.columns("key", &aggregator.folding.key_types)?;
                 let keys = KeyColumns::new(&keys, saved.len())?;
                 let (end, count) = (saved.i64("end")?, saved.i64("count")?);
                 for row in 0..saved.len() {

@@ -154,7 +154,7 @@ pub fn pieces_of(flow: &Flow, cut: Cut) -> Result<Vec<Flow>> {
         let pieces = pieces.into_iter().map(|piece| (piece, clock.clone()));
         return Ok(pieces.collect());
     }
-    let begins: Vec<u64> = pieces.iter().skip(1).map(|piece| piece.marks.seq[0]).collect();
+    let begins: Vec<u64> = pieces.iter().skip(1).map(|piece| piece.meta.seq[0]).collect();
     let clocks = clock.parts(&begins).into_iter().map(Arc::new);
     Ok(pieces.into_iter().zip(clocks).collect())
 }

@@ -65,8 +65,8 @@ impl Aggregator {
             None => all.collect(),
             Some(bad) => all.filter(|&row| !bad.value(row as usize)).collect(),
         };
-        let marks = &block.marks;
-        let record = |(row, reason)| Record::row(reason, node, marks.seq[row], marks.origin(row));
+        let meta = &block.meta;
+        let record = |(row, reason)| Record::row(reason, node, meta.seq[row], meta.origin(row));
         let invalid = refused(&lost).map(record).collect();
         let nan = self.layout.nans(&columns, &rows);
         Ok(Prepared { keys, columns, rows, invalid, nan })

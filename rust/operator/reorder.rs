@@ -45,32 +45,32 @@ impl Reorder {
     /// Rejects rows behind the watermark and holds the others.
     fn take_in(&mut self, flow: &Flow, context: &mut Context) -> Result<()> {
         let (block, clock) = flow;
-        let marks = &block.marks;
+        let meta = &block.meta;
         let prepared = self.inner.prepare(block)?;
         self.counters.invalid += prepared.invalid.len() as u64;
         self.counters.nan += prepared.nan;
         context.records.extend(prepared.invalid);
-        let before = clock.before_each(&marks.seq);
+        let before = clock.before_each(&meta.seq);
         let mut keep = Vec::with_capacity(block.len());
         for row in prepared.rows.into_iter().map(|row| row as usize) {
-            let limit = bound(marks.judge[row], before[row]);
-            if limit <= marks.time[row] {
+            let limit = bound(meta.judge[row], before[row]);
+            if limit <= meta.time[row] {
                 keep.push(row as u32);
                 continue;
             }
             self.counters.late += 1;
-            let record = Record::row(Reason::Late, self.node, marks.seq[row], marks.origin(row));
-            let late_by = Some(limit.saturating_sub(marks.time[row]));
-            let window = Some(self.inner.longest_window(marks.time[row]));
+            let record = Record::row(Reason::Late, self.node, meta.seq[row], meta.origin(row));
+            let late_by = Some(limit.saturating_sub(meta.time[row]));
+            let window = Some(self.inner.longest_window(meta.time[row]));
             context.records.push(Record { window, late_by, ..record });
         }
         if !keep.is_empty() {
             self.changed = context.epoch;
             let mut taken = block.take(&keep)?;
-            let mut marks = RowMeta::clone(&taken.marks);
-            let gone = |row| Origin { row: u32::MAX, ..taken.marks.origin(row) };
-            marks.origins = Origins::Each((0..taken.len()).map(gone).collect());
-            taken.marks = Arc::new(marks);
+            let mut meta = RowMeta::clone(&taken.meta);
+            let gone = |row| Origin { row: u32::MAX, ..taken.meta.origin(row) };
+            meta.origins = Origins::Each((0..taken.len()).map(gone).collect());
+            taken.meta = Arc::new(meta);
             self.waiting.push(taken)?;
         }
         Ok(())
@@ -82,11 +82,11 @@ impl Reorder {
         let Some(mut sorted) = self.waiting.take(clock.end())? else {
             return Ok(Block::empty(&flow.0.schema));
         };
-        let mut marks = RowMeta::clone(&sorted.marks);
-        marks.judge.clone_from(&marks.time);
+        let mut meta = RowMeta::clone(&sorted.meta);
+        meta.judge.clone_from(&meta.time);
         let trigger = |&time: &Micros| clock.passed(time).unwrap_or(0);
-        marks.seq = marks.time.iter().map(trigger).collect();
-        sorted.marks = Arc::new(marks);
+        meta.seq = meta.time.iter().map(trigger).collect();
+        sorted.meta = Arc::new(meta);
         Ok(sorted)
     }
 }
@@ -195,25 +195,24 @@ pub fn renumber(part: &str, saved: Saved, places: &[usize]) -> Result<Saved> {
 }
 
 fn save_rows(block: &Block) -> Result<Saved> {
-    let marks = &block.marks;
-    let late: BooleanArray = (0..block.len()).map(|row| Some(marks.is_late(row))).collect();
-    let origin =
-        |of: fn(Origin) -> i64| (0..block.len()).map(|row| of(marks.origin(row))).collect();
-    let firing = |of: fn(&Firing) -> i64| match &marks.firing {
+    let meta = &block.meta;
+    let late: BooleanArray = (0..block.len()).map(|row| Some(meta.is_late(row))).collect();
+    let origin = |of: fn(Origin) -> i64| (0..block.len()).map(|row| of(meta.origin(row))).collect();
+    let firing = |of: fn(&Firing) -> i64| match &meta.firing {
         Some(firing) => firing.iter().map(of).collect(),
         None => vec![],
     };
     let mut saving = Saving::default()
         .columns("column", block.columns.clone())
-        .i64("time", marks.time.clone())
-        .u64("seq", marks.seq.clone())
-        .i64("judge", marks.judge.clone())
+        .i64("time", meta.time.clone())
+        .u64("seq", meta.seq.clone())
+        .i64("judge", meta.judge.clone())
         .i64("input", origin(|origin| i64::from(origin.input)))
         .i64("partition", origin(|origin| origin.partition))
         .i64("position", origin(|origin| origin.position))
         .i64("arrival", origin(|origin| origin.arrival))
         .column("late", Arc::new(late));
-    if marks.firing.is_some() {
+    if meta.firing.is_some() {
         saving = saving
             .i64("start", firing(|firing| firing.start))
             .i64("end", firing(|firing| firing.end))
@@ -250,7 +249,7 @@ fn load_rows(saved: &Saved, schema: &arrow_schema::SchemaRef) -> Result<Block> {
     let late = late
         .as_boolean_opt()
         .ok_or_else(|| Error::Snapshot("column \"late\" is not bool".into()))?;
-    let marks = RowMeta {
+    let meta = RowMeta {
         time: saved.i64("time")?.to_vec(),
         seq: saved.u64("seq")?.to_vec(),
         judge: saved.i64("judge")?.to_vec(),
@@ -258,5 +257,5 @@ fn load_rows(saved: &Saved, schema: &arrow_schema::SchemaRef) -> Result<Block> {
         firing,
         late: Some(late.values().iter().collect()),
     };
-    Ok(Block { schema: schema.clone(), columns, marks: Arc::new(marks) })
+    Ok(Block { schema: schema.clone(), columns, meta: Arc::new(meta) })
 }

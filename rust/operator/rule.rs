@@ -68,7 +68,7 @@ struct RuleState {
     slots: Slots<Cooldown>,
     fired: u64,
     failed: u64,
-    doubt: UnknownUntil,
+    unknown: UnknownUntil,
     /// The clock from which some key may be forgotten.
     due: Option<Micros>,
 }
@@ -133,7 +133,7 @@ impl Rules {
             let key_types =
                 by.iter().map(|&at| node.schema.field(at).data_type().clone()).collect();
             let (plan, identity) = (rule.clone(), identity(node, &by)?);
-            let (slots, doubt) = (Slots::default(), UnknownUntil::default());
+            let (slots, unknown) = (Slots::default(), UnknownUntil::default());
             let (fired, failed, due) = (0, 0, None);
             Ok(RuleState {
                 plan,
@@ -144,7 +144,7 @@ impl Rules {
                 slots,
                 fired,
                 failed,
-                doubt,
+                unknown,
                 due,
             })
         };
@@ -160,11 +160,11 @@ impl Rules {
 
     /// Sets from when the rows are complete: a rule does not fire where a column it reads is
     /// unknown. A callable may read any column, so it needs all of them.
-    pub fn update_completeness(&mut self, full: &CompleteFrom) {
+    pub fn update_completeness(&mut self, complete: &CompleteFrom) {
         for rule in &mut self.rules {
-            rule.doubt = match &rule.formula {
-                Some(formula) => UnknownUntil::new(formula.reads.iter().copied(), full),
-                None => UnknownUntil::new(0..full.columns.len(), full),
+            rule.unknown = match &rule.formula {
+                Some(formula) => UnknownUntil::new(formula.reads.iter().copied(), complete),
+                None => UnknownUntil::new(0..complete.columns.len(), complete),
             };
         }
     }
@@ -204,7 +204,7 @@ impl Rules {
             for row in hits.set_indices() {
                 let range = keys.ranges().map_or(0, |ranges| ranges[row] as usize);
                 let slot = rule.slots.get(range);
-                if !rule.suppressed(slot, &keys, row, block.marks.time[row], self.clock) {
+                if !rule.suppressed(slot, &keys, row, block.meta.time[row], self.clock) {
                     found.push((row, r, self.alert(rule, block, row)?));
                 }
             }
@@ -222,7 +222,7 @@ impl Rules {
         masks: &[Box<dyn Mask>],
     ) -> Result<Option<BooleanBuffer>> {
         let Some(hits) = self.verdicts(r, block, masks)? else { return Ok(None) };
-        Ok(Some(match self.rules[r].doubt.open(block) {
+        Ok(Some(match self.rules[r].unknown.open(block) {
             Some(open) => &hits & &!&open,
             None => hits,
         }))
@@ -270,10 +270,10 @@ impl Rules {
         let keys = self.rules[r].keys(block)?;
         for row in hits.set_indices() {
             let rule = &mut self.rules[r];
-            let time = block.marks.time[row];
+            let time = block.meta.time[row];
             if let Some(cooldown) = rule.plan.cooldown {
                 let range = keys.ranges().map_or(0, |ranges| ranges[row] as usize);
-                let before = clock.before(block.marks.seq[row]);
+                let before = clock.before(block.meta.seq[row]);
                 if rule.suppressed(rule.slots.get(range), &keys, row, time, before) {
                     continue;
                 }
@@ -290,10 +290,10 @@ impl Rules {
 
     fn alert(&self, rule: &RuleState, block: &Block, row: usize) -> Result<Alert> {
         let (schema, columns) = (&block.schema, &block.columns);
-        let marks = &block.marks;
-        let firing = marks.firing_of(row);
+        let meta = &block.meta;
+        let firing = meta.firing_of(row);
         let window = (firing.end != Micros::MAX).then_some((firing.start, firing.end));
-        let origin = marks.origin(row);
+        let origin = meta.origin(row);
         let place = (!origin.is_fired()).then_some((origin.partition, origin.position));
         let key = object(schema, columns, &rule.by, row)?;
         let (a, b) = match (window, place) {
@@ -301,7 +301,7 @@ impl Rules {
             (None, Some((partition, position))) => {
                 (format!("{} {partition}", origin.input), position.to_string())
             }
-            (None, None) => (marks.time[row].to_string(), marks.seq[row].to_string()),
+            (None, None) => (meta.time[row].to_string(), meta.seq[row].to_string()),
         };
         let all: Vec<usize> = (0..columns.len()).collect();
         let others = match window {
@@ -312,9 +312,9 @@ impl Rules {
         let parts = parts.map(String::as_str);
         let held = parts.len() - usize::from(others.is_empty());
         Ok(Alert {
-            seq: marks.seq[row],
+            seq: meta.seq[row],
             id: id(&parts[..held]),
-            time: marks.time[row],
+            time: meta.time[row],
             rule: rule.plan.name.clone(),
             version: rule.plan.version,
             severity: rule.plan.severity.clone(),
@@ -447,7 +447,7 @@ impl RuleState {
 
 /// Drops rows that revise an earlier firing of a window.
 fn first_only(block: &Block, hits: BooleanBuffer) -> BooleanBuffer {
-    match &block.marks.firing {
+    match &block.meta.firing {
         Some(firing) => {
             let first: BooleanBuffer = firing.iter().map(|firing| firing.revision == 0).collect();
             &hits & &first

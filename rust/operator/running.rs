@@ -45,7 +45,7 @@ pub struct EventWindows {
     /// The output columns: which aggregate over which window.
     pub features: Vec<Feature>,
     /// The verb's keys and aggregates.
-    pub kit: Aggregator,
+    pub aggregator: Aggregator,
     windows: Vec<Window>,
     ends: Vec<Option<End>>,
     /// The aggregates whose states stay small; only these are kept in chunks.
@@ -144,12 +144,12 @@ fn class_of(fold: &TypedAggregate) -> Class {
 
 impl Window {
     fn new(w: usize, span: Span, base: usize, running: &EventWindows) -> Window {
-        let oldest = base + running.kit.layout.stride;
+        let oldest = base + running.aggregator.layout.stride;
         let (taped, direct, asked) = (vec![], vec![], vec![]);
         let mut window = Window { span, base, oldest, taped, direct, asked };
         let asked = running.features.iter().enumerate().filter(|(_, feature)| feature.size == w);
         for (k, &Feature { aggregate: j, .. }) in asked {
-            let inverts = running.kit.layout.items[j].0.inverts();
+            let inverts = running.aggregator.layout.items[j].0.inverts();
             match running.arguments.places[j].filter(|_| inverts) {
                 Some(place) => match window.taped.iter_mut().find(|taped| taped.0 == j) {
                     Some(taped) => taped.2.push(k),
@@ -175,15 +175,15 @@ impl Window {
 
 impl EventWindows {
     /// Prepares aggregates over windows.
-    pub fn new(spans: Vec<Span>, features: Vec<Feature>, kit: Aggregator) -> EventWindows {
-        let ends = kit.layout.items.iter().map(|(aggregate, _)| aggregate.end()).collect();
-        let arguments = Arguments::new(kit.folding.aggregates.iter().map(class_of));
-        let items = kit.layout.items.iter().enumerate();
+    pub fn new(spans: Vec<Span>, features: Vec<Feature>, aggregator: Aggregator) -> EventWindows {
+        let ends = aggregator.layout.items.iter().map(|(aggregate, _)| aggregate.end()).collect();
+        let arguments = Arguments::new(aggregator.folding.aggregates.iter().map(class_of));
+        let items = aggregator.layout.items.iter().enumerate();
         let small = items.filter(|(_, (each, _))| !each.grows()).map(|(j, _)| j).collect();
         let (windows, all_taped) = (vec![], false);
         let mut running =
-            EventWindows { features, kit, windows, ends, small, arguments, all_taped };
-        let stride = running.kit.layout.stride + OLDEST;
+            EventWindows { features, aggregator, windows, ends, small, arguments, all_taped };
+        let stride = running.aggregator.layout.stride + OLDEST;
         let window = |(w, span): (usize, Span)| Window::new(w, span, HEAD + w * stride, &running);
         running.windows = spans.into_iter().enumerate().map(window).collect();
         let taped = |window: &Window| window.span.front == 0 && window.asked.is_empty();
@@ -198,14 +198,19 @@ impl EventWindows {
 
     /// Empty columns for the arguments.
     pub fn arguments(&self) -> Vec<Column> {
-        self.kit.folding.aggregates.iter().map(|fold| Column::empty(class_of(fold))).collect()
+        self.aggregator
+            .folding
+            .aggregates
+            .iter()
+            .map(|fold| Column::empty(class_of(fold)))
+            .collect()
     }
 
     /// Creates an empty slot.
     pub fn slot(&self) -> SlidingSlot {
-        let mut scratch = self.kit.layout.hot();
+        let mut scratch = self.aggregator.layout.hot();
         scratch.push();
-        let words = HEAD + self.windows.len() * (self.kit.layout.stride + OLDEST);
+        let words = HEAD + self.windows.len() * (self.aggregator.layout.stride + OLDEST);
         let log = Log::new(self.arguments.clone());
         let (keys, hot) = (Keys::default(), StateRows::new(words));
         let chunks = HashMap::default();
@@ -220,7 +225,7 @@ impl EventWindows {
     /// Empty answer columns with capacity for this many rows.
     pub fn columns(&self, rows: usize) -> Vec<AnswerColumn> {
         let column = |feature: &Feature| {
-            let (aggregate, _) = &self.kit.layout.items[feature.aggregate];
+            let (aggregate, _) = &self.aggregator.layout.items[feature.aggregate];
             let mut column = AnswerColumn::new(aggregate.output_type(), 0);
             column.reserve(rows);
             column
@@ -278,13 +283,13 @@ impl EventWindows {
 
     /// Aggregate `j` of a key over a window, mutable.
     fn cell<'a>(&self, hot: &'a mut StateRows, id: u32, window: &Window, j: usize) -> Cell<'a> {
-        let (aggregate, offset) = &self.kit.layout.items[j];
+        let (aggregate, offset) = &self.aggregator.layout.items[j];
         hot.cell(id, window.base + offset, aggregate.words())
     }
 
     /// Aggregate `j` of a key over a window, read-only.
     fn peek_cell<'a>(&self, hot: &'a StateRows, id: u32, window: &Window, j: usize) -> CellRef<'a> {
-        let (aggregate, offset) = &self.kit.layout.items[j];
+        let (aggregate, offset) = &self.aggregator.layout.items[j];
         hot.peek(id, window.base + offset, aggregate.words())
     }
 
@@ -292,7 +297,7 @@ impl EventWindows {
     fn empty(&self, slot: &mut SlidingSlot, id: u32, window: &Window, tape: &mut Tape) {
         tape.empty(id);
         for &j in &window.direct {
-            self.kit.layout.items[j].0.clear(self.cell(&mut slot.hot, id, window, j));
+            self.aggregator.layout.items[j].0.clear(self.cell(&mut slot.hot, id, window, j));
         }
         self.set_oldest(slot, id, window, Oldest { entry: NONE, time: 0 });
     }
@@ -366,7 +371,7 @@ impl EventWindows {
         match log.value(entry, j) {
             Some(value) => {
                 let (aggregate, moment) =
-                    (&self.kit.layout.items[j].0, Moment { time, seq: entry });
+                    (&self.aggregator.layout.items[j].0, Moment { time, seq: entry });
                 aggregate.retract(self.cell(hot, id, window, j), value, moment)
             }
             None => Retract::Done,
@@ -377,7 +382,7 @@ impl EventWindows {
     fn add(&self, log: &Log, entry: u64, cell: Cell<'_>, j: usize) {
         if let Some(value) = log.value(entry, j).filter(|_| self.ends[j].is_none()) {
             let time = log.get(entry).map_or(NEVER, |entry| entry.time);
-            self.kit.layout.items[j].0.update(cell, value, Moment { time, seq: entry });
+            self.aggregator.layout.items[j].0.update(cell, value, Moment { time, seq: entry });
         }
     }
 
@@ -471,7 +476,7 @@ impl EventWindows {
                 continue;
             }
             for (j, place, to) in &window.taped {
-                let (aggregate, offset) = &self.kit.layout.items[*j];
+                let (aggregate, offset) = &self.aggregator.layout.items[*j];
                 aggregate.play(tape, *place, &mut slot.hot, window.base + offset, out, to);
             }
             tape.clear();

@@ -58,7 +58,7 @@ impl SessionOperator {
     /// Fires the sessions of a key that the clock has passed at `now`.
     fn close(
         &self,
-        kit: &Aggregator,
+        aggregator: &Aggregator,
         slot: &mut SessionSlot,
         id: u32,
         (clock, now): (&Clock, Micros),
@@ -76,9 +76,9 @@ impl SessionOperator {
             };
             out.fired.push(row, 1);
             for (j, column) in out.fired.answers.iter_mut().enumerate() {
-                column.push(kit.layout.evaluate(&slot.hot, session.row, j));
+                column.push(aggregator.layout.evaluate(&slot.hot, session.row, j));
             }
-            kit.layout.clear(&mut slot.hot, session.row);
+            aggregator.layout.clear(&mut slot.hot, session.row);
             slot.free.push(session.row);
         }
         slot.spans.of[id as usize].forget(&self.gaps, now);
@@ -87,19 +87,19 @@ impl SessionOperator {
     /// Adds a row that is not late to its session; this may merge several sessions.
     fn take(
         &self,
-        kit: &Aggregator,
+        aggregator: &Aggregator,
         slot: &mut SessionSlot,
         id: u32,
         task: &Task<'_>,
-        mark: RowFacts,
+        facts: RowFacts,
     ) {
-        let RowFacts { row, time, before, .. } = mark;
+        let RowFacts { row, time, before, .. } = facts;
         let touch = (0, task.ordinal(row));
         let alone = Open { first: time, last: time, opened: touch, newest: touch, row: NO_ROW };
         let (hot, free) = (&mut slot.hot, &mut slot.free);
         let session = slot.spans.of[id as usize].join(&self.gaps, alone, before, |kept, more| {
-            kit.layout.merge_within(hot, kept, more);
-            kit.layout.clear(hot, more);
+            aggregator.layout.merge_within(hot, kept, more);
+            aggregator.layout.clear(hot, more);
             free.push(more);
         });
         if session.row == NO_ROW {
@@ -107,15 +107,15 @@ impl SessionOperator {
             slot.spans.timers.arm(self.gaps.until(time), id);
         }
         let (at, hot_row) = (Moment { time, seq: task.seq(row) }, session.row);
-        kit.layout.update_one(&mut slot.hot, hot_row, task.columns, row as usize, at);
+        aggregator.layout.update_one(&mut slot.hot, hot_row, task.columns, row as usize, at);
     }
 }
 
 impl Windowed for SessionOperator {
     type Slot = SessionSlot;
 
-    fn slot(&self, kit: &Aggregator) -> SessionSlot {
-        SessionSlot { spans: Spans::new(&self.gaps), hot: kit.layout.hot(), free: vec![] }
+    fn slot(&self, aggregator: &Aggregator) -> SessionSlot {
+        SessionSlot { spans: Spans::new(&self.gaps), hot: aggregator.layout.hot(), free: vec![] }
     }
 
     fn due(&self, slot: &SessionSlot, clock: Micros) -> bool {
@@ -124,27 +124,27 @@ impl Windowed for SessionOperator {
 
     fn apply(
         &self,
-        kit: &Aggregator,
+        aggregator: &Aggregator,
         slot: &mut SessionSlot,
         task: &Task<'_>,
         out: &mut SlotOut,
     ) -> Result<()> {
-        for &mark in task.marks {
-            let known = slot.spans.keys.get(task.keys, mark.row as usize);
+        for &facts in task.facts {
+            let known = slot.spans.keys.get(task.keys, facts.row as usize);
             if let Some(id) = known {
-                self.close(kit, slot, id, (task.clock, mark.before), out);
+                self.close(aggregator, slot, id, (task.clock, facts.before), out);
             }
-            if slot.spans.takes(&self.gaps, known, task, mark, out) {
-                let id = slot.spans.key(task.keys, mark.row as usize);
-                self.take(kit, slot, id, task, mark);
+            if slot.spans.takes(&self.gaps, known, task, facts, out) {
+                let id = slot.spans.key(task.keys, facts.row as usize);
+                self.take(aggregator, slot, id, task, facts);
             }
         }
         let now = task.clock.end();
         let due = slot.spans.take_due(now);
         for &id in &due {
-            self.close(kit, slot, id, (task.clock, now), out);
+            self.close(aggregator, slot, id, (task.clock, now), out);
         }
-        out.fired.keys = slot.spans.keys.fired(&out.fired.ids, &kit.folding.key_types)?;
+        out.fired.keys = slot.spans.keys.fired(&out.fired.ids, &aggregator.folding.key_types)?;
         for id in due {
             slot.spans.look_again(&self.gaps, id, now, None);
         }
@@ -164,14 +164,14 @@ impl Windowed for SessionOperator {
         shift(self.start_from(from), self.gaps.gap - 1)
     }
 
-    fn save(&self, kit: &Aggregator, slot: &SessionSlot) -> Result<Vec<SlotPart>> {
+    fn save(&self, aggregator: &Aggregator, slot: &SessionSlot) -> Result<Vec<SlotPart>> {
         let mut state = Vec::new();
         for session in slot.spans.open() {
             let mut bytes = Vec::new();
-            kit.layout.save(&slot.hot, session.row, &mut bytes);
+            aggregator.layout.save(&slot.hot, session.row, &mut bytes);
             state.push(bytes);
         }
-        let types = &kit.folding.key_types;
+        let types = &aggregator.folding.key_types;
         let first_row = slot.spans.open().map(|open| open.opened.1).collect();
         let open = slot.spans.save_open(types)?.u64("first_row", first_row);
         let open = open.binary("state", &state).done()?;
@@ -182,22 +182,23 @@ impl Windowed for SessionOperator {
 
     fn load(
         &self,
-        kit: &Aggregator,
+        aggregator: &Aggregator,
         slot: &mut SessionSlot,
         part: &str,
         saved: &Saved,
     ) -> Result<()> {
         if part != "open" {
-            let known = slot.spans.load_past(&self.gaps, &kit.folding.key_types, part, saved)?;
+            let known =
+                slot.spans.load_past(&self.gaps, &aggregator.folding.key_types, part, saved)?;
             let unknown = || Error::Snapshot(format!("a session does not have a part \"{part}\""));
             return known.then_some(()).ok_or_else(unknown);
         }
         let (first, last) = (saved.i64("first")?, saved.i64("last")?);
         let (first_row, state) = (saved.u64("first_row")?, saved.binary("state")?);
-        let keys = sessions::keys_of(saved, &kit.folding.key_types)?;
+        let keys = sessions::keys_of(saved, &aggregator.folding.key_types)?;
         for i in 0..saved.len() {
             let row = slot.hot_row();
-            kit.layout.load(&mut slot.hot, row, state.value(i))?;
+            aggregator.layout.load(&mut slot.hot, row, state.value(i))?;
             let touch = (0, first_row[i]);
             let (first, last) = (first[i], last[i]);
             let session = Open { first, last, opened: touch, newest: touch, row };

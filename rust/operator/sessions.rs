@@ -48,10 +48,10 @@ impl Spans {
         gaps: &Gaps,
         known: Option<u32>,
         task: &Task<'_>,
-        mark: RowFacts,
+        facts: RowFacts,
         out: &mut SlotOut,
     ) -> bool {
-        let RowFacts { row, time, limit, .. } = mark;
+        let RowFacts { row, time, limit, .. } = facts;
         // Reject times so close to the limits that the session's bounds would overflow.
         let room = time.checked_sub(gaps.gap).and_then(|_| time.checked_add(gaps.gap));
         let Some(end) = room else {

@@ -128,13 +128,13 @@ impl Silence {
     }
 
     /// Adds a row that is not late to the sessions of its key.
-    fn take(&self, slot: &mut SilentSlot, id: u32, task: &Task<'_>, mark: RowFacts) {
-        let (first, last) = (mark.time, mark.time.max(self.floor));
-        let touch = (1, task.ordinal(mark.row));
+    fn take(&self, slot: &mut SilentSlot, id: u32, task: &Task<'_>, facts: RowFacts) {
+        let (first, last) = (facts.time, facts.time.max(self.floor));
+        let touch = (1, task.ordinal(facts.row));
         let alone = Open { first, last, opened: touch, newest: touch, row: NO_ROW };
         let of = &mut slot.spans.of[id as usize];
         let known = of.open.len();
-        of.join(&self.gaps, alone, mark.before, |_, _| {});
+        of.join(&self.gaps, alone, facts.before, |_, _| {});
         if of.open.len() > known {
             slot.spans.timers.arm(self.gaps.until(last), id);
         }
@@ -262,35 +262,35 @@ impl Windowed for Silence {
         slot.spans.timers.is_due(clock) || (clock != NEVER && !slot.waiting.is_empty())
     }
 
-    fn ensure(&self, slots: &mut Slots<SilentSlot>, kit: &Aggregator) {
+    fn ensure(&self, slots: &mut Slots<SilentSlot>, aggregator: &Aggregator) {
         let Some(known) = &self.known else { return };
         for range in 0..RANGES {
             slots.get_or_insert(range, || {
                 let ranges = known.keys.ranges();
                 let here = |row: &u32| ranges.map_or(0, |all| all[*row as usize]) as usize == range;
                 let waiting = (0..known.len as u32).filter(here).collect();
-                SilentSlot { waiting, ..self.slot(kit) }
+                SilentSlot { waiting, ..self.slot(aggregator) }
             });
         }
     }
 
     fn apply(
         &self,
-        kit: &Aggregator,
+        aggregator: &Aggregator,
         slot: &mut SilentSlot,
         task: &Task<'_>,
         out: &mut SlotOut,
     ) -> Result<()> {
         let first = self.first_value(task.clock);
-        for &mark in task.marks {
-            self.found(slot, mark.before.min(first));
-            let known = slot.spans.keys.get(task.keys, mark.row as usize);
+        for &facts in task.facts {
+            self.found(slot, facts.before.min(first));
+            let known = slot.spans.keys.get(task.keys, facts.row as usize);
             if let Some(id) = known {
-                self.close(slot, id, task, mark.before, out);
+                self.close(slot, id, task, facts.before, out);
             }
-            if slot.spans.takes(&self.gaps, known, task, mark, out) {
-                let id = slot.spans.key(task.keys, mark.row as usize);
-                self.take(slot, id, task, mark);
+            if slot.spans.takes(&self.gaps, known, task, facts, out) {
+                let id = slot.spans.key(task.keys, facts.row as usize);
+                self.take(slot, id, task, facts);
             }
         }
         self.found(slot, task.clock.end().min(first));
@@ -299,7 +299,7 @@ impl Windowed for Silence {
         for &id in &due {
             self.close(slot, id, task, now, out);
         }
-        out.fired.keys = slot.spans.keys.fired(&out.fired.ids, &kit.folding.key_types)?;
+        out.fired.keys = slot.spans.keys.fired(&out.fired.ids, &aggregator.folding.key_types)?;
         for id in due {
             let again = slot.lasting.get(&id).and_then(|all| all.iter().map(|each| each.due).min());
             slot.spans.look_again(&self.gaps, id, now, again);
@@ -331,8 +331,8 @@ impl Windowed for Silence {
         first.filter(|_| unsure).map(|first| shift(first, 1))
     }
 
-    fn save(&self, kit: &Aggregator, slot: &SilentSlot) -> Result<Vec<SlotPart>> {
-        let types = &kit.folding.key_types;
+    fn save(&self, aggregator: &Aggregator, slot: &SilentSlot) -> Result<Vec<SlotPart>> {
+        let types = &aggregator.folding.key_types;
         let of = |part: fn(&Open) -> i64| slot.spans.open().map(part).collect();
         let open = slot.spans.save_open(types)?.i64("heard", of(|open| open.newest.0));
         let ordinal = slot.spans.open().map(|open| open.newest.1).collect();
@@ -359,12 +359,12 @@ impl Windowed for Silence {
 
     fn load(
         &self,
-        kit: &Aggregator,
+        aggregator: &Aggregator,
         slot: &mut SilentSlot,
         part: &str,
         saved: &Saved,
     ) -> Result<()> {
-        let types = &kit.folding.key_types;
+        let types = &aggregator.folding.key_types;
         match part {
             "waiting" => {
                 let known = self.known.as_ref().map_or(0, |known| known.len as u64);

@@ -111,7 +111,7 @@ impl SlidingWindows {
 
     /// Evaluates the keys and arguments of a block.
     pub fn prepare(&self, block: &Block) -> Result<Prepared> {
-        self.running.kit.prepare(block, self.node)
+        self.running.aggregator.prepare(block, self.node)
     }
 
     /// The bounds of the longest window that ends at `moment`.
@@ -155,15 +155,15 @@ impl SlidingWindows {
                 }
             });
         }
-        let marks = if late.is_empty() {
-            block.marks.clone()
+        let meta = if late.is_empty() {
+            block.meta.clone()
         } else {
-            let mut marks = RowMeta::clone(&block.marks);
-            let bits = marks.late.get_or_insert_with(|| vec![false; block.len()]);
+            let mut meta = RowMeta::clone(&block.meta);
+            let bits = meta.late.get_or_insert_with(|| vec![false; block.len()]);
             late.iter().for_each(|&row| bits[row as usize] = true);
-            Arc::new(marks)
+            Arc::new(meta)
         };
-        Ok(Block { schema: self.schema.clone(), columns, marks })
+        Ok(Block { schema: self.schema.clone(), columns, meta })
     }
 }
 
@@ -183,7 +183,7 @@ impl SlidingWindows {
         overflowed.dedup();
         records.extend(overflowed.into_iter().map(|i| {
             let row = rows[i] as usize;
-            let (seq, origin) = (block.marks.seq[row], block.marks.origin(row));
+            let (seq, origin) = (block.meta.seq[row], block.meta.origin(row));
             Record::row(Reason::SumOverflow, self.node, seq, origin)
         }));
     }
@@ -201,9 +201,9 @@ impl Operator for SlidingWindows {
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
         let (block, clock) = &inputs[0];
         let node = self.node;
-        let prepared = self.running.kit.prepare(block, node)?;
+        let prepared = self.running.aggregator.prepare(block, node)?;
         let routed = Routed::new(&prepared.keys, &prepared.rows);
-        let marks = super::task::row_facts(&routed, block, clock);
+        let facts = super::task::row_facts(&routed, block, clock);
         let until = shift(clock.end(), -self.rule.lateness).saturating_sub(self.running.back());
         let (running, rule) = (&self.running, &self.rule);
         let arranged = running.arrange(&prepared.columns, routed.rows());
@@ -216,8 +216,8 @@ impl Operator for SlidingWindows {
             |range, slot, out| {
                 let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
                 let span = routed.span(range);
-                let (first, marks) = (span.start, &marks[span]);
-                let task = Task { block, keys, columns, clock, node, marks, base: 0 };
+                let (first, facts) = (span.start, &facts[span]);
+                let task = Task { block, keys, columns, clock, node, facts, base: 0 };
                 let rows = routed.rows_of(range);
                 let given = SlotRows { running, rule, task, rows, arranged: &arranged, first };
                 if rule.peers {
@@ -259,12 +259,12 @@ impl Operator for SlidingWindows {
 
     fn peek(&self, inputs: &[Flow], records: &mut Vec<Record>) -> Result<Arc<Block>> {
         let block = &inputs[0].0;
-        let prepared = self.running.kit.prepare(block, self.node)?;
+        let prepared = self.running.aggregator.prepare(block, self.node)?;
         records.extend(prepared.invalid.iter().cloned());
         let mut features = self.running.columns(1);
         let mut late = vec![];
         for &row in &prepared.rows {
-            let (time, judge) = (block.marks.time[row as usize], block.marks.judge[row as usize]);
+            let (time, judge) = (block.meta.time[row as usize], block.meta.judge[row as usize]);
             let (moment, late_by) = self.rule.answer_time(time, bound(judge, self.clock));
             if late_by.is_some() {
                 late.push(row);
@@ -314,7 +314,7 @@ impl Operator for SlidingWindows {
     }
 
     fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
-        let (_, answers) = self.warming.since(&self.running.kit.folding, inputs[0]);
+        let (_, answers) = self.warming.since(&self.running.aggregator.folding, inputs[0]);
         let width = self.schema.fields().len() - self.features();
         let feature = |feature: &plan::Feature| {
             // The window `(moment - back, moment]` must not reach times before `from`.
@@ -359,8 +359,8 @@ impl SlidingWindows {
         if self.moments.iter().all(|&moment| moment <= least) {
             return Ok((made, 0));
         }
-        let marks = made.marks.clone();
-        let RowMeta { time, judge, seq, .. } = &*marks;
+        let meta = made.meta.clone();
+        let RowMeta { time, judge, seq, .. } = &*meta;
         let moment = |row: usize| match self.rule.peers {
             true => time[row],
             false => self.rule.answer_time(time[row], bound(judge[row], before(seq[row]))).0,
@@ -381,7 +381,7 @@ impl SlidingWindows {
             let arguments = columns.iter_mut().enumerate();
             arguments.for_each(|(j, column)| column.push(slot.log.value(position, j)));
         }
-        let keys = slot.keys.columns(&ids, &self.running.kit.folding.key_types)?;
+        let keys = slot.keys.columns(&ids, &self.running.aggregator.folding.key_types)?;
         let saved = Saving::default()
             .columns("key", keys)
             .i64("time", times)
@@ -395,7 +395,7 @@ fn load_slot(running: &EventWindows, slot: &mut SlidingSlot, saved: &Saved) -> R
     if saved.is_empty() {
         return Ok(());
     }
-    let keys = saved.columns("key", &running.kit.folding.key_types)?;
+    let keys = saved.columns("key", &running.aggregator.folding.key_types)?;
     let keys = KeyColumns::new(&keys, saved.len())?;
     let times = saved.i64("time")?;
     let columns: Result<Vec<Column>> = running

@@ -48,9 +48,9 @@ impl Vitals {
 
     /// Appends a record for each row whose expression failed.
     fn record(&self, block: &Block, rows: &Refused, records: &mut Vec<Record>) {
-        let marks = &block.marks;
+        let meta = &block.meta;
         let record = |&(row, reason): &(usize, Reason)| {
-            Record::row(reason, self.node, marks.seq[row], marks.origin(row))
+            Record::row(reason, self.node, meta.seq[row], meta.origin(row))
         };
         records.extend(rows.iter().map(record));
     }
@@ -128,21 +128,21 @@ impl Operator for InputOperator {
 #[derive(Debug)]
 pub struct Filter {
     condition: Formula,
-    doubt: UnknownUntil,
+    unknown: UnknownUntil,
     plain: Vitals,
 }
 
 impl Filter {
     /// The verb `filter`.
     pub fn new(condition: Formula, node: u32) -> Filter {
-        Filter { condition, doubt: UnknownUntil::default(), plain: Vitals::new(node) }
+        Filter { condition, unknown: UnknownUntil::default(), plain: Vitals::new(node) }
     }
 
     /// The rows to keep, those in which the condition failed, and the number of unknown ones.
     fn test(&self, block: &Block) -> Result<(BooleanBuffer, Refused, u64)> {
         let (keep, lost) = self.condition.test(block)?;
         let bad = refused(&lost).collect();
-        let Some(open) = self.doubt.open(block) else { return Ok((keep, bad, 0)) };
+        let Some(open) = self.unknown.open(block) else { return Ok((keep, bad, 0)) };
         Ok((&keep & &!&open, bad, open.count_set_bits() as u64))
     }
 }
@@ -169,10 +169,10 @@ impl Operator for Filter {
     }
 
     fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
-        let mut full = inputs[0].clone();
-        self.doubt = UnknownUntil::new(self.condition.reads.iter().copied(), &full);
-        full.rows = full.rows.max(full.of_columns(&self.condition.reads));
-        full
+        let mut complete = inputs[0].clone();
+        self.unknown = UnknownUntil::new(self.condition.reads.iter().copied(), &complete);
+        complete.rows = complete.rows.max(complete.of_columns(&self.condition.reads));
+        complete
     }
 
     plain_operator!();
@@ -183,7 +183,7 @@ impl Operator for Filter {
 pub struct Project {
     columns: Vec<Formula>,
     /// Per computed column, the inputs that are not yet known; empty if all are known.
-    doubts: Vec<UnknownUntil>,
+    unknown: Vec<UnknownUntil>,
     schema: SchemaRef,
     plain: Vitals,
 }
@@ -191,7 +191,7 @@ pub struct Project {
 impl Project {
     /// The verbs `select` and `with_columns`.
     pub fn new(columns: Vec<Formula>, schema: SchemaRef, node: u32) -> Project {
-        Project { columns, doubts: vec![], schema, plain: Vitals::new(node) }
+        Project { columns, unknown: vec![], schema, plain: Vitals::new(node) }
     }
 
     /// Computes the columns; also returns the rows in which one failed.
@@ -200,14 +200,14 @@ impl Project {
         let mut lost = Lost::default();
         for (i, formula) in self.columns.iter().enumerate() {
             let (mut array, more) = formula.eval(block)?;
-            if let Some(open) = self.doubts.get(i).and_then(|doubt| doubt.open(block)) {
+            if let Some(open) = self.unknown.get(i).and_then(|unknown| unknown.open(block)) {
                 array = left_open(&array, &open)?;
             }
             lost = lost.then(more);
             columns.push(array);
         }
         let bad: Refused = refused(&lost).collect();
-        let made = Block { schema: self.schema.clone(), columns, marks: block.marks.clone() };
+        let made = Block { schema: self.schema.clone(), columns, meta: block.meta.clone() };
         Ok((without(made, &bad)?, bad))
     }
 }
@@ -231,14 +231,14 @@ impl Operator for Project {
     }
 
     fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
-        let full = inputs[0];
+        let complete = inputs[0];
         let computed = |formula: &Formula| match formula.typed.as_column() {
             Some(_) => UnknownUntil::default(),
-            None => UnknownUntil::new(formula.reads.iter().copied(), full),
+            None => UnknownUntil::new(formula.reads.iter().copied(), complete),
         };
-        self.doubts = self.columns.iter().map(computed).collect();
-        let columns = self.columns.iter().map(|formula| full.formula(Some(formula))).collect();
-        CompleteFrom { rows: full.rows, columns }
+        self.unknown = self.columns.iter().map(computed).collect();
+        let columns = self.columns.iter().map(|formula| complete.formula(Some(formula))).collect();
+        CompleteFrom { rows: complete.rows, columns }
     }
 
     plain_operator!();
@@ -286,7 +286,7 @@ impl Union {
         }
         bad.sort_unstable_by_key(|&(row, _)| row);
         bad.dedup_by_key(|&mut (row, _)| row);
-        let made = Block { schema: self.schema.clone(), columns, marks: block.marks.clone() };
+        let made = Block { schema: self.schema.clone(), columns, meta: block.meta.clone() };
         Ok((without(made, &bad)?, bad))
     }
 
@@ -327,29 +327,29 @@ fn merge_by_seq(blocks: &[Block]) -> Result<Block> {
     for (b, block) in blocks.iter().enumerate() {
         order.extend((0..block.len()).map(|row| (b, row)));
     }
-    order.sort_by_key(|&(b, row)| blocks[b].marks.seq[row]);
+    order.sort_by_key(|&(b, row)| blocks[b].meta.seq[row]);
     let column = |k: usize| -> Result<ArrayRef> {
         let parts: Vec<&dyn Array> = blocks.iter().map(|block| block.columns[k].as_ref()).collect();
         wide::interleave(&parts, &order)
     };
     let columns: Result<Vec<ArrayRef>> = (0..blocks[0].columns.len()).map(column).collect();
-    let marks = |b: usize| blocks[b].marks.as_ref();
-    let late = blocks.iter().any(|block| block.marks.late.is_some());
-    let firing = blocks.iter().any(|block| block.marks.firing.is_some());
-    let same = |block: &Block| block.marks.origins.is_same(&marks(0).origins);
+    let meta = |b: usize| blocks[b].meta.as_ref();
+    let late = blocks.iter().any(|block| block.meta.late.is_some());
+    let firing = blocks.iter().any(|block| block.meta.firing.is_some());
+    let same = |block: &Block| block.meta.origins.is_same(&meta(0).origins);
     let origins = match blocks.iter().all(same) {
-        true => marks(0).origins.clone(),
-        false => Origins::Each(order.iter().map(|&(b, row)| marks(b).origin(row)).collect()),
+        true => meta(0).origins.clone(),
+        false => Origins::Each(order.iter().map(|&(b, row)| meta(b).origin(row)).collect()),
     };
     let all = RowMeta {
-        time: order.iter().map(|&(b, row)| marks(b).time[row]).collect(),
-        seq: order.iter().map(|&(b, row)| marks(b).seq[row]).collect(),
-        judge: order.iter().map(|&(b, row)| marks(b).judge[row]).collect(),
+        time: order.iter().map(|&(b, row)| meta(b).time[row]).collect(),
+        seq: order.iter().map(|&(b, row)| meta(b).seq[row]).collect(),
+        judge: order.iter().map(|&(b, row)| meta(b).judge[row]).collect(),
         origins,
-        firing: firing.then(|| order.iter().map(|&(b, row)| marks(b).firing_of(row)).collect()),
-        late: late.then(|| order.iter().map(|&(b, row)| marks(b).is_late(row)).collect()),
+        firing: firing.then(|| order.iter().map(|&(b, row)| meta(b).firing_of(row)).collect()),
+        late: late.then(|| order.iter().map(|&(b, row)| meta(b).is_late(row)).collect()),
     };
-    Ok(Block { schema: blocks[0].schema.clone(), columns: columns?, marks: Arc::new(all) })
+    Ok(Block { schema: blocks[0].schema.clone(), columns: columns?, meta: Arc::new(all) })
 }
 
 impl Operator for Union {

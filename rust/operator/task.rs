@@ -22,7 +22,7 @@ pub struct Task<'a> {
     /// The operator's number.
     pub node: u32,
     /// The slot's rows, in order.
-    pub marks: &'a [RowFacts],
+    pub facts: &'a [RowFacts],
     /// How many rows the operator received before this block.
     pub base: u64,
 }
@@ -43,7 +43,7 @@ pub struct RowFacts {
 
 /// Collects the [`RowFacts`] of routed rows, in slot order.
 pub fn row_facts(routed: &Routed, block: &Block, clock: &Clock) -> Vec<RowFacts> {
-    let RowMeta { time, judge, seq, .. } = &*block.marks;
+    let RowMeta { time, judge, seq, .. } = &*block.meta;
     let mut before = clock.walk();
     routed.arrange(|row| {
         let at = row as usize;
@@ -55,7 +55,7 @@ pub fn row_facts(routed: &Routed, block: &Block, clock: &Clock) -> Vec<RowFacts>
 impl Task<'_> {
     /// The `seq` of a row.
     pub fn seq(&self, row: u32) -> u64 {
-        self.block.marks.seq[row as usize]
+        self.block.meta.seq[row as usize]
     }
 
     /// The row's number among all rows of the operator. Unlike `seq`, it is unique.
@@ -65,7 +65,7 @@ impl Task<'_> {
 
     /// Creates a record about a row.
     pub fn record(&self, reason: Reason, row: u32) -> Record {
-        let marks = &self.block.marks;
-        Record::row(reason, self.node, marks.seq[row as usize], marks.origin(row as usize))
+        let meta = &self.block.meta;
+        Record::row(reason, self.node, meta.seq[row as usize], meta.origin(row as usize))
     }
 }

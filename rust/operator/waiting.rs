@@ -81,7 +81,7 @@ impl Waiting {
     pub fn take(&mut self, now: Micros) -> Result<Option<Block>> {
         let mut ready = vec![];
         for run in &mut self.runs {
-            let passed = run.rows.marks.time[run.next..].partition_point(|&time| time < now);
+            let passed = run.rows.meta.time[run.next..].partition_point(|&time| time < now);
             if passed == 0 {
                 continue;
             }
@@ -113,8 +113,8 @@ fn together(blocks: &[Block]) -> Result<Block> {
 
 /// Sorts rows by time, then arrival; rows with equal `seq` keep their order.
 fn in_order(rows: Block) -> Result<Block> {
-    let marks = Arc::clone(&rows.marks);
-    let place = |&row: &u32| (marks.time[row as usize], marks.seq[row as usize]);
+    let meta = Arc::clone(&rows.meta);
+    let place = |&row: &u32| (meta.time[row as usize], meta.seq[row as usize]);
     let mut order: Vec<u32> = (0..rows.len() as u32).collect();
     if order.is_sorted_by_key(place) {
         return Ok(rows);
@@ -138,9 +138,9 @@ mod tests {
         let numbers: Int64Array = seq.iter().map(|&seq| Some(seq as i64)).collect();
         let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
         let (time, judge, origins) = (times.to_vec(), times.to_vec(), Origins::Fired);
-        let marks = RowMeta { time, judge, seq, origins, firing: None, late: None };
+        let meta = RowMeta { time, judge, seq, origins, firing: None, late: None };
         let columns: Vec<ArrayRef> = vec![Arc::new(numbers)];
-        Block { schema: Arc::new(schema), columns, marks: Arc::new(marks) }
+        Block { schema: Arc::new(schema), columns, meta: Arc::new(meta) }
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
             let taken = waiting.take(now).unwrap();
             let numbers = |block: &Block| -> Vec<(Micros, u64)> {
                 let n = block.columns[0].as_primitive::<Int64Type>().values().iter();
-                n.zip(&block.marks.time).map(|(&n, &time)| (time, n as u64)).collect()
+                n.zip(&block.meta.time).map(|(&n, &time)| (time, n as u64)).collect()
             };
             assert_eq!(taken.map_or(vec![], |block| numbers(&block)), out);
             if !model.is_empty() {

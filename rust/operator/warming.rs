@@ -101,8 +101,8 @@ pub struct UnknownUntil(Vec<(usize, Micros)>);
 
 impl UnknownUntil {
     /// Selects those of the columns that are not yet known.
-    pub fn new(reads: impl IntoIterator<Item = usize>, full: &CompleteFrom) -> UnknownUntil {
-        let until = |at| (at, full.of_columns(&[at]));
+    pub fn new(reads: impl IntoIterator<Item = usize>, complete: &CompleteFrom) -> UnknownUntil {
+        let until = |at| (at, complete.of_columns(&[at]));
         UnknownUntil(reads.into_iter().map(until).filter(|&(_, until)| until != NEVER).collect())
     }
 
@@ -112,7 +112,7 @@ impl UnknownUntil {
         let mut all: Option<BooleanBuffer> = None;
         for &(at, until) in &self.0 {
             let Some(nulls) = block.columns[at].logical_nulls() else { continue };
-            let open = |row: usize| nulls.is_null(row) && block.marks.time[row] < until;
+            let open = |row: usize| nulls.is_null(row) && block.meta.time[row] < until;
             let open = BooleanBuffer::collect_bool(block.len(), open);
             all = Some(all.map_or(open.clone(), |all| &all | &open));
         }
@@ -142,6 +142,6 @@ pub fn null_unknown(
         let open = BooleanBuffer::collect_bool(block.len(), |row| moment(row) < from);
         *column = left_open(column, &open)?;
     }
-    let marks = Arc::clone(&block.marks);
-    Ok((Block { schema: block.schema, columns, marks }, rows))
+    let meta = Arc::clone(&block.meta);
+    Ok((Block { schema: block.schema, columns, meta }, rows))
 }

@@ -39,7 +39,7 @@ pub trait Windowed: Send + Sync + Debug {
     type Slot: Slot + Debug;
 
     /// Creates an empty slot.
-    fn slot(&self, kit: &Aggregator) -> Self::Slot;
+    fn slot(&self, aggregator: &Aggregator) -> Self::Slot;
 
     /// Whether the slot has work at this clock even if no rows arrived, such as a window to close.
     fn due(&self, slot: &Self::Slot, clock: Micros) -> bool;
@@ -48,7 +48,7 @@ pub trait Windowed: Send + Sync + Debug {
     /// is no longer needed. Fills in the key columns of the fired rows.
     fn apply(
         &self,
-        kit: &Aggregator,
+        aggregator: &Aggregator,
         slot: &mut Self::Slot,
         task: &Task<'_>,
         out: &mut SlotOut,
@@ -89,12 +89,12 @@ pub trait Windowed: Send + Sync + Debug {
     fn ensure(&self, _slots: &mut Slots<Self::Slot>, _kit: &Aggregator) {}
 
     /// Saves a slot's state as named parts.
-    fn save(&self, kit: &Aggregator, slot: &Self::Slot) -> Result<Vec<SlotPart>>;
+    fn save(&self, aggregator: &Aggregator, slot: &Self::Slot) -> Result<Vec<SlotPart>>;
 
     /// Restores one saved part into a slot.
     fn load(
         &self,
-        kit: &Aggregator,
+        aggregator: &Aggregator,
         slot: &mut Self::Slot,
         part: &str,
         saved: &Saved,
@@ -105,7 +105,7 @@ pub trait Windowed: Send + Sync + Debug {
 #[derive(Debug)]
 pub struct WindowOperator<V: Windowed> {
     verb: V,
-    kit: Aggregator,
+    aggregator: Aggregator,
     shape: Shape,
     node: u32,
     slots: Slots<V::Slot>,
@@ -125,12 +125,12 @@ impl<V: Windowed> WindowOperator<V> {
         shape: Shape,
         node: u32,
     ) -> Result<WindowOperator<V>> {
-        let kit = Aggregator::new(folding)?;
+        let aggregator = Aggregator::new(folding)?;
         let (slots, counters) = (Slots::default(), Counters::default());
         let (warming, starts) = (Warming::default(), vec![]);
         Ok(WindowOperator {
             verb,
-            kit,
+            aggregator,
             shape,
             node,
             slots,
@@ -146,10 +146,10 @@ impl<V: Windowed> WindowOperator<V> {
         if self.starts.is_empty() {
             return Ok(made);
         }
-        let marks = made.marks.clone();
-        let (made, rows) = null_unknown(made, &self.starts, |row| marks.firing_of(row).start)?;
+        let meta = made.meta.clone();
+        let (made, rows) = null_unknown(made, &self.starts, |row| meta.firing_of(row).start)?;
         self.warming.rows += rows.len() as u64;
-        let newest = rows.into_iter().map(|row| marks.firing_of(row).end).max();
+        let newest = rows.into_iter().map(|row| meta.firing_of(row).end).max();
         self.warming.open_until = self.warming.open_until.max(newest.unwrap_or(NEVER));
         Ok(made)
     }
@@ -158,8 +158,8 @@ impl<V: Windowed> WindowOperator<V> {
 impl<V: Windowed> Operator for WindowOperator<V> {
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
         let (block, clock) = &inputs[0];
-        let (verb, kit, node) = (&self.verb, &self.kit, self.node);
-        let prepared = kit.prepare(block, node)?;
+        let (verb, aggregator, node) = (&self.verb, &self.aggregator, self.node);
+        let prepared = aggregator.prepare(block, node)?;
         let routed = Routed::new(&prepared.keys, &prepared.rows);
         let delay = -verb.delay();
         let base = self.counters.rows_in;
@@ -169,21 +169,21 @@ impl<V: Windowed> Operator for WindowOperator<V> {
             let open = self.starts.iter_mut().filter(|start| **start != NEVER);
             open.for_each(|start| *start = (*start).max(least));
         }
-        let marks = super::task::row_facts(&routed, block, clock);
-        verb.ensure(&mut self.slots, kit);
+        let facts = super::task::row_facts(&routed, block, clock);
+        verb.ensure(&mut self.slots, aggregator);
         let outs = self.slots.run(
             &routed,
             context,
-            (|| verb.slot(kit), |slot: &V::Slot| verb.due(slot, clock.end())),
+            (|| verb.slot(aggregator), |slot: &V::Slot| verb.due(slot, clock.end())),
             Vec::new,
             |range, slot, outs| {
                 let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
-                let marks = &marks[routed.span(range)];
-                let task = Task { block, keys, columns, clock, node, marks, base };
-                let fired = Fired::new(kit.answers());
+                let facts = &facts[routed.span(range)];
+                let task = Task { block, keys, columns, clock, node, facts, base };
+                let fired = Fired::new(aggregator.answers());
                 let (counters, records, unfired) = (Counters::default(), vec![], vec![]);
                 let mut out = SlotOut { counters, records, fired, unfired };
-                verb.apply(kit, slot, &task, &mut out)?;
+                verb.apply(aggregator, slot, &task, &mut out)?;
                 outs.push((range, out));
                 Ok(())
             },
@@ -196,7 +196,7 @@ impl<V: Windowed> Operator for WindowOperator<V> {
         let mut fired = Vec::with_capacity(outs.len());
         let mut unfired = vec![];
         for (range, out) in outs.into_iter().flatten() {
-            unfired.extend(out.unfired.into_iter().map(|(row, told)| (row.place(range), told)));
+            unfired.extend(out.unfired.into_iter().map(|(row, record)| (row.place(range), record)));
             context.book(&mut self.counters, out.counters, out.records);
             fired.push((range, out.fired));
         }
@@ -204,8 +204,8 @@ impl<V: Windowed> Operator for WindowOperator<V> {
         let made = self.null_unknown(made)?;
         self.counters.fired += made.len() as u64;
         context.records.extend(overflowed.into_iter().map(|row| {
-            let (seq, origin) = (made.marks.seq[row], made.marks.origin(row));
-            let window = made.marks.firing.as_ref().map(|all| (all[row].start, all[row].end));
+            let (seq, origin) = (made.meta.seq[row], made.meta.origin(row));
+            let window = made.meta.firing.as_ref().map(|all| (all[row].start, all[row].end));
             Record { window, ..Record::row(Reason::SumOverflow, node, seq, origin) }
         }));
         unfired.sort_by_key(|each| each.0);
@@ -242,13 +242,13 @@ impl<V: Windowed> Operator for WindowOperator<V> {
     }
 
     fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
-        let (rows, answers) = self.warming.since(&self.kit.folding, inputs[0]);
+        let (rows, answers) = self.warming.since(&self.aggregator.folding, inputs[0]);
         self.verb.seen_from(rows);
         let sure = self.warming.sure_from;
         let (rows, answers) = (rows.max(sure), answers.into_iter().map(|from| from.max(sure)));
         let (verb, fires) = (&self.verb, self.verb.fires_from(rows));
         let keys = self
-            .kit
+            .aggregator
             .folding
             .by
             .iter()
@@ -262,9 +262,9 @@ impl<V: Windowed> Operator for WindowOperator<V> {
             .collect();
         self.starts = columns.iter().map(|column| column.0).collect();
         let columns = columns.into_iter().map(|column| column.1).collect();
-        let mut full = CompleteFrom { rows: verb.full_from(fires), columns };
-        full.at_least(self.warming.open_until);
-        full
+        let mut complete = CompleteFrom { rows: verb.full_from(fires), columns };
+        complete.at_least(self.warming.open_until);
+        complete
     }
 
     fn emits_from(&self, _inputs: Micros) -> Micros {
@@ -276,15 +276,16 @@ impl<V: Windowed> Operator for WindowOperator<V> {
     }
 
     fn save(&self, since: u64) -> Result<Vec<SavedPiece>> {
-        self.slots.save(since, |slot| self.verb.save(&self.kit, slot))
+        self.slots.save(since, |slot| self.verb.save(&self.aggregator, slot))
     }
 
     fn load(&mut self, pieces: &[SavedPiece], counters: Counters, clock: Micros) -> Result<()> {
         self.counters = counters;
         self.clock = clock;
-        let (verb, kit) = (&self.verb, &self.kit);
-        let load =
-            |slot: &mut V::Slot, part: &str, saved: &Saved| verb.load(kit, slot, part, saved);
-        self.slots.load(pieces, || verb.slot(kit), load)
+        let (verb, aggregator) = (&self.verb, &self.aggregator);
+        let load = |slot: &mut V::Slot, part: &str, saved: &Saved| {
+            verb.load(aggregator, slot, part, saved)
+        };
+        self.slots.load(pieces, || verb.slot(aggregator), load)
     }
 }

@@ -1,4 +1,4 @@
-//! What comes out: record batches that any Arrow library takes as they are.
+//! Output: record batches that any Arrow library can import.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl PyBatches {
         bridge::export_schema(py, &self.0.schema)
     }
 
-    /// The batches, as a capsule. Another schema cannot be asked for.
+    /// The batches, as a capsule. The requested schema is ignored.
     #[pyo3(signature = (requested_schema=None))]
     fn __arrow_c_stream__<'py>(
         &self,
@@ -50,7 +50,7 @@ impl PyBatches {
     }
 }
 
-/// What one call of the engine gave.
+/// The result of one call of the engine.
 #[pyclass(frozen, module = "muntin._core", name = "Step")]
 pub struct PyStep {
     /// Rows, an output each.

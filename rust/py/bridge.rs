@@ -32,7 +32,7 @@ const STREAM: &CStr = c"arrow_array_stream";
 const ARRAY: &CStr = c"arrow_array";
 const SCHEMA: &CStr = c"arrow_schema";
 
-/// What a Python object handed over, not read yet: reading needs no GIL.
+/// Arrow data imported from a Python object but not yet read; reading does not need the GIL.
 pub enum Handed {
     /// Arrays to be pulled from their producer.
     Stream(FFI_ArrowArrayStream),
@@ -51,10 +51,10 @@ pub fn is_arrow(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(object.hasattr("__arrow_c_stream__")? || object.hasattr("__arrow_c_array__")?)
 }
 
-/// Takes the Arrow data that `object`, which stands at `place`, exports.
+/// Imports the Arrow data that `object` exports; `place` names it in messages.
 ///
-/// A single array is a third cheaper than a stream of one, so that is asked for first; what has
-/// several chunks refuses it and has a stream.
+/// Importing a single array is a third cheaper than a stream of one, so this tries that first; an
+/// object with several chunks refuses and has a stream.
 pub fn take(object: &Bound<'_, PyAny>, place: &str) -> PyResult<Handed> {
     let py = object.py();
     let stream = object.getattr_opt(intern!(py, "__arrow_c_stream__"))?;
@@ -74,14 +74,14 @@ pub fn take(object: &Bound<'_, PyAny>, place: &str) -> PyResult<Handed> {
     Ok(Handed::Stream(content(stream, STREAM, FFI_ArrowArrayStream::from_raw)?))
 }
 
-/// Whether an export says that what it has is not one array; anything else is a failure, or a user
-/// who wants to stop.
+/// Whether an export failed only because the data is not a single array; other errors are real
+/// failures or an interrupt by the user.
 fn refuses(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PyNotImplementedError>(py) || error.is_instance_of::<PyValueError>(py)
 }
 
-/// Our error for an export that raised, with what it raised as the cause; whoever wants to stop
-/// (`KeyboardInterrupt`, `SystemExit`) does.
+/// The error for an export that raised, with the original exception as its cause;
+/// `KeyboardInterrupt` and `SystemExit` pass through.
 fn failed(object: &Bound<'_, PyAny>, place: &str, error: PyErr) -> PyErr {
     let py = object.py();
     if !error.is_instance_of::<PyException>(py) {

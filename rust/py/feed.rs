@@ -52,7 +52,7 @@ impl RawFeed {
         })
     }
 
-    /// Reads the rows and what is said of each.
+    /// Reads the rows and their metadata.
     pub fn read(self, validate: bool) -> Result<Feed> {
         let data = self.data.read(validate).map_err(|error| error.within(&self.place))?;
         let (schema, batches) = data.batches()?;

@@ -27,7 +27,7 @@ pub struct Fitted {
     pub misfits: Vec<(usize, Misfit)>,
 }
 
-/// What a text may stand for.
+/// Which texts may represent a value of another type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextsFor {
     /// Values that JSON has no word for: times, durations, decimals, bytes, NaN and infinities.
@@ -51,7 +51,7 @@ enum GivenColumn<'a> {
     Span(i128),
     Text(&'a str),
     Bytes(&'a [u8]),
-    /// What nothing can be made of.
+    /// A value that cannot be converted.
     Other,
     /// A number of more digits than any type has.
     Huge,

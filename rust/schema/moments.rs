@@ -23,7 +23,7 @@ pub struct Instant {
     fraction: Fraction,
 }
 
-/// What stands behind the point of seconds.
+/// The digits after the decimal point of the seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fraction {
     nanos: i64,
@@ -68,7 +68,7 @@ impl Instant {
         i64::try_from(ticks + i128::from(self.fraction.nanos / step)).ok()
     }
 
-    /// The day since 1970 of which it is the midnight.
+    /// The day since 1970 whose midnight it is.
     pub fn day(&self) -> Read<i32> {
         if self.seconds % DAY_S != 0 || self.fraction.nanos != 0 || self.fraction.finer {
             return Err(Misfit::Digits);

@@ -28,15 +28,15 @@ pub fn normalise(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     let fitted = fit(array, to, TextsFor::Some)?;
     let Some(&(row, why)) = fitted.misfits.first() else { return Ok(fitted.array) };
     let (value, (said, hint)) = (shown(array, row), complain(why, to));
-    let told = format!("row {row} does not fit {word}: {value} {said}");
+    let misfit = format!("row {row} does not fit {word}: {value} {said}");
     let is_text = normalised(array.data_type()).is_ok_and(|plain| plain == DataType::Utf8);
     Err(if is_text {
         Error::Schema(format!(
-            "is {from} in this batch, not {word}, and {told}\nhint: cast it before it is \
+            "is {from} in this batch, not {word}, and {misfit}\nhint: cast it before it is \
              pushed"
         ))
     } else {
-        Error::Data(format!("{told}\nhint: {hint}"))
+        Error::Data(format!("{misfit}\nhint: {hint}"))
     })
 }
 

@@ -15,7 +15,7 @@ pub enum Misfit {
     Digits,
     /// It is beyond the range of the type.
     Range,
-    /// It is a float so great that it stands for several integers.
+    /// A float too large to identify a single integer.
     Vague,
 }
 

@@ -67,17 +67,18 @@ impl Change {
     }
 
     /// Which verbs with state were restored, are new, or were dropped.
-    pub fn told(&self, before: &Plan, now: &Plan) -> Restored {
+    pub fn summary(&self, before: &Plan, now: &Plan) -> Restored {
         let name = |(i, node): (usize, &Node)| format!("{}#{i}", node.verb());
-        let mut told = Restored::default();
+        let mut summary = Restored::default();
         for (i, node) in now.nodes.iter().enumerate().filter(|(_, node)| node.has_state()) {
-            let list = if self.verbs[i].is_some() { &mut told.restored } else { &mut told.new };
+            let list =
+                if self.verbs[i].is_some() { &mut summary.restored } else { &mut summary.new };
             list.push(name((i, node)));
         }
         let gone = |i: &usize| !self.verbs.contains(&Some(*i));
         let nodes = before.nodes.iter().enumerate().filter(|(i, node)| gone(i) && node.has_state());
-        told.dropped = nodes.map(name).collect();
-        told
+        summary.dropped = nodes.map(name).collect();
+        summary
     }
 }
 

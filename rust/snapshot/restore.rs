@@ -60,7 +60,7 @@ pub fn restore(pipeline: &mut Pipeline, bytes: &[u8], on_change: OnChange) -> Re
     pipeline.epoch = read(&manifest, "epoch")?;
     let undecoded: Vec<u64> = read(&manifest, "undecoded")?;
     pipeline.undecoded = change.arranged(&undecoded, "counts")?;
-    pipeline.restored = Some(change.told(&before, &pipeline.plan));
+    pipeline.restored = Some(change.summary(&before, &pipeline.plan));
     Ok(())
 }
 
@@ -96,15 +96,15 @@ fn same_columns(saved: &[Columns], pipeline: &Pipeline) -> Result<Vec<SchemaRef>
                 "the snapshot is of streams with other columns: \"{}\" had {}, and has {}\nhint: \
                  start without it, or declare the columns it had",
                 input.name,
-                told(saved)?,
-                told(now)?
+                columns_text(saved)?,
+                columns_text(now)?
             )));
         }
     }
     Ok(schemas)
 }
 
-fn told(schema: &Schema) -> Result<String> {
+fn columns_text(schema: &Schema) -> Result<String> {
     let word =
         |field: &Arc<Field>| Ok(format!("{} {}", field.name(), type_word(field.data_type())?));
     Ok(schema.fields().iter().map(word).collect::<Result<Vec<String>>>()?.join(", "))

@@ -11,12 +11,12 @@ use crate::time::Micros;
 
 impl EventWindows {
     fn kept<'a>(&'a self, log: &'a Log) -> Kept<'a> {
-        Kept { layout: &self.kit.layout, which: &self.small, log }
+        Kept { layout: &self.aggregator.layout, which: &self.small, log }
     }
 
     /// Whether chunks can hold aggregate `j`.
     pub(super) fn is_small(&self, j: usize) -> bool {
-        !self.kit.layout.items[j].0.grows()
+        !self.aggregator.layout.items[j].0.grows()
     }
 
     /// How many entries may be walked for aggregate `j` before the chunks are used.
@@ -73,7 +73,7 @@ impl EventWindows {
         (floor, oldest): (Micros, u64),
         j: usize,
     ) {
-        let aggregate = &self.kit.layout.items[j].0;
+        let aggregate = &self.aggregator.layout.items[j].0;
         aggregate.clear(self.cell(&mut slot.hot, id, window, j));
         if !slot.chunks.contains_key(&id) || !self.is_small(j) {
             let (mut next, mut steps) = (oldest, self.steps(j));

@@ -97,7 +97,7 @@ impl EventWindows {
                 self.look(slot, Ask { j, ..ask }, &mut out[k]);
             } else {
                 let cell = self.peek_cell(&slot.hot, ask.id, window, j);
-                out[k].push(self.kit.layout.items[j].0.evaluate(cell));
+                out[k].push(self.aggregator.layout.items[j].0.evaluate(cell));
             }
         }
     }
@@ -119,18 +119,18 @@ impl EventWindows {
             } else {
                 self.correct(log, hot, scratch, ask, &mut steps);
                 if !steps.is_over() {
-                    out.push(self.kit.layout.evaluate(scratch, 0, j));
-                    return self.kit.layout.clear_one(scratch, 0, j);
+                    out.push(self.aggregator.layout.evaluate(scratch, 0, j));
+                    return self.aggregator.layout.clear_one(scratch, 0, j);
                 }
-                self.kit.layout.clear_one(scratch, 0, j);
+                self.aggregator.layout.clear_one(scratch, 0, j);
             }
         }
         self.chunk(slot, id);
         let SlidingSlot { log, scratch, chunks, .. } = slot;
-        let (aggregate, offset) = &self.kit.layout.items[j];
+        let (aggregate, offset) = &self.aggregator.layout.items[j];
         self.ask_chunks(&chunks[&id], log, ask, scratch.cell(0, *offset, aggregate.words()));
-        out.push(self.kit.layout.evaluate(scratch, 0, j));
-        self.kit.layout.clear_one(scratch, 0, j);
+        out.push(self.aggregator.layout.evaluate(scratch, 0, j));
+        self.aggregator.layout.clear_one(scratch, 0, j);
     }
 
     /// Copies an aggregate's running value to row 0 of `scratch` and corrects it for the time and
@@ -143,7 +143,7 @@ impl EventWindows {
         ask: Ask,
         steps: &mut Steps,
     ) {
-        let (aggregate, offset) = &self.kit.layout.items[ask.j];
+        let (aggregate, offset) = &self.aggregator.layout.items[ask.j];
         let (words, window) = (aggregate.words(), &self.windows[ask.w]);
         let oldest = Oldest::from_words(hot.pair(ask.id, window.oldest)).entry;
         let running = self.peek_cell(hot, ask.id, window, ask.j);
@@ -154,7 +154,7 @@ impl EventWindows {
         };
         let mut again = outside;
         if !self.take_out(log, scratch, oldest, ask, steps) {
-            self.kit.layout.clear_one(scratch, 0, ask.j);
+            self.aggregator.layout.clear_one(scratch, 0, ask.j);
             again = ask.tail;
         }
         while let Some(entry) = log.get(again).filter(|e| e.time > ask.span.lower(ask.moment)) {
@@ -181,7 +181,7 @@ impl EventWindows {
         ask: Ask,
         steps: &mut Steps,
     ) -> bool {
-        let (aggregate, offset) = &self.kit.layout.items[ask.j];
+        let (aggregate, offset) = &self.aggregator.layout.items[ask.j];
         let mut leave = |entry: u64, time: Micros| {
             let cell = scratch.cell(0, *offset, aggregate.words());
             let moment = Moment { time, seq: entry };
@@ -219,7 +219,7 @@ impl EventWindows {
 
     /// Whether an entry has a value that counts as a first or last value.
     fn has(&self, log: &Log, entry: u64, j: usize) -> bool {
-        log.value(entry, j).is_some_and(|value| !self.kit.layout.items[j].0.nan(value))
+        log.value(entry, j).is_some_and(|value| !self.aggregator.layout.items[j].0.nan(value))
     }
 
     /// Finds the entry with the first or last value of a window.
@@ -296,7 +296,7 @@ impl EventWindows {
         for (feature, column) in self.features.iter().zip(out) {
             let (w, j) = (feature.size, feature.aggregate);
             let span = self.windows[w].span;
-            let mut one = self.kit.layout.hot();
+            let mut one = self.aggregator.layout.hot();
             let row = one.push();
             if let Some((slot, id)) = slot {
                 let (tail, reference) = slot.head(id);
@@ -307,17 +307,17 @@ impl EventWindows {
             if let Some((time, columns)) = current.filter(|(time, _)| late || holds(*time))
                 && let Some(value) = columns[j].get(0)
             {
-                let (aggregate, offset) = &self.kit.layout.items[j];
+                let (aggregate, offset) = &self.aggregator.layout.items[j];
                 let cell = one.cell(row, *offset, aggregate.words());
                 aggregate.update(cell, value, Moment { time, seq: u64::MAX });
             }
-            column.push(self.kit.layout.evaluate(&one, row, j));
+            column.push(self.aggregator.layout.evaluate(&one, row, j));
         }
     }
 
     /// Computes a question's answer from the key's rows into row 0 of `scratch`.
     fn peek_one(&self, slot: &SlidingSlot, ask: Ask, scratch: &mut StateRows) {
-        let (aggregate, offset) = &self.kit.layout.items[ask.j];
+        let (aggregate, offset) = &self.aggregator.layout.items[ask.j];
         if ask.reference <= ask.span.lower(ask.moment) {
             return;
         }

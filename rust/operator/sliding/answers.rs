@@ -72,7 +72,7 @@ impl SlotRows<'_> {
     /// Advances a key to a row's time and adds the row; returns its entry.
     #[inline]
     fn enter(&self, slot: &mut SlidingSlot, id: u32, i: usize, tapes: &mut Tapes) -> u64 {
-        let RowFacts { row, time, .. } = self.task.marks[i];
+        let RowFacts { row, time, .. } = self.task.facts[i];
         let aside = (self.task.columns, row as usize);
         self.running.enter(slot, id, time, self.arranged.at(self.first + i), aside, tapes)
     }
@@ -82,7 +82,7 @@ impl SlotRows<'_> {
         let SlotRows { running, rule, task, .. } = self;
         self.look_up(slot, out);
         let mut n = 0;
-        for (i, &RowFacts { row, time, limit, .. }) in task.marks.iter().enumerate() {
+        for (i, &RowFacts { row, time, limit, .. }) in task.facts.iter().enumerate() {
             let (moment, late_by) = rule.answer_time(time, limit);
             match late_by {
                 None => out.counters.counted += 1,
@@ -111,7 +111,7 @@ impl SlotRows<'_> {
     fn late(&self, row: u32, (moment, late_by): (Micros, Micros), out: &mut Answers) {
         out.counters.late += 1;
         out.late.push(row);
-        if !self.task.block.marks.is_late(row as usize) {
+        if !self.task.block.meta.is_late(row as usize) {
             let record = self.task.record(Reason::Late, row);
             let window = Some(self.rule.longest_window(moment));
             out.records.push(Record { window, late_by: Some(late_by), ..record });
@@ -124,7 +124,7 @@ impl SlotRows<'_> {
         self.look_up(slot, out);
         let (mut n, mut i) = (0, 0);
         let mut entered = vec![];
-        for peers in task.marks.chunk_by(|a, b| a.time == b.time) {
+        for peers in task.facts.chunk_by(|a, b| a.time == b.time) {
             entered.clear();
             for &RowFacts { row, time, .. } in peers {
                 out.counters.counted += 1;
