@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import tomllib
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -282,6 +283,30 @@ def test_every_public_name_is_documented() -> None:
         if inspect.ismodule(value) or callable(value):
             assert (value.__doc__ or "").strip(), f"muntin.{name} has no docstring"
             assert not value.__doc__.startswith(f"{name}("), f"muntin.{name}: a generated docstring"
+
+
+def test_there_is_one_version_number() -> None:
+    import muntin
+
+    cargo = tomllib.loads((ROOT / "Cargo.toml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert muntin.__version__ == cargo["package"]["version"]
+    assert project["project"]["dynamic"] == ["version"]
+    written = [p.name for p in PYTHON if f'"{muntin.__version__}"' in p.read_text()]
+    assert written == []
+
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=[path.stem for path in WORKFLOWS])
+def test_workflows_pin_what_they_use_and_end(path: Path) -> None:
+    text = path.read_text()
+    uses = re.findall(r"uses: (\S+)", text)
+    assert uses
+    others = [each for each in uses if not each.startswith("./")]
+    assert [each for each in others if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", each)] == []
+    assert text.count("timeout-minutes:") == text.count("runs-on:")
 
 
 def test_the_readers_of_this_file_read_right() -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Never
 
 from muntin import sinks, sources, testing
 from muntin.base import missing
+from muntin.base.core import VERSION
 from muntin.base.durations import Duration
 from muntin.base.errors import (
     ColumnError,
@@ -61,7 +62,7 @@ from muntin.sinks import Sink
 from muntin.sources import Source
 from muntin.values.table import Table
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "Agg",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, final
 
 __all__ = [
+    "VERSION",
     "Batches",
     "Engine",
     "Step",
@@ -15,6 +16,8 @@ __all__ = [
     "schema_of_words",
     "schema_words",
 ]
+
+VERSION: str
 
 def check(plan_json: str) -> str: ...
 def schema_words(schema: Any) -> list[tuple[str, str]]: ...

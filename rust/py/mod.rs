@@ -17,8 +17,7 @@ use std::collections::HashMap;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-/// The compiled core of muntin. Only `fitting`, `limits`, `plan`, `snapshots` and `operator` use
-/// it.
+/// The compiled core of muntin. Only `muntin.base.core` imports it.
 #[pymodule(gil_used = false)]
 mod _core {
     use pyo3::exceptions::PyRuntimeWarning;
@@ -30,6 +29,10 @@ mod _core {
     use super::engine::PyEngine;
     #[pymodule_export]
     use super::{assemble, check, contents, fit, limits, may_fit, schema_of_words, schema_words};
+
+    /// The version of the package: that of `Cargo.toml`.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,6 +1,7 @@
 """The compiled core. This is the one file that imports it."""
 
 from muntin._core import (
+    VERSION,
     Batches,
     Engine,
     Step,
@@ -15,6 +16,7 @@ from muntin._core import (
 )
 
 __all__ = [
+    "VERSION",
     "Batches",
     "Engine",
     "Step",
