@@ -13,6 +13,7 @@ __all__ = [
     "contents",
     "fit",
     "limits",
+    "may_fit",
     "schema_of_words",
     "schema_words",
 ]
