@@ -17,11 +17,11 @@ pub const VERSION: u32 = 1;
 pub struct Plan {
     /// See [`VERSION`].
     pub version: u32,
-    /// The streams that come in.
+    /// The input streams.
     pub inputs: Vec<Input>,
     /// The verbs; each names earlier ones in `from`.
     pub nodes: Vec<Node>,
-    /// What goes out.
+    /// The outputs.
     pub outputs: Vec<Output>,
 }
 
@@ -33,7 +33,7 @@ pub struct Input {
     pub name: String,
     /// The event time of a row.
     pub time: Expr,
-    /// How far behind its partition's newest a row may come.
+    /// How far a row's time may be behind the newest of its partition.
     pub out_of_order: Micros,
     /// After how long a silent partition stops holding the watermark back; the loop's affair.
     pub idle_after: Option<Micros>,
@@ -180,7 +180,7 @@ pub struct Sliding {
     pub include_current: bool,
     /// See [`Answering`].
     pub emit: Answering,
-    /// How far behind its watermark a row still gets its own moment.
+    /// How far behind its watermark a row is still answered as of its own time.
     pub allowed_lateness: Micros,
     /// See [`NullKey`].
     pub null_key: NullKey,

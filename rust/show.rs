@@ -13,9 +13,9 @@ use crate::error::Result;
 /// A value on its way out.
 enum Shown {
     Null,
-    /// Stands in JSON as it is: a number, `true`, a list, an object.
+    /// Written to JSON unquoted: a number, `true`, a list, an object.
     Bare(String),
-    /// Stands in JSON in quotes.
+    /// Written to JSON in quotes.
     Text(String),
 }
 
@@ -230,7 +230,7 @@ fn units(column: &dyn Array, row: usize) -> i64 {
     )
 }
 
-/// Digits behind the second.
+/// Fractional digits of a second.
 fn digits(unit: TimeUnit) -> usize {
     match unit {
         TimeUnit::Second => 0,

@@ -19,7 +19,7 @@ pub struct Typed {
     pub(super) data_type: DataType,
 }
 
-/// Whether a cast stands in the expression, or was put in so that two types meet.
+/// Whether a cast was written in the expression, or inserted so that two types match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
     Written,
@@ -312,7 +312,7 @@ fn among(expr: &Expr, mut args: Vec<Typed>) -> Result<Typed> {
     Ok(Typed { node: CheckedNode::Call(Function::Or, each), data_type: DataType::Boolean })
 }
 
-/// Values of which one is chosen, in their one type.
+/// Types alternatives, of which one is chosen per row, and converts them to their common type.
 fn alternatives(expr: &Expr, values: Vec<Typed>) -> Result<(Vec<Typed>, DataType)> {
     let one_of = |values: &[Typed], texts: bool| {
         let mut one = DataType::Null;

@@ -14,9 +14,10 @@ use super::cast::ticks;
 use super::kernels::{Side, bits};
 use super::tree::Comparison;
 
-/// Which rows compare so; whatever stands at null rows. The types are those of `compared`.
+/// The rows for which the comparison holds; the result at null rows is arbitrary. The types are
+/// those of `compared`.
 ///
-/// With NaN on a side only `Ne` holds.
+/// If either side is NaN only `Ne` holds.
 pub fn compare(how: Comparison, left: Side, right: Side, len: usize) -> BooleanBuffer {
     use DataType::{Binary, Boolean, Date32, Decimal128, Float64, UInt64, Utf8};
     match (left.array.data_type(), right.array.data_type()) {
@@ -90,7 +91,7 @@ fn holds(how: Comparison, order: Option<Ordering>) -> bool {
     }
 }
 
-/// Floats, and whether the first stands for all.
+/// Floats, and whether the first value is a constant for all rows.
 type FloatSide<'a> = (&'a [f64], bool);
 
 /// Floats by the operators themselves, so that loops vectorise.

@@ -38,7 +38,7 @@ pub struct RowColumns<'a> {
     pub len: usize,
     /// Rows that were late to a window before; none where nothing is known.
     pub late: Option<&'a BooleanBuffer>,
-    /// When each row arrived; `i64::MIN` where nobody said.
+    /// When each row arrived; `i64::MIN` if not recorded.
     pub arrival: Option<&'a [Micros]>,
 }
 
@@ -244,7 +244,7 @@ fn comparison(how: Comparison, left: &Typed, right: &Typed, rows: &RowColumns) -
     Ok(Operand::new(BooleanArray::new(found, valid), lost))
 }
 
-/// `and` stops at the first false, `or` at the first true: what comes behind cannot overflow.
+/// `and` stops at the first false, `or` at the first true: later arguments cannot overflow then.
 fn connective(all: bool, args: &[Typed], rows: &RowColumns) -> Result<Operand> {
     let mut result = BooleanArray::new(bools(all, rows.len), None);
     let mut lost = Lost::default();

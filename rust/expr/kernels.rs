@@ -15,7 +15,7 @@ use arrow_select::zip::zip as arrow_zip;
 use super::cast::{retyped, ticks};
 use crate::error::Result;
 
-/// One argument: an array of all rows, or of one value that stands for all.
+/// One argument: an array of all rows, or of one value used for all rows.
 #[derive(Clone, Copy)]
 pub struct Side<'a> {
     /// The values.

@@ -1,4 +1,4 @@
-//! Constants: as JSON carries them, as text that stands for a time, and as arrays of one value.
+//! Constants: from JSON, from text that represents a time, and as arrays of one value.
 
 use std::sync::Arc;
 
@@ -127,8 +127,8 @@ impl Literal {
         }
     }
 
-    /// The constant that a text stands for beside a value of `beside`, e.g. `'2026-11-01'` beside
-    /// a date. `None` where text stands only for itself.
+    /// The constant that a text represents next to a value of type `beside`, e.g. `'2026-11-01'`
+    /// next to a date. `None` where text is only text.
     pub fn read_as(text: &str, beside: &DataType) -> Option<Result<Literal>> {
         let read = match beside {
             DataType::Timestamp(_, zone) => {

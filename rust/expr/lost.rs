@@ -1,4 +1,4 @@
-//! Rows whose value could not be computed, told apart by why.
+//! Rows whose value could not be computed, with the reason.
 
 use arrow_buffer::BooleanBuffer;
 

@@ -51,7 +51,7 @@ pub fn compared(a: &DataType, b: &DataType) -> Option<(DataType, DataType)> {
     }
 }
 
-/// The one type of two values of which one is chosen, if there is one.
+/// The common type of two alternatives, if there is one.
 pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
     match (a, b) {
         (Null, other) | (other, Null) => Some(computed(other)),
@@ -145,7 +145,7 @@ fn untyped(operation: Operation, own: &DataType, other: &DataType, left: bool) -
     }
 }
 
-/// Digits before and behind the point that hold values of both types.
+/// Digits before and after the point that hold values of both types.
 fn digits(a: &DataType, b: &DataType) -> (i16, i16) {
     let ((p, s), (q, t)) = (parameters(&as_decimal(a)), parameters(&as_decimal(b)));
     ((p - s).max(q - t), s.max(t))
