@@ -319,7 +319,7 @@ def test_with_checkpoints_what_is_left_waits_for_the_next_start(
     first.publish()
     first.close()
     assert letters(dead) == []
-    assert "2 rows were not sent and wait in the checkpoint" in caplog.text
+    assert "2 rows were not sent; the checkpoint keeps them" in caplog.text
 
     server.gate.set()
     server.requests.clear()

@@ -168,7 +168,7 @@ def test_an_address_that_is_refused_is_said(
         sent(sink, "a")
         sink.close()
     assert post.to == [["here@example.com"]]
-    assert "row a was not taken for gone@example.com: status 550" in caplog.text
+    assert "row a was not accepted for gone@example.com: status 550" in caplog.text
     assert [each["reason"] for each in letters(dead)] == ["status 550"]
 
 

@@ -25,7 +25,9 @@ from muntin.monitor.moment import Scene
 from muntin.sources import Delivery, Quiet
 from runs import EVENTS, MINUTES, WORDS, Cut, CutShort, Script, rows_at
 
-NEW_ROWS = r"has new rows, but the run had ended\nhint: .* checkpoint, or leave the input open"
+NEW_ROWS = (
+    r"has new rows, but the run had already ended\nhint: .* checkpoint, or keep the input open"
+)
 WHERE = Where("test", {}, Counts(), False)
 
 
@@ -112,7 +114,10 @@ def test_another_pipeline_or_source_is_refused(tmp_path: Path) -> None:
         mt.run(CutShort(TABLE, 4), other, checkpoint=tmp_path)
     lines = tmp_path / "rows.jsonl"
     lines.write_text('{"at": "2024-05-01T10:00:00Z", "k": "a", "v": 1}\n')
-    with pytest.raises(mt.SourceError, match="the checkpoint stands in 'Arrow', which is now"):
+    with pytest.raises(
+        mt.SourceError,
+        match="the checkpoint was taken while reading 'Arrow', but the source now has",
+    ):
         played(mt.sources.JsonLines(lines), tmp_path, visible)
 
 
@@ -321,7 +326,7 @@ def test_what_a_run_logs_of_sinks_that_repeat(
     seen: list[mt.Table] = []
     sink = mt.sinks.Callback(seen.append)
     mt.run(mt.sources.Arrow(TABLE), MINUTES, sinks=[sink], checkpoint=tmp_path)
-    assert "rows/rows/0/Callback shows rows again that a restart repeats" in caplog.text
+    assert "sink rows/rows/0/Callback delivers at least once" in caplog.text
 
 
 def test_what_a_checkpoint_cannot_do_is_said_before_the_run() -> None:

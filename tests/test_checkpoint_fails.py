@@ -179,7 +179,7 @@ def test_a_run_goes_on_after_a_failed_prepare(
     outputs = Outputs(tmp_path)
     outputs.run(Faults("before prepare of last", 2, 3))
     assert outputs.seen() == whole[0]
-    assert caplog.text.count("the run goes on and tries again") == 2
+    assert caplog.text.count("the run continues and tries again") == 2
     # what was written for the checkpoints that failed is not left behind
     assert len(list((tmp_path / "state").glob("state-*"))) <= 2 * 16
 

@@ -118,7 +118,7 @@ def test_a_rules_failure_is_its_own(how: str) -> None:
     op, whole = mt.operator(COUNTED, rules=[own, other]), mt.operator(COUNTED, rules=[other])
     with pytest.raises(mt.RuleError, match=message) as caught:
         op.push(rows(1, 2))
-    assert 'hint: mend the function, or say on_error="skip"' in str(caught.value)
+    assert 'hint: fix the function, or set on_error="skip"' in str(caught.value)
     assert (caught.value.rule, isinstance(caught.value, mt.MuntinError)) == ("own", True)
     # the step is complete: its rows, the other rules' alerts, the state
     expected = whole.push(rows(1, 2))
@@ -150,7 +150,10 @@ def test_a_rule_may_skip_what_its_function_cannot_judge(caplog: pytest.LogCaptur
     assert hits(op.push(rows(1, 2, start=10))) == [10, 11]
     assert op.stats["failed"] == {"own": 3}
     (record,) = caplog.records
-    assert 'rule "own": the function raised ValueError: too few; it has no' in record.getMessage()
+    assert (
+        'rule "own": the function raised ValueError: too few; this batch has no'
+        in record.getMessage()
+    )
     with pytest.raises(mt.PlanError, match='on_error: "ignore" is not one of raise'):
         mt.rule("own", by="k", on_error="ignore")  # type: ignore[call-overload]
 

@@ -181,7 +181,7 @@ def test_what_others_made_is_never_touched(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / "theirs.parquet")
     sink = Parquet(tmp_path)
     sink.open("rows", ())
-    with pytest.raises(mt.SinkError, match=r"theirs\.parquet.*\nhint: a fresh start"):
+    with pytest.raises(mt.SinkError, match=r"theirs\.parquet.*\nhint: write to another directory"):
         sink.restore(None)
     with sqlite3.connect(tmp_path / "rows.db") as db:
         db.execute("CREATE TABLE rows (x)")

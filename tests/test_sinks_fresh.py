@@ -1,4 +1,4 @@
-"""Fresh starts: what is there already, what a run without rows leaves, odd names, all records."""
+"""Fresh starts: what already exists, what a run without rows leaves, odd names, all records."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_each_mode_does_what_it_says(kind: str, saved: Any, tmp_path: Path) -> N
     mt.run(Arrow(TABLE), SCORED, sinks=[make(path)], checkpoint=saved())
     assert counts(kind, path) == [1, 2, 3]
     for more in ({}, {"mode": "error"}):
-        with pytest.raises(mt.SinkError, match=rf"rows\.{kind}.*is there already.*\nhint: mode="):
+        with pytest.raises(mt.SinkError, match=rf"rows\.{kind}.*already exists.*\nhint: mode="):
             mt.run(Arrow(TABLE), SCORED, sinks=[make(path, **more)], checkpoint=saved())
     assert counts(kind, path) == [1, 2, 3]
     mt.run(Arrow(TABLE), SCORED, sinks=[make(path, mode="append")], checkpoint=saved())
@@ -89,7 +89,7 @@ def test_lost_checkpoints_do_not_cut_what_was_written(kind: str, tmp_path: Path)
     checkpoint = mt.Checkpoint(tmp_path / "state")
     mt.run(Arrow(TABLE), SCORED, sinks=[make(path)], checkpoint=checkpoint)
     shutil.rmtree(tmp_path / "state")
-    with pytest.raises(mt.SinkError, match="is there already"):
+    with pytest.raises(mt.SinkError, match="already exists"):
         mt.run(Arrow(TABLE), SCORED, sinks=[make(path)], checkpoint=checkpoint)
     assert counts(kind, path) == [1, 2, 3]
 

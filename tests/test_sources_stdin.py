@@ -66,5 +66,5 @@ def test_what_standard_input_cannot_do_is_refused(tmp_path: Path) -> None:
     with pytest.raises(mt.SourceError, match="partition= need partitions="):
         Csv("-", partition="p")
     rows = mt.stream(time="at", out_of_order="0s").filter("n >= 0")
-    with pytest.raises(mt.SourceError, match="gives its rows once"):
+    with pytest.raises(mt.SourceError, match="can be read only once"):
         mt.run(JsonLines("-"), rows, checkpoint=tmp_path / "state")

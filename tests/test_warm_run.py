@@ -66,10 +66,10 @@ def test_what_is_unchanged_is_shown_as_in_an_undisturbed_run(
     assert lines(place / "minutes.jsonl") == lines(whole / "minutes.jsonl")
     check_long(lines(place / "long.jsonl"), lines(whole / "long.jsonl"), on_change)
     assert set(report.outputs) == {"minutes", "long"}
-    new = "warming" if on_change == "warm" else "new, answering from what they see"
+    new = "warming" if on_change == "warm" else "new, with results from only the rows they see"
     said = [r.message for r in caplog.records if "verbs restored" in r.message]
     verbs = f"restored: tumbling#2; {new}: tumbling#1; dropped with their state: sliding#1"
-    assert said == [f"the pipeline is another than the checkpoint's; verbs {verbs}"]
+    assert said == [f"the pipeline changed since the checkpoint; verbs {verbs}"]
 
 
 def check_long(got: list[dict[str, Any]], want: list[dict[str, Any]], on_change: str) -> None:

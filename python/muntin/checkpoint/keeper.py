@@ -202,7 +202,7 @@ class Keeper:
         try:
             self._store.commit(manifest_name(manifest.number), data)
         except OSError as error:
-            hint = "make room or mend the directory, then start again: nothing is lost"
+            hint = "free disk space or repair the directory, then start again: nothing is lost"
             said = f"checkpoint {manifest.number} in {self._store!r} cannot be written: {error}"
             raise SnapshotError(with_hint(said, hint)) from error
         self._bases = [base, self._bases[0]]
@@ -232,7 +232,7 @@ class Keeper:
         try:
             there = self._sizes()
         except FileNotFoundError:
-            _log.warning("%r is gone, and is made again", self._store)
+            _log.warning("%r is gone and is created again", self._store)
             self._store.close()
             self._store.open()
             there = {}
@@ -263,7 +263,7 @@ class Keeper:
             except SnapshotError as error:
                 raise SnapshotError(f'"{part.file}": {error}') from error
             if found["seal"] != part.seal:
-                raise SnapshotError(f'"{part.file}" is not the file that "{name}" speaks of')
+                raise SnapshotError(f'"{part.file}" is not the file that "{name}" names')
             parts.append(data)
             if part is manifest.parts[-1]:
                 base = _base_after(known, manifest.parts[:-1], part, found)
@@ -314,10 +314,10 @@ def tell_change(op: Operator, on_change: OnChange) -> None:
     found = op.restored
     if found is None or not (found["new"] or found["dropped"]):
         return
-    new = "warming" if on_change == "warm" else "new, answering from what they see"
+    new = "warming" if on_change == "warm" else "new, with results from only the rows they see"
     words = {"restored": "restored", "new": new, "dropped": "dropped with their state"}
     said = [f"{word}: {', '.join(found[key]) or 'none'}" for key, word in words.items()]
-    _log.warning("the pipeline is another than the checkpoint's; verbs %s", "; ".join(said))
+    _log.warning("the pipeline changed since the checkpoint; verbs %s", "; ".join(said))
 
 
 def _rows_part(number: int, data: bytes) -> Part | None:

@@ -21,6 +21,6 @@ def event_times(op: Operator, input: str, table: Any) -> Any:
         return micros(time_column(table, time["col"]))
     rows = evaluated(time, table)
     if len(rows) != len(table):
-        hint = 'mend these rows, or take the data as they are: order="given"'
+        hint = 'fix these rows, or keep the order of the data: order="given"'
         raise DataError(with_hint(f"{len(table) - len(rows)} times overflow", hint))
     return micros(time_column(rows, "time"))

@@ -82,7 +82,7 @@ def checked(feeds: Any) -> Sequence[Feed]:
     Raises:
         DataError: it is not a list of feeds.
     """
-    hint = "write step([mt.Feed(input, batch)]); push takes a batch alone"
+    hint = "write step([mt.Feed(input, batch)]); push takes a single batch"
     if not isinstance(feeds, Sequence) or not all(isinstance(each, Feed) for each in feeds):
         raise DataError(with_hint(f"step: {arguments.shown(feeds)} is not a list of feeds", hint))
     return feeds

@@ -68,7 +68,7 @@ class Operator:
     ) -> None:
         """Build the engine; call `mt.operator` instead."""
         if not isinstance(snapshot, bytes | bytearray | memoryview | None):
-            hint = "give what Operator.snapshot() gave, bytes"
+            hint = "give the bytes of Operator.snapshot()"
             raise SnapshotError(with_hint(f"a {type(snapshot).__name__} is not a snapshot", hint))
         arguments.one_of(on_change, get_args(OnChange), "on_change")
         self._plan = plan

@@ -19,7 +19,9 @@ from muntin.values.table import Table, is_arrow
 
 _log = logging.getLogger("muntin.rules")
 
-_HINT = "return one boolean a row: an Arrow array, a NumPy array, a Polars or pandas series, a list"
+_HINT = (
+    "return one boolean per row: an Arrow array, a NumPy array, a Polars or pandas series, a list"
+)
 
 
 def asking(rule: Rule) -> Callable[[Any], Any]:
@@ -106,7 +108,7 @@ def settle(
         if rule.on_error == "skip":
             _skipped(rule, error, known)
             continue
-        hint = 'mend the function, or say on_error="skip" to go on without its verdict'
+        hint = 'fix the function, or set on_error="skip" to continue without its result'
         failed = RuleError(with_hint(_said(rule, error), hint), rule=rule.name, result=result)
         failed.__cause__ = error
         raised.append(failed)
@@ -119,7 +121,7 @@ def settle(
 
 def _skipped(rule: Rule, error: Exception, known: set[str]) -> None:
     level = logging.DEBUG if rule.name in known else logging.WARNING
-    said = '%s; it has no verdict for this batch, stats["failed"] counts them'
+    said = '%s; this batch has no result of the rule, stats["failed"] counts such batches'
     _log.log(level, said, _said(rule, error), exc_info=error)
     known.add(rule.name)
 

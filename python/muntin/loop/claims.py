@@ -104,7 +104,7 @@ def _claims(to: Destinations) -> Iterator[_Claim]:
 def _shared(claim: _Claim, other: _Claim) -> SinkError:
     where, first, second = claim.writes.path, other.place, claim.place
     if _same(claim.path, other.path):
-        hint = "give each a place of its own, or the same sink to both"
+        hint = "give each its own path, or the same sink to both"
         return SinkError(with_hint(f'"{where}" is written by two sinks: {first}, {second}', hint))
     hint = "give each a place that is not inside the other's"
     said = f'{second} writes "{where}", {first} writes "{other.writes.path}": one is in the other'
@@ -114,7 +114,7 @@ def _shared(claim: _Claim, other: _Claim) -> SinkError:
 def _check_store(claim: _Claim, directory: str) -> None:
     real = os.path.realpath(directory)
     if _same(claim.path, real) or _inside(claim.path, real) or claim.holds(real):
-        hint = "keep outputs and checkpoints in folders of their own"
+        hint = "keep outputs and checkpoints in separate folders"
         said = f'{claim.place} writes "{claim.writes.path}", and the checkpoint is "{directory}"'
         raise SinkError(with_hint(said, hint))
 
@@ -125,7 +125,7 @@ def _check_source(claims: Iterable[_Claim], name: str, source: Source) -> None:
     for each in dict.fromkeys(reads):
         for claim in claims:
             if _is_read(claim, each):
-                hint = "it would read what it has written: write to another place"
+                hint = "the run would read its own output: write to another path"
                 said = f'input "{name}" reads "{each}", and {claim.place} writes '
                 raise SinkError(with_hint(f'{said}"{claim.writes.path}"', hint))
 
@@ -176,7 +176,7 @@ def _locked(path: str, run: str, claims: Iterable[_Claim]) -> Lock | None:
         raise SinkError(with_hint(said, hint)) from None
     except (OSError, ValueError) as error:
         # if the output itself cannot be written, opening it reports that
-        _log.info('no lock can be had for an output: "%s": %s', path, error)
+        _log.info('the output "%s" cannot be locked: %s', path, error)
         return None
 
 

@@ -166,7 +166,7 @@ class Loop:
             if self._saving and self._is_due(self._saving.every, now):
                 self._save(ended=False)
             if self._stop.asked:
-                _log.info("asked to stop", extra={"event": "stop", "run": self._scene.name})
+                _log.info("stop requested", extra={"event": "stop", "run": self._scene.name})
                 return False
         return True
 
@@ -300,10 +300,10 @@ class Loop:
         place = "" if self._saving is None else f" in {self._saving.keeper.place}"
         said = f"a checkpoint{place} could not be written: {error}"
         if last or self._failures >= _FAILURES_MAX:
-            hint = "make room or mend the directory, then start again: nothing is lost"
+            hint = "free disk space or repair the directory, then start again: nothing is lost"
             raise SnapshotError(with_hint(said, hint)) from error
         facts = {"event": "checkpoint_failed", "run": self._scene.name, "in_a_row": self._failures}
-        _log.warning("%s; the run goes on and tries again", said, extra=facts)
+        _log.warning("%s; the run continues and tries again", said, extra=facts)
 
     def _opened(self, name: str) -> Reader:
         words = self._op.input_plan(name)["schema"]
@@ -318,19 +318,20 @@ class Loop:
             before = position.identity if position else []
             for i, each in enumerate(before):
                 if i >= len(now) or now[i] != each:
-                    said = f'input "{name}": the checkpoint stands in {each!r}, which is '
-                    said += f"now {now[i]!r}" if i < len(now) else "not there any more"
-                    hint = "files may be added behind those that were there, not before them"
+                    there = repr(now[i]) if i < len(now) else "nothing"
+                    said = f'input "{name}": the checkpoint was taken while reading {each!r}, '
+                    said += f"but the source now has {there} in its place"
+                    hint = "files may be added after the existing ones, not before them"
                     raise SourceError(with_hint(said, hint))
 
     def _nothing_new(self, readers: Mapping[str, Reader]) -> None:
         """A run that had ended can only end again: its open windows were fired as they were."""
         for name, reader in readers.items():
             if reader.poll() is not None:
-                hint = "what is open at the end of all inputs fires there; start with an empty "
-                hint += "checkpoint, or leave the input open (follow=True)"
+                hint = "open windows fired at the end of all inputs; start with an empty "
+                hint += "checkpoint, or keep the input open (follow=True)"
                 raise SourceError(
-                    with_hint(f'input "{name}" has new rows, but the run had ended', hint)
+                    with_hint(f'input "{name}" has new rows, but the run had already ended', hint)
                 )
 
     def _end(self, error: BaseException | None) -> None:

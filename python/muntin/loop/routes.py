@@ -170,11 +170,13 @@ class Routes:
                 then = found[place]
                 state = None if states is None or then is None else states[then]
                 if states is not None and state is None:
-                    _log.warning("%s is not in the checkpoint: it starts here", place)
+                    _log.warning(
+                        "sink %s is not in the checkpoint: it gets rows from now on", place
+                    )
                 sink.restore(state)
             else:
                 self._plain[id(sink)] = place
-                _log.info("%s shows rows again that a restart repeats: at least once", place)
+                _log.info("sink %s delivers at least once: a restart may repeat rows", place)
 
     def _place_then(
         self, place: str, states: Mapping[str, Any], also: Mapping[str, str]

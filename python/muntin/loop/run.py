@@ -173,9 +173,9 @@ def run(
     if setting.checkpoint is not None:
         _check_replayable(setting.sources)
     elif once:
-        hint = 'say where it goes on the next time: checkpoint="state"'
+        hint = 'add checkpoint="state", from which the next run resumes'
         raise PlanError(
-            with_hint("run: once=True without checkpoint= would lose what is open", hint)
+            with_hint("run: once=True without checkpoint= would lose open windows", hint)
         )
     if background:
         return Running(setting.play)
@@ -333,9 +333,7 @@ def _check_replayable(sources: Mapping[str, Source]) -> None:
     """A checkpoint needs sources that can be read again."""
     for name, source in sources.items():
         if not replayable(source):
-            said = (
-                f'input "{name}": {_label(source)} gives its rows once, so that no later run could '
-            )
+            said = f'input "{name}": {_label(source)} can be read only once, so no later run could '
             hint = "leave checkpoint= out, or give what can be read again: a list, a file, or a "
             hint += "function that makes the generator, mt.sources.Rows(make)"
-            raise SourceError(with_hint(f"{said}go on from the checkpoint", hint))
+            raise SourceError(with_hint(f"{said}resume from the checkpoint", hint))

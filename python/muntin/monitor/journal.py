@@ -48,7 +48,7 @@ class Journal:
         manifest = self._restored.manifest
         at = datetime.fromtimestamp(manifest.at, UTC).isoformat(timespec="seconds")
         read = sum(manifest.counts.read.values())
-        said = 'run "%s" goes on from checkpoint %d of %s: %d rows were read before'
+        said = 'run "%s" resumes from checkpoint %d of %s: %d rows were read before'
         facts = {"checkpoint": manifest.number, "taken_at": at, "rows_read": read}
         _log.info(said, self._name, manifest.number, at, read, extra=self._facts("resume", **facts))
 

@@ -29,7 +29,9 @@ class Leaps:
             self._told += 1
             _log.warning("%s", said(leap, feeds))
             if self._told == _TOLD_MAX:
-                _log.warning("time has leapt %s times; further leaps are not told", _TOLD_MAX)
+                _log.warning(
+                    "event time has leapt %s times; further leaps are not logged", _TOLD_MAX
+                )
 
 
 def said(leap: Leap, feeds: Sequence[Feed]) -> str:
@@ -51,7 +53,7 @@ def said(leap: Leap, feeds: Sequence[Feed]) -> str:
         where += "" if position is None else f", position {position}"
         return (
             f"{where}: event time leaps by {hours:,.1f} h with the row {shown}; older rows are "
-            "late from now on (max_future_skew= sets rows of a wrong clock aside)"
+            "late from now on (max_future_skew= makes rows of a wrong clock invalid)"
         )
     return f'input "{leap.input}": event time leaps'
 

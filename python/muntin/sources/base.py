@@ -177,8 +177,8 @@ def opened(
     try:
         inspect.signature(source.open).bind(schema, positions, mark)
     except (TypeError, ValueError):
-        hint = "go on with the source that the checkpoint was made with"
-        said = f"a {type(source).__name__} cannot go on at {mark!r}, which another source gave"
+        hint = "use the source that the checkpoint was made with"
+        said = f"a {type(source).__name__} cannot resume at {mark!r}, which another source returned"
         raise SourceError(with_hint(said, hint)) from None
     return cast(MarkedSource, source).open(schema, positions, mark)
 

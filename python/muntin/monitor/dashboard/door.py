@@ -96,7 +96,7 @@ class Door:
                 try:
                     await self._accept()
                 except Exception:
-                    _log.exception("dashboard: a connection could not be taken")
+                    _log.exception("dashboard: a connection could not be accepted")
                 if len(self._wires) <= before:
                     # one was accepted and one closed: a flood must not use up the processor either
                     await asyncio.sleep(_PAUSE_S)
@@ -109,7 +109,7 @@ class Door:
             accepted, address = await loop.sock_accept(self._listener)
         except OSError as error:
             if error.errno in _NO_HANDLE:
-                self._say("there is no file handle left")
+                self._say("no file handle is left")
                 await asyncio.sleep(_NO_HANDLE_S)
             return
         peer = _peer(str(address[0]))
@@ -223,7 +223,7 @@ def _no_handle_to_spare(accepted: socket.socket) -> str | None:
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most == resource.RLIM_INFINITY or accepted.fileno() < most - min(RESERVE, most // 4):
         return None
-    return f"of {most} file handles the last are kept for the run"
+    return f"the last of {most} file handles are reserved for the run"
 
 
 def _peer(host: str) -> str:

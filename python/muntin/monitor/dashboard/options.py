@@ -57,7 +57,7 @@ class Dashboard:
         host, port = _parsed(self.address)
         token = self.token if self.token is not None else os.environ.get(TOKEN_VARIABLE)
         if token is not None and (not isinstance(token, str) or len(token) < _TOKEN_MIN):
-            hint = "take secrets.token_urlsafe()"
+            hint = "use secrets.token_urlsafe()"
             message = f"dashboard: a token needs at least {_TOKEN_MIN} characters"
             raise PlanError(with_hint(message, hint))
         if token is None and not _is_loopback(host):

@@ -225,7 +225,7 @@ def _listening(options: Dashboard) -> socket.socket:
             raise
     except OSError as error:
         message = f'dashboard: "{options.address}" cannot be listened on: {error.strerror}'
-        raise SinkError(with_hint(message, 'take another port; ":0" is any free one')) from error
+        raise SinkError(with_hint(message, 'use another port; ":0" picks a free one')) from error
     return listener
 
 

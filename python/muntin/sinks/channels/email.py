@@ -99,7 +99,7 @@ class Email(OutboxSink):
     ) -> None:
         """Check the options; connect only when there is a row."""
         if not isinstance(server, str) or not _HOST.fullmatch(server):
-            raise SinkError(with_hint("email: the server is not a host", "port= stands by itself"))
+            raise SinkError(with_hint("email: the server is not a host", "give the port as port="))
         super().__init__(
             f"email by {server}",
             attempts=attempts,
@@ -138,7 +138,7 @@ class Email(OutboxSink):
         try:
             mail = self._mail(item)
         except (MessageError, ValueError) as error:
-            raise Refused(f"no mail can be made of it: {type(error).__name__}") from None
+            raise Refused(f"no mail can be built from it: {type(error).__name__}") from None
         try:
             missed = self._delivered(mail)
         except smtplib.SMTPRecipientsRefused as error:
@@ -146,11 +146,13 @@ class Email(OutboxSink):
         except smtplib.SMTPResponseException as error:
             raise _judged([error.smtp_code]) from None
         except smtplib.SMTPNotSupportedError:
-            raise Refused("the server lacks what was asked for: STARTTLS, AUTH or UTF-8") from None
+            raise Refused(
+                "the server does not support what is required: STARTTLS, AUTH or UTF-8"
+            ) from None
         except OSError as error:
             raise Failed(error.strerror or type(error).__name__) from None
         for address, (code, _) in missed.items():
-            said = "%s: row %s was not taken for %s: status %d"
+            said = "%s: row %s was not accepted for %s: status %d"
             _log.warning(said, self._place, item.id, address, code)
 
     def _delivered(self, mail: EmailMessage) -> Mapping[str, tuple[int, bytes]]:
@@ -252,7 +254,7 @@ def _template(subject: str, place: str) -> str:
     except (TypeError, ValueError) as error:
         raise SinkError(f"{place}: the subject {subject!r} is not a template: {error}") from error
     if any(form or turn for _, _, form, turn in fields):
-        hint = "a subject has names of columns alone in its braces"
+        hint = "write only names of columns in braces"
         raise SinkError(with_hint(f"{place}: the subject {subject!r} is not a template", hint))
     return subject
 

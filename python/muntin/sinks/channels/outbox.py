@@ -202,7 +202,7 @@ class Outbox:
                 if tried >= self._attempts or stop.is_set():
                     return str(error), tried
                 wait = max(self.pace.wait(tried), error.after or 0.0)
-                _log.debug("row %s: %s; again in %.1f s", item.id, error, wait)
+                _log.debug("row %s: %s; next try in %.1f s", item.id, error, wait)
                 self.pace.pause(stop, wait)
                 if stop.is_set():
                     return str(error), tried
@@ -313,7 +313,7 @@ class OutboxSink(ABC):
         left = self._outbox.close(self.drain)
         if self._durable:
             if left:
-                said = "%s: %d rows were not sent and wait in the checkpoint for the next start"
+                said = "%s: %d rows were not sent; the checkpoint keeps them for the next start"
                 _log.warning(said, self._place, len(left))
             return
         for item in left:

@@ -255,9 +255,9 @@ def _authorization(parts: SplitResult) -> dict[str, str]:
 def _checked(headers: Mapping[str, str], place: str) -> dict[str, str]:
     for name, value in headers.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise SinkError(f"{place}: a header's name is not one")
+            raise SinkError(f"{place}: the name of a header is invalid")
         if name.lower() in _OWN:
-            raise SinkError(f"{place}: the header {name} is the sink's own")
+            raise SinkError(f"{place}: the header {name} is set by the sink")
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
             message = f"{place}: the value of the header {name} cannot be sent"
             raise SinkError(with_hint(message, "one line of text in latin-1"))

@@ -75,7 +75,7 @@ class Sqlite:
         self._path = path_of(path, "Sqlite")
         if table is not None and (not isinstance(table, str) or not table):
             said = f"Sqlite: table={shown(table)} is not a name"
-            raise SinkError(with_hint(said, "leave it out to name a table by its output"))
+            raise SinkError(with_hint(said, "leave it out to name the table after its output"))
         self._table = table
         self._mode = mode_of(mode, "Sqlite")
         self.when = checked_when(when, "Sqlite")

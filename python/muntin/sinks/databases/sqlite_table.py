@@ -120,7 +120,7 @@ class Target:
                 raise self._differs(f'table "{self.name}" is gone')
             return
         if mark and mark != self.mark():
-            raise self._differs(f'table "{self.name}" was made anew')
+            raise self._differs(f'table "{self.name}" was created again')
         if published < number - 1:
             said = f'table "{self.name}" was published {published:,} times, and had been '
             raise self._differs(f"{said}{number - 1:,} times: it is an older copy")
@@ -131,7 +131,7 @@ class Target:
         elif published < number:
             self._trim(staged)
             if self.staged(number) != staged:
-                raise self._differs(f'what was staged for table "{self.name}" is gone')
+                raise self._differs(f'the rows staged for table "{self.name}" are gone')
             self.publish(number, undo=True)
         self._db.execute(f"DELETE FROM {self._staged}")
 
@@ -217,7 +217,9 @@ class Target:
         query = "SELECT last_row FROM _muntin_marks WHERE name = ? AND number = ?"
         mark = self._one(query, self.name, number + 1)
         if mark is None:
-            raise self._differs(f"what checkpoint {number} needs of table {self.name} is gone")
+            raise self._differs(
+                f"rows of table {self.name} that checkpoint {number} needs are gone"
+            )
         row = self._row()
         self._run(f"DELETE FROM {self._table} WHERE {row} > ?", mark[0])
         names = _list(self._columns)

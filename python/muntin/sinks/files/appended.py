@@ -257,7 +257,7 @@ class AppendedFile(ABC):
             length, wanted = (then.length, then.before) if staged else (end, then.after)
             self._sum = sum_of(file, length)
             if wanted is not None and self._sum != wanted:
-                raise self._differs(f"its first {length:,} bytes are not what they were")
+                raise self._differs(f"its first {length:,} bytes have changed")
         self._keep_rest(end, then.number)
         self._length, self._staged_length = length, end - length
         self._staged_sum = then.after if then.after is not None else self._sum
@@ -286,7 +286,7 @@ class AppendedFile(ABC):
                 self._sum = zlib.crc32(block, self._sum)
                 left -= len(block)
         if left or (check and self._sum != self._staged_sum):
-            raise failed(side, with_hint("it is not what was written there", ANEW))
+            raise failed(side, with_hint("its content is not what was written", ANEW))
         os.fsync(target.file.fileno())
         os.unlink(side)
         target.remember()

@@ -23,7 +23,7 @@ Sum: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 
 State = TypeVar("State")
 
-ANEW = 'put it back as it was, or start anew: an empty checkpoint directory and mode="overwrite"'
+ANEW = 'restore it, or start again with an empty checkpoint directory and mode="overwrite"'
 """The hint for a file that differs from what the checkpoint recorded."""
 
 _STAGED = ".staged"
@@ -92,8 +92,8 @@ def goes_on(mode: Mode, path: str, there: str) -> bool:
     (True, False)
     """
     if there and mode == "error":
-        hint = 'mode="append" goes on after it, mode="overwrite" replaces it; or name another'
-        raise SinkError(with_hint(f'"{path}" is there already, with {there}', hint))
+        hint = 'mode="append" continues after it, mode="overwrite" replaces it; or write to another'
+        raise SinkError(with_hint(f'"{path}" already exists, with {there}', hint))
     return mode == "append"
 
 
@@ -106,8 +106,8 @@ def state_of(kind: type[State], state: object, path: str) -> State:
     try:
         return msgspec.convert(state, kind)
     except (msgspec.ValidationError, RecursionError) as error:
-        hint = "go on with the version that made the checkpoint, or start anew"
-        said = f'"{path}": what the checkpoint has of it is not what this version writes: {error}'
+        hint = "use the version that made the checkpoint, or start again with an empty directory"
+        said = f'"{path}": this version cannot read its state in the checkpoint: {error}'
         raise SinkError(with_hint(said, hint)) from error
 
 

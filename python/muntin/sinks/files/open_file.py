@@ -63,7 +63,7 @@ class OpenFile:
 
     def warn_of_rest(self, end: int, kept: str) -> None:
         """Log that the file has bytes after those of the checkpoint."""
-        said = '"%s": what stands behind byte %d, %d bytes, is not in the checkpoint: kept as "%s"'
+        said = '"%s": after byte %d it has %d bytes that are not in the checkpoint: kept as "%s"'
         _log.warning(said, self._path, end, self.size() - end, kept)
 
     def close(self) -> None:

@@ -227,7 +227,7 @@ class Parquet:
     def _go_back(self, then: State) -> None:
         self._mark, self._staged = then.mark, list(then.staged)
         if then.parts < then.first:
-            raise failed(self._directory, "the checkpoint has fewer parts of it than none")
+            raise failed(self._directory, "the checkpoint has a negative number of parts")
         end = then.parts + len(then.staged)
         for number in part_numbers(self._directory):
             if number >= end:
@@ -269,7 +269,7 @@ class Parquet:
             part = self._show_part(number, each)
             if check and part != Written.of(part_path(self._directory, number)):
                 path = part_path(self._directory, number)
-                raise failed(path, with_hint("it is not what was written there", ANEW))
+                raise failed(path, with_hint("its content is not what was written", ANEW))
             self._published.add(part)
         sync_directory(self._directory)
         self._staged = []
@@ -279,7 +279,7 @@ class Parquet:
         size = part.size if isinstance(part, Written) else part
         if os.path.exists(staged):
             if os.path.exists(shown):
-                hint = "somebody else writes into the directory"
+                hint = "another program writes into the directory"
                 raise failed(shown, with_hint("it is there already", hint))
             os.rename(staged, shown)
         there = os.path.getsize(shown) if os.path.exists(shown) else None
@@ -293,7 +293,10 @@ class Parquet:
         path = part_path(self._directory, number)
         if mark_of(path) != self._mark:
             hint = "move it elsewhere"
-            raise failed(path, with_hint("it stands where a part should go, made by others", hint))
+            raise failed(
+                path,
+                with_hint("it has the name of the next part, but another program made it", hint),
+            )
         os.unlink(path)
 
     def _remove_staged(self, keep: range) -> None:

@@ -145,7 +145,7 @@ def _refused_value(table: Any) -> str | None:
             rows = rows.slice(len(half)) if _is_writable(half) else half
         kind = table.schema.field(name).type
         text = show.to_text(rows[name].combine_chunks())[0]
-        message = f'column "{name}": {text} of type {kind} has no place in Parquet'
+        message = f'column "{name}": {text} of type {kind} cannot be stored in Parquet'
         return with_hint(message, 'filter it out, or write text: with_columns(x="x::text")')
     return None
 
@@ -163,6 +163,6 @@ def _refused(schema: Any) -> str | None:
         try:
             pq.ParquetWriter(io.BytesIO(), pa.schema([field])).close()
         except pa.ArrowException:
-            message = f'column "{field.name}" of type {field.type} has no place in Parquet'
+            message = f'column "{field.name}" of type {field.type} cannot be stored in Parquet'
             return with_hint(message, "cast it, or leave it out by select")
     return None

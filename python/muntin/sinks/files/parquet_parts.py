@@ -106,8 +106,8 @@ class Published:
         if self.quick != quick and self._sum_of_bytes() != total:
             for number in range(self.first, self.end):
                 if mark_of(path := part_path(self._directory, number)) != mark:
-                    raise _wrong(path, "is not the file that it was")
-            what = "has a part that is not the file that it was"
+                    raise _wrong(path, "was changed")
+            what = "has a part that was changed"
             raise _wrong(self._directory, what)
         self.sum = total
 
@@ -149,8 +149,10 @@ def clear(directory: str, removable: Callable[[str], bool]) -> None:
 
 def of_others(directory: str, name: str) -> SinkError:
     """The error for another program's file that would look like a part."""
-    hint = 'a fresh start needs a directory without files of others: name another, or mode="append"'
-    return failed(directory, with_hint(f'it has Parquet files of others, such as "{name}"', hint))
+    hint = 'write to another directory, or keep these files: mode="append"'
+    return failed(
+        directory, with_hint(f'it has Parquet files of another program, such as "{name}"', hint)
+    )
 
 
 def _wrong(path: str, what: str) -> SinkError:

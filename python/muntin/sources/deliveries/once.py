@@ -69,7 +69,7 @@ class Once:
         reader = opened(self._source, schema, positions, mark)
         if isinstance(reader, PacedReader):
             reader.close()
-            hint = "rows are taken as fast as they can be: leave speed= out"
+            hint = "leave out speed=: once=True reads as fast as it can"
             raise SourceError(with_hint("once=True with a source that has speed=", hint))
         return _OnceReader(reader, self._source.partitions())
 

@@ -24,7 +24,7 @@ def unreadable(name: str, error: BaseException, at: int | None = None) -> Source
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     hint = None
     if isinstance(error, PermissionError):
-        hint = "the user that runs this needs the right to read it"
+        hint = "give the user of this process the right to read it"
     return SourceError(with_hint(f'"{name}" cannot be read{place}: {said.lower()}', hint))
 
 

@@ -244,7 +244,7 @@ class ParquetReader:
             file = opened_file(mark.file)
             if file.seal != mark.head:
                 file.close()
-                hint = "files that are read are not to be changed; put it back, or start with an "
+                hint = "files that were read must not change; restore it, or start with an "
                 said = f'"{mark.file}" is another file now: it had been read up to row {mark.line}'
                 raise SourceError(with_hint(said, f"{hint}empty checkpoint and empty outputs"))
             self._begin(file, mark.line - 1)

@@ -260,7 +260,7 @@ class Blocks:
         """Check that a last line that was read without its line end has not grown."""
         more = file.read(1)
         if more and more != b"\n" and not self._passed.tail.endswith(b"\r"):
-            hint = "let it end in a line end before it is read; once=True leaves such a line"
+            hint = "write whole lines; once=True leaves a line without a line end for later"
             said = f'"{file.name}": its last line, which had no line end, has grown since it was'
             raise SourceError(with_hint(f"{said} read, at byte {self._passed.at:,}", hint))
         if more == b"\n":
@@ -270,16 +270,16 @@ class Blocks:
 
     def _lost(self, mark: Mark) -> None:
         """Handle that the file of a mark is missing."""
-        what = "is not there any more" if not os.path.exists(mark.file) else "is another file now"
+        what = "no longer exists" if not os.path.exists(mark.file) else "is another file now"
         said = f'"{mark.file}" {what}: it had been read up to byte {mark.at:,}, line {mark.line:,}'
         if not self._followed:
-            hint = "files that are read are not to be changed; put it back, or start with an empty "
+            hint = "files that were read must not change; restore it, or start with an empty "
             raise SourceError(with_hint(said, f"{hint}checkpoint and empty outputs"))
         said += ", and no file beside it has what was read"
         if not self._how.skip_lost:
             hint = 'put the rotated file back, or go on without its last lines: lost="skip"'
             raise SourceError(with_hint(said, hint))
-        _log.warning("%s; what it had behind that is not read", said)
+        _log.warning("%s; the rest of it is not read", said)
         self._begin(Opened(mark.file))
 
     def _leave(self) -> None:
@@ -301,7 +301,7 @@ class Blocks:
             self._begin(Opened(path))
             return
         if (before := file.shorter_than()) is not None:
-            hint = "files that are read are not to be changed"
+            hint = "a file must not be cut while it is read"
             said = f'"{file.name}" was cut while it was read: it had {before:,} bytes, and has less'
             raise SourceError(with_hint(said, hint))
         if isinstance(file, Opened):
@@ -343,7 +343,7 @@ class Blocks:
             hint = "what was cut off cannot be told from what came after: start a new run"
             said = f'"{file.name}" was cut to {size} bytes after {mark.at} had been read'
             if size >= mark.at:
-                said = f'"{file.name}" was written anew after {mark.at} bytes had been read'
+                said = f'"{file.name}" was rewritten after {mark.at} bytes had been read'
             raise SourceError(with_hint(said, hint))
         said = "was copied and cut: lines written between the copy and the cut are in neither"
         _log.warning('"%s" %s', file.name, said)

@@ -61,7 +61,7 @@ class Listed:
         """
         self._at = len(mark.read)
         if mark.file not in self.names[self._at : self._at + 1]:
-            hint = "files may be added behind those that were read, not before them"
+            hint = "files may be added after those that were read, not before them"
             raise SourceError(with_hint(f'"{mark.file}" is not where it was read', hint))
         check_prints(mark.read)
         self.read = tuple(mark.read)
@@ -117,7 +117,7 @@ class Watched:
         """Whether a file is missing when its turn comes; it is then skipped with a warning."""
         if os.path.lexists(name):
             return False
-        _log.warning('"%s" was gone before it was read', name)
+        _log.warning('"%s" was removed before it was read', name)
         return True
 
     def go_to(self, mark: Mark) -> None:
@@ -170,7 +170,7 @@ def check_prints(read: Iterable[tuple[str, str]]) -> None:
     """
     for name, before in read:
         if print_of(name) != before:
-            hint = "files that were read are not to be changed; put it back, or start with an "
+            hint = "files that were read must not change; restore it, or start with an "
             said = f'"{name}" is not the file that was read: its length or start differs'
             raise SourceError(with_hint(said, f"{hint}empty checkpoint and empty outputs"))
 

@@ -365,8 +365,8 @@ def _failed(error: Exception, count: int) -> SourceError:
 
 def _check_rows(rows: object) -> None:
     if isasyncgen(rows) or isasyncgenfunction(rows) or iscoroutinefunction(rows):
-        hint = "give a generator that is not async; put rows that come by and by into a queue"
-        raise SourceError(with_hint("Rows: an async generator cannot be gone through", hint))
+        hint = "give a generator that is not async; pass rows of async code through a queue"
+        raise SourceError(with_hint("Rows: an async generator cannot be iterated", hint))
     if isinstance(rows, (str, bytes, Mapping)):
         hint = "give a list of dicts, a generator of them, or a function that makes one"
         raise SourceError(with_hint(f"Rows: a {type(rows).__name__} is not rows", hint))
