@@ -140,8 +140,7 @@ class Operator:
             order: "given" takes one feed after another; "arrival" merges their rows by arrival
                 time, "time" by event time, ties by input, partition and position.
 
-        Raises:
-            As `push`.
+        It raises what `push` raises.
         """
         arguments.one_of(order, get_args(Order), "step: order")
         with self._lock:

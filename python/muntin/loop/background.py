@@ -82,8 +82,7 @@ class Running:
         Args:
             timeout: how long to wait, in seconds; None waits without limit.
 
-        Raises:
-            As `wait`.
+        It raises what `wait` raises.
         """
         self._stop.ask()
         return self.wait(timeout)

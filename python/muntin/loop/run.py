@@ -119,7 +119,8 @@ def run(
             a page of `mt.serve`, which stays open. The default is the environment variable
             `MUNTIN_DASHBOARD`.
         threads: how many threads the engine may use; results do not depend on it.
-        history, state_dir: not implemented.
+        history: not implemented.
+        state_dir: not implemented.
         once: read what is there now, take a checkpoint and end: a pipeline as a cron job, whose
             next run continues. Open windows stay open, and a last line without a line end is
             left for later. It needs `checkpoint=`; a run without `once` fires open windows at
