@@ -96,6 +96,20 @@ def test_the_engine_equals_the_machine_at_the_ends_of_time(plan: dict, ops: list
         assert len(got.outputs[0]) == taken
 
 
+@pytest.mark.parametrize("emit", ["arrival", "watermark"])
+def test_a_late_row_of_a_window_that_begins_before_all_time_is_recorded(emit: str) -> None:
+    node = sliding(1) | {"sizes": [2**62], "emit": emit}
+    spec = plan(node, inputs=[source(schema=SCHEMA, out_of_order=0)])
+    engine = Engine(spec, {0: [0]})
+    early = -(2**62) - 4
+    records = []
+    for time in (I64_MAX - 4, early):
+        feed = Feed(0, [{"at": time, "k": 1, "v": 1}], 0, None, None)
+        records += engine.step([feed], order="given").late[0]
+    begins = I64_MIN if emit == "watermark" else I64_MAX - 4 - 2**62
+    assert [(r["window_start"], r["reason"]) for r in records] == [(begins, "late")]
+
+
 UNITS = {"s": 10**6, "ms": 10**3, "us": 1}
 DATE_EDGES = [0, 1, -1, 106_751_991, 106_751_992, -106_751_991, -106_751_993, 2**31 - 1, -(2**31)]
 EDGES = [0, I64_MIN, I64_MIN + 1, I64_MAX, I64_MAX - 1, *(s * d for s in SPANS for d in (1, -1))]

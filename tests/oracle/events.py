@@ -13,7 +13,7 @@ from typing import Any
 from .aggregates import Entry
 from .expressions import evaluate
 from .node import Clock, Node
-from .values import FOREVER, Overflow, Row, shift
+from .values import FOREVER, I64_MIN, Overflow, Row, shift
 
 
 class PerRow(Node):
@@ -142,7 +142,7 @@ class Sliding(Node):
         late = row.time < floor
         self.counters["late" if late else "counted"] += 1
         if late and not row.late:
-            self.tell_late(row, "late", (at - max(self.sizes), at), floor - row.time)
+            self.tell_late(row, "late", self.longest_window(at), floor - row.time)
         self.enter(row, entry)
         return replace(self.answered(row, entry, at, late), late=row.late or late)
 
@@ -151,12 +151,15 @@ class Sliding(Node):
         bound = self.bound(row)
         if bound > row.time:
             self.counters["late"] += 1
-            window = (row.time - max(self.sizes), row.time)
-            self.tell_late(row, "late", window, bound - row.time)
+            self.tell_late(row, "late", self.longest_window(row.time), bound - row.time)
             return
         self.counters["counted"] += 1
         self.enter(row, entry)
         self.waiting.append((row, entry))
+
+    def longest_window(self, at: int) -> tuple[int, int]:
+        """The longest window that ends at `at`, as far as 64 bits can say where it begins."""
+        return max(at - max(self.sizes), I64_MIN), at
 
     def answer_waiting(self, clock: float) -> list[Row]:
         """Rows the clock passed, by time, then arrival."""
