@@ -1,10 +1,11 @@
-"""The pages: links lead somewhere, and the tutorial runs as pasted and prints what it says."""
+"""The pages: links lead somewhere, and their programs run as pasted and print what is shown."""
 
 from __future__ import annotations
 
 import io
 import re
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,23 +13,68 @@ import pytest
 import muntin as mt
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COOKBOOK = sorted((ROOT / "docs" / "cookbook").glob("*.md"))
+RUN_PAGES = [ROOT / "docs" / f"{name}.md" for name in ("time", "serving", "testing-a-pipeline")]
 FOLDERS = "rust|python|tests|docs|benches|examples"
 MODULES = {"sinks", "sources", "testing", "Sink", "Source"}
+OURS = {"muntin"}
 ERRORS = {"MissingExtra", "MissingName", "PipelineChanged"}
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 
 
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """The fenced blocks of a page: language and text."""
-    return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.M | re.S)
+@dataclass(frozen=True)
+class Program:
+    """The blocks of a page, or of a section of it, that share their names, in order."""
+
+    page: Path
+    title: str
+    blocks: list[tuple[str, str]]
+
+    def run(self) -> dict[str, object]:
+        """Run the Python blocks; what each prints is in the block of text below it."""
+        names: dict[str, object] = {"__name__": "page"}
+        printed = ""
+        for language, text in self.blocks:
+            if language == "python":
+                assert not printed, f"{self.title}: the page does not show: {printed}"
+                out = io.StringIO()
+                with redirect_stdout(out):
+                    exec(compile(text, str(self.page), "exec"), names)
+                printed = out.getvalue()
+            elif language == "text":
+                assert printed == text, self.title
+                printed = ""
+        assert not printed, f"{self.title}: the page does not show: {printed}"
+        return names
+
+    @property
+    def id(self) -> str:
+        return f"{self.page.stem}: {self.title}"
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """The fenced blocks of a page: language and text; programs in other languages are left out."""
+    found = re.findall(r'^```(\w*)(?: title="([^"]*)")?\n(.*?)^```$', text, re.M | re.S)
+    return [(language, text) for language, title, text in found if not title or title in OURS]
+
+
+def programs(page: Path) -> list[Program]:
+    """A program for each section of a page that has Python."""
+    sections = re.split(r"^## ", page.read_text(), flags=re.M)[1:]
+    found = [Program(page, each.partition("\n")[0], blocks(each)) for each in sections]
+    return [each for each in found if any(language == "python" for language, _ in each.blocks)]
 
 
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub and MkDocs make them."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
-    words = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
-    return {word.strip().replace(" ", "-") for word in words}
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    return {anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, re.M)}
+
+
+def anchor(heading: str) -> str:
+    """The anchor of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
@@ -66,18 +112,35 @@ def test_every_public_name_is_on_an_api_page() -> None:
 
 def test_the_tutorial_runs_as_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    found = blocks(TUTORIAL)
+    found = blocks(TUTORIAL.read_text())
     assert [language for language, _ in found].count("python") > 5
-    names: dict[str, object] = {}
-    printed = ""
-    for language, text in found:
-        if language == "python":
-            assert not printed, f"the tutorial does not show: {printed}"
-            out = io.StringIO()
-            with redirect_stdout(out):
-                exec(compile(text, str(TUTORIAL), "exec"), names)
-            printed = out.getvalue()
-        elif language == "text":
-            assert printed == text
-            printed = ""
-    assert not printed
+    Program(TUTORIAL, "tutorial", found).run()
+
+
+RECIPES = [program for page in COOKBOOK for program in programs(page)]
+OTHERS = [program for page in RUN_PAGES for program in programs(page)]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.id for recipe in RECIPES])
+def test_each_recipe_runs_as_pasted(
+    recipe: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert any(language == "text" for language, _ in recipe.blocks), "its output is not shown"
+    recipe.run()
+
+
+@pytest.mark.parametrize("program", OTHERS, ids=[program.id for program in OTHERS])
+def test_each_program_of_a_page_runs(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    program.run()
+
+
+def test_the_cookbook_lists_its_recipes() -> None:
+    index = (ROOT / "docs" / "cookbook" / "index.md").read_text()
+    listed = re.findall(r"\(([a-z]+)\.md#([a-z-]+)\)", index)
+    recipes = [(program.page.stem, anchor(program.title)) for program in RECIPES]
+    assert len(recipes) > 15
+    assert sorted(listed) == sorted(recipes)
