@@ -62,7 +62,8 @@ class FakeLoop:
         said = [f".{node['op']}()" for node in plan["nodes"]]
         sinks = dict.fromkeys(self.op.outputs, ("Console()",))
         sources = {"tills": 'JsonLines("tills.jsonl")'}
-        return Scene("test run", plan, said, sources, sinks, ["Console()"], {}, self.start, None)
+        facts = self.op.facts
+        return Scene("test run", plan, facts, said, sources, sinks, ["Console()"], self.start, None)
 
     def push(self, rows: Any) -> None:
         self.deliver(self.op.push(rows))

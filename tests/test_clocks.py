@@ -86,8 +86,8 @@ def play(told: list[Any], pipeline: mt.Stream, now: dt.datetime) -> tuple[list, 
     sinks = [mt.sinks.Callback(lambda t: fired.extend(t.to_dicts()))]
     bad = [mt.sinks.Callback(lambda t: invalid.extend(t.to_dicts()))]
     op = mt.operator([mt.output("out", pipeline)], partitions=(0, 1))
-    routes = Routes(Destinations({"out": sinks}, (), (), bad), op.plan)
-    scene = Scene("test", op.plan, [], {}, {}, [], {}, 0.0, None)
+    routes = Routes(Destinations({"out": sinks}, (), (), bad), op.upsert_keys)
+    scene = Scene("test", op.plan, op.facts, [], {}, {}, [], 0.0, None)
     Loop(op, {"events": Script(*told)}, routes, scene, wall=now.timestamp).run()
     return fired, invalid
 

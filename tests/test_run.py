@@ -23,8 +23,8 @@ from runs import EVENTS, WORDS, Script, rows_at
 
 def play(pipeline: mt.Stream, source: Any, sinks: list[Any], clock: list[float]) -> mt.Report:
     op = mt.operator(pipeline, partitions=source.partitions())
-    routes = Routes(Destinations({"rows": sinks}, (), (), ()), op.plan)
-    scene = Scene("test", op.plan, [], {}, {}, [], {}, 0.0, None)
+    routes = Routes(Destinations({"rows": sinks}, (), (), ()), op.upsert_keys)
+    scene = Scene("test", op.plan, op.facts, [], {}, {}, [], 0.0, None)
     return Loop(op, {"events": source}, routes, scene, clock=lambda: clock[0]).run()
 
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
-from muntin.loop.routes import upsert_key
 from muntin.sources import Arrow
 
 START = dt.datetime(2024, 5, 1, 10, tzinfo=dt.UTC)
@@ -196,5 +195,4 @@ def test_what_a_callback_raises_ends_the_run_and_closes_the_sinks() -> None:
     ids=repr,
 )
 def test_the_upsert_key_is_the_windows(pipeline: mt.Stream, key: tuple[str, ...]) -> None:
-    plan = mt.operator(pipeline).plan
-    assert upsert_key(plan, plan["outputs"][0]["node"]) == key
+    assert mt.operator(pipeline).upsert_keys == {"rows": key}

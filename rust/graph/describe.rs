@@ -1,8 +1,10 @@
-//! Describes a plan: fingerprints, types as words, rules, and whether a replay is stable.
+//! Describes a plan to Python: fingerprints, types as words, facts of each verb; checks rules.
 
 use arrow_schema::{Schema, SchemaRef};
+use serde::Serialize;
 use serde_json::json;
 
+use super::facts::{Facts, facts};
 use super::{Formula, TypedNode, declared, type_plan};
 use crate::error::{Result, unknown_column};
 use crate::plan::{self, Node, Plan};
@@ -26,20 +28,15 @@ pub fn fingerprints(plan: &Plan) -> Vec<String> {
     prints
 }
 
-/// Whether a replay gives the same rows in the same order, however partitions interleave.
-fn replay_stable(plan: &Plan, node: usize) -> bool {
-    let stable_from = || plan.nodes[node].from().iter().all(|&from| replay_stable(plan, from));
-    match &plan.nodes[node] {
-        Node::Input { .. } => true,
-        Node::Sliding(w) => w.emit == plan::Answering::Watermark && stable_from(),
-        Node::Tumbling(w) | Node::Hopping(w) => w.emit != plan::Emit::Each && stable_from(),
-        Node::Filter { .. }
-        | Node::WithColumns { .. }
-        | Node::Select { .. }
-        | Node::Union { .. }
-        | Node::Session(_)
-        | Node::Silent(_) => stable_from(),
-    }
+/// What is reported of a verb.
+#[derive(Serialize)]
+struct Described<'a> {
+    schema: Option<Vec<(String, String)>>,
+    time_zone: Option<&'a str>,
+    fingerprint: &'a str,
+    revisions: bool,
+    #[serde(flatten)]
+    facts: &'a Facts,
 }
 
 /// Checks a plan as far as its inputs declare columns; returns the typed verbs as JSON.
@@ -47,19 +44,20 @@ pub fn describe(plan_json: &str) -> Result<String> {
     let plan = Plan::parse(plan_json)?;
     let inputs: Vec<Option<SchemaRef>> = plan.inputs.iter().map(declared).collect::<Result<_>>()?;
     let typed = type_plan(&plan, &inputs)?;
-    let prints = fingerprints(&plan);
+    let (prints, known) = (fingerprints(&plan), facts(&plan));
     let nodes: Result<Vec<serde_json::Value>> = typed
         .iter()
         .enumerate()
         .map(|(i, node)| {
             let schema = node.as_ref().map(|node| words(&node.schema)).transpose()?;
-            Ok(json!({
-                "schema": schema,
-                "time_zone": node.as_ref().and_then(|node| node.zone.as_deref()),
-                "fingerprint": prints[i],
-                "revisions": node.as_ref().is_some_and(|node| node.revisions),
-                "replay_stable": replay_stable(&plan, i),
-            }))
+            let described = Described {
+                schema,
+                time_zone: node.as_ref().and_then(|node| node.zone.as_deref()),
+                fingerprint: &prints[i],
+                revisions: node.as_ref().is_some_and(|node| node.revisions),
+                facts: &known[i],
+            };
+            Ok(json!(described))
         })
         .collect();
     for output in &plan.outputs {

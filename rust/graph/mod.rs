@@ -2,6 +2,7 @@
 //! fingerprints.
 
 mod columns;
+mod facts;
 mod windows;
 mod describe;
 

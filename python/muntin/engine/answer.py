@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from muntin.base.errors import DataError, with_hint
@@ -10,45 +11,28 @@ from muntin.values.table import Table, table_of
 
 # reasons that make one feature null, but not the row invalid
 _OF_A_FEATURE = {"sum_overflow"}
-_ROW_BY_ROW = {"filter", "with_columns", "select"}
 
 
-def why_not_row_by_row(plan: dict[str, Any], input: int) -> str | None:
+def why_not_row_by_row(
+    facts: Sequence[Mapping[str, Any]], outputs: Mapping[str, int], input: int
+) -> str | None:
     """Why the only output does not give one row for each row of an input; None if it does.
 
-    A filter may drop the row; then the answer has no row.
+    A filter may drop the row; then the answer has no row. `outputs` has the node of each output.
 
-    >>> plan = {"nodes": [{"op": "input", "input": 0}, {"op": "silent", "from": 0}],
-    ...         "outputs": [{"name": "quiet", "node": 1}]}
-    >>> why_not_row_by_row(plan, 0)
+    >>> facts = [{"rows_per_row": [0], "answers_later": "silent fires by the clock"}]
+    >>> why_not_row_by_row(facts, {"quiet": 0}, 0)
     'silent fires by the clock'
     """
-    if len(plan["outputs"]) > 1:
-        names = ", ".join(output["name"] for output in plan["outputs"])
-        return f"there are several outputs, {names}"
-    rows, reason = _rows_out(plan["nodes"], plan["outputs"][0]["node"], input)
-    if reason is None and rows != 1:
-        return "the output does not read this input" if rows == 0 else f"it gives {rows} rows"
-    return reason
-
-
-def _rows_out(nodes: list[dict[str, Any]], index: int, input: int) -> tuple[int, str | None]:
-    node = nodes[index]
-    match node["op"]:
-        case "input":
-            return int(node["input"] == input), None
-        case "union":
-            parts = [_rows_out(nodes, parent, input) for parent in node["from"]]
-            reasons = [reason for _, reason in parts if reason]
-            return sum(rows for rows, _ in parts), reasons[0] if reasons else None
-        case "sliding" if node["emit"] == "arrival":
-            return _rows_out(nodes, node["from"], input)
-        case "sliding":
-            return 0, 'sliding with emit="watermark" waits for the clock'
-        case op if op in _ROW_BY_ROW:
-            return _rows_out(nodes, node["from"], input)
-        case op:
-            return 0, f"{op} fires by the clock"
+    if len(outputs) > 1:
+        return f"there are several outputs, {', '.join(outputs)}"
+    fact = facts[next(iter(outputs.values()))]
+    if reason := fact["answers_later"]:
+        return str(reason)
+    rows = fact["rows_per_row"][input]
+    if rows == 1:
+        return None
+    return "the output does not read this input" if rows == 0 else f"it gives {rows} rows"
 
 
 def answer(step: Any, input: int) -> Answer:

@@ -81,7 +81,10 @@ class Operator:
             None if spec["schema"] is None else arrow_schema(spec["schema"])
             for spec in self._spec["inputs"]
         ]
-        self._why_not = [why_not_row_by_row(self._spec, i) for i in range(len(self._inputs))]
+        self._ends = {output["name"]: output["node"] for output in self._spec["outputs"]}
+        self._why_not = [
+            why_not_row_by_row(plan.facts, self._ends, i) for i in range(len(self._inputs))
+        ]
         self._partitions = {name: arguments.partitions(partitions[name]) for name in self._inputs}
         self._first_partitions = [next(iter(each), 0) for each in self._partitions.values()]
         self._engine = engine(
@@ -343,6 +346,16 @@ class Operator:
     def plan(self) -> dict[str, Any]:
         """The plan as the engine has it; not to be changed."""
         return self._spec
+
+    @property
+    def facts(self) -> Sequence[Mapping[str, Any]]:
+        """What the engine reports of each node of the plan: its schema, its keys and so on."""
+        return self._plan.facts
+
+    @property
+    def upsert_keys(self) -> dict[str, tuple[str, ...]]:
+        """For each output, the columns that identify a row; empty if none do."""
+        return {name: tuple(self.facts[at]["upsert_key"]) for name, at in self._ends.items()}
 
     def input_plan(self, name: str) -> dict[str, Any]:
         """An input in the plan: its time, its bound, its schema."""

@@ -75,8 +75,12 @@ class Destinations:
 class Routes:
     """Stages the results of a step in their sinks, and publishes them."""
 
-    def __init__(self, destinations: Destinations, plan: dict[str, Any]) -> None:
+    def __init__(self, destinations: Destinations, keys: Mapping[str, tuple[str, ...]]) -> None:
         """Check the sinks; nothing is opened before `open`.
+
+        Args:
+            destinations: the sinks.
+            keys: for each output, the columns that identify a row; empty if none do.
 
         Raises:
             SinkError: something among the sinks is not a sink, or a sink outside `alerts=` has
@@ -84,7 +88,7 @@ class Routes:
             ExpressionError, ColumnError: a `when=` is not a condition on alerts.
         """
         self._to = destinations
-        self._plan = plan
+        self._keys = keys
         self._places: dict[str, Sink] = {}
         self._also: dict[str, str] = {}
         for place, sink in destinations.places():
@@ -104,10 +108,9 @@ class Routes:
 
     def open(self) -> None:
         """Open every sink for each of its outputs."""
-        for i, (name, sinks) in enumerate(self._to.rows.items()):
-            key = upsert_key(self._plan, self._plan["outputs"][i]["node"])
+        for name, sinks in self._to.rows.items():
             for sink in sinks:
-                sink.open(name, key)
+                sink.open(name, self._keys[name])
         for sink in self._to.alerts:
             sink.open("alerts", ("id",))
         for word in ("late", "invalid"):
@@ -330,30 +333,6 @@ class _AlertFilter:
 
     def of(self, alerts: Table) -> Table | None:
         return self._operator.push(alerts).rows if len(alerts) else None
-
-
-def upsert_key(plan: dict[str, Any], index: int) -> tuple[str, ...]:
-    """The columns that identify a row of a node, for upserts; empty if there are none.
-
-    >>> window = {"op": "tumbling", "from": 0, "by": ["store"]}
-    >>> upsert_key({"nodes": [{"op": "input", "input": 0}, window]}, 1)
-    ('store', 'window_start', 'window_end')
-    """
-    node = plan["nodes"][index]
-    match node["op"]:
-        case "tumbling" | "hopping" | "session" | "silent":
-            return (*node["by"], "window_start", "window_end")
-        case "select":
-            key = upsert_key(plan, node["from"])
-            kept = {name for name, expr in node["columns"] if expr == {"col": name}}
-            return key if set(key) <= kept else ()
-        case "filter" | "sliding":
-            return upsert_key(plan, node["from"])
-        case "with_columns":
-            key = upsert_key(plan, node["from"])
-            return () if set(key) & {name for name, _ in node["columns"]} else key
-        case _:
-            return ()
 
 
 def _without_rows(words: Mapping[str, str]) -> Table | None:

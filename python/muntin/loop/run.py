@@ -17,7 +17,7 @@ from muntin.engine.operator import Operator, Pipelines, operator
 from muntin.loop.background import Running
 from muntin.loop.claims import claimed
 from muntin.loop.loop import Loop, Saving
-from muntin.loop.routes import Destinations, Routes, upsert_key
+from muntin.loop.routes import Destinations, Routes
 from muntin.loop.stop import Stop
 from muntin.monitor.dashboard import Dashboard, serve
 from muntin.monitor.journal import Journal
@@ -223,7 +223,7 @@ class _Setting:
             return Loop(
                 op,
                 self.sources,
-                Routes(self.destinations, op.plan),
+                Routes(self.destinations, op.upsert_keys),
                 self._scene(op),
                 saving=saving,
                 once=self.once,
@@ -261,20 +261,16 @@ class _Setting:
         return Saving(keeper, self.checkpoint.seconds, keeper.recover())
 
     def _scene(self, op: Operator) -> Scene:
-        plan = op.plan
         totals = [each.total for each in self.sources.values()]
         known = [total for total in totals if total is not None]
         return Scene(
             name=self.name,
-            plan=plan,
+            plan=op.plan,
+            facts=op.facts,
             said=said_of(self._ends()),
             sources={key: _label(each) for key, each in self.sources.items()},
             sinks={each.name: [_label(sink) for sink in each.sinks] for each in self.outputs},
             alerts=[_label(sink) for sink in self.destinations.alerts],
-            keys={
-                each.name: upsert_key(plan, plan["outputs"][i]["node"])
-                for i, each in enumerate(self.outputs)
-            },
             started=time.time(),
             total=sum(known) if len(known) == len(totals) else None,
         )

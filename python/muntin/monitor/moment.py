@@ -22,22 +22,22 @@ class Scene:
     Attributes:
         name: the run's name.
         plan: the engine's plan: `inputs`, `nodes` and `outputs`, as JSON values.
+        facts: what the engine reports of each node of the plan: its schema, its keys and so on.
         said: for each node of the plan, the verb as a user would type it.
         sources: a short description of each input's source.
         sinks: short descriptions of each output's sinks.
         alerts: short descriptions of the sinks for alerts.
-        keys: for each output, the columns that identify a row.
         started: wall time of the start, in seconds since 1970.
         total: rows in all sources, None if unknown.
     """
 
     name: str
     plan: Mapping[str, Any]
+    facts: Sequence[Mapping[str, Any]]
     said: Sequence[str]
     sources: Mapping[str, str]
     sinks: Mapping[str, Sequence[str]]
     alerts: Sequence[str]
-    keys: Mapping[str, Sequence[str]]
     started: float
     total: int | None
 

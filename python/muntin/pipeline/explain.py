@@ -7,6 +7,7 @@ from typing import Any
 
 from muntin.base.durations import short
 from muntin.pipeline.plan import Node, check
+from muntin.values.literals import quote
 
 _SCOPE = "global: one owner per key over all partitions, as no source declares partitioned_by="
 
@@ -36,17 +37,18 @@ def explain(node: Node) -> str:
 
 
 def waiting_silences(nodes: Sequence[Node]) -> list[str]:
-    """What to know of each `silent` above these nodes whose inputs have no `idle_after`."""
-    waits = []
-    for one in {one.key: one for node in nodes for one in node.path()}.values():
-        if one.op != "silent":
-            continue
-        inputs = [each.fields() for each in one.path() if each.op == "input"]
-        names = ", ".join(f'"{body["name"]}"' for body in inputs if body["idle_after"] is None)
-        if names:
-            said = f"{one.said.removeprefix('.')} waits for rows: time moves only with the rows of "
-            waits.append(f"{said}{names} (idle_after= lets it go on with the clock)")
-    return waits
+    """A sentence for each verb that fires by the clock and has inputs without `idle_after`."""
+    known = {
+        one.key: (one, fact["waits_for"])
+        for node in nodes
+        for one, fact in zip(node.path(), check(node), strict=True)
+    }
+    return [
+        f"{one.said.removeprefix('.')} waits for rows: time moves only with the rows of "
+        f"{', '.join(map(quote, waits_for))} (idle_after= lets it go on with the clock)"
+        for one, waits_for in known.values()
+        if waits_for
+    ]
 
 
 def _said(node: Node) -> str:

@@ -103,13 +103,15 @@ class CompiledPlan:
     """A plan as the engine takes it.
 
     `json` is the plan, `inputs` and `outputs` are names in its order, and `masks` the rules that
-    are Python functions, by the numbers that the plan gives them.
+    are Python functions, by the numbers that the plan gives them. `facts` are what the engine
+    reports of each node: its schema, its keys, whether it answers row by row.
     """
 
     json: str
     inputs: tuple[str, ...]
     masks: tuple[Rule, ...]
     outputs: tuple[str, ...]
+    facts: tuple[Mapping[str, Any], ...]
 
     @property
     def fingerprint(self) -> str:
@@ -197,12 +199,11 @@ def compile(outputs: Sequence[tuple[str, Pipeline, Sequence[Rule]]]) -> Compiled
     for (name, _, rules), _node in zip(outputs, nodes, strict=True):
         _once([rule.name for rule in rules], f'output "{name}": rule')
     plan, inputs = _assemble(list(zip(names, nodes, written, strict=True)))
-    _checked(plan)
-    return CompiledPlan(plan, tuple(inputs), tuple(masks), tuple(names))
+    return CompiledPlan(plan, tuple(inputs), tuple(masks), tuple(names), tuple(_checked(plan)))
 
 
 def check(node: Node) -> list[dict[str, Any]]:
-    """What the engine says of the nodes of `node.path()`: schema, fingerprint and so on.
+    """What the engine reports of the nodes of `node.path()`: schema, keys, and so on.
 
     Raises what is wrong with the plan.
     """
@@ -329,7 +330,7 @@ def _rule(rule: Rule, node: Node, name: str, masks: list[Rule]) -> dict[str, Jso
 def _rule_key(rule: Rule, node: Node, name: str) -> tuple[str, ...]:
     if rule.by is not None:
         return rule.by
-    keys = {frozenset(by): by for by in _keys(node) if by}
+    keys = {frozenset(by): tuple(by) for by in check(node)[-1]["keys"] if by}
     place = f'output "{name}": rule "{rule.name}"'
     if len(keys) > 1:
         said = " and ".join(str(list(by)) for by in keys.values())
@@ -340,16 +341,6 @@ def _rule_key(rule: Rule, node: Node, name: str) -> tuple[str, ...]:
         if node.columns is not None and column not in node.columns:
             raise ColumnError(unknown("column", column, node.columns, f"{place}: its key"))
     return by
-
-
-def _keys(node: Node) -> Iterator[tuple[str, ...]]:
-    # Behind a window a row is of the window's key; per-event verbs add theirs to those above.
-    if node.op != "input" and (by := node.fields().get("by")) is not None:
-        yield tuple(by)
-        if node.op != "sliding":
-            return
-    for parent in node.parents:
-        yield from _keys(parent)
 
 
 @lru_cache(maxsize=256)

@@ -27,7 +27,6 @@ ALERTS_MAX = 1_000
 _NOTICES_MAX = 20
 _NOTICE_MAX = 300
 _SAMPLES_MAX = 100
-_SHARED_ENDS = {"tumbling", "hopping", "cumulative"}
 _WORDS = {"text", "detail"}
 _NO_MEASURE = {"revision", "window_start", "window_end", "last_event_time"}
 
@@ -122,7 +121,7 @@ class View:
             history, scene = self.outputs.get(name), self.scene
             if history is None or scene is None or not history.came:
                 return None
-            self.shapes[name] = shape_of(history.last(1).schema, scene.plan, name, self.mask)
+            self.shapes[name] = shape_of(history.last(1).schema, scene, name, self.mask)
         return self.shapes[name]
 
     def shown_alerts(self, table: Any) -> dict[str, list[Cell]]:
@@ -219,33 +218,33 @@ def parents(node: Mapping[str, Any]) -> list[int]:
     return [above] if isinstance(above, int) else list(above)
 
 
-def shape_of(schema: Any, plan: Mapping[str, Any], name: str, mask: Mask) -> Shape:
-    """How rows with a schema can be drawn, according to the output's plan.
+def shape_of(schema: Any, scene: Scene, name: str, mask: Mask) -> Shape:
+    """How rows with a schema can be drawn, according to the output's node of the plan.
 
     A masked column may be a key, shown as hashes, but is not drawn.
     """
-    nodes: Sequence[Mapping[str, Any]] = plan["nodes"]
-    at = next(out["node"] for out in plan["outputs"] if out["name"] == name)
-    by: tuple[str, ...] = ()
-    shared = False
-    while True:
-        node = nodes[at]
-        if node.get("by"):
-            by = tuple(column for column in node["by"] if column in schema.names)
-            shared = node["op"] in _SHARED_ENDS and node.get("size") is not None
-            break
-        above = parents(node)
-        if not above:
-            break
-        at = above[0]
-    shared = shared and "window_end" in schema.names
+    at = next(out["node"] for out in scene.plan["outputs"] if out["name"] == name)
+    fact = scene.facts[at]
+    key: Sequence[str] = next((key for key in fact["keys"] if key), ())
+    by = tuple(column for column in key if column in schema.names)
+    shared = fact["shared_ends"] and "window_end" in schema.names
     taken = {*by, *_NO_MEASURE}
     plain = [f for f in schema if f.name not in taken and not mask.hides(f.name)]
     numeric = [f.name for f in plain if is_number(f.type)]
-    made = {one["name"] for one in (*node.get("columns", ()), *node.get("aggregates", ()))
-            if isinstance(one, dict)}  # fmt: skip
+    made = _features(scene.plan["nodes"], at)
     measures = tuple(sorted(numeric, key=lambda column: column not in made))
-    return Shape(by, _time(schema, plan, mask), measures, shared, tuple(schema.names))
+    return Shape(by, _time(schema, scene.plan, mask), measures, shared, tuple(schema.names))
+
+
+def _features(nodes: Sequence[Mapping[str, Any]], at: int) -> set[str]:
+    """The columns that the nearest verb with aggregates adds."""
+    node = nodes[at]
+    while "aggregates" not in node:
+        above = parents(node)
+        if not above:
+            return set()
+        node = nodes[above[0]]
+    return {each["name"] for each in node.get("columns", node["aggregates"])}
 
 
 def _time(schema: Any, plan: Mapping[str, Any], mask: Mask) -> str | None:
