@@ -190,14 +190,13 @@ class Silent(Session):
         return super().passes(at, self.newest if clock == FOREVER else clock)
 
     def closed_by(self, clock: float) -> list[tuple[tuple, Row]]:
-        """As sessions, then what is still silent; known keys count from the first finite clock."""
-        fired = super().closed_by(clock)
+        """As sessions; known keys that were not heard before count from the first finite clock."""
         if not abs(self.clock) < FOREVER and abs(clock) < FOREVER:
             self.expect_known(clock)
-        return fired
+        return super().closed_by(clock)
 
     def expect_known(self, clock: int) -> None:
-        """Known keys that were not heard of count from the first finite clock."""
+        """Known keys without an open session count as heard at `clock`."""
         rows = self.spec.get("known") or []
         zoned = self.machine.zoned.get(self.fired_origin().input, False)
         for index, key in enumerate(map(tuple, rows)):
