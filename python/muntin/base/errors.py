@@ -15,19 +15,49 @@ _LISTED_MAX = 12
 
 
 class MuntinError(Exception):
-    """Base class of every error raised by muntin."""
+    """Base class of every error raised by muntin.
+
+    >>> import muntin as mt
+    >>> try:
+    ...     mt.stream(time="at", out_of_order="soon")
+    ... except mt.MuntinError as error:
+    ...     print(type(error).__name__)
+    DurationError
+    """
 
 
 class PlanError(MuntinError, ValueError):
-    """A pipeline, an output or a rule cannot be built as written."""
+    """A pipeline, an output or a rule cannot be built as written.
+
+    >>> import muntin as mt
+    >>> mt.stream(time="at", out_of_order="0s").select()
+    Traceback (most recent call last):
+        ...
+    muntin.PlanError: select: no column
+    """
 
 
 class DurationError(PlanError):
-    """A duration is not one, does not fit its place, or is too long for 64 bits."""
+    """A duration is not one, does not fit its place, or is too long for 64 bits.
+
+    >>> import muntin as mt
+    >>> mt.stream(time="at", out_of_order="5 parsecs")
+    Traceback (most recent call last):
+        ...
+    muntin.DurationError: ...
+    """
 
 
 class ColumnError(PlanError, KeyError):
-    """A column does not exist, or exists twice."""
+    """A column does not exist, or exists twice.
+
+    >>> import muntin as mt
+    >>> mt.stream(time="at", out_of_order="0s", schema={"at": "date"}).select("tat")
+    Traceback (most recent call last):
+        ...
+    muntin.ColumnError: select: unknown column "tat"
+    hint: did you mean "at"?
+    """
 
     def __str__(self) -> str:
         """The message itself, where `KeyError` would put it in quotes."""
@@ -35,39 +65,119 @@ class ColumnError(PlanError, KeyError):
 
 
 class ExpressionError(PlanError):
-    """An expression, or SQL text in place of one, means nothing or is not supported."""
+    """An expression, or SQL text in place of one, means nothing or is not supported.
+
+    >>> import muntin as mt
+    >>> mt.sql("amount = null")
+    Traceback (most recent call last):
+        ...
+    muntin.ExpressionError: sql(): a comparison with null is never true in 'amount = null'
+    hint: write x is null
+    """
 
 
 class SchemaError(MuntinError, TypeError):
-    """Types do not go together: of columns, of an expression, or of a batch and its plan."""
+    """Types do not go together: of columns, of an expression, or of a batch and its plan.
+
+    >>> import muntin as mt
+    >>> names = mt.stream(time="at", out_of_order="0s", schema={"at": "date", "name": "str"})
+    >>> names.filter("name > 5")
+    Traceback (most recent call last):
+        ...
+    muntin.SchemaError: ...
+    """
 
 
 class DataError(MuntinError, ValueError):
-    """A batch cannot be taken as it is; nothing of it was counted."""
+    """A batch cannot be taken as it is; nothing of it was counted.
+
+    >>> import muntin as mt
+    >>> days = mt.stream(time="at", out_of_order="0s", schema={"at": "date"})
+    >>> mt.operator(days).push("2024-05-01")
+    Traceback (most recent call last):
+        ...
+    muntin.DataError: a str is not a batch of rows
+    hint: ...
+    """
 
 
 class RowError(MuntinError, IndexError):
-    """A table has no row of that number."""
+    """A table has no row of that number.
+
+    >>> import muntin as mt
+    >>> mt.Table([])[3]
+    Traceback (most recent call last):
+        ...
+    muntin.RowError: row 3 of a table of 0 rows
+    """
 
 
 class MissingName(MuntinError, AttributeError):
-    """An object has no method or attribute of that name; the hint says what to write."""
+    """An object has no method or attribute of that name; the hint says what to write.
+
+    >>> import muntin as mt
+    >>> mt.len
+    Traceback (most recent call last):
+        ...
+    muntin.MissingName: muntin has no "len"
+    hint: write mt.count()
+    """
 
 
 class PartitionError(MuntinError, ValueError):
-    """A partition was not declared, or its data contradict what was declared."""
+    """A partition was not declared, or its data contradict what was declared.
+
+    >>> import muntin as mt
+    >>> op = mt.operator(mt.stream(time="at", out_of_order="0s", schema={"at": "date"}))
+    >>> op.open(partition=0)
+    Traceback (most recent call last):
+        ...
+    muntin.PartitionError: ...
+    """
 
 
 class SnapshotError(MuntinError, ValueError):
-    """A snapshot is damaged, of another version, or of another plan."""
+    """A snapshot is damaged, of another version, or of another plan.
+
+    >>> import muntin as mt
+    >>> days = mt.stream(time="at", out_of_order="0s", schema={"at": "date"})
+    >>> mt.operator(days, snapshot=b"no snapshot")
+    Traceback (most recent call last):
+        ...
+    muntin.SnapshotError: ...
+    """
 
 
 class PipelineChanged(SnapshotError):
-    """A snapshot is of another pipeline than the one it is to go on with."""
+    """A snapshot is of another pipeline than the one it is to go on with.
+
+    >>> import muntin as mt
+    >>> days = mt.stream(time="at", out_of_order="0s", schema={"at": "date"})
+    >>> state = mt.operator(days.tumbling("1d").agg(n=mt.count())).snapshot()
+    >>> mt.operator(days.tumbling("2d").agg(n=mt.count()), snapshot=state)
+    Traceback (most recent call last):
+        ...
+    muntin.PipelineChanged: the snapshot is of another pipeline (- of the snapshot, + of now)
+      - .tumbling("1d").agg(n=count())
+      + .tumbling("2d").agg(n=count())
+    ...
+    """
 
 
 class EngineError(MuntinError, RuntimeError):
-    """The engine failed in the middle of a step and takes no more rows."""
+    """The engine failed in the middle of a step and takes no more rows.
+
+    >>> import muntin as mt
+    >>> days = mt.stream(time="at", out_of_order="0s", schema={"at": "date"})
+    >>> @mt.rule("calls itself")
+    ... def calls(batch): return op.finish()
+    >>> op = mt.operator(days, rules=[calls])
+    >>> try:
+    ...     op.push([{"at": "2024-05-01"}])
+    ... except mt.RuleError as error:
+    ...     print(type(error.__cause__).__name__)
+    EngineError
+    """
 
 
 class RuleError(MuntinError, RuntimeError):
@@ -76,6 +186,16 @@ class RuleError(MuntinError, RuntimeError):
     Attributes:
         rule: the rule's name.
         result: what the step gave, without the rule's verdicts for that batch: a `Result`.
+
+    >>> import muntin as mt
+    >>> days = mt.stream(time="at", out_of_order="0s", schema={"at": "date"})
+    >>> @mt.rule("broken")
+    ... def broken(batch): return [1 / 0]
+    >>> try:
+    ...     mt.collect(days, [{"at": "2024-05-01"}], rules=[broken])
+    ... except mt.RuleError as error:
+    ...     print(error.rule, len(error.result.rows))
+    broken 1
     """
 
     def __init__(self, message: str, *, rule: str, result: Any) -> None:
@@ -90,15 +210,38 @@ class RuleError(MuntinError, RuntimeError):
 
 
 class SourceError(MuntinError, OSError):
-    """A source cannot be read."""
+    """A source cannot be read.
+
+    >>> import muntin as mt
+    >>> mt.sources.source_of("rows.csv")
+    Traceback (most recent call last):
+        ...
+    muntin.SourceError: the path "rows.csv" is not a source
+    hint: write mt.sources.Csv("rows.csv")
+    """
 
 
 class SinkError(MuntinError, OSError):
-    """A sink cannot be written."""
+    """A sink cannot be written.
+
+    >>> import muntin as mt
+    >>> mt.sinks.Callback("print")
+    Traceback (most recent call last):
+        ...
+    muntin.SinkError: Callback: 'print' is not a function
+    hint: give a function of a Table: Callback(print)
+    """
 
 
 class MissingExtra(MuntinError, ImportError):
-    """A feature needs an optional dependency that is not installed."""
+    """A feature needs an optional dependency that is not installed.
+
+    >>> import muntin as mt
+    >>> raise mt.MissingExtra("SQL text needs sqlglot")  # as where it is not installed
+    Traceback (most recent call last):
+        ...
+    muntin.MissingExtra: SQL text needs sqlglot
+    """
 
 
 def with_hint(message: str, hint: str | None) -> str:

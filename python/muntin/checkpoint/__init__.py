@@ -72,5 +72,9 @@ class Checkpoint:
 
     @property
     def seconds(self) -> float:
-        """The time from one checkpoint to the next, in seconds."""
+        """The time from one checkpoint to the next, in seconds.
+
+        >>> Checkpoint("state", every="1m").seconds
+        60.0
+        """
         return parse(self.every, "Checkpoint: every", zero=True).us / 1e6

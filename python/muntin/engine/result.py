@@ -60,6 +60,11 @@ class Result:
 
         Raises:
             PlanError: the pipeline has several outputs; take `result["name"]`.
+
+        >>> import muntin as mt
+        >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+        >>> len(mt.collect(days.filter("true"), [{"day": "2024-05-01"}]).rows)
+        1
         """
         if len(self._outputs) == 1:
             return next(iter(self._outputs.values()))
@@ -68,7 +73,14 @@ class Result:
 
     @property
     def outputs(self) -> dict[str, Table]:
-        """Every output's name and rows."""
+        """Every output's name and rows.
+
+        >>> import muntin as mt
+        >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+        >>> two = {"all": days, "none": days.filter("false")}
+        >>> {k: len(rows) for k, rows in mt.collect(two, [{"day": "2024-05-01"}]).outputs.items()}
+        {'all': 1, 'none': 0}
+        """
         return dict(self._outputs)
 
     def __getitem__(self, name: str) -> Table:
@@ -84,7 +96,14 @@ class Result:
 
     @cached_property
     def stats(self) -> dict[str, Any]:
-        """The operator's counters since its start, read at the first use of this property."""
+        """The operator's counters since its start, read at the first use of this property.
+
+        >>> import muntin as mt
+        >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+        >>> result = mt.collect(days.filter("false"), [{"day": "2024-05-01"}])
+        >>> result.stats["operators"][1]["filtered"]
+        1
+        """
         return self._read_stats()
 
     def __arrow_c_schema__(self) -> object:
@@ -156,6 +175,13 @@ class Answer:
         late: true if the row was older than its partition's watermark allows.
         notes: why a feature is null although its rows are known, such as
             `"sum_overflow in sliding#1"`.
+
+    >>> import muntin as mt
+    >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+    >>> op = mt.operator(days, rules=[mt.rule("any", "day is not null", score=10)])
+    >>> answer = op.ask({"day": "2024-05-01"})
+    >>> answer.hits, answer.score, answer.late
+    (('any',), 10, False)
     """
 
     row: dict[str, Any] | None

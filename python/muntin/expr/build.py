@@ -13,17 +13,16 @@ from typing import ClassVar, TypeAlias
 from muntin.base.arguments import shown
 from muntin.base.errors import ColumnError, ExpressionError, unknown, with_hint
 from muntin.expr.sql import parse
+from muntin.expr.texts import Text, settled
 from muntin.expr.tree import (
     Case,
     Column,
     Expr,
     Literal,
-    Text,
     Unfinished,
     call,
     checked,
     literal,
-    settled,
 )
 from muntin.values.literals import Value, text
 
@@ -53,12 +52,20 @@ class Then(Case):
     """A choice that more can be added to."""
 
     def when(self, condition: Expr | str) -> When:
-        """Add a condition that is asked where the ones before are not true."""
+        """Add a condition that is asked where the ones before are not true.
+
+        >>> when("n > 9").then(lit("high")).when("n > 5").then(lit("middle"))
+        when(col("n") > 9).then(lit("high")).when(col("n") > 5).then(lit("middle"))
+        """
         self._open("when()")
         return When(self.branches, _condition(condition))
 
     def otherwise(self, value: IntoExpr) -> Expr:
-        """Give the value where no condition is true; without it that is null."""
+        """Give the value where no condition is true; without it that is null.
+
+        >>> when("n > 9").then(1).otherwise(0)
+        when(col("n") > 9).then(lit(1)).otherwise(lit(0))
+        """
         self._open("otherwise()")
         return checked(Then(self.branches, _expr(value)))
 
@@ -76,7 +83,11 @@ class When(Unfinished):
     condition: Expr
 
     def then(self, value: IntoExpr) -> Then:
-        """Give the value where the condition is true; text is a column or SQL, see `when`."""
+        """Give the value where the condition is true; text is a column or SQL, see `when`.
+
+        >>> when("n > 9").then("price * 2")
+        when(col("n") > 9).then(col("price") * 2)
+        """
         return checked(Then((*self.branches, (self.condition, _expr(value)))))
 
 

@@ -9,12 +9,28 @@ from muntin.expr.build import Expr, call, resolve
 
 
 def is_late() -> Expr:
-    """Whether a verb before has found the row late; false for rows that were in time."""
+    """Whether a verb before has found the row late; false for rows that were in time.
+
+    >>> import muntin as mt
+    >>> logins = mt.stream(time="at", out_of_order="0s", schema={"at": "timestamp[us, UTC]"})
+    >>> counted = logins.sliding("1h").agg(n=mt.count()).with_columns(late=mt.is_late())
+    >>> op = mt.operator(counted)
+    >>> [op.ask({"at": f"2024-05-01T{hour}:00:00Z"}).row["late"] for hour in (12, 10)]
+    [False, True]
+    """
     return call("is_late")
 
 
 def arrival() -> Expr:
-    """The recorded time of arrival of the row, `timestamp[us, UTC]`; null if none was recorded."""
+    """The recorded time of arrival of the row, `timestamp[us, UTC]`; null if none was recorded.
+
+    >>> import muntin as mt
+    >>> logins = mt.stream(time="at", out_of_order="0s", schema={"at": "timestamp[us, UTC]"})
+    >>> op = mt.operator(logins.with_columns(came=mt.arrival()))
+    >>> row = {"at": "2024-05-01T10:00:00Z"}
+    >>> str(op.ask(row, arrival=1714557601000000).row["came"])
+    '2024-05-01 10:00:01+00:00'
+    """
     return call("arrival")
 
 

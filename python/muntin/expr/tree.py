@@ -7,7 +7,7 @@ true. Integers compute in 64 bits, `/` is true division, and `x / 0` is null.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, NoReturn, TypeVar
 
@@ -60,11 +60,21 @@ class Expr:
         return ()
 
     def key(self) -> str:
-        """Its canonical form: two expressions are the same if their keys are equal."""
+        """Its canonical form: two expressions are the same if their keys are equal.
+
+        >>> from muntin import col, sql
+        >>> (col("n") > 5).key() == sql("n > 5").key()
+        True
+        """
         return json.dumps(self.to_json(), separators=(",", ":"))
 
     def columns(self) -> tuple[Column, ...]:
-        """The columns it reads, in order of appearance; repeated where they are."""
+        """The columns it reads, in order of appearance; repeated where they are.
+
+        >>> from muntin import sql
+        >>> sql("price * quantity > 10").columns()
+        (col("price"), col("quantity"))
+        """
         return tuple(c for child in self.children() for c in child.columns())
 
     def __repr__(self) -> str:
@@ -149,15 +159,30 @@ class Expr:
         return call("mod", other, self)
 
     def is_null(self) -> Expr:
-        """Whether it is null; never null itself."""
+        """Whether it is null; never null itself.
+
+        >>> from muntin import col
+        >>> col("card").is_null() | (col("amount") < 0)
+        col("card").is_null() | (col("amount") < 0)
+        """
         return call("is_null", self)
 
     def is_not_null(self) -> Expr:
-        """Whether it is not null; never null itself."""
+        """Whether it is not null; never null itself.
+
+        >>> from muntin import col, sql
+        >>> sql("card is not null")
+        col("card").is_not_null()
+        """
         return call("is_not_null", self)
 
     def is_nan(self) -> Expr:
-        """Whether a float is NaN."""
+        """Whether a float is NaN.
+
+        >>> from muntin import col
+        >>> ~col("celsius").is_nan()
+        ~col("celsius").is_nan()
+        """
         return call("is_nan", self)
 
     def is_in(self, values: Iterable[Value]) -> Expr:
@@ -174,46 +199,95 @@ class Expr:
         return call("in", self, *(literal(v, "is_in()") for v in values))
 
     def between(self, low: Expr | Value, high: Expr | Value) -> Expr:
-        """Whether it lies between two values, both included."""
+        """Whether it lies between two values, both included.
+
+        >>> from muntin import col
+        >>> col("hour").between(9, 17)
+        (col("hour") >= 9) & (col("hour") <= 17)
+        """
         return (self >= low) & (self <= high)
 
     def starts_with(self, part: str) -> Expr:
-        """Whether a string starts with the text."""
+        """Whether a string starts with the text.
+
+        >>> from muntin import col, sql
+        >>> sql("page like '/cart%'")
+        col("page").starts_with("/cart")
+        """
         return call("starts_with", self, text(part, "starts_with()"))
 
     def ends_with(self, part: str) -> Expr:
-        """Whether a string ends with the text."""
+        """Whether a string ends with the text.
+
+        >>> from muntin import col
+        >>> col("mail").ends_with("@example.com")
+        col("mail").ends_with("@example.com")
+        """
         return call("ends_with", self, text(part, "ends_with()"))
 
     def contains(self, part: str) -> Expr:
-        """Whether a string contains the text, letter by letter: no pattern."""
+        """Whether a string contains the text, letter by letter: no pattern.
+
+        >>> from muntin import col
+        >>> col("agent").contains("bot")
+        col("agent").contains("bot")
+        """
         return call("contains", self, text(part, "contains()"))
 
     def lower(self) -> Expr:
-        """The string in lower case."""
+        """The string in lower case.
+
+        >>> from muntin import col
+        >>> col("country").lower() == "fr"
+        col("country").lower() == "fr"
+        """
         return call("lower", self)
 
     def upper(self) -> Expr:
-        """The string in upper case."""
+        """The string in upper case.
+
+        >>> from muntin import col
+        >>> col("country").upper().is_in(["FR", "DE"])
+        col("country").upper().is_in(["FR", "DE"])
+        """
         return call("upper", self)
 
     def length(self) -> Expr:
-        """The number of characters of a string."""
+        """The number of characters of a string.
+
+        >>> from muntin import col
+        >>> col("card").length() == 16
+        col("card").length() == 16
+        """
         return call("length", self)
 
     def abs(self) -> Expr:
-        """The absolute value of a number."""
+        """The absolute value of a number.
+
+        >>> from muntin import col
+        >>> (col("paid") - col("owed")).abs() > 0.01
+        (col("paid") - col("owed")).abs() > 0.01
+        """
         return call("abs", self)
 
     def cast(self, word: str) -> Expr:
         """The value as another type, given as a type word (`"f64"`, `"timestamp[us, UTC]"`).
 
         Raises `SchemaError` for an unknown word.
+
+        >>> from muntin import col
+        >>> col("amount").cast("decimal(10, 2)")
+        col("amount").cast("decimal(10, 2)")
         """
         return Cast(self, type_word(word, "cast()"))
 
     def fill_null(self, value: Expr | Value) -> Expr:
-        """The value, or the other one where it is null (SQL `coalesce`)."""
+        """The value, or the other one where it is null (SQL `coalesce`).
+
+        >>> from muntin import col
+        >>> col("discount").fill_null(0.0)
+        col("discount").fill_null(0.0)
+        """
         return call("coalesce", self, value)
 
 
@@ -340,56 +414,6 @@ class Case(Expr):
     def render(self) -> tuple[str, int]:
         said = ".".join(f"when({c!r}).then({v!r})" for c, v in self.branches)
         return said if self.other is None else f"{said}.otherwise({self.other!r})", ATOM
-
-
-@dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Text(Expr):
-    """A text whose stream has no known columns: one of that name, else what it means as SQL."""
-
-    name: str
-    meaning: Expr
-
-    @property
-    def depth(self) -> int:
-        return self.meaning.depth
-
-    def children(self) -> tuple[Expr, ...]:
-        return (self.meaning,)
-
-    def to_json(self) -> Json:
-        return {"text": [self.name, self.meaning.to_json()]}
-
-    def render(self) -> tuple[str, int]:
-        return self.meaning.render()
-
-
-def settled(expr: Expr, columns: Collection[str]) -> Expr:
-    """The same where the columns are known: each text is a column or its meaning."""
-    match expr:
-        case Text():
-            known = expr.name in columns
-            return Column(expr.name) if known else settled(expr.meaning, columns)
-        case Call():
-            return Call(expr.fn, tuple(settled(arg, columns) for arg in expr.args))
-        case Cast():
-            return Cast(settled(expr.arg, columns), expr.word)
-        case Case():
-            branches = tuple((settled(c, columns), settled(v, columns)) for c, v in expr.branches)
-            other = None if expr.other is None else settled(expr.other, columns)
-            return Case(branches, other)
-    return expr
-
-
-def by_meaning(value: Json) -> Json:
-    """The JSON of a tree with the meaning of each text in its place."""
-    if isinstance(value, list):
-        return [by_meaning(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    match value.get("text"):
-        case [str(), dict() as meaning] if len(value) == 1:
-            return by_meaning(meaning)
-    return {name: by_meaning(item) for name, item in value.items()}
 
 
 class Unfinished:

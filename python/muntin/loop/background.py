@@ -68,12 +68,28 @@ class Running:
 
     @property
     def alive(self) -> bool:
-        """True until it ends."""
+        """True until it ends.
+
+        >>> import muntin as mt
+        >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+        >>> running = mt.run([{"day": "2024-05-01"}], days, background=True)
+        >>> report = running.wait()
+        >>> running.alive
+        False
+        """
         return self._thread.is_alive()
 
     @property
     def moment(self) -> Moment | None:
-        """The latest status; None before the first step."""
+        """The latest status; None before the first step.
+
+        >>> import muntin as mt
+        >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+        >>> running = mt.run([{"day": "2024-05-01"}], days, background=True)
+        >>> report = running.wait()
+        >>> dict(running.moment.sources)
+        {'input': 1}
+        """
         return self._latest.moment_seen
 
     def stop(self, timeout: float | None = None) -> Report:
@@ -83,6 +99,12 @@ class Running:
             timeout: how long to wait, in seconds; None waits without limit.
 
         It raises what `wait` raises.
+
+        >>> import muntin as mt
+        >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+        >>> running = mt.run(lambda: iter([{"day": "2024-05-01"}]), days, background=True)
+        >>> running.stop(timeout=10).rows <= 1
+        True
         """
         self._stop.ask()
         return self.wait(timeout)
@@ -93,6 +115,11 @@ class Running:
         Raises:
             TimeoutError: it has not ended in time.
             MuntinError: what ended the run.
+
+        >>> import muntin as mt
+        >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+        >>> mt.run([{"day": "2024-05-01"}], days, background=True).wait(timeout=10).rows
+        1
         """
         self._thread.join(timeout)
         if self._thread.is_alive():

@@ -45,16 +45,28 @@ class Report:
 
     @property
     def rows(self) -> int:
-        """Rows read from all sources."""
+        """Rows read from all sources.
+
+        >>> Report(None, {"clicks": 10, "orders": 2}, {}, {}, 0, 0, (), 0.5).rows
+        12
+        """
         return sum(self.sources.values())
 
     @property
     def rows_per_second(self) -> float:
-        """Rows read per second of the run."""
+        """Rows read per second of the run.
+
+        >>> Report(None, {"clicks": 10}, {}, {}, 0, 0, (), 0.5).rows_per_second
+        20.0
+        """
         return self.rows / self.seconds if self.seconds else 0.0
 
     def lines(self) -> list[tuple[str, str]]:
-        """The report's lines, as pairs of a word and a text."""
+        """The report's lines, as pairs of a word and a text.
+
+        >>> Report(None, {"clicks": 10}, {"rows": 2}, {}, 1, 0, (), 0.5).lines()[1:3]
+        [('read', 'clicks 10'), ('gave', 'rows 2')]
+        """
         rate = f"{self.rows_per_second:,.0f} rows a second"
         lines = [("rows", f"{self.rows:,} in {self.seconds:.2f} s, {rate}")]
         for word, counts in (
@@ -72,7 +84,11 @@ class Report:
 
     @property
     def title(self) -> str:
-        """The run's name, and whether it was stopped."""
+        """The run's name, and whether it was stopped.
+
+        >>> Report("shop", {}, {}, {}, 0, 0, (), 0.5, stopped=True).title
+        'run shop, stopped'
+        """
         title = f"run {self.name}" if self.name else "run"
         return f"{title}, stopped" if self.stopped else title
 

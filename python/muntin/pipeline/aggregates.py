@@ -39,6 +39,9 @@ class Agg:
 
     Made by `count`, `sum` and the others; text among the arguments is read when a window takes
     the aggregate, since the columns are known there.
+
+    >>> count(where="amount > 500").kind
+    'count'
     """
 
     kind: str
@@ -60,7 +63,11 @@ class Agg:
             raise PlanError(with_hint(said, 'write SQL text, or col("amount") > 500'))
 
     def to_json(self, name: str, columns: Collection[str] | None, place: str) -> dict[str, Json]:
-        """The aggregate in a plan, its text read against the columns known there."""
+        """The aggregate in a plan, its text read against the columns known there.
+
+        >>> count("amount").to_json("n", ["amount"], "tumbling")
+        {'name': 'n', 'kind': 'count', 'args': [{'col': 'amount'}], 'where': None}
+        """
         inside = f"{place}: {name}={self!r}"
         args: list[Json] = [resolve(a, columns, inside).to_json() for a in self.args]
         where = None if self.where is None else resolve(self.where, columns, inside).to_json()
@@ -134,32 +141,74 @@ def sum(column: Argument, *, where: Argument | None = None) -> Agg:
 
 
 def mean(column: Argument, *, where: Argument | None = None) -> Agg:
-    """The exact sum divided by the number of values (f64)."""
+    """The exact sum divided by the number of values (f64).
+
+    >>> from muntin import collect, stream
+    >>> rows = [{"day": "2024-05-01", "celsius": 20.0}, {"day": "2024-05-01", "celsius": 23.0}]
+    >>> readings = stream(time="day", out_of_order="0s", schema={"day": "date", "celsius": "f64"})
+    >>> collect(readings.tumbling("1d").agg(c=mean("celsius")), rows).rows[0]["c"]
+    21.5
+    """
     return Agg("mean", (column,), where)
 
 
 def min(column: Argument, *, where: Argument | None = None) -> Agg:
-    """The least value, of the type of the column; texts compare by their bytes."""
+    """The least value, of the type of the column; texts compare by their bytes.
+
+    >>> from muntin import collect, stream
+    >>> rows = [{"day": "2024-05-01", "celsius": 20.0}, {"day": "2024-05-01", "celsius": 23.0}]
+    >>> readings = stream(time="day", out_of_order="0s", schema={"day": "date", "celsius": "f64"})
+    >>> collect(readings.tumbling("1d").agg(c=min("celsius")), rows).rows[0]["c"]
+    20.0
+    """
     return Agg("min", (column,), where)
 
 
 def max(column: Argument, *, where: Argument | None = None) -> Agg:
-    """The greatest value, of the type of the column; texts compare by their bytes."""
+    """The greatest value, of the type of the column; texts compare by their bytes.
+
+    >>> from muntin import collect, stream
+    >>> rows = [{"day": "2024-05-01", "celsius": 20.0}, {"day": "2024-05-01", "celsius": 23.0}]
+    >>> readings = stream(time="day", out_of_order="0s", schema={"day": "date", "celsius": "f64"})
+    >>> collect(readings.tumbling("1d").agg(c=max("celsius")), rows).rows[0]["c"]
+    23.0
+    """
     return Agg("max", (column,), where)
 
 
 def count_distinct(column: Argument, *, where: Argument | None = None) -> Agg:
-    """How many different values (i64), counted exactly."""
+    """How many different values (i64), counted exactly.
+
+    >>> from muntin import collect, stream
+    >>> rows = [{"day": "2024-05-01", "user": user} for user in ("ann", "bob", "ann")]
+    >>> visits = stream(time="day", out_of_order="0s", schema={"day": "date", "user": "str"})
+    >>> collect(visits.tumbling("1d").agg(n=count_distinct("user")), rows).rows[0]["n"]
+    2
+    """
     return Agg("count_distinct", (column,), where)
 
 
 def first(column: Argument, *, where: Argument | None = None) -> Agg:
-    """The value of the earliest row by event time, of equal times the one that arrived first."""
+    """The value of the earliest row by event time, of equal times the one that arrived first.
+
+    >>> from muntin import collect, stream
+    >>> rows = [{"day": "2024-05-02", "page": "/cart"}, {"day": "2024-05-01", "page": "/"}]
+    >>> clicks = stream(time="day", out_of_order="0s", schema={"day": "date", "page": "str"})
+    >>> collect(clicks.tumbling("1w").agg(entry=first("page")), rows).rows[0]["entry"]
+    '/'
+    """
     return Agg("first", (column,), where)
 
 
 def last(column: Argument, *, where: Argument | None = None) -> Agg:
-    """The value of the latest row by event time, of equal times the one that arrived last."""
+    """The value of the latest row by event time, of equal times the one that arrived last.
+
+    >>> from muntin import collect, stream
+    >>> rows = [{"day": "2024-05-02", "page": "/cart"}, {"day": "2024-05-01", "page": "/"}]
+    >>> clicks = stream(time="day", out_of_order="0s", schema={"day": "date", "page": "str"})
+    >>> collect(clicks.tumbling("1w").agg(exit=last("page")), rows).rows[0]["exit"]
+    '/cart'
+    """
     return Agg("last", (column,), where)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 
 from muntin.base import arguments, core
 from muntin.base.errors import ColumnError, PlanError, SchemaError, unknown, with_hint
-from muntin.expr.tree import by_meaning
+from muntin.expr.texts import by_meaning
 from muntin.pipeline.rules import Rule
 from muntin.values.literals import Json, quote, text
 from muntin.values.protocols import ArrowSchemaExportable, type_word
@@ -90,7 +90,13 @@ class Pipeline(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A named pipeline with its rules and sinks; made by `output`."""
+    """A named pipeline with its rules and sinks; made by `output`.
+
+    >>> import muntin as mt
+    >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+    >>> mt.output("all", days, rules=[mt.rule("any", "day is not null")]).name
+    'all'
+    """
 
     name: str
     pipeline: Pipeline

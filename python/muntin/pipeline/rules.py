@@ -28,7 +28,11 @@ _FORMAT = re.compile(r",?(\.\d{1,2}[f%])?|,?[df%]")
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Rule:
-    """A condition on the rows of an output; make it with `rule`."""
+    """A condition on the rows of an output; make it with `rule`.
+
+    >>> rule("large", "amount > 500", severity="critical").severity
+    'critical'
+    """
 
     name: str
     when: Expr | str | Mask
@@ -42,7 +46,11 @@ class Rule:
     on_error: OnError = "raise"
 
     def columns(self) -> tuple[str, ...]:
-        """The columns its message names, in order of appearance."""
+        """The columns its message names, in order of appearance.
+
+        >>> rule("large", "amount > 500", message="{card}: {amount:.2f}").columns()
+        ('card', 'amount')
+        """
         return columns_of(self.message)
 
     def to_json(
@@ -51,6 +59,9 @@ class Rule:
         """The rule in a plan: `by` as settled for its output, `mask` the number of its function.
 
         Raises `ColumnError` if the condition, the message or `by` names an unknown column.
+
+        >>> rule("large", "amount > 500").to_json(["amount", "card"], ["card"], None)["by"]
+        ['card']
         """
         place = f'rule "{self.name}"'
         when: Json = {"mask": mask}

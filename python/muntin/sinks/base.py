@@ -95,6 +95,12 @@ class Durable(Sink, Protocol):
     because another sink or the disk failed, any number of times: then `stage` and `prepare` come
     again without a `publish` between. In a run without checkpoints there is no `restore` and no
     `prepare`, and `publish` follows every step.
+
+    >>> import muntin as mt
+    >>> isinstance(mt.sinks.JsonLines("rows.jsonl"), Durable)
+    True
+    >>> isinstance(mt.sinks.Callback(print), Durable)
+    False
     """
 
     def restore(self, state: dict[str, Any] | None) -> None:

@@ -30,6 +30,9 @@ class Undecodable:
         line: its line in the file, from 1, or None.
         text: its text; invalid UTF-8 is replaced.
         detail: what was wrong with it.
+
+    >>> Undecodable(0, 7, "rows.csv", 8, "a,b", "3 fields expected, got 2").line
+    8
     """
 
     partition: int
@@ -57,6 +60,10 @@ class Delivery:
             can write as JSON. A checkpoint keeps the newest; `open` gets it as plain values. None
             if the mark of the previous delivery is still valid.
         start: the mark of where these rows begin, for the first part if they are split.
+
+    >>> import pyarrow as pa
+    >>> Delivery(pa.table({"n": [1, 2]}), resume={0: 2}, position=0).resume
+    {0: 2}
     """
 
     batch: ArrowStreamExportable
@@ -78,6 +85,9 @@ class Quiet:
         until: every row still to come has an arrival time of at least this, in microseconds since
             1970 in UTC; None if that is unknown. Other sources need not wait for this one up to
             then.
+
+    >>> Quiet(partitions=(0, 1)).until is None
+    True
     """
 
     partitions: tuple[int, ...]
@@ -86,7 +96,14 @@ class Quiet:
 
 @runtime_checkable
 class Reader(Protocol):
-    """A source being read."""
+    """A source being read.
+
+    >>> import muntin as mt
+    >>> reader = mt.sources.Rows([{"n": 1}]).open([("n", "i64")], {})
+    >>> isinstance(reader, Reader), len(reader.poll().batch), reader.poll()
+    (True, 1, None)
+    >>> reader.close()
+    """
 
     def poll(self) -> Delivery | Quiet | None:
         """The next rows, or `Quiet` if there are none now, or None at the end."""

@@ -65,17 +65,32 @@ class Table:
 
     @property
     def parts(self) -> list[ArrowStreamExportable]:
-        """The pieces the table was made of."""
+        """The pieces the table was made of.
+
+        >>> import pyarrow as pa
+        >>> len(Table([pa.table({"n": [1]}), pa.table({"n": [2]})]).parts)
+        2
+        """
         return list(self._parts)
 
     @property
     def columns(self) -> list[str]:
-        """The column names, in order."""
+        """The column names, in order.
+
+        >>> import pyarrow as pa
+        >>> Table([pa.table({"store": ["a"], "orders": [3]})]).columns
+        ['store', 'orders']
+        """
         return list(self._arrow.column_names)
 
     @property
     def schema(self) -> dict[str, str]:
-        """Column name to Arrow type, as text."""
+        """Column name to Arrow type, as text.
+
+        >>> import pyarrow as pa
+        >>> Table([pa.table({"store": ["a"], "orders": [3]})]).schema
+        {'store': 'string', 'orders': 'int64'}
+        """
         return {field.name: str(field.type) for field in self._arrow.schema}
 
     def __len__(self) -> int:
@@ -86,7 +101,12 @@ class Table:
 
     @property
     def num_rows(self) -> int:
-        """The number of rows, by the name that Arrow gives it."""
+        """The number of rows, by the name that Arrow gives it.
+
+        >>> import pyarrow as pa
+        >>> Table([pa.table({"n": [1, 2]})]).num_rows
+        2
+        """
         return len(self)
 
     def __arrow_c_schema__(self) -> object:
@@ -112,7 +132,12 @@ class Table:
         return capsules
 
     def to_arrow(self) -> Any:
-        """The rows as a `pyarrow.Table`, without a copy."""
+        """The rows as a `pyarrow.Table`, without a copy.
+
+        >>> import pyarrow as pa
+        >>> Table([pa.table({"n": [1, 2]})]).to_arrow().column_names
+        ['n']
+        """
         return self._arrow
 
     def to_polars(self) -> Any:
@@ -120,6 +145,10 @@ class Table:
 
         Raises:
             MissingExtra: Polars is not installed.
+
+        >>> import pyarrow as pa
+        >>> Table([pa.table({"n": [1, 2]})]).to_polars()["n"].sum()
+        3
         """
         return frames.to_polars(self._arrow)
 
@@ -128,6 +157,10 @@ class Table:
 
         Raises:
             MissingExtra: pandas is not installed.
+
+        >>> import pyarrow as pa
+        >>> int(Table([pa.table({"n": [1, 2]})]).to_pandas()["n"].sum())
+        3
         """
         return frames.to_pandas(self._arrow)
 
@@ -174,7 +207,12 @@ class Table:
         return self._row(at)
 
     def head(self, rows: int = 5) -> Table:
-        """The first rows."""
+        """The first rows.
+
+        >>> import pyarrow as pa
+        >>> Table([pa.table({"n": [3, 1, 2]})]).head(2)["n"].to_pylist()
+        [3, 1]
+        """
         return self._slice(slice(rows))
 
     def _column(self, name: str) -> Any:

@@ -72,7 +72,11 @@ class Dashboard:
 
     @property
     def reachable(self) -> str:
-        """The host to put into a URL that works on this machine."""
+        """The host to put into a URL that works on this machine.
+
+        >>> Dashboard("0.0.0.0:9000", token="a secret of visitors").reachable
+        '127.0.0.1'
+        """
         host = LOOPBACK if self.host in _ANY else self.host
         return f"[{host}]" if ":" in host else host
 

@@ -24,7 +24,14 @@ TICK = 0.05
 
 
 class Clock(Protocol):
-    """The clock of a pace."""
+    """The clock of a pace.
+
+    >>> class Impatient:
+    ...     def now(self): return time.monotonic()
+    ...     def wait(self, stop, seconds): pass
+    >>> Pace(60, by="at", clock=Impatient())
+    Pace(60, by='at')
+    """
 
     def now(self) -> float:
         """The monotonic time, in seconds."""
