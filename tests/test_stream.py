@@ -22,7 +22,8 @@ from muntin.expr.functions import epoch
 from muntin.pipeline.aggregates import KINDS, Agg, count, max, sum
 from muntin.pipeline.plan import CompiledPlan, compile, output, outputs_of
 from muntin.pipeline.rules import Rule, rule
-from muntin.pipeline.stream import Stream, stream, union
+from muntin.pipeline.start import stream, union
+from muntin.pipeline.stream import Stream
 
 WORDS = {"at": "timestamp[us, UTC]", "card": "str", "shop": "str", "amount": "f64"}
 pay = stream("pay", time="at", out_of_order="1s", schema=WORDS)

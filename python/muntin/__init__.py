@@ -57,7 +57,8 @@ from muntin.monitor.report import Report
 from muntin.pipeline.aggregates import Agg, count, count_distinct, first, last, max, mean, min, sum
 from muntin.pipeline.plan import Output, output
 from muntin.pipeline.rules import Rule, rule
-from muntin.pipeline.stream import Stream, stream, union
+from muntin.pipeline.start import stream, union
+from muntin.pipeline.stream import Stream
 from muntin.sinks import Sink
 from muntin.sources import Source
 from muntin.values.table import Table

@@ -205,3 +205,10 @@ def _sink_meant(value: Any) -> str | None:
 def _missing(value: object) -> str:
     missing = [name for name in SINK_MEMBERS if not hasattr(value, name)]
     return f"it lacks {', '.join(missing)}: see mt.Sink"
+
+
+def not_yet(place: str, **given: bool) -> None:
+    """Refuse parameters that have a meaning but are not built."""
+    for name, used in given.items():
+        if used:
+            raise PlanError(f"{place}: {name}= is not there yet")

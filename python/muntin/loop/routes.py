@@ -16,7 +16,7 @@ from muntin.engine.operator import operator
 from muntin.engine.result import Result
 from muntin.expr.build import resolve
 from muntin.loop.unshown import packed, unpacked
-from muntin.pipeline.stream import stream
+from muntin.pipeline.start import stream
 from muntin.sinks import Durable, Sink
 from muntin.sinks.base import Placed
 from muntin.sinks.channels.outbox import OutboxSink

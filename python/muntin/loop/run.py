@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, overload
 
 from muntin.base import arguments
+from muntin.base.arguments import not_yet
 from muntin.base.errors import PlanError, SourceError, unknown, with_hint
 from muntin.checkpoint import Checkpoint, Keeper, tell_change
 from muntin.engine.operator import Operator, Pipelines, operator
@@ -28,7 +29,6 @@ from muntin.pipeline.explain import said_of, waiting_silences
 from muntin.pipeline.plan import Node, Output, compile, named_outputs, output, outputs_of, rules_of
 from muntin.pipeline.rules import Rule
 from muntin.pipeline.stream import Stream
-from muntin.pipeline.windows import not_yet
 from muntin.sinks import Sink
 from muntin.sources import Given, Source, source_of
 from muntin.sources.deliveries.once import Once, replayable

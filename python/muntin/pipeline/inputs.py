@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from muntin.base.durations import Duration, parse
 from muntin.base.errors import ColumnError, PlanError, with_hint
 from muntin.expr.build import Expr, resolve
+from muntin.pipeline.calls import call_text
 from muntin.pipeline.plan import Node, Schema, dumps, schema_words
-from muntin.pipeline.windows import call_text
 from muntin.values.literals import Json, quote, text
 
 ONLY_INPUT = "input"

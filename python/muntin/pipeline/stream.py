@@ -4,50 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Never, TypeAlias, overload
+from typing import Literal, Never, TypeAlias
 
+from muntin.base.arguments import not_yet
 from muntin.base.durations import Duration, Span
 from muntin.base.errors import ColumnError, PlanError, unknown, with_hint
 from muntin.base.missing import Hinting
 from muntin.expr.build import Column, Expr, IntoExpr, resolve
 from muntin.pipeline.aggregates import Agg
+from muntin.pipeline.calls import call_text
 from muntin.pipeline.explain import explain
-from muntin.pipeline.inputs import ONLY_INPUT, input_node, text_of, union_node
-from muntin.pipeline.plan import Node, Schema, check, dumps
-from muntin.pipeline.windows import (
-    NAMES,
-    By,
-    KeyValue,
-    Window,
-    agg_json,
-    aggregated,
-    aggregates_text,
-    aligned,
-    all_named,
-    call_text,
-    feature_names,
-    no_collisions,
-    not_yet,
-    session,
-    silent,
-    sizes_of,
-    sliding,
-)
+from muntin.pipeline.inputs import ONLY_INPUT, text_of
+from muntin.pipeline.keys import By, no_collisions
+from muntin.pipeline.plan import Node, check, dumps
+from muntin.pipeline.windows.aligned import aligned
+from muntin.pipeline.windows.base import Window, agg_json, aggregated, aggregates_text, all_named
+from muntin.pipeline.windows.session import session
+from muntin.pipeline.windows.silent import KeyValue, silent
+from muntin.pipeline.windows.sliding import NAMES, feature_names, sizes_of, sliding
 from muntin.values.literals import Json, text
 
 Emit: TypeAlias = Literal["final", "each", "changed"]
 Closed: TypeAlias = Literal["right", "left", "both", "none"]
-
-_MISSING: Any = object()
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Stream(Hinting):
     """A pipeline: where rows come from and what is done to them, as a frozen value.
 
-    Made by `stream` and `union`; each verb gives a new one. Two streams are equal if they compute
-    the same from the same inputs, and equal beginnings have one state in a plan.
+    Made by `mt.stream` and `mt.union`; each verb gives a new one. Two streams are equal if they
+    compute the same from the same inputs, and equal beginnings have one state in a plan.
 
+    >>> from muntin import stream
     >>> payments = stream(time="paid_at", out_of_order="200ms")
     >>> payments.filter("amount > 0") == payments.filter(Column("amount") > 0)
     True
@@ -87,6 +75,7 @@ class Stream(Hinting):
 
         Raises `ExpressionError`, `ColumnError`, `SchemaError` for a condition that is none.
 
+        >>> from muntin import stream
         >>> stream(time="at", out_of_order="0s").filter("amount > 0")
         stream(time="at", out_of_order="0s").filter("amount > 0")
         """
@@ -102,6 +91,7 @@ class Stream(Hinting):
 
         A string is the name of a column or SQL text; for a constant text write `lit("x")`.
 
+        >>> from muntin import stream
         >>> stream(time="at", out_of_order="0s").with_columns(total="price * quantity")
         stream(time="at", out_of_order="0s").with_columns(total="price * quantity")
         """
@@ -118,6 +108,7 @@ class Stream(Hinting):
 
         The event time stays known to later windows, even if its column is not kept.
 
+        >>> from muntin import stream
         >>> stream(time="at", out_of_order="0s").select("card", cents="amount * 100")
         stream(time="at", out_of_order="0s").select("card", cents="amount * 100")
         """
@@ -163,7 +154,7 @@ class Stream(Hinting):
         Raises `PlanError` and its kin for parameters that mean nothing; `rows`, `time_zone`,
         `week_start` and `fill` are not there yet.
 
-        >>> from muntin import count
+        >>> from muntin import count, stream
         >>> stream(time="at", out_of_order="0s").tumbling("1m", by="store").agg(n=count())
         stream(time="at", out_of_order="0s").tumbling("1m", by="store").agg(n=count())
         """
@@ -207,7 +198,7 @@ class Stream(Hinting):
         left since its window before. At most 10,000 windows may cover a row; a step longer than
         the size needs `allow_gaps=True`, and rows in the gaps are counted as such.
 
-        >>> from muntin import count
+        >>> from muntin import count, stream
         >>> stream(time="at", out_of_order="0s").hopping("1h", "5m").agg(n=count())
         stream(time="at", out_of_order="0s").hopping("1h", "5m").agg(n=count())
         """
@@ -244,7 +235,7 @@ class Stream(Hinting):
         when the watermark has passed its last row by more than `gap` + `allowed_lateness`, with
         `window_end` = last + gap and `last_event_time`. `gap_max` is not there yet.
 
-        >>> from muntin import count
+        >>> from muntin import count, stream
         >>> stream(time="at", out_of_order="0s").session("30m", by="user").agg(n=count())
         stream(time="at", out_of_order="0s").session("30m", by="user").agg(n=count())
         """
@@ -278,7 +269,7 @@ class Stream(Hinting):
 
         Raises `PlanError` and its kin; `size=None`, `rows` and `expire_after` are not there yet.
 
-        >>> from muntin import count
+        >>> from muntin import count, stream
         >>> stream(time="at", out_of_order="0s").sliding(["1m", "1h"], by="card").agg(n=count())
         stream(time="at", out_of_order="0s").sliding(["1m", "1h"], by="card").agg(n=count())
         """
@@ -312,10 +303,11 @@ class Stream(Hinting):
         (that plus `after`, and a multiple of `every`). `known` names keys that may never send, as
         values or, for several columns, as tuples; they count from the first watermark.
 
+        >>> from muntin import stream
         >>> stream(time="at", out_of_order="0s").silent("20m", by="store")
         stream(time="at", out_of_order="0s").silent("20m", by="store")
         """
-        return _stream(silent(self.node, after, by, known, every))
+        return stream_of(silent(self.node, after, by, known, every))
 
     def _then(
         self,
@@ -326,7 +318,7 @@ class Stream(Hinting):
     ) -> Stream:
         node = self.node
         made = Node(op, (node,), dumps(body), said, columns, node.typed, node.revisions)
-        return _stream(made)
+        return stream_of(made)
 
     def __eq__(self, other: object) -> bool:
         return self.node.print == other.node.print if isinstance(other, Stream) else NotImplemented
@@ -350,13 +342,13 @@ class Windowed(Hinting):
 
         Raises `PlanError` without an aggregate, `ColumnError` if two columns have one name.
 
-        >>> from muntin import count, sum
+        >>> from muntin import count, stream, sum
         >>> sales = stream(time="at", out_of_order="0s")
         >>> sales.tumbling("1m", by="store").agg(n=count(), revenue=sum("amount")).node.columns
         ('store', 'window_start', 'window_end', 'n', 'revenue')
         """
         all_named(unnamed, self.window.op, "agg(n=...)")
-        return _stream(aggregated(self.stream.node, self.window, aggregates))
+        return stream_of(aggregated(self.stream.node, self.window, aggregates))
 
     def __repr__(self) -> str:
         return f"{self.stream!r}{self.window.said}"
@@ -388,100 +380,14 @@ class Sliding(Hinting):
         columns = None if node.columns is None else (*node.columns, *added)
         said = self.window.said + aggregates_text(aggregates)
         body = self.window.body[:-1] + tail
-        return _stream(Node("sliding", (node,), body, said, columns, node.typed))
+        return stream_of(Node("sliding", (node,), body, said, columns, node.typed))
 
     def __repr__(self) -> str:
         return f"{self.stream!r}{self.window.said}"
 
 
-@overload
-def stream(
-    name: str,
-    *,
-    time: str | Expr,
-    out_of_order: Duration,
-    idle_after: Duration | None = None,
-    max_future_skew: Duration | None = "1d",
-    schema: Schema | None = None,
-) -> Stream: ...
-
-
-@overload
-def stream(
-    name: None = None,
-    *,
-    time: str | Expr,
-    out_of_order: Duration,
-    idle_after: Duration | None = None,
-    max_future_skew: Duration | None = "1d",
-    schema: Schema | None = None,
-) -> Stream: ...
-
-
-def stream(
-    name: str | None = None,
-    *,
-    time: str | Expr,
-    out_of_order: Duration = _MISSING,
-    idle_after: Duration | None = None,
-    max_future_skew: Duration | None = "1d",
-    schema: Schema | None = None,
-) -> Stream:
-    """An input: rows with an event time, whatever source will bring them.
-
-    `time` is a column of timestamps or dates, or an expression such as `epoch("ms", "sent_at")`.
-    `out_of_order` says how far a row may come behind the newest of its partition: the watermark
-    stays that far behind, and what comes later still is late. A partition that is quiet for
-    `idle_after` no longer holds the others back. A row more than `max_future_skew` ahead of its
-    recorded arrival is invalid. With `schema`, a dict from column to type word or an Arrow
-    schema, each verb is checked where it is written; else at the first batch. Several inputs in
-    a plan each need a name and a schema.
-
-    Raises `PlanError` and its kin for parameters that mean nothing.
-
-    >>> stream("payments", time="paid_at", out_of_order="200ms")
-    stream("payments", time="paid_at", out_of_order="200ms")
-    """
-    if out_of_order is _MISSING:
-        hint = "'0s' for sorted data, else how far behind its partition's newest a row may come"
-        raise PlanError(with_hint("stream() needs out_of_order=", hint))
-    node = input_node(
-        name,
-        time=time,
-        out_of_order=out_of_order,
-        idle_after=idle_after,
-        max_future_skew=max_future_skew,
-        schema=schema,
-    )
-    return _stream(node)
-
-
-def union(*streams: Stream, tag: str | None = None) -> Stream:
-    """The rows of several streams as one: columns by name, missing ones null.
-
-    Columns stand in the order of their first appearance; numbers of different types are widened.
-    With `tag`, a last column of that name holds the name of the stream a row came from. Times
-    need no common name: each stream brings its own.
-
-    Raises `PlanError` for fewer than two streams, inputs without a schema, or unnamed streams
-    under a `tag`; `ColumnError` if a column has the name of the tag.
-
-    >>> words = {"at": "timestamp[us, UTC]"}
-    >>> a = stream("a", time="at", out_of_order="0s", schema=words)
-    >>> b = stream("b", time="at", out_of_order="0s", schema=words)
-    >>> union(a, b, tag="kind").node.columns
-    ('at', 'kind')
-    """
-    for item in streams:
-        if not isinstance(item, Stream):
-            raise PlanError(with_hint(f"union: {item!r} is not a stream", "write union(a, b)"))
-    if len(streams) < 2:
-        raise PlanError(f"union: {len(streams)} stream, where two are the least")
-    names = None if tag is None else [item.name for item in streams]
-    return _stream(union_node([item.node for item in streams], tag, names))
-
-
-def _stream(node: Node) -> Stream:
+def stream_of(node: Node) -> Stream:
+    """The stream of a node, checked by the engine where all its inputs have a schema."""
     if node.typed or node.op == "union":
         check(node)
     return Stream(node)

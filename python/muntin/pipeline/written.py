@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
-from muntin.base.durations import Span, parse, short
+from muntin.base.durations import short
 from muntin.base.errors import MuntinError
-from muntin.expr.build import is_name
-from muntin.expr.tree import Call, Case, Cast, Column, Expr, Literal
-from muntin.pipeline.aggregates import Agg
+from muntin.expr.tree import Expr
+from muntin.pipeline.calls import call_text
 from muntin.pipeline.inputs import ONLY_INPUT, input_node
-from muntin.pipeline.plan import Node
-from muntin.pipeline.windows import (
-    MONDAY_US,
-    NAMES,
-    aggregates_text,
-    aligned,
-    call_text,
-    feature_names,
-    session,
-    silent,
-    sliding,
-)
-from muntin.values.literals import decode, quote
+from muntin.pipeline.saved import brief
+from muntin.pipeline.windows import TEXTS
+from muntin.values.literals import quote
 
-_ANY = Node("input", (), "{}", "", None, False)
-"""A stream of unknown columns, for verbs to stand behind."""
-
-_WEEK_US = 7 * 86_400_000_000
-_SPANS = re.compile(r"(?:[0-9]{1,18}(?:ms|us|[wdhms]))+")
-_FLAT = ("and", "or", "coalesce")
 _UNSAVED = ("idle_after", "schema")
 """What may differ between two inputs that mean the same to the state behind them."""
 
@@ -153,7 +135,7 @@ def _input(spec: Mapping[str, Any]) -> str:
     idle, skew = spec["idle_after"], spec["max_future_skew"]
     return input_node(
         None if spec["name"] == ONLY_INPUT else spec["name"],
-        time=_short(spec["time"]),
+        time=brief(spec["time"]),
         out_of_order=short(spec["out_of_order"]),
         idle_after=None if idle is None else short(idle),
         max_future_skew=None if skew is None else short(skew),
@@ -164,26 +146,12 @@ def _input(spec: Mapping[str, Any]) -> str:
 def _verb(node: Mapping[str, Any]) -> str:
     match node["op"]:
         case "filter":
-            return call_text("filter", [_short(node["where"])])
+            return call_text("filter", [brief(node["where"])])
         case "with_columns":
             return call_text("with_columns", [], **_columns(node["columns"]))
         case "select":
             return _select(node["columns"])
-        case "silent":
-            every = None if node.get("every") is None else short(node["every"])
-            return silent(_ANY, short(node["after"]), node["by"], node["known"], every).said
-        case "sliding":
-            return _sliding(node)
-        case "session":
-            made = session(
-                _ANY,
-                short(node["gap"]),
-                node["by"],
-                gap_closed=node["gap_closed"],
-                allowed_lateness=short(node["allowed_lateness"]),
-            )
-            return made.said + _aggregates(node)
-    return _aligned(node)
+    return TEXTS[node["op"]](node)
 
 
 def _select(columns: Sequence[Any]) -> str:
@@ -194,117 +162,5 @@ def _select(columns: Sequence[Any]) -> str:
     return call_text("select", names, **_columns(columns[kept:]))
 
 
-def _aligned(node: Mapping[str, Any]) -> str:
-    step = node.get("every") or node["size"]
-    weeks = node["offset"] == MONDAY_US % step != 0 and step % _WEEK_US == 0
-    again = node["emit_every"]
-    made = aligned(
-        _ANY,
-        node["op"],
-        _span(node["size"], weeks),
-        None if node["op"] == "tumbling" else _span(step, weeks),
-        node["by"],
-        offset="0s" if weeks else short(node["offset"]),
-        emit=node["emit"],
-        emit_every=None if again is None else short(again),
-        allowed_lateness=short(node["allowed_lateness"]),
-        revisions=node["revisions"],
-        allow_gaps=node.get("allow_gaps", False),
-    )
-    return made.said + _aggregates(node)
-
-
-def _span(us: int, weeks: bool) -> str:
-    return f"{us // _WEEK_US}w" if weeks and us % _WEEK_US == 0 else short(us)
-
-
-def _sliding(node: Mapping[str, Any]) -> str:
-    made = [(each["name"], each["aggregate"], each["size"]) for each in node["columns"]]
-    kinds = [each["name"] for each in node["aggregates"]]
-    names, spans, many = _sizes(made, kinds, node["sizes"])
-    window = sliding(
-        _ANY,
-        spans,
-        many,
-        node["by"],
-        closed=node["closed"],
-        include_current=node["include_current"],
-        emit=node["emit"],
-        allowed_lateness=short(node["allowed_lateness"]),
-        names=names,
-        null_key=node["null_key"],
-    )
-    said = window.said + _aggregates(node)
-    known = feature_names(names, spans, many, kinds)
-    return said if known == made else f"{said}  # {', '.join(name for name, _, _ in made)}"
-
-
-def _sizes(
-    made: Sequence[tuple[str, int, int]], kinds: Sequence[str], sizes: Sequence[int]
-) -> tuple[str, list[Span], bool]:
-    """`names=`, the sizes and whether they are a list, as the names of the columns show them."""
-    spans = [parse(short(us), "size") for us in sizes]
-    if len(sizes) == 1 and [name for name, _, _ in made] == [*kinds]:
-        return NAMES, spans, False
-    # the names of the columns have the sizes as they were written: 60m and not 1h
-    for name, _, j in made:
-        found = (parse(each[0], "size") for each in _SPANS.finditer(name))
-        spans[j] = next((span for span in found if span.us == sizes[j]), spans[j])
-    name, i, j = made[0]
-    derived = name.replace(spans[j].text, "{size}").replace(kinds[i], "{name}", 1)
-    for names in (NAMES, derived):
-        try:
-            if feature_names(names, spans, True, kinds) == [*made]:
-                return names, spans, True
-        except (MuntinError, LookupError, ValueError):
-            pass
-    return NAMES, spans, True
-
-
-def _aggregates(node: Mapping[str, Any]) -> str:
-    return aggregates_text(
-        {
-            each["name"]: Agg(
-                each["kind"],
-                tuple(_short(arg) for arg in each["args"]),
-                None if each["where"] is None else _short(each["where"]),
-            )
-            for each in node["aggregates"]
-        }
-    )
-
-
 def _columns(columns: Sequence[Any]) -> dict[str, Expr | str]:
-    return {name: _short(value) for name, value in columns}
-
-
-def _short(value: Mapping[str, Any]) -> Expr | str:
-    """An expression as text where it was written so, or is a plain column."""
-    if "text" in value:
-        return str(value["text"][0])
-    expr = _expr(value)
-    return expr.name if isinstance(expr, Column) and is_name(expr.name) else expr
-
-
-def _expr(value: Mapping[str, Any]) -> Expr:
-    match value:
-        case {"col": name}:
-            return Column(name)
-        case {"lit": constant, "type": word}:
-            return Literal(decode(constant, word), word)
-        case {"text": [_, meaning]}:
-            return _expr(meaning)
-        case {"case": branches, "else": other}:
-            pairs = tuple((_expr(c), _expr(v)) for c, v in branches)
-            return Case(pairs, None if other is None else _expr(other))
-        case {"fn": "cast", "args": [inner], "to": word}:
-            return Cast(_expr(inner), word)
-        case {"fn": fn, "args": inner}:
-            args = [_expr(arg) for arg in inner]
-            return Call(fn, tuple(_flat(fn, args) if fn in _FLAT else args))
-    raise ValueError(f"not an expression: {value}")
-
-
-def _flat(fn: str, args: Sequence[Expr]) -> Iterator[Expr]:
-    for arg in args:
-        yield from arg.args if isinstance(arg, Call) and arg.fn == fn else (arg,)
+    return {name: brief(value) for name, value in columns}
