@@ -7,7 +7,9 @@ import re
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import muntin as mt
@@ -15,10 +17,15 @@ import muntin as mt
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COOKBOOK = sorted((ROOT / "docs" / "cookbook").glob("*.md"))
-RUN_PAGES = [ROOT / "docs" / f"{name}.md" for name in ("time", "serving", "testing-a-pipeline")]
+COMING_FROM = sorted((ROOT / "docs" / "coming-from").glob("*.md"))
+RUN_PAGES = [
+    *(ROOT / "docs" / f"{name}.md" for name in ("time", "serving", "testing-a-pipeline")),
+    *COMING_FROM,
+]
 FOLDERS = "rust|python|tests|docs|benches|examples"
 MODULES = {"sinks", "sources", "testing", "Sink", "Source"}
 OURS = {"muntin"}
+FRAMES = {"Polars", "pandas", "DuckDB"}  # their programs run, too
 ERRORS = {"MissingExtra", "MissingName", "PipelineChanged"}
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 
@@ -56,7 +63,8 @@ class Program:
 def blocks(text: str) -> list[tuple[str, str]]:
     """The fenced blocks of a page: language and text; programs in other languages are left out."""
     found = re.findall(r'^```(\w*)(?: title="([^"]*)")?\n(.*?)^```$', text, re.M | re.S)
-    return [(language, text) for language, title, text in found if not title or title in OURS]
+    run = OURS | FRAMES | {""}
+    return [(language, text) for language, title, text in found if title in run]
 
 
 def programs(page: Path) -> list[Program]:
@@ -135,7 +143,50 @@ def test_each_program_of_a_page_runs(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    program.run()
+    names = program.run()
+    assert ("theirs" in names) == ("ours" in names)
+    if "theirs" in names:
+        assert plain(names["ours"]) == plain(names["theirs"])
+        assert plain(names["ours"])
+
+
+def alike(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_integer(kind):
+        return pa.int64()
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", "UTC")
+    return pa.string() if pa.types.is_large_string(kind) else kind
+
+
+def plain(rows: Any) -> list[str]:
+    """Rows of any library, in one order; all integers, and all times, are one type."""
+    table = pa.table(rows.rows if isinstance(rows, mt.Result) else rows)
+    fields = [field.with_type(alike(field.type)) for field in table.schema]
+    return sorted(map(repr, table.cast(pa.schema(fields)).to_pylist()))
+
+
+def test_the_programs_of_other_libraries_were_compared() -> None:
+    compared = [
+        program.page.stem
+        for program in OTHERS
+        if any(re.search(r"^theirs = ", text, re.M) for _, text in program.blocks)
+    ]
+    assert {page: compared.count(page) for page in set(compared)} == {
+        "polars": 2,
+        "pandas": 2,
+        "duckdb": 3,
+    }
+
+
+def test_each_other_system_has_words_programs_and_differences() -> None:
+    assert len(COMING_FROM) > 8
+    for page in COMING_FROM:
+        if page.stem != "index":
+            text = page.read_text()
+            assert re.search(r"^## Words\n\n\|", text, re.M), page.name
+            assert re.search(r"^## What differs\n\n\|", text, re.M), page.name
+            assert "can and muntin cannot" in text or "can, muntin cannot" in text, page.name
+            assert len(programs(page)) >= 2, page.name
 
 
 def test_the_cookbook_lists_its_recipes() -> None:
