@@ -473,4 +473,6 @@ impl Engine {
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
+mod grids;
+#[cfg(test)]
 mod tests;

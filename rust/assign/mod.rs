@@ -1,7 +1,14 @@
-//! Assign: row to pane. Pure arithmetic on times, without state.
+//! Assign: row to pane or window. Pure arithmetic on times, without state. No other folder computes
+//! where a window starts or ends.
 
-mod aligned;
+mod fixed;
+mod grid;
+#[cfg(test)]
+mod listed;
 mod span;
 
-pub use aligned::{Grid, GridPlace, Reach};
+pub use fixed::FixedGrid;
+pub use grid::{Grid, GridPlace, Reach};
+#[cfg(test)]
+pub use listed::ListedGrid;
 pub use span::Span;

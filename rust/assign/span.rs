@@ -1,7 +1,7 @@
 //! Per-event windows: arithmetic from a time to the window that looks back from it.
 
 use crate::plan::Closed;
-use crate::time::Micros;
+use crate::time::{Micros, shift};
 
 /// A window relative to a time: `(moment - back, moment - front]`.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,11 @@ impl Span {
     /// The latest time before the window.
     pub fn lower(self, moment: Micros) -> Micros {
         moment.saturating_sub(self.back)
+    }
+
+    /// The earliest time whose window contains no time before `from`.
+    pub fn full_from(self, from: Micros) -> Micros {
+        shift(from, self.back - 1)
     }
 
     /// The latest time in the window.

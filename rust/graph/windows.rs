@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 use super::{Formula, TypedAggregate, TypedAggregates, TypedNode, Verb};
+use crate::assign::FixedGrid;
 use crate::error::{Error, Result, unknown_column};
 use crate::plan::{self, Aggregation};
 use crate::state::check_key;
@@ -34,17 +35,18 @@ pub fn check_aligned(w: &plan::Aligned) -> Result<()> {
     positive("size", w.size)?;
     let every = w.every.unwrap_or(w.size);
     positive("every", every)?;
-    if every > w.size && !w.allow_gaps {
+    let grid = FixedGrid::new(w.size, w.every, w.offset);
+    if grid.has_gaps() && !w.allow_gaps {
         return Err(Error::Plan(format!(
             "every={every} is larger than size={} (microseconds), so rows would fall between \
              windows\nhint: say allow_gaps=True if that is meant",
             w.size
         )));
     }
-    if w.size / every > 10_000 {
+    if grid.windows_per_row() > 10_000 {
         return Err(Error::Plan(format!(
             "a row would be in {} windows, more than 10000\nhint: a larger every=, or sliding()",
-            w.size / every
+            grid.windows_per_row()
         )));
     }
     if w.allowed_lateness < 0 {

@@ -1,4 +1,5 @@
-//! Tumbling and hopping windows: rows are added to panes, windows are computed from panes.
+//! Windows of a grid, such as tumbling and hopping ones: rows are added to panes, windows are
+//! computed from panes. Where windows and panes are is known to the [`Grid`] alone.
 //!
 //! If each window fires once, all rows of a block are applied before the windows closed by the
 //! clock are fired: an accepted row always precedes the row that closes its window. A row whose
@@ -6,6 +7,7 @@
 //! after everything that was due before it.
 
 mod due;
+mod saved;
 
 use std::collections::HashSet;
 
@@ -14,21 +16,20 @@ use super::slots::{Slot, SlotPart};
 use super::task::{RowFacts, Task};
 use super::windowed::{SlotOut, Windowed};
 use crate::aggregate::StateRows;
-use crate::assign::{Grid, GridPlace, Reach};
-use crate::error::{Error, Result};
+use crate::assign::{FixedGrid, Grid, GridPlace, Reach};
+use crate::error::Result;
 use crate::fate::{Reason, Record};
 use crate::fire::FiredRow;
 use crate::plan::{self, Emit};
-use crate::state::panes::{PaneAt, PaneEntry};
-use crate::state::saved::Saving;
-use crate::state::{KeyColumns, Panes, Saved};
-use crate::time::{Micros, NEVER, shift};
+use crate::state::panes::{Pane, PaneAt, PaneEntry};
+use crate::state::{Panes, Saved};
+use crate::time::{FOREVER, Micros, NEVER, shift};
 use crate::watermark::Clock;
 
 /// The verbs `tumbling` and `hopping`.
 #[derive(Debug)]
-pub struct AlignedWindows {
-    windows: Grid,
+pub struct AlignedWindows<G> {
+    grid: G,
     lateness: Micros,
     /// How long after its end a window closes.
     wait: Micros,
@@ -65,22 +66,31 @@ struct Pending {
     into: Vec<u32>,
 }
 
-impl AlignedWindows {
+impl AlignedWindows<FixedGrid> {
     /// Creates the verb from a plan's parameters.
-    pub fn new(plan: &plan::Aligned) -> AlignedWindows {
-        let windows = Grid::new(plan.size, plan.every.unwrap_or(plan.size), plan.offset);
-        let (lateness, emit) = (plan.allowed_lateness, plan.emit);
-        let wait = if plan.revisions { 0 } else { lateness };
-        let revises = emit == Emit::Each || (plan.revisions && lateness > 0);
-        AlignedWindows { windows, lateness, wait, revises, emit }
+    pub fn fixed(plan: &plan::Aligned) -> AlignedWindows<FixedGrid> {
+        let grid = FixedGrid::new(plan.size, plan.every, plan.offset);
+        AlignedWindows::new(grid, plan.allowed_lateness, plan.revisions, plan.emit)
+    }
+}
+
+impl<G: Grid> AlignedWindows<G> {
+    /// Creates the verb for the windows of a grid.
+    pub fn new(grid: G, lateness: Micros, revisions: bool, emit: Emit) -> AlignedWindows<G> {
+        let wait = if revisions { 0 } else { lateness };
+        let revises = emit == Emit::Each || (revisions && lateness > 0);
+        AlignedWindows { grid, lateness, wait, revises, emit }
     }
 
-    /// How far before a window's start its row can depend on panes.
-    fn before(&self) -> Micros {
-        match self.emit {
-            Emit::Changed => self.windows.every,
-            Emit::Final | Emit::Each => 0,
-        }
+    /// Whether the window that ends at `end` contains the rows of a pane.
+    fn holds(&self, end: Micros, (start, first_end): PaneAt) -> bool {
+        self.grid.start_of(end) <= start && first_end <= end
+    }
+
+    /// The panes of the window that ends at `end`.
+    fn panes_of<'a>(&self, slot: &'a PaneSlot, end: Micros) -> impl Iterator<Item = &'a Pane> {
+        let panes = slot.panes.between(self.grid.start_of(end), end);
+        panes.filter(move |pane| pane.at.1 <= end)
     }
 
     /// Finds the pane of a row and the first window that accepts it, or why it is rejected.
@@ -94,8 +104,8 @@ impl AlignedWindows {
         out: &mut SlotOut,
     ) -> Option<Judged> {
         let RowFacts { row, time, limit, .. } = facts;
-        let known = last.filter(|reach| self.windows.shares(reach, time));
-        let reach = match known.map_or_else(|| self.windows.place(time), GridPlace::Pane) {
+        let known = last.filter(|reach| reach.contains(time));
+        let reach = match known.map_or_else(|| self.grid.place(time), GridPlace::Pane) {
             GridPlace::Pane(reach) => reach,
             GridPlace::Gap => {
                 out.counters.in_gap += 1;
@@ -108,12 +118,13 @@ impl AlignedWindows {
             }
         };
         *last = Some(reach);
-        let from = self.windows.accepting(&reach, limit, self.lateness);
+        let from = self.grid.accepting(&reach, limit, self.lateness);
         match from {
             Some(from) if from == reach.first_end => out.counters.counted += 1,
             Some(from) => {
                 out.counters.counted += 1;
-                self.record(task, row, &reach, from - self.windows.every, limit, out);
+                let last_late = self.grid.previous_end(from).unwrap_or(from);
+                self.record(task, row, &reach, last_late, limit, out);
             }
             None => {
                 out.counters.late += 1;
@@ -133,11 +144,11 @@ impl AlignedWindows {
         limit: Micros,
         out: &mut SlotOut,
     ) {
-        let windows = (end - reach.first_end) / self.windows.every + 1;
+        let windows = self.grid.count(reach.first_end, end);
         out.counters.late_windows += windows as u64;
         let reason = if end == reach.last_end { Reason::Late } else { Reason::LateWindow };
         out.records.push(Record {
-            window: Some((end - self.windows.size, end)),
+            window: Some((self.grid.start_of(end), end)),
             windows,
             late_by: Some(limit.saturating_sub(end.saturating_add(self.lateness))),
             ..task.record(reason, row)
@@ -184,8 +195,7 @@ impl AlignedWindows {
                 let trigger = clock.reached(end.saturating_add(self.wait)).unwrap_or(0);
                 self.fire(aggregator, slot, end, trigger, out);
             }
-            next = end.checked_add(self.windows.every);
-            next = next.and_then(|end| self.with_panes(&slot.panes, end));
+            next = self.grid.next_end(end).and_then(|end| self.with_panes(&slot.panes, end));
         }
         slot.panes.closed = upto;
     }
@@ -199,9 +209,9 @@ impl AlignedWindows {
         trigger: u64,
         out: &mut SlotOut,
     ) {
-        let start = end - self.windows.size;
+        let start = self.grid.start_of(end);
         let row = FiredRow { trigger, end, start, last: 0, revision: 0, touch: (0, 0) };
-        let held = || slot.panes.between(start, end).filter(|pane| pane.at.1 <= end);
+        let held = || self.panes_of(slot, end);
         let changed = (self.emit == Emit::Changed).then(|| self.changed(slot, end));
         let mut several = held().skip(1).peekable();
         if several.peek().is_none() && changed.is_none() {
@@ -236,12 +246,11 @@ impl AlignedWindows {
         slot: &mut PaneSlot,
         end: Micros,
     ) -> (StateRows, Vec<u32>) {
-        let PaneSlot { panes, place_of, .. } = slot;
-        place_of.resize(panes.keys.capacity(), 0);
+        let mut place_of = std::mem::take(&mut slot.place_of);
+        place_of.resize(slot.panes.keys.capacity(), 0);
         let mut merged = aggregator.layout.hot();
         let mut ids: Vec<u32> = Vec::new();
-        let held: Vec<_> =
-            panes.between(end - self.windows.size, end).filter(|pane| pane.at.1 <= end).collect();
+        let held: Vec<&Pane> = self.panes_of(slot, end).collect();
         for group in held.chunk_by(|a, b| a.at.0 == b.at.0) {
             let mut touched: Vec<(u64, usize, u32)> = Vec::new();
             for (p, pane) in group.iter().enumerate() {
@@ -262,17 +271,18 @@ impl AlignedWindows {
             }
         }
         ids.iter().for_each(|&id| place_of[id as usize] = 0);
+        slot.place_of = place_of;
         (merged, ids)
     }
 
     /// The keys for which rows entered or left since the previous window.
     fn changed(&self, slot: &PaneSlot, end: Micros) -> HashSet<u32> {
-        let Grid { size, every, .. } = self.windows;
-        let held =
-            |at: (Micros, Micros), end: Micros| end.saturating_sub(size) <= at.0 && at.1 <= end;
-        let panes = slot.panes.between(end.saturating_sub(size).saturating_sub(every), end);
+        let before = self.grid.previous_end(end);
+        let start = self.grid.start_of(before.unwrap_or(end));
+        let held_before = |at: PaneAt| before.is_some_and(|before| self.holds(before, at));
+        let panes = slot.panes.between(start, end);
         panes
-            .filter(|pane| held(pane.at, end) != held(pane.at, end.saturating_sub(every)))
+            .filter(|pane| self.holds(end, pane.at) != held_before(pane.at))
             .flat_map(|pane| pane.entries.iter().map(|entry| entry.id))
             .collect()
     }
@@ -288,12 +298,12 @@ impl AlignedWindows {
         out: &mut SlotOut,
     ) {
         for &(end, fired_before) in ends {
-            let start = end - self.windows.size;
+            let start = self.grid.start_of(end);
             let mut one = aggregator.layout.hot();
             let row = one.push();
             let mut touch = (Micros::MAX, u64::MAX);
             for (pane, entry) in slot.panes.entries_of(id) {
-                if start <= pane.at.0 && pane.at.1 <= end {
+                if self.holds(end, pane.at) {
                     aggregator.layout.merge(&mut one, row, &pane.hot, entry);
                     touch = touch.min((pane.at.0, pane.entries[entry as usize].first));
                 }
@@ -319,7 +329,7 @@ struct Judged {
     from: Micros,
 }
 
-impl Windowed for AlignedWindows {
+impl<G: Grid> Windowed for AlignedWindows<G> {
     type Slot = PaneSlot;
 
     fn slot(&self, aggregator: &Aggregator) -> PaneSlot {
@@ -383,53 +393,26 @@ impl Windowed for AlignedWindows {
     }
 
     fn full_from(&self, from: Micros) -> Micros {
-        self.windows.full_from(from)
+        self.grid.full_from(from)
     }
 
     fn emits_from(&self, clock: Micros) -> Micros {
-        self.windows.last_end(shift(clock, -self.wait))
+        match shift(clock, -self.wait) {
+            until @ (NEVER | FOREVER) => until,
+            until => self.grid.end_at_or_before(until).unwrap_or(until),
+        }
     }
 
     fn fires_from(&self, from: Micros) -> Micros {
-        // Whether a window fires may depend on rows that left since the previous window.
-        shift(from, self.before())
+        match self.emit {
+            // Whether a window fires depends on rows that left since the previous window.
+            Emit::Changed => self.grid.second_start(from),
+            Emit::Final | Emit::Each => from,
+        }
     }
 
     fn save(&self, aggregator: &Aggregator, slot: &PaneSlot) -> Result<Vec<SlotPart>> {
-        let panes = &slot.panes;
-        let mut ids = Vec::new();
-        let (mut start, mut from, mut first, mut state) = (vec![], vec![], vec![], vec![]);
-        for pane in panes.iter() {
-            for (entry, known) in pane.entries.iter().enumerate() {
-                ids.push(known.id);
-                start.push(pane.at.0);
-                from.push(pane.at.1);
-                first.push(known.first);
-                let mut bytes = Vec::new();
-                aggregator.layout.save(&pane.hot, entry as u32, &mut bytes);
-                state.push(bytes);
-            }
-        }
-        let saved = Saving::default()
-            .columns("key", panes.keys.columns(&ids, &aggregator.folding.key_types)?)
-            .i64("start", start)
-            .i64("from", from)
-            .u64("first", first)
-            .binary("state", &state)
-            .done()?;
-        let mut again: Vec<(Micros, u32, i64)> = Vec::new();
-        for (&end, keys) in &panes.revisions {
-            again.extend(keys.iter().map(|(&id, &count)| (end, id, count)));
-        }
-        again.sort_unstable();
-        let ids: Vec<u32> = again.iter().map(|each| each.1).collect();
-        let again = Saving::default()
-            .columns("key", panes.keys.columns(&ids, &aggregator.folding.key_types)?)
-            .i64("end", again.iter().map(|each| each.0).collect())
-            .i64("count", again.iter().map(|each| each.2).collect())
-            .done()?;
-        let closed = Saving::default().i64("closed", vec![panes.closed]).done()?;
-        Ok(vec![("panes", saved), ("revisions", again), ("closed", closed)])
+        saved::save(aggregator, &slot.panes)
     }
 
     fn load(
@@ -439,40 +422,13 @@ impl Windowed for AlignedWindows {
         part: &str,
         saved: &Saved,
     ) -> Result<()> {
-        let panes = &mut slot.panes;
-        match part {
-            "closed" => panes.closed = saved.i64("closed")?.first().copied().unwrap_or(NEVER),
-            "panes" => {
-                let keys = saved.columns("key", &aggregator.folding.key_types)?;
-                let keys = KeyColumns::new(&keys, saved.len())?;
-                let (start, from) = (saved.i64("start")?, saved.i64("from")?);
-                let (first, state) = (saved.u64("first")?, saved.binary("state")?);
-                for row in 0..saved.len() {
-                    let id = panes.key(&keys, row);
-                    let pane = panes.pane((start[row], from[row]));
-                    let entry = panes.entry(pane, id, first[row]);
-                    aggregator.layout.load(panes.hot_mut(pane), entry, state.value(row))?;
-                }
-            }
-            "revisions" => {
-                let keys = saved.columns("key", &aggregator.folding.key_types)?;
-                let keys = KeyColumns::new(&keys, saved.len())?;
-                let (end, count) = (saved.i64("end")?, saved.i64("count")?);
-                for row in 0..saved.len() {
-                    let id = panes.key(&keys, row);
-                    panes.revisions.entry(end[row]).or_default().insert(id, count[row]);
-                }
-            }
-            other => {
-                return Err(Error::Snapshot(format!("a window does not have a part \"{other}\"")));
-            }
-        }
+        saved::load(aggregator, &mut slot.panes, part, saved)?;
         slot.due = self.next_due(&slot.panes);
         Ok(())
     }
 }
 
-impl AlignedWindows {
+impl<G: Grid> AlignedWindows<G> {
     /// The windows that fire at once with a row, and whether each has fired for its key before.
     fn fired_ends(
         &self,
@@ -482,12 +438,9 @@ impl AlignedWindows {
         before: Micros,
     ) -> Vec<(Micros, bool)> {
         let fires = |end: &Micros| self.emit == Emit::Each || *end <= before;
-        let held = |end: Micros| {
-            let start = end - self.windows.size;
-            let mut entries = slot.panes.entries_of(id);
-            entries.any(|(pane, _)| start <= pane.at.0 && pane.at.1 <= end)
-        };
-        let ends = self.windows.ends(judged.from, judged.reach.last_end).filter(fires);
+        let held =
+            |end: Micros| slot.panes.entries_of(id).any(|(pane, _)| self.holds(end, pane.at));
+        let ends = self.grid.ends(judged.from, judged.reach.last_end).filter(fires);
         ends.map(|end| (end, held(end))).collect()
     }
 }

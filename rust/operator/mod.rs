@@ -124,7 +124,7 @@ pub fn build(node: TypedNode, number: u32) -> Result<Box<dyn Operator>> {
         Verb::Project(columns) => Box::new(stateless::Project::new(columns, schema, number)),
         Verb::Union(sides) => Box::new(stateless::Union::new(sides, schema, number)),
         Verb::Aligned(plan, folding) => {
-            let verb = aligned::AlignedWindows::new(&plan);
+            let verb = aligned::AlignedWindows::fixed(&plan);
             Box::new(windowed::WindowOperator::new(verb, folding, shape(false), number)?)
         }
         Verb::Session(plan, folding) => {

@@ -317,9 +317,7 @@ impl Operator for SlidingWindows {
         let (_, answers) = self.warming.since(&self.running.aggregator.folding, inputs[0]);
         let width = self.schema.fields().len() - self.features();
         let feature = |feature: &plan::Feature| {
-            // The window `(moment - back, moment]` must not reach times before `from`.
-            let from = answers[feature.aggregate];
-            shift(from, self.running.span(feature.size).back - 1)
+            self.running.span(feature.size).full_from(answers[feature.aggregate])
         };
         let features: Vec<Micros> = self.running.features.iter().map(feature).collect();
         self.moments = vec![NEVER; width];

@@ -1,12 +1,12 @@
 //! Due: when a slot has work although no rows arrived.
 
 use super::AlignedWindows;
-use crate::assign::GridPlace;
+use crate::assign::{Grid, GridPlace};
 use crate::plan::Emit;
 use crate::state::Panes;
-use crate::time::{Micros, NEVER};
+use crate::time::{FOREVER, Micros, NEVER};
 
-impl AlignedWindows {
+impl<G: Grid> AlignedWindows<G> {
     /// End of the first window with rows that is still open.
     pub(super) fn first_open(&self, panes: &Panes) -> Option<Micros> {
         let open_from = match panes.closed {
@@ -14,8 +14,8 @@ impl AlignedWindows {
             closed => closed.saturating_sub(self.wait).checked_add(1),
         };
         let end = match open_from {
-            None => panes.next_from(Micros::MIN).and_then(|at| self.first_end(at.0)),
-            Some(time) => self.windows.end_at_or_after(time),
+            None => panes.next_from(Micros::MIN).and_then(|at| self.grid.first_end(at.0)),
+            Some(time) => self.grid.end_at_or_after(time),
         };
         self.with_panes(panes, end?)
     }
@@ -23,22 +23,26 @@ impl AlignedWindows {
     /// End of the first window that ends at or after `end` and has rows.
     pub(super) fn with_panes(&self, panes: &Panes, mut end: Micros) -> Option<Micros> {
         loop {
-            let (start, _) = panes.next_from(end.saturating_sub(self.windows.size))?;
+            let (start, _) = panes.next_from(self.grid.start_of(end))?;
             if start < end {
                 return Some(end);
             }
-            end = self.first_end(start).filter(|&later| later > end)?;
+            end = self.grid.first_end(start).filter(|&later| later > end)?;
         }
     }
 
     /// The clock up to which a pane is needed.
     pub(super) fn needed_until(&self, start: Micros) -> Micros {
-        match self.windows.place(start) {
-            GridPlace::Pane(reach) => {
-                reach.last_end.saturating_add(self.before()).saturating_add(self.lateness)
-            }
-            GridPlace::Gap | GridPlace::OutOfRange => NEVER,
-        }
+        let last = match self.grid.place(start) {
+            GridPlace::Pane(reach) => reach.last_end,
+            GridPlace::Gap | GridPlace::OutOfRange => return NEVER,
+        };
+        let until = match self.emit {
+            // The next window is compared with the pane's last one.
+            Emit::Changed => self.grid.next_end(last).unwrap_or(FOREVER),
+            Emit::Final | Emit::Each => last,
+        };
+        until.saturating_add(self.lateness)
     }
 
     /// The clock from which a slot has work without rows: a window closes, or a pane or a revision
@@ -50,12 +54,5 @@ impl AlignedWindows {
         let forgotten = panes.revisions.first_key_value();
         let forgotten = forgotten.map(|(end, _)| end.saturating_add(self.lateness));
         [closes, freed, forgotten].into_iter().flatten().min()
-    }
-
-    pub(super) fn first_end(&self, time: Micros) -> Option<Micros> {
-        match self.windows.place(time) {
-            GridPlace::Pane(reach) => Some(reach.first_end),
-            GridPlace::Gap | GridPlace::OutOfRange => None,
-        }
     }
 }
