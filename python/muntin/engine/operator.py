@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from threading import RLock
 from typing import Any, cast, get_args
 
-import pyarrow as pa
-
 from muntin.base import arguments, core
-from muntin.base.errors import DataError, PlanError, SnapshotError, unknown, with_hint
+from muntin.base.errors import PlanError, SnapshotError, unknown, with_hint
 from muntin.engine.answer import answer, why_not_row_by_row
 from muntin.engine.feeds import (
     Arrival,
@@ -26,14 +23,14 @@ from muntin.engine.feeds import (
     checked,
     microseconds,
 )
+from muntin.engine.inputs import Inputs
 from muntin.engine.result import Answer, Result
 from muntin.engine.snapshots import assembled, engine, snapshot_contents
 from muntin.engine.verdicts import asking, settle
 from muntin.pipeline.plan import CompiledPlan, compile, outputs_of
 from muntin.pipeline.rules import Rule
 from muntin.values.protocols import ArrowArrayExportable
-from muntin.values.rows import arrow_schema, batch_of_rows, exported, what_to_give
-from muntin.values.table import PerInput, Table, is_arrow, table_of
+from muntin.values.table import PerInput, Table, table_of
 
 __all__ = [
     "Feed",
@@ -72,33 +69,28 @@ class Operator:
             raise SnapshotError(with_hint(f"a {type(snapshot).__name__} is not a snapshot", hint))
         arguments.one_of(on_change, get_args(OnChange), "on_change")
         self._plan = plan
-        self._inputs = list(plan.inputs)
         self._outputs = list(plan.outputs)
         self._failed_rules: set[str] = set()
         self._lock = RLock()
         self._spec: dict[str, Any] = json.loads(plan.json)
-        self._schemas: list[Any | None] = [
-            None if spec["schema"] is None else arrow_schema(spec["schema"])
-            for spec in self._spec["inputs"]
-        ]
+        self._inputs = Inputs(self._spec["inputs"], partitions)
         self._ends = {output["name"]: output["node"] for output in self._spec["outputs"]}
         self._why_not = [
-            why_not_row_by_row(plan.facts, self._ends, i) for i in range(len(self._inputs))
+            why_not_row_by_row(plan.facts, self._ends, i) for i in range(len(self.inputs))
         ]
-        self._partitions = {name: arguments.partitions(partitions[name]) for name in self._inputs}
-        self._first_partitions = [next(iter(each), 0) for each in self._partitions.values()]
         self._engine = engine(
             plan.json,
-            [list(each) for each in self._partitions.values()],
+            [list(each) for each in self._inputs.partitions.values()],
             arguments.threads(threads),
             [asking(rule) for rule in plan.masks],
             snapshot,
             on_change,
         )
+        self._inputs.learnt = self._engine.input_schema
 
     def __repr__(self) -> str:
         """Its inputs and outputs."""
-        return f"Operator({', '.join(self._inputs)} -> {', '.join(self._outputs)})"
+        return f"Operator({', '.join(self.inputs)} -> {', '.join(self._outputs)})"
 
     def push(
         self,
@@ -147,7 +139,7 @@ class Operator:
         """
         arguments.one_of(order, get_args(Order), "step: order")
         with self._lock:
-            ready = [self._ready(feed) for feed in checked(feeds)]
+            ready = [self._inputs.ready(feed) for feed in checked(feeds)]
             return self._wrap(self._engine.step(ready, order))
 
     def advance(
@@ -162,12 +154,12 @@ class Operator:
         """
         at = microseconds(watermark)
         with self._lock:
-            return self._wrap(self._engine.advance(*self._which(input, partition), at))
+            return self._wrap(self._engine.advance(*self._inputs.which(input, partition), at))
 
     def idle(self, *, input: str | None = None, partition: int | None = 0) -> Result:
         """Mark a partition idle, or with None all of the input, until a row comes."""
         with self._lock:
-            return self._wrap(self._engine.idle(*self._which(input, partition)))
+            return self._wrap(self._engine.idle(*self._inputs.which(input, partition)))
 
     def open(self, *, input: str | None = None, partition: int) -> Result:
         """Declare one more partition; it starts at the current clock.
@@ -177,7 +169,7 @@ class Operator:
         """
         with self._lock:
             number = arguments.partition(partition)
-            return self._wrap(self._engine.open(self._index(input), number))
+            return self._wrap(self._engine.open(self._inputs.index(input), number))
 
     def finish(self, *, input: str | None = None, partition: int | None = None) -> Result:
         """End a partition, an input or everything: open windows that only waited for it fire.
@@ -188,7 +180,7 @@ class Operator:
         """
         with self._lock:
             everything = input is None and partition is None
-            which = (None, None) if everything else self._which(input, partition)
+            which = (None, None) if everything else self._inputs.which(input, partition)
             return self._wrap(self._engine.finish(*which))
 
     def ask(
@@ -258,7 +250,7 @@ class Operator:
 
         None before its first row.
         """
-        newest: int | None = self.stats["inputs"][self._index(name)]["newest"]
+        newest: int | None = self.stats["inputs"][self._inputs.index(name)]["newest"]
         return None if newest is None else newest - int(self.input_plan(name)["out_of_order"])
 
     @property
@@ -305,32 +297,10 @@ class Operator:
             for name, pairs in zip(self._outputs, words, strict=True)
         }
 
-    def _which(self, name: str | None, partition: int | None) -> tuple[int, int | None]:
-        number = None if partition is None else arguments.partition(partition)
-        return self._index(name), number
-
-    def _index(self, name: str | None) -> int:
-        if name is None:
-            if len(self._inputs) == 1:
-                return 0
-            known = ", ".join(self._inputs)
-            raise PlanError(with_hint(f"there are several inputs: {known}", "name one: input="))
-        if name not in self._inputs:
-            raise PlanError(unknown("input", str(name), self._inputs))
-        return self._inputs.index(name)
-
-    def _ready(self, feed: Feed) -> tuple[int, Any, Any, Any, Any]:
-        index = self._index(feed.input)
-        arrival = feed.arrival
-        if isinstance(arrival, dt.datetime):
-            arrival = microseconds(arrival)
-        batch = self._batch(index, feed.batch)
-        return index, batch, feed.partition, feed.position, arrival
-
     @property
     def inputs(self) -> list[str]:
         """The names of the inputs, in the order of the plan."""
-        return list(self._inputs)
+        return list(self._inputs.names)
 
     @property
     def outputs(self) -> list[str]:
@@ -340,7 +310,7 @@ class Operator:
     @property
     def partitions(self) -> dict[str, tuple[int, ...]]:
         """The partitions of each input that were declared at the start."""
-        return dict(self._partitions)
+        return dict(self._inputs.partitions)
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -359,40 +329,25 @@ class Operator:
 
     def input_plan(self, name: str) -> dict[str, Any]:
         """An input in the plan: its time, its bound, its schema."""
-        return dict(self._spec["inputs"][self._index(name)])
+        return dict(self._spec["inputs"][self._inputs.index(name)])
 
     def table(self, rows: Rows, input: str | None = None) -> Any:
         """Rows as a `pyarrow.Table`, dicts by the input's declared schema."""
-        return table_of(self._batch(self._index(input), rows))
-
-    def _batch(self, index: int, batch: Rows) -> Any:
-        if is_arrow(batch):
-            return exported(batch, f'input "{self._inputs[index]}"')
-        if not isinstance(batch, Sequence) or isinstance(batch, (str, bytes)):
-            said = f"a {type(batch).__name__} is not a batch of rows"
-            raise DataError(with_hint(said, what_to_give(batch)))
-        return batch_of_rows(batch, self._schema(index))
-
-    def _schema(self, index: int) -> Any | None:
-        """An input's columns, as declared or as in the first accepted rows."""
-        if self._schemas[index] is None and (known := self._engine.input_schema(index)) is not None:
-            self._schemas[index] = pa.schema(known)
-        return self._schemas[index]
+        return table_of(self._inputs.batch(self._inputs.index(input), rows))
 
     def _question(
         self, row: Mapping[str, Any], name: str | None, arrival: Arrival
     ) -> tuple[int, Any, int, None, int | None]:
-        index = self._index(name)
+        index = self._inputs.index(name)
         if reason := self._why_not[index]:
             hint = "a pipeline of filter, with_columns, select and sliding answers row by row"
             raise PlanError(with_hint(f"no answer row by row: {reason}", hint))
-        at = arrived(arrival)
-        return index, self._batch(index, [row]), self._first_partitions[index], None, at
+        return self._inputs.question(index, row, arrived(arrival))
 
     def _wrap(self, step: core.Step) -> Result:
         def per_input(batches: list[core.Batches]) -> PerInput:
             tables = (Table([batch]) for batch in batches)
-            return PerInput(dict(zip(self._inputs, tables, strict=True)))
+            return PerInput(dict(zip(self.inputs, tables, strict=True)))
 
         outputs = (Table([batch]) for batch in step.outputs)
         result = Result(
@@ -401,7 +356,7 @@ class Operator:
             per_input(step.late),
             per_input(step.invalid),
             lambda: self.stats,
-            [Leap(self._inputs[input], *told) for input, *told in step.leaps],
+            [Leap(self.inputs[input], *told) for input, *told in step.leaps],
         )
         if step.failures:
             settle(step.failures, self._plan.masks, result, self._failed_rules)
@@ -451,27 +406,3 @@ def operator(
     else:
         declared = dict.fromkeys(plan.inputs, partitions)
     return Operator(plan, declared, threads, snapshot, on_change)
-
-
-def evaluated(expr: dict[str, Any], table: Any) -> Any:
-    """Evaluate an expression of a plan over a table; returns a table with one column, `time`."""
-    plan = {
-        "version": 1,
-        "inputs": [
-            {
-                "name": "rows",
-                "time": {"lit": 0, "type": "timestamp[us]"},
-                "out_of_order": 0,
-                "idle_after": None,
-                "max_future_skew": None,
-                "schema": None,
-            }
-        ],
-        "nodes": [
-            {"op": "input", "input": 0},
-            {"op": "select", "from": 0, "columns": [["time", expr]]},
-        ],
-        "outputs": [{"name": "rows", "node": 1, "rules": []}],
-    }
-    pure = engine(json.dumps(plan), [[0]], 1, [], None, "refuse")
-    return table_of(pure.step([(0, table, 0, None, None)], "given").outputs[0])
