@@ -490,6 +490,7 @@ def test_secrets_are_nowhere_but_in_the_request(
     assert pair not in shown
 
 
+@pytest.mark.slow
 def test_every_row_arrives_whenever_the_process_dies(server: Server) -> None:
     made: list[Webhook] = []
 

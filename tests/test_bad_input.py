@@ -444,6 +444,7 @@ def test_a_malformed_snapshot(message: str, damage: Callable[[bytes], bytes]) ->
     refused(mt.SnapshotError, message, lambda: mt.operator(minutes(TYPED), snapshot=data))
 
 
+@pytest.mark.slow
 def test_any_flipped_bit_is_noticed() -> None:
     data = snapshot()
     for place in range(len(data)):

@@ -19,8 +19,9 @@ from muntin.base import limits
 from muntin.checkpoint import Directory, Keeper, Where
 from muntin.checkpoint.manifest import Counts
 from muntin.engine.operator import assembled, snapshot_contents
-from muntin.loop.loop import Loop, Saving
+from muntin.loop.loop import Loop
 from muntin.loop.routes import Destinations, Routes
+from muntin.loop.saver import Saving
 from muntin.monitor.moment import Scene
 from muntin.sources import Delivery, Quiet
 from runs import EVENTS, MINUTES, WORDS, Cut, CutShort, Script, rows_at

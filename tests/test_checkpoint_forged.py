@@ -100,6 +100,7 @@ def mutated(rng: random.Random, manifest: Any) -> Any:
     return manifest
 
 
+@pytest.mark.slow
 def test_a_forged_manifest_is_refused_or_harmless(base: Path, tmp_path: Path) -> None:
     """Every failure has a name: no bare error of Python, of Arrow or of SQLite."""
     rng = random.Random(7)

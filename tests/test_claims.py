@@ -212,6 +212,7 @@ def kinds(folder: str) -> dict[str, mt.Sink]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpoint", [False, True])
 @pytest.mark.parametrize("kind", ["jsonl append", "csv", "parquet", "sqlite"])
 def test_two_processes_do_not_write_one_output(kind: str, checkpoint: bool, tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def seen(place: Path, kind: str) -> list[tuple[str, int]]:
     return [(row["k"], int(row["n"])) for row in KINDS[kind][1](place / f"rows.{kind}")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [3_000, 40_000])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_full_disk_ends_a_run_by_name_and_loses_nothing(

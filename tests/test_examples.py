@@ -110,6 +110,7 @@ def test_the_command_line_takes_a_program(command: str, monkeypatch: pytest.Monk
     assert ("card_testing" if command == "run" else "scored\n") in answer.stdout
 
 
+@pytest.mark.slow
 def test_the_users_own_test_passes() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_fraud.py"]
     done = subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True, timeout=120)

@@ -41,6 +41,7 @@ def run(code: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_pipelines_rules_and_runs_need_no_extra() -> None:
     code = """
 assert mt.stream(time="at", out_of_order="0s").tumbling("2m").agg(total=mt.sum("v"))
@@ -55,6 +56,7 @@ print(seen, mt.operator(STREAM).push(ROWS).rows.columns)
     assert run(code).splitlines() == ["[1, 5, 4] 1", "[1, 2, 1] ['at', 'v']"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "extra"),
     [

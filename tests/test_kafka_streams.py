@@ -101,6 +101,7 @@ def muntin(rows: list[tuple[str, int]]) -> tuple[Counter[tuple], int]:
     return fired, len(result.late)
 
 
+@pytest.mark.slow
 def test_tumbling_hopping_and_session_windows_are_those_of_kafka_streams(tmp_path: Path) -> None:
     rows = stream_of(20_000)
     (ours, late), theirs = muntin(rows), kafka(rows, tmp_path)

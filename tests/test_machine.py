@@ -480,6 +480,7 @@ SLOW = settings(
 )
 
 
+@pytest.mark.slow
 @SLOW
 @given(case=cases(), data=st.data())
 def test_cuts_change_nothing_and_nothing_vanishes(case: Case, data: st.DataObject) -> None:

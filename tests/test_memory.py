@@ -42,6 +42,7 @@ def keys_held(op: mt.Operator) -> int:
     return max(each["keys"] for each in op.stats["operators"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", windows())
 def test_keys_that_are_gone_are_forgotten(name: str) -> None:
     op = mt.operator(windows()[name]())
@@ -50,6 +51,7 @@ def test_keys_that_are_gone_are_forgotten(name: str) -> None:
     assert KEYS <= keys_held(op) <= 2.5 * KEYS
 
 
+@pytest.mark.slow
 def test_cooldowns_that_are_over_are_forgotten() -> None:
     op = mt.operator(EVENTS.filter("k >= 0"), rules=[COOLDOWN])
     sizes = []

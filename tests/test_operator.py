@@ -119,6 +119,7 @@ def test_null_times_come_first_and_cost_no_more_than_others() -> None:
     assert rows["of"].to_pylist() == ["events", "others"] * n
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["given", "time"])
 def test_many_feeds_of_one_row_cost_as_one_of_many(order: Any) -> None:
     n = 20_000

@@ -127,6 +127,7 @@ def test_hopping_is_duckdbs_time_bucket(
     assert muntin(pipeline, table, *by, "window_start", *AGGREGATES) == asked(table, query)
 
 
+@pytest.mark.slow
 @by_seed
 @by_key
 @pytest.mark.parametrize("gap", ["1s", "10s", "120s"])

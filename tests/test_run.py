@@ -100,6 +100,7 @@ def endless(tmp_path: Path, sleep: float, checkpoint: bool) -> subprocess.Popen[
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_between_two_steps(tmp_path: Path, number: signal.Signals) -> None:
@@ -116,6 +117,7 @@ def test_a_signal_ends_a_run_between_two_steps(tmp_path: Path, number: signal.Si
     assert int(given) == 1 + len(fired) == (int(rows) - 5) // 60
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     before = 0
@@ -132,6 +134,7 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
         before = rows
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_a_second_signal_ends_a_run_at_once(tmp_path: Path) -> None:
     process = endless(tmp_path, 60.0, checkpoint=False)
@@ -146,6 +149,7 @@ def test_a_second_signal_ends_a_run_at_once(tmp_path: Path) -> None:
     assert "KeyboardInterrupt" in err
 
 
+@pytest.mark.slow
 def test_a_run_in_the_background_tells_how_it_stands_and_stops() -> None:
     told = [Delivery(rows_at(s), {0: s + 1}, 0, s) for s in range(100_000)]
     running = mt.run(Script(*told), EVENTS.filter("v > 0"), background=True)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import muntin as mt
+from muntin.checkpoint import Keeper
 from muntin.sources import Csv, JsonLines, Parquet, Rows
 from muntin.sources.files import records
 from runs import EVENTS, MINUTES, START, rows_at
@@ -154,6 +155,21 @@ def test_several_inputs_are_merged_as_they_are(tmp_path: Path) -> None:
             out.write(texts("jsonl", seconds))
         assert run().late == 0
     assert [json.loads(line)["n"] for line in (tmp_path / "out").read_text().splitlines()] == [2]
+
+
+def test_a_run_whose_only_checkpoint_cannot_be_written_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    job = Job(tmp_path, lambda: Rows([row(0), row(200)]))
+    with monkeypatch.context() as patched:
+        patched.setattr(Keeper, "commit", full)
+        with pytest.raises(mt.SnapshotError, match="No space left"):
+            job.run()
+    job.run()
+    assert job.shown() == [(1, 0)]
 
 
 def test_once_needs_a_checkpoint_and_no_pace(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROUNDS = 60
 
 RUNS = """
@@ -40,6 +42,7 @@ print("stopped", rounds)
 """
 
 
+@pytest.mark.slow
 def test_a_signal_while_csv_is_read_ends_the_run(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     line = '2024-05-01T10:00:00Z,{},"a, b"\n'

@@ -57,6 +57,7 @@ KINDS: dict[str, tuple[Callable[[Path], mt.Sink], Callable[[Path], list[dict[str
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_row_is_there_once_whenever_the_process_dies(kind: str, tmp_path: Path) -> None:
     make, read = KINDS[kind]

@@ -182,6 +182,7 @@ def test_how_a_file_is_read_changes_nothing(
         assert check_source(make) == len(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())

@@ -314,6 +314,7 @@ mt.run(mt.sources.JsonLines(log, follow=True), rows, sinks=[mt.sinks.JsonLines(o
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_around_rotations_loses_nothing(tmp_path: Path) -> None:
     log, out = tmp_path / "log", tmp_path / "out"
 

@@ -31,6 +31,7 @@ print(report.rows, report.invalid)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_standard_input_is_read_as_it_comes(kind: str) -> None:
     told = [sys.executable, "-c", STDIN, KINDS[kind].__name__]
@@ -46,6 +47,7 @@ def test_standard_input_is_read_as_it_comes(kind: str) -> None:
         assert run.wait(30) == 0
 
 
+@pytest.mark.slow
 def test_a_run_on_standard_input_can_be_stopped() -> None:
     told = [sys.executable, "-c", STDIN, "JsonLines"]
     with subprocess.Popen(told, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:

@@ -1,80 +1,41 @@
-"""The loop of a run: reads sources, steps the engine, writes sinks. Only it reads a clock.
+"""The loop of a run: reads sources, steps the engine, writes sinks.
 
 Everything happens on one thread, one step after another, so a slow sink slows the source down and
 at most one batch of each source is in memory. Between two steps the loop takes checkpoints, sends
-the status to watchers, and ends if a stop was requested.
+the status to watchers, and ends if a stop was requested. Its clock is the only one that can change
+a result.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
-from muntin.base import limits
-from muntin.base.errors import MuntinError, RuleError, SnapshotError, SourceError, with_hint
-from muntin.checkpoint import Keeper, Restored, Where
-from muntin.checkpoint.manifest import Counts, Position
-from muntin.checkpoint.saved import Saved
+from muntin.base.errors import RuleError, SourceError, with_hint
 from muntin.engine.event_times import event_times
 from muntin.engine.feeds import Feed
 from muntin.engine.operator import Operator
 from muntin.engine.result import Result
 from muntin.loop.intake import Taken, as_they_come, merged
+from muntin.loop.positions import Positions
 from muntin.loop.quiet import Clock, QuietPartitions
 from muntin.loop.routes import Routes
+from muntin.loop.saver import Saver, Saving
+from muntin.loop.stages import Stages
+from muntin.loop.status import Status
 from muntin.loop.stop import Stop
+from muntin.loop.tally import Tally
 from muntin.monitor.leaps import Leaps
-from muntin.monitor.moment import Moment, Scene, Watcher
+from muntin.monitor.moment import Scene, Watcher
 from muntin.monitor.report import Report
 from muntin.sources import Reader, Source
-from muntin.sources.base import opened
 
 _log = logging.getLogger("muntin.run")
 
-_FAILURES_MAX = 3
-_TELL_S = 0.1
-_SETTLE_STEP_S = 0.02
-_STAGES = ("source", "engine", "sink", "checkpoint")
-
-
-@dataclass(slots=True)
-class Saving:
-    """The checkpoints of a run, and the one it resumes from.
-
-    Attributes:
-        keeper: takes them.
-        every: the time between two checkpoints, in seconds.
-        restored: the one this run resumes from.
-    """
-
-    keeper: Keeper
-    every: float
-    restored: Restored | None
-
-
-@dataclass(slots=True)
-class _Tally:
-    """The run's counters."""
-
-    read: Counter[str] = field(default_factory=Counter)
-    gave: Counter[str] = field(default_factory=Counter)
-    late: int = 0
-    invalid: int = 0
-
-    @classmethod
-    def of(cls, counts: Counts, inputs: Iterable[str], outputs: Iterable[str]) -> _Tally:
-        read = Counter({name: counts.read.get(name, 0) for name in inputs})
-        # the pipeline may have changed, and an output been removed
-        gave = Counter({name: counts.gave.get(name, 0) for name in outputs})
-        return cls(read, gave, counts.late, counts.invalid)
-
-    def counts(self) -> Counts:
-        return Counts(dict(self.read), dict(self.gave), self.late, self.invalid)
+_NOTHING = Taken()
 
 
 class Loop:
@@ -98,26 +59,23 @@ class Loop:
         self._op = op
         self._sources = sources
         self._routes = routes
-        self._scene = scene
-        self._saving = saving
+        self._name = scene.name
         self._once = once
-        self._watchers = watchers
         self._stop = stop if stop is not None else Stop()
         self._clock = clock
         self._wall = wall
         self._leaps = Leaps()
-        manifest = saving.restored.manifest if saving and saving.restored else None
-        self._tally = _Tally.of(manifest.counts if manifest else Counts(), sources, op.outputs)
-        self._identities = {name: list(each.identity()) for name, each in sources.items()}
-        self._next = {name: dict(_position(manifest, name)) for name in sources}
-        self._marks = {name: _mark(manifest, name) for name in sources}
+        self._restored = restored = saving.restored if saving else None
+        self._positions = Positions(sources, restored)
+        self._tally = tally = Tally.restored(restored, sources, op.outputs)
         self._quiet = QuietPartitions(op, clock)
-        self._stages: dict[str, float] = dict.fromkeys(_STAGES, 0.0)
-        self._saved: Saved | None = None
-        self._newest: dict[str, int | None] = dict.fromkeys(sources)
-        self._failures = 0
-        self._unshown: Mapping[str, int] = {}
-        self._start = self._told = self._checked = 0.0
+        self._stages = stages = Stages(clock)
+        self._saver = None
+        if saving:
+            self._saver = Saver(
+                saving, scene.name, op, routes, self._positions, tally, stages, clock
+            )
+        self._status = Status(scene, op, routes, tally, stages, watchers, self._saver, clock)
 
     def run(self) -> Report:
         """Read the sources to their end, or until a stop is requested."""
@@ -126,47 +84,46 @@ class Loop:
             try:
                 stopped = self._whole_run(stack)
             except BaseException as error:
-                self._end(error)
+                self._status.end(error)
                 raise
-            self._end(None)
-            now = self._clock()
-        return self._report(now, stopped)
+            self._status.end(None)
+            return self._status.report(stopped)
 
     def _whole_run(self, stack: ExitStack) -> bool:
-        restored = self._saving.restored if self._saving else None
-        self._check_identities(restored)
+        self._positions.check()
         self._routes.open()
         self._routes.describe(self._op.schemas)
         # before the sinks begin: if a source cannot be read, nothing must be overwritten
         readers = {name: stack.enter_context(closing(self._opened(name))) for name in self._sources}
-        self._begin_sinks(restored)
-        for watcher in self._watchers:
-            watcher.begin(self._scene)
-        self._start = self._told = self._checked = self._clock()
-        if restored and restored.manifest.ended:
+        if self._saver:
+            self._saver.begin(self._restored)
+        else:
+            self._routes.begin()
+        self._status.begin()
+        if self._restored and self._restored.manifest.ended:
             self._nothing_new(readers)
             return False
-        through = self._turns(readers)
+        through = self._rounds(readers)
         ended = through and not self._once
         if ended:
-            self._take_out(self._finished(), Taken())
-        self._finish_sinks()
-        self._save(ended=ended)
-        self._settle(ended=ended)
-        self._tell(self._clock())
+            self._finish(None)
+        self._end_sinks()
+        if self._saver:
+            self._saver.save(ended=ended, last=True)
+            self._saver.settle(ended=ended)
+        self._status.tell_now()
         return not through
 
-    def _turns(self, readers: Mapping[str, Reader]) -> bool:
+    def _rounds(self, readers: Mapping[str, Reader]) -> bool:
         """Process rows until all inputs have ended; False if a stop was requested before."""
-        for taken in self._read(self._intake(readers)):
-            self._take(taken)
+        for taken in self._stages.reading(self._intake(readers)):
+            self._process(taken)
             now = self._clock()
-            if now - self._told >= _TELL_S:
-                self._tell(now)
-            if self._saving and self._is_due(self._saving.every, now):
-                self._save(ended=False)
+            self._status.tell(now)
+            if self._saver and self._saver.is_due(now):
+                self._saver.save(ended=False, last=self._stop.asked)
             if self._stop.asked:
-                _log.info("stop requested", extra={"event": "stop", "run": self._scene.name})
+                _log.info("stop requested", extra={"event": "stop", "run": self._name})
                 return False
         return True
 
@@ -176,28 +133,28 @@ class Loop:
             return merged(readers, lambda name, table: event_times(self._op, name, table))
         return as_they_come(readers)
 
-    def _take(self, taken: Taken) -> None:
+    def _process(self, taken: Taken) -> None:
+        """One round: the partitions that are quiet, the rows, the inputs that have ended."""
         for feed in taken.feeds:
             self._quiet.heard(str(feed.input), feed.partition)
         for name, partition in () if self._once else taken.quiet:
-            with self._showing(Taken()):
+            with self._publishing_what_is_complete(_NOTHING):
                 for result in self._quiet.silent(name, partition):
-                    self._take_out(result, Taken())
+                    self._deliver(result, _NOTHING)
         if taken.feeds or taken.undecodable:
-            feeds = [self._stamped(feed) for feed in taken.feeds]
-            with self._in_stage("engine"), self._showing(taken):
-                result = self._op.step(feeds, taken.order)
-            self._leaps.tell(result.leaps, feeds)
-            self._take_out(result, taken)
+            self._step(taken)
         self._tally.read.update(taken.rows())
-        for name, partition, at in taken.resume:
-            self._next[name][partition] = at
-        self._marks.update(taken.marks)
+        self._positions.passed(taken)
         if not self._once and len(self._sources) > len(taken.ended):
             for name in taken.ended:
-                with self._in_stage("engine"), self._showing(Taken()):
-                    result = self._op.finish(input=name)
-                self._take_out(result, Taken())
+                self._finish(name)
+
+    def _step(self, taken: Taken) -> None:
+        feeds = [self._stamped(feed) for feed in taken.feeds]
+        with self._stages.spent("engine"), self._publishing_what_is_complete(taken):
+            result = self._op.step(feeds, taken.order)
+        self._leaps.tell(result.leaps, feeds)
+        self._deliver(result, taken)
 
     def _stamped(self, feed: Feed) -> Feed:
         """Set the arrival of a live source's rows to now, unless it recorded one."""
@@ -205,124 +162,41 @@ class Loop:
             return feed
         return replace(feed, arrival=int(self._wall() * 1e6))
 
-    def _finished(self) -> Result:
-        with self._in_stage("engine"), self._showing(Taken()):
-            return self._op.finish()
+    def _finish(self, name: str | None) -> None:
+        """End an input, or with None all of them."""
+        with self._stages.spent("engine"), self._publishing_what_is_complete(_NOTHING):
+            result = self._op.finish(input=name)
+        self._deliver(result, _NOTHING)
 
     @contextmanager
-    def _showing(self, taken: Taken) -> Iterator[None]:
+    def _publishing_what_is_complete(self, taken: Taken) -> Iterator[None]:
         """A step with a failed rule is complete: publish its rows, unless a restart repeats it."""
         try:
             yield
         except RuleError as error:
-            if self._saving is None:
-                self._take_out(error.result, taken)
+            if self._saver is None:
+                self._deliver(error.result, taken)
             raise
 
-    def _take_out(self, result: Result, taken: Taken) -> None:
-        for name, rows in result.outputs.items():
-            self._tally.gave[name] += len(rows)
-        self._tally.late += len(result.late)
-        self._tally.invalid += len(result.invalid) + len(taken.undecodable)
-        with self._in_stage("sink"):
+    def _deliver(self, result: Result, taken: Taken) -> None:
+        """Stage the results of a step; publish them, unless a checkpoint does."""
+        self._tally.add(result, taken)
+        with self._stages.spent("sink"):
             self._routes.stage(result, taken.undecodable)
-            if self._saving is None:
+            if self._saver is None:
                 self._routes.publish()
-        for watcher in self._watchers:
-            watcher.gave(result, taken.undecodable)
+        self._status.gave(result, taken.undecodable)
 
-    def _begin_sinks(self, restored: Restored | None) -> None:
-        if self._saving is None:
-            self._routes.begin()
-        elif restored is None:
-            self._routes.restore(None, {}, {})
-        else:
-            manifest = restored.manifest
-            self._routes.restore(manifest.sinks, manifest.staged, manifest.also)
-            self._routes.show_again(restored.rows)
-            self._saving.keeper.shown()
-
-    def _finish_sinks(self) -> None:
-        with self._in_stage("sink"):
+    def _end_sinks(self) -> None:
+        with self._stages.spent("sink"):
             self._routes.finish(self._op.schemas)
-            if self._saving is None:
+            if self._saver is None:
                 self._routes.publish()
-
-    def _is_due(self, every: float, now: float) -> bool:
-        return now - self._checked >= every or self._routes.waiting > limits.STAGED_ROWS_MAX
-
-    def _save(self, *, ended: bool) -> None:
-        """Take a checkpoint, then publish the rows it contains."""
-        if self._saving is None:
-            return
-        inputs = {
-            name: Position(identity, self._next[name], self._marks[name])
-            for name, identity in self._identities.items()
-        }
-        self._unshown = staged = self._routes.staged()
-        counts, also = self._tally.counts(), self._routes.also
-        rows = self._routes.unshown()
-        where = Where(self._scene.name, inputs, counts, ended, staged, also, rows)
-        with self._in_stage("checkpoint"):
-            try:
-                self._saved = self._saving.keeper.commit(self._op, where, self._routes.prepare)
-                if self._failures:
-                    facts = {"event": "checkpoint_again", "run": self._scene.name}
-                    _log.info("checkpoints are written again", extra=facts)
-                self._failures = 0
-            except MuntinError:
-                raise
-            except OSError as error:
-                self._failed(error, last=ended or self._stop.asked)
-                return
-            finally:
-                self._checked = self._clock()
-        with self._in_stage("sink"):
-            self._routes.publish()
-        self._saving.keeper.shown()
-
-    def _settle(self, *, ended: bool) -> None:
-        """Let alert channels send waiting rows, then checkpoint that everything is published.
-
-        Otherwise a restart would send them again, or find rows for a sink that was removed.
-        """
-        waiting = any(self._routes.counted("waiting").values())
-        if self._saving is None or not (waiting or self._unshown):
-            return
-        start = self._clock()
-        while self._routes.sends(self._clock() - start):
-            time.sleep(_SETTLE_STEP_S)
-        self._routes.waited(self._clock() - start)
-        self._save(ended=ended)
-
-    def _failed(self, error: OSError, *, last: bool) -> None:
-        self._failures += 1
-        place = "" if self._saving is None else f" in {self._saving.keeper.place}"
-        said = f"a checkpoint{place} could not be written: {error}"
-        if last or self._failures >= _FAILURES_MAX:
-            hint = "free disk space or repair the directory, then start again: nothing is lost"
-            raise SnapshotError(with_hint(said, hint)) from error
-        facts = {"event": "checkpoint_failed", "run": self._scene.name, "in_a_row": self._failures}
-        _log.warning("%s; the run continues and tries again", said, extra=facts)
 
     def _opened(self, name: str) -> Reader:
         words = self._op.input_plan(name)["schema"]
         declared = None if words is None else [(column, word) for column, word in words]
-        return opened(self._sources[name], declared, self._next[name], self._marks[name])
-
-    def _check_identities(self, restored: Restored | None) -> None:
-        if restored is None:
-            return
-        for name, now in self._identities.items():
-            position = restored.manifest.inputs.get(name)
-            before = position.identity if position else []
-            for i, each in enumerate(before):
-                if i >= len(now) or now[i] != each:
-                    there = repr(now[i]) if i < len(now) else "nothing"
-                    said = f'input "{name}": the checkpoint was taken while reading {each!r}, '
-                    said += f"but the source now has {there} in its place"
-                    hint = "files may be added after the existing ones, not before them"
-                    raise SourceError(with_hint(said, hint))
+        return self._positions.opened(name, declared)
 
     def _nothing_new(self, readers: Mapping[str, Reader]) -> None:
         """A run that had ended can only end again: its open windows were fired as they were."""
@@ -333,82 +207,3 @@ class Loop:
                 raise SourceError(
                     with_hint(f'input "{name}" has new rows, but the run had already ended', hint)
                 )
-
-    def _end(self, error: BaseException | None) -> None:
-        for watcher in self._watchers:
-            watcher.end(error)
-
-    def _tell(self, now: float) -> None:
-        self._told = now
-        if self._watchers:
-            moment = self._moment(now)
-            for watcher in self._watchers:
-                watcher.moment(moment)
-
-    def _moment(self, now: float) -> Moment:
-        stats = self._op.stats
-        inputs = {each["name"]: each for each in stats["inputs"]}
-        # the watermark of an idle input advances without rows
-        self._newest.update((n, each["newest"]) for n, each in inputs.items() if not each["idle"])
-        return Moment(
-            at=time.time(),
-            seconds=now - self._start,
-            sources=dict(self._tally.read),
-            outputs=dict(self._tally.gave),
-            alerts=dict(stats["alerts"]),
-            late=self._tally.late,
-            invalid=self._tally.invalid,
-            operators=tuple(stats["operators"]),
-            watermarks={name: each["watermark"] for name, each in inputs.items()},
-            newest=dict(self._newest),
-            stages=dict(self._stages),
-            saved=self._saved,
-            waiting=self._routes.counted("waiting"),
-            dropped=self._routes.counted("dropped"),
-            spent=tuple(stats["spent"]),
-        )
-
-    def _report(self, now: float, stopped: bool) -> Report:
-        moment = self._moment(now)
-        return Report(
-            name=self._scene.name,
-            sources=moment.sources,
-            outputs=moment.outputs,
-            alerts=moment.alerts,
-            late=moment.late,
-            invalid=moment.invalid,
-            operators=tuple(moment.operators),
-            seconds=moment.seconds,
-            stopped=stopped,
-            saved=moment.saved,
-            dropped=moment.dropped,
-        )
-
-    @contextmanager
-    def _in_stage(self, stage: str) -> Iterator[None]:
-        start = self._clock()
-        try:
-            yield
-        finally:
-            self._stages[stage] += self._clock() - start
-
-    def _read(self, taken: Iterator[Taken]) -> Iterator[Taken]:
-        """The same rounds, counting the time spent reading, but not the time spent waiting."""
-        while True:
-            start = self._clock()
-            each = next(taken, None)
-            if each is None:
-                return
-            if not each.waited:
-                self._stages["source"] += self._clock() - start
-            yield each
-
-
-def _position(manifest: Any, name: str) -> Mapping[int, int]:
-    position = None if manifest is None else manifest.inputs.get(name)
-    return {} if position is None else position.next
-
-
-def _mark(manifest: Any, name: str) -> Any:
-    position = None if manifest is None else manifest.inputs.get(name)
-    return None if position is None else position.mark

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Literal, overload
 
 from muntin.base import arguments
 from muntin.base.arguments import not_yet
-from muntin.base.errors import PlanError, SourceError, unknown, with_hint
-from muntin.checkpoint import Checkpoint, Keeper, tell_change
-from muntin.engine.operator import Operator, Pipelines, operator
+from muntin.base.errors import PlanError, with_hint
+from muntin.checkpoint import Checkpoint
+from muntin.engine.operator import Pipelines
 from muntin.loop.background import Running
-from muntin.loop.claims import claimed
-from muntin.loop.loop import Loop, Saving
-from muntin.loop.routes import Destinations, Routes
+from muntin.loop.given import check_replayable, checkpoint_given, outputs_given, sources_given
+from muntin.loop.routes import Destinations
+from muntin.loop.setting import Setting
 from muntin.loop.stop import Stop
-from muntin.monitor.dashboard import Dashboard, serve
-from muntin.monitor.journal import Journal
-from muntin.monitor.moment import Scene, Watcher
-from muntin.monitor.progress import Progress
+from muntin.monitor.dashboard import Dashboard
+from muntin.monitor.moment import Watcher
 from muntin.monitor.report import Report
-from muntin.pipeline.explain import said_of, waiting_silences
-from muntin.pipeline.plan import Node, Output, compile, named_outputs, output, outputs_of, rules_of
+from muntin.pipeline.plan import compile, outputs_of, rules_of
 from muntin.pipeline.rules import Rule
-from muntin.pipeline.stream import Stream
 from muntin.sinks import Sink
-from muntin.sources import Given, Source, source_of
-from muntin.sources.deliveries.once import Once, replayable
-
-_log = logging.getLogger("muntin.run")
+from muntin.sources import Given, Source
 
 DASHBOARD = "MUNTIN_DASHBOARD"
 """The environment variable that adds a page to runs without `dashboard=`."""
@@ -156,23 +145,23 @@ def run(
         )
     arguments.flag(background, "run: background")
     arguments.threads(threads)
-    outputs = _outputs(
+    outputs = outputs_given(
         pipeline, rules_of(rules, "run: rules"), arguments.sinks(sinks, "run: sinks")
     )
     beside = {"alerts": alerts, "late": late, "invalid": invalid}
     channels = {word: arguments.sinks(given, f"run: {word}") for word, given in beside.items()}
-    setting = _Setting(
+    setting = Setting(
         name or "run",
         outputs,
-        _sources(source, compile(outputs_of(outputs)).inputs, once=once),
+        sources_given(source, compile(outputs_of(outputs)).inputs, once=once),
         Destinations({each.name: each.sinks for each in outputs}, **channels),
-        None if checkpoint is None else _checkpoint(checkpoint),
+        None if checkpoint is None else checkpoint_given(checkpoint),
         os.environ.get(DASHBOARD) if dashboard is None else dashboard,
         threads,
         once,
     )
     if setting.checkpoint is not None:
-        _check_replayable(setting.sources)
+        check_replayable(setting.sources)
     elif once:
         hint = 'add checkpoint="state", from which the next run resumes'
         raise PlanError(
@@ -183,154 +172,3 @@ def run(
     stop = Stop()
     with stop.on_signals():
         return setting.play(stop, ())
-
-
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    """Everything a run is made of."""
-
-    name: str
-    outputs: Sequence[Output]
-    sources: Mapping[str, Source]
-    destinations: Destinations
-    checkpoint: Checkpoint | None
-    dashboard: bool | int | str | Dashboard | Watcher | None
-    threads: int
-    once: bool
-
-    def play(self, stop: Stop, watchers: Sequence[Watcher]) -> Report:
-        """Build the parts, and run the loop over them."""
-        with ExitStack() as stack:
-            progress = Progress()
-            stack.callback(progress.close)
-            # a watcher costs a read of all counters ten times a second
-            lines = [progress] if progress.is_shown else []
-            shown = [*lines, *watchers, *self._pages(stack)]
-            store = self.checkpoint.store if self.checkpoint else None
-            stack.enter_context(claimed(self.name, self.sources, self.destinations, store))
-            saving = self._saving(stack)
-            restored = saving.restored if saving else None
-            op = operator(
-                self.outputs,
-                threads=self.threads,
-                partitions={key: tuple(each.partitions()) for key, each in self.sources.items()},
-                snapshot=restored.snapshot if restored else None,
-                on_change=self.checkpoint.on_change if self.checkpoint else "refuse",
-            )
-            if self.checkpoint:
-                tell_change(op, self.checkpoint.on_change)
-            self._warn_of_waiting()
-            return Loop(
-                op,
-                self.sources,
-                Routes(self.destinations, op.upsert_keys),
-                self._scene(op),
-                saving=saving,
-                once=self.once,
-                watchers=[*shown, Journal(restored)],
-                stop=stop,
-            ).run()
-
-    def _warn_of_waiting(self) -> None:
-        """Warn if `silent` reads a live source and needs rows of other keys to fire."""
-        if all(each.bounded for each in self.sources.values()):
-            return
-        for waits in waiting_silences(self._ends()):
-            _log.warning("%s", waits)
-
-    def _ends(self) -> list[Node]:
-        pipelines = [each.pipeline for each in self.outputs]
-        return [each.node for each in pipelines if isinstance(each, Stream)]
-
-    def _pages(self, stack: ExitStack) -> list[Watcher]:
-        if self.dashboard is None or self.dashboard is False:
-            return []
-        if isinstance(self.dashboard, bool | int | str | Dashboard):
-            page = serve(self.dashboard)
-            stack.callback(page.close)
-            return [page]
-        _check_watcher(self.dashboard)
-        return [self.dashboard]
-
-    def _saving(self, stack: ExitStack) -> Saving | None:
-        if self.checkpoint is None:
-            return None
-        self.checkpoint.store.open()
-        stack.callback(self.checkpoint.store.close)
-        keeper = Keeper(self.checkpoint.store)
-        return Saving(keeper, self.checkpoint.seconds, keeper.recover())
-
-    def _scene(self, op: Operator) -> Scene:
-        totals = [each.total for each in self.sources.values()]
-        known = [total for total in totals if total is not None]
-        return Scene(
-            name=self.name,
-            plan=op.plan,
-            facts=op.facts,
-            said=said_of(self._ends()),
-            sources={key: _label(each) for key, each in self.sources.items()},
-            sinks={each.name: [_label(sink) for sink in each.sinks] for each in self.outputs},
-            alerts=[_label(sink) for sink in self.destinations.alerts],
-            started=time.time(),
-            total=sum(known) if len(known) == len(totals) else None,
-        )
-
-
-def _check_watcher(value: object) -> None:
-    lacking = [name for name in ("begin", "gave", "moment", "end") if not hasattr(value, name)]
-    if lacking or isinstance(value, type):
-        hint = 'say dashboard=":8080", or give an mt.Dashboard'
-        raise PlanError(with_hint(f"dashboard={arguments.shown(value)} is not a page", hint))
-
-
-def _label(part: object) -> str:
-    """A source or a sink as a few words: its repr, if it defines one."""
-    own = type(part).__repr__ is not object.__repr__
-    return repr(part) if own else type(part).__name__
-
-
-def _checkpoint(value: Checkpoint | str | os.PathLike[str]) -> Checkpoint:
-    if isinstance(value, Checkpoint):
-        return value
-    if isinstance(value, (str, os.PathLike)):
-        return Checkpoint(value)
-    hint = 'checkpoint=mt.Checkpoint("state", every="10s")'
-    raise PlanError(with_hint(f"checkpoint={arguments.shown(value)} is not a checkpoint", hint))
-
-
-def _outputs(pipeline: Pipelines, rules: tuple[Rule, ...], sinks: tuple[Sink, ...]) -> list[Output]:
-    return [
-        output(each.name, each.pipeline, rules=each.rules, sinks=(*each.sinks, *sinks))
-        for each in named_outputs(pipeline, rules)
-    ]
-
-
-def _sources(
-    source: Given | Mapping[str, Given], inputs: Sequence[str], *, once: bool
-) -> dict[str, Source]:
-    if not isinstance(source, Mapping):
-        if len(inputs) > 1:
-            hint = "give a dict: the input's name to its source"
-            raise PlanError(with_hint(f"a source is needed for each of {list(inputs)}", hint))
-        source = {inputs[0]: source}
-    for name in source:
-        if name not in inputs:
-            if isinstance(source[name], (list, tuple)) and not any(i in source for i in inputs):
-                hint = "a row is a dict, rows are a list of them; columns: pyarrow.table({...})"
-                raise SourceError(with_hint(f"run: a dict of columns {list(source)}", hint))
-            raise PlanError(unknown("input", name, inputs, "run"))
-    missing = [name for name in inputs if name not in source]
-    if missing:
-        raise PlanError(f"run: no source for the inputs {missing}")
-    found = {name: source_of(source[name]) for name in inputs}
-    return {name: Once(each) for name, each in found.items()} if once else found
-
-
-def _check_replayable(sources: Mapping[str, Source]) -> None:
-    """A checkpoint needs sources that can be read again."""
-    for name, source in sources.items():
-        if not replayable(source):
-            said = f'input "{name}": {_label(source)} can be read only once, so no later run could '
-            hint = "leave checkpoint= out, or give what can be read again: a list, a file, or a "
-            hint += "function that makes the generator, mt.sources.Rows(make)"
-            raise SourceError(with_hint(f"{said}resume from the checkpoint", hint))

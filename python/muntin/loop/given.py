@@ -1,0 +1,79 @@
+"""Checks what was given to `run`: pipelines, sources, a checkpoint."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from muntin.base import arguments
+from muntin.base.errors import PlanError, SourceError, unknown, with_hint
+from muntin.checkpoint import Checkpoint
+from muntin.engine.operator import Pipelines
+from muntin.pipeline.plan import Output, named_outputs, output
+from muntin.pipeline.rules import Rule
+from muntin.sinks import Sink
+from muntin.sources import Given, Source, source_of
+from muntin.sources.deliveries.once import Once, replayable
+
+
+def checkpoint_given(value: Checkpoint | str | os.PathLike[str]) -> Checkpoint:
+    """A checkpoint, or the directory of one."""
+    if isinstance(value, Checkpoint):
+        return value
+    if isinstance(value, (str, os.PathLike)):
+        return Checkpoint(value)
+    hint = 'checkpoint=mt.Checkpoint("state", every="10s")'
+    raise PlanError(with_hint(f"checkpoint={arguments.shown(value)} is not a checkpoint", hint))
+
+
+def outputs_given(
+    pipeline: Pipelines, rules: tuple[Rule, ...], sinks: tuple[Sink, ...]
+) -> list[Output]:
+    """The outputs, with the rules and sinks that were given for all of them."""
+    return [
+        output(each.name, each.pipeline, rules=each.rules, sinks=(*each.sinks, *sinks))
+        for each in named_outputs(pipeline, rules)
+    ]
+
+
+def sources_given(
+    source: Given | Mapping[str, Given], inputs: Sequence[str], *, once: bool
+) -> dict[str, Source]:
+    """A source for each input.
+
+    Raises:
+        PlanError: an input has none, or there is no such input.
+        SourceError: something is not a source.
+    """
+    if not isinstance(source, Mapping):
+        if len(inputs) > 1:
+            hint = "give a dict: the input's name to its source"
+            raise PlanError(with_hint(f"a source is needed for each of {list(inputs)}", hint))
+        source = {inputs[0]: source}
+    for name in source:
+        if name not in inputs:
+            if isinstance(source[name], (list, tuple)) and not any(i in source for i in inputs):
+                hint = "a row is a dict, rows are a list of them; columns: pyarrow.table({...})"
+                raise SourceError(with_hint(f"run: a dict of columns {list(source)}", hint))
+            raise PlanError(unknown("input", name, inputs, "run"))
+    missing = [name for name in inputs if name not in source]
+    if missing:
+        raise PlanError(f"run: no source for the inputs {missing}")
+    found = {name: source_of(source[name]) for name in inputs}
+    return {name: Once(each) for name, each in found.items()} if once else found
+
+
+def check_replayable(sources: Mapping[str, Source]) -> None:
+    """A checkpoint needs sources that can be read again."""
+    for name, source in sources.items():
+        if not replayable(source):
+            said = f'input "{name}": {label(source)} can be read only once, so no later run could '
+            hint = "leave checkpoint= out, or give what can be read again: a list, a file, or a "
+            hint += "function that makes the generator, mt.sources.Rows(make)"
+            raise SourceError(with_hint(f"{said}resume from the checkpoint", hint))
+
+
+def label(part: object) -> str:
+    """A source or a sink as a few words: its repr, if it defines one."""
+    own = type(part).__repr__ is not object.__repr__
+    return repr(part) if own else type(part).__name__

@@ -1,0 +1,62 @@
+"""How far each source was read, as a checkpoint keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from muntin.base.errors import SourceError, with_hint
+from muntin.checkpoint import Restored
+from muntin.checkpoint.manifest import Position
+from muntin.loop.intake import Taken
+from muntin.sources import Reader, Source
+from muntin.sources.base import Words, opened
+
+
+class Positions:
+    """For each input: what its source reads, and where in it the run is."""
+
+    def __init__(self, sources: Mapping[str, Source], restored: Restored | None) -> None:
+        """Start at the positions of a checkpoint, or at the beginning."""
+        self._sources = sources
+        self._before: Mapping[str, Position] = restored.manifest.inputs if restored else {}
+        self._identities = {name: list(each.identity()) for name, each in sources.items()}
+        self._next: dict[str, dict[int, int]] = {name: {} for name in sources}
+        self._marks: dict[str, Any] = dict.fromkeys(sources)
+        for name, position in self._before.items():
+            if name in sources:
+                self._next[name] = dict(position.next)
+                self._marks[name] = position.mark
+
+    def check(self) -> None:
+        """Refuse sources that no longer begin with what the checkpoint had read.
+
+        Raises:
+            SourceError: files were removed, or others put before them.
+        """
+        for name, now in self._identities.items():
+            position = self._before.get(name)
+            for i, each in enumerate(position.identity if position else []):
+                if i >= len(now) or now[i] != each:
+                    there = repr(now[i]) if i < len(now) else "nothing"
+                    said = f'input "{name}": the checkpoint was taken while reading {each!r}, '
+                    said += f"but the source now has {there} in its place"
+                    hint = "files may be added after the existing ones, not before them"
+                    raise SourceError(with_hint(said, hint))
+
+    def opened(self, name: str, declared: Words | None) -> Reader:
+        """Open a source where the run is; `declared` are the columns of its input."""
+        return opened(self._sources[name], declared, self._next[name], self._marks[name])
+
+    def passed(self, taken: Taken) -> None:
+        """Move on behind rows that were processed."""
+        for name, partition, at in taken.resume:
+            self._next[name][partition] = at
+        self._marks.update(taken.marks)
+
+    def saved(self) -> dict[str, Position]:
+        """The positions for a checkpoint."""
+        return {
+            name: Position(identity, self._next[name], self._marks[name])
+            for name, identity in self._identities.items()
+        }

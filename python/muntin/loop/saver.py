@@ -1,0 +1,146 @@
+"""The checkpoints of a run: when one is taken, and what happens if it cannot be written."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from muntin.base import limits
+from muntin.base.errors import MuntinError, SnapshotError, with_hint
+from muntin.checkpoint import Keeper, Restored, Where
+from muntin.checkpoint.saved import Saved
+from muntin.engine.operator import Operator
+from muntin.loop.positions import Positions
+from muntin.loop.quiet import Clock
+from muntin.loop.routes import Routes
+from muntin.loop.stages import Stages
+from muntin.loop.tally import Tally
+
+_log = logging.getLogger("muntin.run")
+
+_FAILURES_MAX = 3
+_SETTLE_STEP_S = 0.02
+
+
+@dataclass(slots=True)
+class Saving:
+    """The checkpoints of a run, and the one it resumes from.
+
+    Attributes:
+        keeper: takes them.
+        every: the time between two checkpoints, in seconds.
+        restored: the one this run resumes from.
+    """
+
+    keeper: Keeper
+    every: float
+    restored: Restored | None
+
+
+class Saver:
+    """Takes the checkpoints of a run, and publishes the rows that each contains."""
+
+    def __init__(
+        self,
+        saving: Saving,
+        run: str,
+        op: Operator,
+        routes: Routes,
+        positions: Positions,
+        tally: Tally,
+        stages: Stages,
+        clock: Clock,
+    ) -> None:
+        """Keep the parts of the run called `run`; nothing is written yet."""
+        self._keeper = saving.keeper
+        self._every = saving.every
+        self._run = run
+        self._op = op
+        self._routes = routes
+        self._positions = positions
+        self._tally = tally
+        self._stages = stages
+        self._clock = clock
+        self._checked = clock()
+        self._failures = 0
+        self._unshown: Mapping[str, int] = {}
+        self.saved: Saved | None = None
+        """The newest checkpoint."""
+
+    def begin(self, restored: Restored | None) -> None:
+        """Restore the sinks, and publish what the last run may not have published."""
+        self._checked = self._clock()
+        if restored is None:
+            self._routes.restore(None, {}, {})
+            return
+        manifest = restored.manifest
+        self._routes.restore(manifest.sinks, manifest.staged, manifest.also)
+        self._routes.show_again(restored.rows)
+        self._keeper.shown()
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is time for a checkpoint, or too many rows wait for one."""
+        waits = self._routes.waiting > limits.STAGED_ROWS_MAX
+        return waits or now - self._checked >= self._every
+
+    def save(self, *, ended: bool, last: bool) -> None:
+        """Take a checkpoint, then publish the rows it contains.
+
+        Args:
+            ended: all inputs have ended, so the run is complete.
+            last: no other checkpoint follows that could be written instead.
+
+        Raises:
+            SnapshotError: it cannot be written, for the third time or as the last one.
+        """
+        self._unshown = staged = self._routes.staged()
+        where = Where(
+            self._run,
+            self._positions.saved(),
+            self._tally.counts(),
+            ended,
+            staged,
+            self._routes.also,
+            self._routes.unshown(),
+        )
+        with self._stages.spent("checkpoint"):
+            try:
+                self.saved = self._keeper.commit(self._op, where, self._routes.prepare)
+            except MuntinError:
+                raise
+            except OSError as error:
+                self._failed(error, last=last)
+                return
+            finally:
+                self._checked = self._clock()
+        if self._failures:
+            facts = {"event": "checkpoint_again", "run": self._run}
+            _log.info("checkpoints are written again", extra=facts)
+        self._failures = 0
+        with self._stages.spent("sink"):
+            self._routes.publish()
+        self._keeper.shown()
+
+    def settle(self, *, ended: bool) -> None:
+        """Let alert channels send waiting rows, then checkpoint that everything is published.
+
+        Otherwise a restart would send them again, or find rows for a sink that was removed.
+        """
+        if not self._unshown and not any(self._routes.counted("waiting").values()):
+            return
+        start = self._clock()
+        while self._routes.sends(self._clock() - start):
+            time.sleep(_SETTLE_STEP_S)
+        self._routes.waited(self._clock() - start)
+        self.save(ended=ended, last=True)
+
+    def _failed(self, error: OSError, *, last: bool) -> None:
+        self._failures += 1
+        said = f"a checkpoint in {self._keeper.place} could not be written: {error}"
+        if last or self._failures >= _FAILURES_MAX:
+            hint = "free disk space or repair the directory, then start again: nothing is lost"
+            raise SnapshotError(with_hint(said, hint)) from error
+        facts = {"event": "checkpoint_failed", "run": self._run, "in_a_row": self._failures}
+        _log.warning("%s; the run continues and tries again", said, extra=facts)

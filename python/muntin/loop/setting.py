@@ -1,0 +1,129 @@
+"""Everything a run is made of, and how its parts are put together."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from muntin.base import arguments
+from muntin.base.errors import PlanError, with_hint
+from muntin.checkpoint import Checkpoint, Keeper, tell_change
+from muntin.engine.operator import Operator, operator
+from muntin.loop.claims import claimed
+from muntin.loop.given import label
+from muntin.loop.loop import Loop
+from muntin.loop.routes import Destinations, Routes
+from muntin.loop.saver import Saving
+from muntin.loop.stop import Stop
+from muntin.monitor.dashboard import Dashboard, serve
+from muntin.monitor.journal import Journal
+from muntin.monitor.moment import Scene, Watcher
+from muntin.monitor.progress import Progress
+from muntin.monitor.report import Report
+from muntin.pipeline.explain import said_of, waiting_silences
+from muntin.pipeline.plan import Node, Output
+from muntin.pipeline.stream import Stream
+from muntin.sources import Source
+
+_log = logging.getLogger("muntin.run")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Everything a run is made of."""
+
+    name: str
+    outputs: Sequence[Output]
+    sources: Mapping[str, Source]
+    destinations: Destinations
+    checkpoint: Checkpoint | None
+    dashboard: bool | int | str | Dashboard | Watcher | None
+    threads: int
+    once: bool
+
+    def play(self, stop: Stop, watchers: Sequence[Watcher]) -> Report:
+        """Build the parts, and run the loop over them."""
+        with ExitStack() as stack:
+            progress = Progress()
+            stack.callback(progress.close)
+            # a watcher costs a read of all counters ten times a second
+            lines = [progress] if progress.is_shown else []
+            shown = [*lines, *watchers, *self._pages(stack)]
+            store = self.checkpoint.store if self.checkpoint else None
+            stack.enter_context(claimed(self.name, self.sources, self.destinations, store))
+            saving = self._saving(stack)
+            restored = saving.restored if saving else None
+            op = operator(
+                self.outputs,
+                threads=self.threads,
+                partitions={key: tuple(each.partitions()) for key, each in self.sources.items()},
+                snapshot=restored.snapshot if restored else None,
+                on_change=self.checkpoint.on_change if self.checkpoint else "refuse",
+            )
+            if self.checkpoint:
+                tell_change(op, self.checkpoint.on_change)
+            self._warn_of_waiting()
+            return Loop(
+                op,
+                self.sources,
+                Routes(self.destinations, op.upsert_keys),
+                self._scene(op),
+                saving=saving,
+                once=self.once,
+                watchers=[*shown, Journal(restored)],
+                stop=stop,
+            ).run()
+
+    def _warn_of_waiting(self) -> None:
+        """Warn if `silent` reads a live source and needs rows of other keys to fire."""
+        if all(each.bounded for each in self.sources.values()):
+            return
+        for waits in waiting_silences(self._ends()):
+            _log.warning("%s", waits)
+
+    def _ends(self) -> list[Node]:
+        pipelines = [each.pipeline for each in self.outputs]
+        return [each.node for each in pipelines if isinstance(each, Stream)]
+
+    def _pages(self, stack: ExitStack) -> list[Watcher]:
+        if self.dashboard is None or self.dashboard is False:
+            return []
+        if isinstance(self.dashboard, bool | int | str | Dashboard):
+            page = serve(self.dashboard)
+            stack.callback(page.close)
+            return [page]
+        _check_watcher(self.dashboard)
+        return [self.dashboard]
+
+    def _saving(self, stack: ExitStack) -> Saving | None:
+        if self.checkpoint is None:
+            return None
+        self.checkpoint.store.open()
+        stack.callback(self.checkpoint.store.close)
+        keeper = Keeper(self.checkpoint.store)
+        return Saving(keeper, self.checkpoint.seconds, keeper.recover())
+
+    def _scene(self, op: Operator) -> Scene:
+        totals = [each.total for each in self.sources.values()]
+        known = [total for total in totals if total is not None]
+        return Scene(
+            name=self.name,
+            plan=op.plan,
+            facts=op.facts,
+            said=said_of(self._ends()),
+            sources={key: label(each) for key, each in self.sources.items()},
+            sinks={each.name: [label(sink) for sink in each.sinks] for each in self.outputs},
+            alerts=[label(sink) for sink in self.destinations.alerts],
+            started=time.time(),
+            total=sum(known) if len(known) == len(totals) else None,
+        )
+
+
+def _check_watcher(value: object) -> None:
+    lacking = [name for name in ("begin", "gave", "moment", "end") if not hasattr(value, name)]
+    if lacking or isinstance(value, type):
+        hint = 'say dashboard=":8080", or give an mt.Dashboard'
+        raise PlanError(with_hint(f"dashboard={arguments.shown(value)} is not a page", hint))

@@ -1,0 +1,115 @@
+"""The status of a run: what watchers see now and then, and the report at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from muntin.engine.operator import Operator
+from muntin.engine.result import Result
+from muntin.loop.quiet import Clock
+from muntin.loop.routes import Routes
+from muntin.loop.saver import Saver
+from muntin.loop.stages import Stages
+from muntin.loop.tally import Tally
+from muntin.monitor.moment import Moment, Scene, Watcher
+from muntin.monitor.report import Report
+from muntin.sources import Undecodable
+
+_TELL_S = 0.1
+
+
+class Status:
+    """Puts together the counters of a run's parts, and sends them to its watchers."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        op: Operator,
+        routes: Routes,
+        tally: Tally,
+        stages: Stages,
+        watchers: Sequence[Watcher],
+        saver: Saver | None,
+        clock: Clock,
+    ) -> None:
+        """Keep the parts; there is a `saver` if the run takes checkpoints."""
+        self._scene = scene
+        self._op = op
+        self._routes = routes
+        self._tally = tally
+        self._stages = stages
+        self._watchers = watchers
+        self._saver = saver
+        self._clock = clock
+        self._newest: dict[str, int | None] = dict.fromkeys(op.inputs)
+        self._start = self._told = 0.0
+
+    def begin(self) -> None:
+        """The run begins now."""
+        for watcher in self._watchers:
+            watcher.begin(self._scene)
+        self._start = self._told = self._clock()
+
+    def gave(self, result: Result, undecodable: Sequence[tuple[str, Undecodable]]) -> None:
+        """Send watchers the results of a step."""
+        for watcher in self._watchers:
+            watcher.gave(result, undecodable)
+
+    def tell(self, now: float) -> None:
+        """Send the status, unless that was just done."""
+        if now - self._told >= _TELL_S:
+            self.tell_now()
+
+    def tell_now(self) -> None:
+        """Send the status; reading all counters has a cost, so not without a watcher."""
+        self._told = self._clock()
+        if self._watchers:
+            moment = self._moment(self._told)
+            for watcher in self._watchers:
+                watcher.moment(moment)
+
+    def end(self, error: BaseException | None) -> None:
+        """The run ended, perhaps with an error."""
+        for watcher in self._watchers:
+            watcher.end(error)
+
+    def report(self, stopped: bool) -> Report:
+        """The report of a run that ends now."""
+        moment = self._moment(self._clock())
+        return Report(
+            name=self._scene.name,
+            sources=moment.sources,
+            outputs=moment.outputs,
+            alerts=moment.alerts,
+            late=moment.late,
+            invalid=moment.invalid,
+            operators=tuple(moment.operators),
+            seconds=moment.seconds,
+            stopped=stopped,
+            saved=moment.saved,
+            dropped=moment.dropped,
+        )
+
+    def _moment(self, now: float) -> Moment:
+        stats = self._op.stats
+        inputs = {each["name"]: each for each in stats["inputs"]}
+        # the watermark of an idle input advances without rows
+        self._newest.update((n, each["newest"]) for n, each in inputs.items() if not each["idle"])
+        return Moment(
+            at=time.time(),
+            seconds=now - self._start,
+            sources=dict(self._tally.read),
+            outputs=dict(self._tally.gave),
+            alerts=dict(stats["alerts"]),
+            late=self._tally.late,
+            invalid=self._tally.invalid,
+            operators=tuple(stats["operators"]),
+            watermarks={name: each["watermark"] for name, each in inputs.items()},
+            newest=dict(self._newest),
+            stages=dict(self._stages.seconds),
+            saved=self._saver.saved if self._saver else None,
+            waiting=self._routes.counted("waiting"),
+            dropped=self._routes.counted("dropped"),
+            spent=tuple(stats["spent"]),
+        )
