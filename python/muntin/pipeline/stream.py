@@ -45,26 +45,53 @@ class Stream(Hinting):
 
     @property
     def name(self) -> str | None:
-        """The name of its input; None if it has several or the input has no name."""
+        """The name of its input; None if it has several or the input has no name.
+
+        >>> from muntin import stream
+        >>> stream("payments", time="at", out_of_order="0s").filter("amount > 0").name
+        'payments'
+        """
         inputs = self.node.inputs()
         name = str(inputs[0].fields()["name"])
         return name if len(inputs) == 1 and name != ONLY_INPUT else None
 
     @property
     def schema(self) -> dict[str, str] | None:
-        """Each column with its type word; None unless all inputs declare a schema."""
+        """Each column with its type word; None unless all inputs declare a schema.
+
+        >>> from muntin import stream
+        >>> orders = stream(time="at", out_of_order="0s", schema={"at": "date", "amount": "f64"})
+        >>> orders.select("at", half="amount / 2").schema
+        {'at': 'date', 'half': 'f64'}
+        """
         words = check(self.node)[-1]["schema"] if self.node.typed else None
         return None if words is None else dict(words)
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what it computes, as hex: equal for equal streams."""
+        """A hash of what it computes, as hex: equal for equal streams.
+
+        >>> from muntin import stream
+        >>> orders = stream(time="at", out_of_order="0s")
+        >>> orders.filter("n > 1").fingerprint == orders.filter("1 < n").fingerprint
+        False
+        """
         return self.node.print
 
     def explain(self, rows_per_second: float | None = None, keys: int | None = None) -> str:
         """The typed plan as text: nodes, columns, scope and why, stable in replay or not.
 
         `rows_per_second` and `keys`, for an estimate of memory, are not there yet.
+
+        >>> from muntin import stream
+        >>> orders = stream(time="at", out_of_order="0s", schema={"at": "date", "shop": "str"})
+        >>> print(orders.select("shop").explain())
+        plan ...
+          0  input "input", out of order 0s
+             at date, shop str
+          1  select("shop")  <- 0
+             shop str
+        ...
         """
         given = rows_per_second is not None, keys is not None
         not_yet("explain", rows_per_second=given[0], keys=given[1])
