@@ -194,7 +194,7 @@ def test_a_broken_query_makes_the_command_fail(
     monkeypatch.setitem(QUERIES, "simulated_errors", wrong)
     answer = CliRunner().invoke(app, ["demo", "--once", "--sample"])
     assert answer.exit_code == 1
-    assert "batch says something else" in answer.stdout
+    assert "batch gives other results" in answer.stdout
     assert (tmp_path / "alerts.jsonl").is_file()
 
 

@@ -137,17 +137,17 @@ class BadReader:
 
 FAULTS = {
     "total": "total is 9, got 10 rows",
-    "endless": "a source that is not bounded has ended",
-    "twice": "partitions are distinct",
-    "nameless": "identity\\(\\) names what is read",
-    "forgets": "comes after resume has said 4",
+    "endless": "poll\\(\\) gave None, but bounded is False",
+    "twice": "partitions must differ",
+    "nameless": "identity\\(\\) must name what is read",
+    "forgets": "comes after resume was 4",
     "skips": "after 1 deliveries: partition 0 gives 5.* where the whole run gave 4",
-    "quiet": "Quiet is of .7.",
-    "wakes": "None again after the end",
+    "quiet": "Quiet names .7.",
+    "wakes": "None again at the end",
     "changes": "where the whole run gave",
-    "behind": "resume is 3 with position 3",
-    "falls": "positions of rows rise",
-    "strange": "a row is of .5.",
+    "behind": "resume is 3, although position 3",
+    "falls": "positions of rows must rise",
+    "strange": "a row names .5.",
 }
 
 

@@ -123,7 +123,7 @@ def partitions(
 
 
 def flag(value: object, place: str, *, error: type[MuntinError] = PlanError) -> bool:
-    """`True` or `False`, and nothing that is merely taken for it: "no" would be true."""
+    """`True` or `False` and nothing else, since a text such as "no" would count as true."""
     if not isinstance(value, bool):
         raise error(with_hint(f"{place}={shown(value)}", "it is True or False"))
     return value
@@ -142,7 +142,7 @@ def one_of(
 def several(
     values: Any, place: str, what: str, *, error: type[MuntinError] = PlanError
 ) -> tuple[Any, ...]:
-    """The members of a list, a tuple or another iterable; a text or a dict is none of these."""
+    """The members of a list, a tuple or another iterable; texts and dicts are refused."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         hint = f"give a list of {what}"
         raise error(with_hint(f"{place}={shown(values)} is not a list", hint))
@@ -196,7 +196,7 @@ def _sink_meant(value: Any) -> str | None:
         sink = _SINKS_BY_SUFFIX.get(os.path.splitext(value)[1].lower(), "Parquet")
         return f'write mt.sinks.{sink}("{value}")'
     if isinstance(value, Mapping):
-        return "the sinks of one output stand in mt.output(name, pipeline, sinks=[...])"
+        return "write the sinks of one output as mt.output(name, pipeline, sinks=[...])"
     if callable(value):
         return f"write mt.sinks.Callback({shown(value)})"
     return None
@@ -208,7 +208,7 @@ def _missing(value: object) -> str:
 
 
 def not_yet(place: str, **given: bool) -> None:
-    """Refuse parameters that have a meaning but are not built."""
+    """Refuse parameters that are planned but not implemented."""
     for name, used in given.items():
         if used:
             raise PlanError(f"{place}: {name}= is not there yet")

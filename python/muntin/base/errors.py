@@ -38,7 +38,7 @@ class PlanError(MuntinError, ValueError):
 
 
 class DurationError(PlanError):
-    """A duration is not one, does not fit its place, or is too long for 64 bits.
+    """Text that is not a duration, or a duration that is too long or does not fit its place.
 
     >>> import muntin as mt
     >>> mt.stream(time="at", out_of_order="5 parsecs")
@@ -65,7 +65,7 @@ class ColumnError(PlanError, KeyError):
 
 
 class ExpressionError(PlanError):
-    """An expression, or SQL text in place of one, means nothing or is not supported.
+    """An expression or SQL text that cannot be read, or is not supported.
 
     >>> import muntin as mt
     >>> mt.sql("amount = null")
@@ -77,7 +77,7 @@ class ExpressionError(PlanError):
 
 
 class SchemaError(MuntinError, TypeError):
-    """Types do not go together: of columns, of an expression, or of a batch and its plan.
+    """The types of columns, of an expression, or of a batch and its plan do not match.
 
     >>> import muntin as mt
     >>> names = mt.stream(time="at", out_of_order="0s", schema={"at": "date", "name": "str"})
@@ -89,7 +89,7 @@ class SchemaError(MuntinError, TypeError):
 
 
 class DataError(MuntinError, ValueError):
-    """A batch cannot be taken as it is; nothing of it was counted.
+    """A batch is refused; none of its rows was counted.
 
     >>> import muntin as mt
     >>> days = mt.stream(time="at", out_of_order="0s", schema={"at": "date"})
@@ -149,7 +149,7 @@ class SnapshotError(MuntinError, ValueError):
 
 
 class PipelineChanged(SnapshotError):
-    """A snapshot is of another pipeline than the one it is to go on with.
+    """A snapshot of one pipeline was given to another one.
 
     >>> import muntin as mt
     >>> days = mt.stream(time="at", out_of_order="0s", schema={"at": "date"})
@@ -181,11 +181,11 @@ class EngineError(MuntinError, RuntimeError):
 
 
 class RuleError(MuntinError, RuntimeError):
-    """A rule's function raised, or gave no proper answer. The step it was part of is complete.
+    """The function of a rule raised or returned something unusable; its step is complete.
 
     Attributes:
         rule: the rule's name.
-        result: what the step gave, without the rule's verdicts for that batch: a `Result`.
+        result: the step's `Result`, without the alerts of this rule for that batch.
 
     >>> import muntin as mt
     >>> days = mt.stream(time="at", out_of_order="0s", schema={"at": "date"})
@@ -199,7 +199,7 @@ class RuleError(MuntinError, RuntimeError):
     """
 
     def __init__(self, message: str, *, rule: str, result: Any) -> None:
-        """The message, and what a caller may want to go on with."""
+        """Keep the rule's name and the result, so that the caller can use them."""
         super().__init__(message)
         self.rule = rule
         self.result = result

@@ -77,7 +77,7 @@ def missing(
 ) -> AttributeError:
     """The error for a name that an object does not have.
 
-    A name with an underscore in front is what a library asks for to see what it was given, so it
+    Libraries look up names with a leading underscore to inspect what they were given, so it
     gets the plain error.
 
     >>> print(missing("Stream", "groupby", (), hints=ELSEWHERE))

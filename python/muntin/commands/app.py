@@ -63,11 +63,11 @@ def demo(
     ] = False,
     speed: Annotated[
         float,
-        typer.Option("--speed", min=1e-3, help="Replay the day so many times faster than it was."),
+        typer.Option("--speed", min=1e-3, help="Replay the day this many times faster."),
     ] = 300.0,
     port: Annotated[
         int | None,
-        typer.Option("--port", min=0, max=65535, help="Where the page is; 0 for any free port."),
+        typer.Option("--port", min=0, max=65535, help="The port of the page; 0 for any free one."),
     ] = None,
     no_page: Annotated[bool, typer.Option("--no-page", help="Show no page.")] = False,
     webhook: Annotated[
@@ -88,8 +88,8 @@ def demo(
 ) -> None:
     """A year of real purchases and simulated events, watched by rules, compared with batch.
 
-    Then, on a terminal, one busy day again, slowly, until Ctrl-C. Exits with 1 if batch says
-    something else, or if an anomaly that was planted in the simulated events is not found.
+    Then, on a terminal, it replays one busy day slowly, until Ctrl-C. The exit code is 1 if the
+    batch query gives other results, or if an anomaly planted in the simulated events is missed.
     """
     from muntin.commands.demo.live import free_port, has_page, page
     from muntin.commands.demo.replay import replay
@@ -128,11 +128,11 @@ def run(
             "--dashboard",
             metavar="ADDRESS",
             envvar="MUNTIN_DASHBOARD",
-            help="Show the live page of runs that do not say where, as :8080.",
+            help="Show the live page at this address, as :8080, for runs without dashboard=.",
         ),
     ] = None,
 ) -> None:
-    """Run a Python program; an error of muntin is told in a few lines."""
+    """Run a Python program; errors of muntin are printed in a few lines."""
     from muntin.monitor.logs import log_to
 
     if dashboard is not None:
@@ -185,7 +185,7 @@ def _show_inside(inside: Inside) -> None:
     for title in ("inputs", "operators", "rules", "sinks"):
         rows: list[dict[str, Any]] = getattr(inside, title)()
         if rows:
-            # what is nought in every row tells nothing
+            # leave out columns that are 0 in every row
             words = [word for word in rows[0] if any(row[word] for row in rows)]
             grid = Grid(*words, title=title, title_justify="left")
             for row in rows:
@@ -211,7 +211,7 @@ def _cell(value: Any) -> str:
 def check(file: ProgramFile) -> None:
     """Check the pipelines and rules that a Python file defines, and print the plans.
 
-    Nothing is run, but the file is imported, so what it runs should stand behind
+    Nothing is run, but the file is imported, so put code that runs something below
     `if __name__ == "__main__":`. All errors are printed, each with its line.
     """
     with told():

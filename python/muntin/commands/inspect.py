@@ -26,9 +26,9 @@ class Inside:
     """The content of a snapshot, verified.
 
     Attributes:
-        manifest: the checkpoint's manifest; None for a snapshot that stands alone.
+        manifest: the checkpoint's manifest; None for a single snapshot file.
         snapshot: the bytes of the engine's state.
-        contents: the engine's word of it, and its chunks.
+        contents: the engine's description of it, and its chunks.
     """
 
     manifest: Manifest | None
@@ -36,7 +36,7 @@ class Inside:
     contents: dict[str, Any]
 
     def facts(self) -> dict[str, Any]:
-        """What it is as a whole."""
+        """Facts about the snapshot as a whole."""
         engine = self.contents["manifest"]
         facts: dict[str, Any] = {}
         if self.manifest is not None:
@@ -59,7 +59,7 @@ class Inside:
         }
 
     def inputs(self) -> list[dict[str, Any]]:
-        """Each partition of each input: where it goes on, and its watermark."""
+        """Each partition of each input: where a run resumes, and its watermark."""
         engine = self.contents["manifest"]
         rows = []
         for spec, marks in zip(engine["plan"]["inputs"], engine["watermarks"], strict=True):
@@ -79,7 +79,7 @@ class Inside:
         return rows
 
     def operators(self) -> list[dict[str, Any]]:
-        """Each verb: what became of its rows, and how much state it has."""
+        """Each verb: its rows by fate, and the size of its state."""
         engine = self.contents["manifest"]
         sizes: dict[str, list[int]] = defaultdict(list)
         for name, _, length in self.contents["chunks"]:
@@ -110,7 +110,7 @@ class Inside:
         ]
 
     def sinks(self) -> list[dict[str, Any]]:
-        """Each durable sink, and what it said of itself."""
+        """Each durable sink, with the state that it returned."""
         states = self.manifest.sinks if self.manifest else {}
         return [{"sink": place, "state": state} for place, state in states.items()]
 
@@ -143,7 +143,7 @@ def look_into(path: Path) -> Inside:
     """Open a checkpoint's directory, at its newest good one, or a file with a snapshot.
 
     Raises:
-        SnapshotError: there is none, or it is damaged.
+        SnapshotError: there is no checkpoint, or it is damaged.
     """
     if path.is_dir():
         # without the lock: a run may be using it, and goes on writing and removing files

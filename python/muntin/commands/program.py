@@ -31,7 +31,7 @@ _RUNS = ("run(", "collect(", "operator(")
 
 @dataclass(slots=True)
 class Checked:
-    """What `muntin check` found: the plans as text, and what is wrong, each with its place."""
+    """The result of `muntin check`: the plans as text, and errors with their places."""
 
     plans: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -48,7 +48,7 @@ class _Failed(Exception):
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Tell errors in a few lines, and end with an exit code."""
+    """Print errors in a few lines, and end with an exit code."""
     with _terminated_cleanly():
         try:
             yield
@@ -79,7 +79,7 @@ def execute(file: Path, name: str) -> dict[str, Any]:
 
 
 def check_ran(file: Path) -> None:
-    """Refuse a program that ran nothing of muntin.
+    """Refuse a program that ran no pipeline.
 
     Raises:
         MuntinError: it calls none of `run`, `collect` and `operator`.
@@ -118,7 +118,7 @@ def checked(file: Path) -> Checked:
 
 
 def _check_rule(found: Checked, place: str, rule: Rule, outputs: Sequence[Output]) -> None:
-    """A rule fits if one of the pipelines has what it reads; else say why the last does not."""
+    """Check that one of the pipelines has the columns of a rule; else return the last error."""
     why: MuntinError | None = None
     for each in outputs:
         try:
@@ -149,7 +149,7 @@ def _plan_text(outputs: Sequence[Output]) -> str:
 
 
 def _outputs(name: str, value: Any) -> list[Output]:
-    """The outputs that a value at the top level stands for; none if it is something else."""
+    """The outputs that a value at the top level defines; an empty list for other values."""
     if isinstance(value, Stream):
         return [Output(name, value)]
     if isinstance(value, Output):

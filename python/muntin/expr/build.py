@@ -52,7 +52,7 @@ class Then(Case):
     """A choice that more can be added to."""
 
     def when(self, condition: Expr | str) -> When:
-        """Add a condition that is asked where the ones before are not true.
+        """Add a condition for rows where the conditions before it are not true.
 
         >>> when("n > 9").then(lit("high")).when("n > 5").then(lit("middle"))
         when(col("n") > 9).then(lit("high")).when(col("n") > 5).then(lit("middle"))
@@ -61,7 +61,7 @@ class Then(Case):
         return When(self.branches, _condition(condition))
 
     def otherwise(self, value: IntoExpr) -> Expr:
-        """Give the value where no condition is true; without it that is null.
+        """The value where no condition is true; null if this is left out.
 
         >>> when("n > 9").then(1).otherwise(0)
         when(col("n") > 9).then(lit(1)).otherwise(lit(0))
@@ -71,7 +71,7 @@ class Then(Case):
 
     def _open(self, verb: str) -> None:
         if self.other is not None:
-            raise ExpressionError(f"{verb} stands after otherwise() in {self!r}")
+            raise ExpressionError(f"{verb} comes after otherwise() in {self!r}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +83,7 @@ class When(Unfinished):
     condition: Expr
 
     def then(self, value: IntoExpr) -> Then:
-        """Give the value where the condition is true; text is a column or SQL, see `when`.
+        """The value where the condition is true; text is a column or SQL, as in `when`.
 
         >>> when("n > 9").then("price * 2")
         when(col("n") > 9).then(col("price") * 2)
@@ -125,7 +125,7 @@ def when(condition: Expr | str) -> When:
 
 
 def resolve(value: IntoExpr, columns: Collection[str] | None, place: str) -> Expr:
-    """What stands in place of an expression, as one: the only reading of such text.
+    """Turn an argument into an expression: the one place that decides what a text means.
 
     A string is the column of that exact name if there is one, else SQL text. With `columns`, the
     names known there, every column that is read must be among them; without, the engine judges
@@ -158,7 +158,7 @@ def check_columns(expr: Expr, columns: Collection[str], place: str) -> None:
         if column.name in columns:
             continue
         if column.quoted:
-            hint = f"text stands in single quotes: '{column.name}'"
+            hint = f"write text in single quotes: '{column.name}'"
             raise ColumnError(with_hint(f'{place}: unknown column "{column.name}"', hint))
         raise ColumnError(unknown("column", column.name, columns, place))
 

@@ -9,7 +9,7 @@ from muntin.expr.build import Expr, call, resolve
 
 
 def is_late() -> Expr:
-    """Whether a verb before has found the row late; false for rows that were in time.
+    """Whether the row was late for an earlier verb; false for rows that were in time.
 
     >>> import muntin as mt
     >>> logins = mt.stream(time="at", out_of_order="0s", schema={"at": "timestamp[us, UTC]"})

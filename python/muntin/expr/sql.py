@@ -30,7 +30,7 @@ _UNREADABLE = "is of another type"
 
 
 class _Refused(Exception):
-    """Why a node means nothing here, and what to write; `parse` adds the text and the place."""
+    """Why a node is not supported, and what to write; `parse` adds the text and the place."""
 
     def __init__(self, what: str, hint: str | None = None) -> None:
         super().__init__(what)
@@ -45,7 +45,7 @@ class _Reader(NamedTuple):
 def sql(code: str) -> Expr:
     """SQL text as an expression.
 
-    Understood are columns (`"double quotes"` for odd names), literals (`'text'`, numbers, `true`,
+    It may have columns (`"double quotes"` for odd names), literals (`'text'`, numbers, `true`,
     `null`, `timestamp '...'`, `date '...'`, `interval '10 minutes'`), `and or not`, comparisons,
     `+ - * / %`, `is [not] null`, `[not] in (...)`, `[not] between`, `[not] like` with `%` at the
     ends only, `case`, `cast` and `::`, and the functions `coalesce abs lower upper length is_nan
@@ -60,7 +60,7 @@ def sql(code: str) -> Expr:
 
 
 def parse(code: str, place: str) -> Expr:
-    """SQL text as an expression; `place` says in errors where it stands.
+    """SQL text as an expression; `place` names it in errors.
 
     Raises:
         ExpressionError: it does not parse, or is not supported.
@@ -106,7 +106,7 @@ def _syntax(code: str, error: Exception) -> _Refused:
     for wrong, hint in _SIGNS.items():
         if wrong in bare:
             return _Refused(what, hint)
-    return _Refused(what, 'a column of an odd name stands in double quotes: "unit price"')
+    return _Refused(what, 'write a column of an odd name in double quotes: "unit price"')
 
 
 _SIGNS = {
@@ -149,14 +149,14 @@ def _unknown(node: Node) -> _Refused:
     from sqlglot import exp
 
     if isinstance(node, exp.AggFunc):
-        hint = 'aggregates stand in .agg(), as in .sliding("1h", by="card").agg(n=mt.count())'
+        hint = 'write aggregates in .agg(), as in .sliding("1h", by="card").agg(n=mt.count())'
         return _Refused(f"the aggregate {_name(node)}", hint)
     if isinstance(node, exp.Query | exp.Exists):
         return _Refused("a query", "an expression reads the columns of one row")
     if isinstance(node, exp.Alias):
         return _Refused(
             "two words beside each other, or a name with as",
-            'a column of an odd name is col("unit price"), or stands in double quotes; '
+            'write a column of an odd name as col("unit price"), or in double quotes; '
             "names are given by keyword: with_columns(name=...)",
         )
     for kind, what, hint in (
@@ -214,7 +214,7 @@ def _readers() -> dict[type[Node], _Reader]:
         exp.Paren: reader(lambda n: _read(n.this), "this"),
         exp.Not: reader(_not, "this"),
         exp.Neg: reader(_negative, "this"),
-        # typed and safe say how other engines divide; here / is always true division.
+        # `typed` and `safe` are for other engines; here / is always true division.
         exp.Div: calls("div", *two)._replace(arguments=frozenset((*two, "typed", "safe"))),
         exp.Length: calls("length", "this"),
         exp.Coalesce: reader(_coalesce, "this", "expressions", "is_nvl", "is_null"),
@@ -254,7 +254,7 @@ def _search(fn: str) -> Callable[[Any], Expr]:
 
 def _column(node: Any) -> Expr:
     if node.args.get("table") is not None:
-        raise _Refused("a dot between names", 'a name with a dot stands in double quotes: "a.b"')
+        raise _Refused("a dot between names", 'write a name with a dot in double quotes: "a.b"')
     return Column(node.name, quoted=bool(node.this.args.get("quoted")))
 
 
@@ -337,7 +337,7 @@ def _like(node: Any) -> Expr:
 def _string(node: Any, place: str) -> Literal:
     found = _read(node)
     if not isinstance(found, Literal) or found.word != "str":
-        raise _Refused(f"{place} without a text", "the text stands in single quotes: 'abc'")
+        raise _Refused(f"{place} without a text", "write the text in single quotes: 'abc'")
     return found
 
 
@@ -391,7 +391,7 @@ def _moment(code: str, word: str) -> date | datetime:
     kind = pa.date32() if word == "date" else pa.timestamp("us", "UTC")
     found, misfits = column([code], "literal", kind)
     if misfits:
-        said = f"'{code}' is no {word.partition('[')[0]}"
+        said = f"'{code}' is not a {word.partition('[')[0]}"
         if misfits[0].said != _UNREADABLE:
             said = f"'{code}' {misfits[0].said}"
         raise _Refused(said, "write date '2024-12-31' or timestamp '2024-12-31 23:59:59'")

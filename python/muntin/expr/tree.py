@@ -199,7 +199,7 @@ class Expr:
         return call("in", self, *(literal(v, "is_in()") for v in values))
 
     def between(self, low: Expr | Value, high: Expr | Value) -> Expr:
-        """Whether it lies between two values, both included.
+        """Whether it is between two values, both included.
 
         >>> from muntin import col
         >>> col("hour").between(9, 17)
@@ -417,7 +417,7 @@ class Case(Expr):
 
 
 class Unfinished:
-    """The beginning of an expression; where one is wanted, the error says what is missing."""
+    """An incomplete expression; using it raises an error that says what is missing."""
 
     __slots__ = ()
     missing: ClassVar[str]
@@ -426,7 +426,7 @@ class Unfinished:
 def call(fn: str, *args: object) -> Call:
     """A call by its name in the plan; nested `and`, `or` and `coalesce` become one.
 
-    Raises `ExpressionError` for a comparison with null, and for what is not a value.
+    Raises `ExpressionError` for a comparison with null, or an argument that is not a value.
     """
     place = _INFIX[fn][0] if fn in _INFIX else f"{fn}()"
     exprs = tuple(a if isinstance(a, Expr) else literal(a, place) for a in args)
@@ -454,7 +454,7 @@ def checked(expr: E) -> E:
 
 
 def literal(value: object, place: str) -> Literal:
-    """A constant; `ExpressionError`, with the place, for what is none."""
+    """A constant; raises `ExpressionError`, with the place, for any other value."""
     if isinstance(value, Unfinished):
         raise ExpressionError(f"{place}: {value.missing}")
     word = word_of(value, place)

@@ -13,7 +13,7 @@ from muntin.sinks import Durable, Sink
 from muntin.values.table import Table
 
 Read: TypeAlias = Callable[[], Sequence[dict[str, Any]]]
-"""What can be seen from outside, in any order: for each row at least its `k` and its `v`."""
+"""Returns what a reader of the sink sees, in any order: at least `k` and `v` of each row."""
 
 _OUTPUT = "rows"
 _CHECKPOINTS = 4
@@ -29,7 +29,7 @@ def check_sink(
     key: Sequence[str] = (),
     repeats: bool = False,
 ) -> None:
-    """Walk a sink through runs, and raise `AssertionError` where it breaks the protocol.
+    """Take a sink through runs, and raise `AssertionError` where it breaks the protocol.
 
     The rows have the columns `k` (text) and `v` (an integer). A run without checkpoints comes
     first. For a `Durable` sink runs with checkpoints follow, one for every two calls between
@@ -40,16 +40,16 @@ def check_sink(
     it is, unclosed, and another one made.
 
     Args:
-        make: gives a new sink, each time for the same place.
-        read: what that place holds: dicts, or rows as text, with at least `k` and `v`. Text
-            that looks like a number is as good as the number.
+        make: returns a new sink, each time for the same place.
+        read: returns what that place holds: dicts with at least `k` and `v`. A number may be
+            text.
         clear: empties the place; called before every run.
         key: the key columns the sink is opened with: `("k",)`, or none.
-        repeats: the sink promises each row at least once, not exactly once: what it had shown
-            when the process died, it need not take back.
+        repeats: the sink promises each row at least once, not exactly once: it may repeat rows
+            that were visible when the process died.
 
     Raises:
-        AssertionError: with the calls that led there.
+        AssertionError: a row is missing or there twice; the message lists the calls before.
 
     >>> class Kept:
     ...     when, rows, staged = None, [], []
@@ -61,7 +61,7 @@ def check_sink(
     """
     place = _Place(make, read, clear, tuple(key), repeats)
     assert isinstance(make(), Sink), (
-        "it lacks a member of mt.Sink: when, open, stage, publish, close"
+        "a sink must have all members of mt.Sink: when, open, stage, publish, close"
     )
     _without_checkpoints(place)
     if not isinstance(make(), Durable):
@@ -120,7 +120,7 @@ def _without_checkpoints(place: _Place) -> None:
 
 
 class _Life:
-    """The calls of a run with checkpoints, from one of them on, and what they leave behind."""
+    """The calls of a run that begins at a checkpoint, and the states that it commits."""
 
     def __init__(
         self, place: _Place, start: int = 0, state: str | None = None, fails: int = 0

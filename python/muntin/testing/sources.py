@@ -28,25 +28,25 @@ def check_source(
 ) -> int:
     """Check that a source keeps its contract.
 
-    Checked are the members of the protocol; that positions rise in each partition and say where
-    to go on; that a run which goes on after any poll gets what is left, all of it and nothing
-    twice, with the source's mark, if it gives marks, and without; that quiet is said of partitions
-    there are; that an end stays an end; that a reader can be closed at any time. The source is
-    opened once or twice for each of its polls, so give it few rows, in more than one batch.
+    It checks the members of the protocol; that positions rise in each partition and say where to
+    resume; that a run which resumes after any poll gets all remaining rows and none twice, with
+    the source's mark, if it has marks, and without; that `Quiet` names partitions that exist;
+    that an end stays an end; that a reader can be closed at any time. The source is opened once or
+    twice for each of its polls, so give it few rows, in more than one batch.
 
     Args:
         make: makes the source, over the same rows each time.
         schema: the stream's columns, as the loop would give them to `open`.
-        polls: a source that has not come to its end, or to quiet, after so many has failed.
-        quiets: a source that does not end has given all it has after so many quiet polls.
+        polls: a source that has neither ended nor become quiet after this many polls fails.
+        quiets: a source without an end is finished after this many quiet polls in a row.
 
     Returns:
         How many records there were, undecodable ones included.
 
     Raises:
-        AssertionError: it does not; the message says where.
+        AssertionError: it breaks the contract; the message says where.
 
-    A source of numbers, one partition a residue, which goes on from any positions:
+    A source of numbers in two partitions, which can resume at any position:
 
     >>> class Numbers:
     ...     bounded = True
@@ -110,7 +110,7 @@ class _Checker:
         """Everything from the positions on."""
         reading = _Reading(positions=dict(positions), resumes=[(dict(positions), mark)])
         reader = opened(self._source, self._schema, positions, mark)
-        _require(isinstance(reader, Reader), f"open() gives a Reader, got {reader!r}")
+        _require(isinstance(reader, Reader), f"open() must return a Reader, got {reader!r}")
         quiet = 0
         with closing(reader):
             for _ in range(self._polls):
@@ -120,23 +120,23 @@ class _Checker:
                         quiet = 0
                     case Quiet(partitions):
                         self._check_known(partitions, "Quiet")
-                        _require(len(partitions) > 0, "Quiet names a partition")
+                        _require(len(partitions) > 0, "Quiet must name a partition")
                         quiet += 1
                         if not self._source.bounded and quiet == self._quiets:
                             return reading
                     case None:
-                        _require(self._source.bounded, "a source that is not bounded has ended")
-                        _require(reader.poll() is None, "poll() gives None again after the end")
+                        _require(self._source.bounded, "poll() gave None, but bounded is False")
+                        _require(reader.poll() is None, "poll() must give None again at the end")
                         return reading
                     case other:
-                        _fail(f"poll() gives a Delivery, Quiet or None, got {other!r}")
+                        _fail(f"poll() must return a Delivery, Quiet or None, got {other!r}")
         raise AssertionError(f"no end after {self._polls} polls; is it bounded?")
 
     def _take(self, delivery: Delivery, reading: _Reading) -> None:
         table = table_of(delivery.batch)
         rows = len(table)
         partitions = _each(delivery.partition, rows, "partition", step=0)
-        _require(delivery.position is not None or not rows, "rows have positions to go on from")
+        _require(delivery.position is not None or not rows, "a Delivery of rows needs position=")
         positions = _each(delivery.position, rows, "position", step=1)
         if delivery.arrival is not None:
             _each(delivery.arrival, rows, "arrival", step=0)
@@ -145,7 +145,7 @@ class _Checker:
             *zip(partitions, positions, table.to_pylist(), strict=True),
             *bad,
         ]
-        _require(len(came) > 0, "a Delivery has a row, or something undecodable")
+        _require(len(came) > 0, "a Delivery must have a row or an undecodable record")
         _rising(list(zip(partitions, positions, strict=True)), "rows")
         _rising([(partition, position) for partition, position, _ in bad], "undecodable records")
         self._check_known({partition for partition, _, _ in came}, "a row")
@@ -153,10 +153,10 @@ class _Checker:
         for partition, position, record in sorted(came, key=lambda each: each[:2]):
             floor = reading.positions.get(partition, 0)
             place = f"position {position} of partition {partition}"
-            _require(position >= floor, f"{place} comes after resume has said {floor}")
+            _require(position >= floor, f"{place} comes after resume was {floor}")
             end = delivery.resume.get(partition)
-            _require(end is not None, f"resume says nothing of partition {partition}")
-            _require(position < (end or 0), f"resume is {end} with {place} handed over")
+            _require(end is not None, f"resume lacks partition {partition}")
+            _require(position < (end or 0), f"resume is {end}, although {place} was delivered")
             reading.records[partition].append((position, record))
         reading.positions.update(delivery.resume)
         mark = reading.resumes[-1][1]
@@ -166,24 +166,24 @@ class _Checker:
 
     def _check_known(self, partitions: Any, what: str) -> None:
         strange = set(partitions) - self._partitions
-        _require(not strange, f"{what} is of {strange}, partitions() gives {self._partitions}")
+        _require(not strange, f"{what} names {strange}, but partitions() gives {self._partitions}")
 
 
 def _check_members(source: Source, twin: Source) -> None:
     for name in ("bounded", "total", "partitions", "identity", "open"):
-        _require(hasattr(source, name), f"a source has {name}")
-    _require(isinstance(source.bounded, bool), f"bounded is a bool, got {source.bounded!r}")
+        _require(hasattr(source, name), f"a source must have {name}")
+    _require(isinstance(source.bounded, bool), f"bounded must be a bool, got {source.bounded!r}")
     total = source.total
-    _require(total is None or isinstance(total, int), f"total is an int or None, got {total!r}")
+    _require(total is None or isinstance(total, int), f"total must be an int, got {total!r}")
     partitions = list(source.partitions())
-    _require(len(partitions) > 0, "there is at least one partition")
-    _require(len(set(partitions)) == len(partitions), f"partitions are distinct: {partitions}")
-    _require(all(isinstance(p, int) for p in partitions), f"partitions are ints: {partitions}")
+    _require(len(partitions) > 0, "partitions() must return at least one partition")
+    _require(len(set(partitions)) == len(partitions), f"partitions must differ: {partitions}")
+    _require(all(isinstance(p, int) for p in partitions), f"partitions must be ints: {partitions}")
     names = list(source.identity())
-    _require(len(names) > 0, "identity() names what is read")
-    _require(all(isinstance(name, str) for name in names), f"identity() is of texts: {names}")
+    _require(len(names) > 0, "identity() must name what is read")
+    _require(all(isinstance(name, str) for name in names), f"identity() must give texts: {names}")
     again = list(twin.identity())
-    _require(names == again, f"identity() of the same source is {names}, then {again}")
+    _require(names == again, f"identity() of the same source changed from {names} to {again}")
 
 
 def _each(value: Any, rows: int, what: str, *, step: int) -> list[int]:
@@ -200,7 +200,7 @@ def _rising(places: list[tuple[int, int]], what: str) -> None:
     last: dict[int, int] = {}
     for partition, position in places:
         before = last.get(partition, -1)
-        said = f"positions of {what} rise in partition {partition}: {before}, then {position}"
+        said = f"positions of {what} must rise in partition {partition}: {before}, then {position}"
         _require(position > before, said)
         last[partition] = position
 

@@ -1,7 +1,7 @@
 """Converts values to columns of a declared type: each value exactly, or not at all.
 
-Rows of Python, objects of JSON, cells of CSV and Arrow columns of another type all come through
-here, so a value means the same whatever door it came through, and alone or beside others.
+Python rows, JSON objects, CSV cells and Arrow columns of another type are all converted here, so a
+value means the same wherever it comes from, alone or among others.
 `docs/values.md` says what fits what.
 """
 
@@ -22,7 +22,7 @@ _SHOWN_MAX = 60
 
 
 class Number(str):
-    """A number as a text writes it, so that no digit of it is lost."""
+    """A number as written in a text, so that no digit is lost."""
 
     __slots__ = ()
 
@@ -35,7 +35,7 @@ class Misfit(NamedTuple):
         column: its column.
         kind: the type of the column.
         value: the value, as a message shows it.
-        said: what is wrong with it.
+        said: why it does not fit.
         hint: what to do, or an empty text.
     """
 
@@ -47,7 +47,7 @@ class Misfit(NamedTuple):
     hint: str
 
     def __str__(self) -> str:
-        """What a message says of it, without the row."""
+        """The part of a message that describes it, without the row."""
         return f'column "{self.column}" does not fit {self.kind}: {self.value} {self.said}'
 
 
@@ -57,7 +57,7 @@ def fitted(rows: Any, schema: Any, *, cells: bool = False) -> tuple[Any, list[Mi
     Args:
         rows: a `pyarrow.RecordBatch` with the columns of the schema.
         schema: a `pyarrow.Schema`.
-        cells: whether a text may stand for any value, as in a file that has nothing but text.
+        cells: whether text may be read as any type, as in files that contain only text.
 
     >>> rows = pa.record_batch({"n": [1.0, 1.5]})
     >>> batch, misfits = fitted(rows, pa.schema([("n", pa.int64())]))
@@ -205,7 +205,7 @@ NATURAL_TYPES: dict[str, Any] = {
 
 
 def _unusual(value: Any) -> tuple[str, Any]:
-    """The rest: big integers, values of NumPy and pandas, classes derived from plain ones."""
+    """The other values: big integers, NumPy, pandas, subclasses of plain types."""
     if isinstance(value, int):
         whole = int(value)
         return ("int", whole) if -(2**63) <= whole < 2**63 else ("number", f"{whole:d}")
@@ -217,8 +217,8 @@ def _unusual(value: Any) -> tuple[str, Any]:
         return "str", str.__str__(value)
     if isinstance(value, (Mapping, list, tuple)):
         return "object", value
-    # NumPy, pandas, what else Arrow knows; their NaT and NA are nulls, and they may have
-    # nanoseconds, which Arrow would cut if it were not asked for them
+    # NumPy, pandas and others that Arrow knows; their NaT and NA are nulls, and they may have
+    # nanoseconds, which Arrow cuts off unless the type has them
     finest = (pa.timestamp("ns", "UTC"),) if isinstance(value, dt.datetime) else ()
     finest = (pa.duration("ns"),) if isinstance(value, dt.timedelta) else finest
     for kind in (*finest, None):
@@ -232,7 +232,7 @@ def _unusual(value: Any) -> tuple[str, Any]:
 
 
 def _plain(values: Sequence[Any], name: str, kind: Any) -> tuple[Any, list[Misfit]]:
-    """Values grouped by what they are, each group fitted as a whole, and put in order again."""
+    """Group values by kind, fit each group as a whole, and restore the order."""
     groups: dict[str, tuple[list[int], list[Any]]] = {}
     for row, value in enumerate(values):
         word, plain = natural(value)

@@ -1,7 +1,6 @@
 """Converts Arrow tables to Polars and pandas frames, whatever types the columns have.
 
-A column that the other library has no type or no room for goes over as what it has: its text in
-Polars, its Python values in pandas.
+A column that the other library cannot hold becomes text in Polars, and Python values in pandas.
 """
 
 from __future__ import annotations
@@ -62,14 +61,14 @@ def _for_polars(column: Any) -> Any:
     if not _polars_has(kind):
         return show.to_text(column)
     if types.is_time(kind):
-        # Polars makes nulls of what is not a time of day
+        # Polars turns values that are not a time of day into nulls
         day = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit] * 86_400
         number = pa.int32() if types.is_time32(kind) else pa.int64()
         ends = pc.min_max(column.cast(number).cast(pa.int64())).as_py()
         if any(end is not None and not 0 <= end < day for end in ends.values()):
             return show.to_text(column)
     if (types.is_timestamp(kind) or types.is_duration(kind)) and kind.unit == "s":
-        # Polars counts them in milliseconds, and wraps those it has no room for
+        # Polars counts them in milliseconds, and values out of its range wrap around
         ends = pc.min_max(column.cast(pa.int64())).as_py()
         if any(end is not None and abs(end) > _MILLISECONDS_MAX for end in ends.values()):
             return show.to_text(column)
@@ -77,7 +76,7 @@ def _for_polars(column: Any) -> Any:
 
 
 def _polars_has(kind: Any) -> bool:
-    """False for types that Polars panics at, also inside a list or a struct."""
+    """False for types that make Polars panic, also inside a list or a struct."""
     types = pa.types
     if types.is_decimal256(kind) or types.is_interval(kind) or types.is_union(kind):
         return False

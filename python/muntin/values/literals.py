@@ -25,7 +25,7 @@ _DIGITS_MAX = 38
 def word_of(value: object, place: str) -> str:
     """The type word of a constant.
 
-    Raises `ExpressionError`, with the place, for what is no `Value` or does not fit its type.
+    Raises `ExpressionError`, with the place, if it is not a `Value` or does not fit its type.
 
     >>> word_of(datetime(2024, 1, 1), "lit()")
     'timestamp[us]'
@@ -65,7 +65,7 @@ def word_of(value: object, place: str) -> str:
 
 
 def encode(value: Value) -> Json:
-    """The constant as it stands in a plan: times and durations in microseconds, dates in days.
+    """A constant as a plan has it: times and durations in microseconds, dates in days.
 
     >>> encode(timedelta(milliseconds=1)), encode(float("nan"))
     (1000, 'nan')
@@ -88,9 +88,9 @@ def encode(value: Value) -> Json:
 
 
 def decode(value: Json, word: str) -> Value:
-    """The constant of that type word which stands in a plan so: `encode` backwards.
+    """Read a constant of a plan, given its type word: the reverse of `encode`.
 
-    Raises `ValueError` if it is none.
+    Raises `ValueError` if it is not a constant of that type.
 
     >>> decode(1000, "duration[us]")
     datetime.timedelta(microseconds=1000)
@@ -131,7 +131,7 @@ def quote(word: str) -> str:
 
 
 def text(value: object, place: str) -> str:
-    """The value itself, if it is a text that UTF-8 can hold; else `ExpressionError`."""
+    """The value itself; raises `ExpressionError` unless it is a text that UTF-8 can encode."""
     if not isinstance(value, str):
         raise ExpressionError(f"{place} takes a text, not {value!r}")
     try:

@@ -26,7 +26,7 @@ def time_column(table: Any, name: str) -> Any:
 
     Raises:
         ColumnError: there is no such column.
-        SchemaError: it is no timestamp and no date.
+        SchemaError: it is neither a timestamp nor a date.
     """
     if name not in table.column_names:
         raise ColumnError(unknown("column", name, table.column_names, "time"))
@@ -72,7 +72,7 @@ def micros(column: Any) -> Any:
 
 
 def is_sorted(times: Any) -> bool:
-    """True if the times do not fall and nulls, if any, stand first."""
+    """True if the times never decrease and nulls, if any, come first."""
     present = times.slice(times.null_count)
     if present.null_count:
         return False
@@ -81,9 +81,9 @@ def is_sorted(times: Any) -> bool:
 
 
 def sorted_by_time(table: Any, times: Any) -> tuple[Any, Any, Any | None]:
-    """The table and its times in a stable order by time, null times first.
+    """The table and its times, sorted by time (stable, null times first).
 
-    The third value says where each row stood; None if nothing had to move.
+    The third value is the old position of each row; None if the rows were sorted already.
     """
     if is_sorted(times):
         return table, times, None
@@ -92,7 +92,7 @@ def sorted_by_time(table: Any, times: Any) -> tuple[Any, Any, Any | None]:
 
 
 def _taken(table: Any, order: Any) -> Any:
-    """The rows in that order, in layouts of which Arrow can take rows; they mean the same."""
+    """The rows in that order; views become plain layouts first, since Arrow cannot sort them."""
     columns = []
     for name, column in zip(table.column_names, table.columns, strict=True):
         try:
@@ -113,7 +113,7 @@ def _takeable(column: Any) -> Any:
 
 
 def _takeable_type(kind: Any) -> Any:
-    """The type without views, of which Arrow takes no rows."""
+    """The type with views replaced by plain layouts, whose rows Arrow can take."""
     if pa.types.is_string_view(kind):
         return pa.large_string()
     if pa.types.is_binary_view(kind):

@@ -126,7 +126,7 @@ def as_table(rows: Any, place: str) -> Any:
 def not_arrow(
     rows: Any, place: str, error: Exception, kind: type[DataError | SourceError]
 ) -> MuntinError:
-    """What to raise for rows whose export as Arrow data failed."""
+    """The error for rows whose export as Arrow data failed."""
     name = type(rows).__name__
     own = getattr(rows, "schema", None)
     if isinstance(error, pa.ArrowException) and hasattr(own, "__arrow_c_schema__"):
@@ -158,7 +158,7 @@ def with_times(table: Any, name: str, schema: Any) -> Any:
 
 
 def is_text(kind: Any) -> bool:
-    """Whether it is a type of text."""
+    """True for types of text."""
     found = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     return bool(found or pa.types.is_string_view(kind))
 
@@ -181,7 +181,7 @@ def batch_of_rows(rows: Sequence[Mapping[str, Any]], schema: Any | None = None) 
     """One record batch of dicts, one row each; a missing key is a null.
 
     Args:
-        rows: the rows; without a schema, columns stand in the order of first appearance.
+        rows: the rows; without a schema, columns come in the order of first appearance.
         schema: a `pyarrow.Schema` to hold the rows to. Timestamps may be given as `datetime`
             or as ISO 8601 text, never as a bare integer.
 
@@ -268,7 +268,7 @@ def natural_schema(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> A
     """The schema that rows show: integers are i64, with a float among them f64, and so on.
 
     Raises:
-        DataError: a column has values of types that do not go together; it names two rows.
+        DataError: a column has values of two types that cannot be combined; it names two rows.
 
     >>> natural_schema([{"n": 1}, {"n": 1.5, "s": "x"}], ["n", "s"]).types
     [DataType(double), DataType(string)]

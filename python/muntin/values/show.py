@@ -1,7 +1,7 @@
 """The only place that decides how an Arrow value looks in Python, in JSON and as text.
 
-`docs/values.md` has the table of forms. Nothing here fails because of a value: what Python has no
-value for is its text.
+`docs/values.md` has the table of forms. No value makes these functions fail: a value that Python
+cannot hold becomes text.
 
 >>> far = pa.array([2**40], pa.timestamp("s", "UTC"))
 >>> to_python(far), to_json(far), to_text(far).to_pylist()
@@ -111,7 +111,7 @@ def float_text(value: float) -> str:
 
 
 def printable(text: str) -> str:
-    """The text on one line, without what a terminal would obey.
+    """The text on one line, with control characters escaped.
 
     >>> print(printable("a\\x1b[31m\\nb"))
     a\\x1b[31m\\nb
@@ -272,7 +272,7 @@ def _floats(array: Any) -> list[float | None]:
 
 
 def _valid(array: Any) -> Any:
-    """The array; bytes in a string column that are no text are written out."""
+    """The array; in a string column, bytes that are not valid UTF-8 are escaped."""
     if not is_string(array.type):
         return array
     try:
@@ -313,7 +313,7 @@ def _structs(
     values = zip(*columns, strict=True) if columns else [()] * len(array)
     valid = array.is_valid().to_pylist()
     if len(set(names)) < len(names):
-        # no dict can hold two fields of one name: pairs, as for a map
+        # a dict cannot hold two fields of one name, so they become pairs, as in a map
         found: list[Any] = [[pair(each) for each in zip(names, row, strict=True)] for row in values]
     else:
         found = [dict(zip(names, row, strict=True)) for row in values]

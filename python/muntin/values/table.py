@@ -34,7 +34,7 @@ class Table:
     """Rows in Arrow, from one step of the engine or from many.
 
     A table goes into Polars, pandas, DuckDB or pyarrow as it is, by the Arrow PyCapsule
-    interface, and has a few short ways of its own.
+    interface, and has a few methods of its own.
 
     >>> import pyarrow as pa
     >>> table = Table([pa.table({"store": ["a", "b"], "orders": [3, 1]})])
@@ -49,7 +49,7 @@ class Table:
     """
 
     def __init__(self, parts: Iterable[ArrowStreamExportable]) -> None:
-        """Rows of the parts one after another; a part without columns counts as no part."""
+        """Join the rows of the parts; parts without columns are left out."""
         self._parts = list(parts)
 
     @cached_property
@@ -65,7 +65,7 @@ class Table:
 
     @property
     def parts(self) -> list[ArrowStreamExportable]:
-        """The pieces the table was made of.
+        """The parts that the table was made of.
 
         >>> import pyarrow as pa
         >>> len(Table([pa.table({"n": [1]}), pa.table({"n": [2]})]).parts)
@@ -141,7 +141,7 @@ class Table:
         return self._arrow
 
     def to_polars(self) -> Any:
-        """The rows as a `polars.DataFrame`; a column that Polars has no type for is its text.
+        """The rows as a `polars.DataFrame`; a column whose type Polars lacks becomes text.
 
         Raises:
             MissingExtra: Polars is not installed.
@@ -153,7 +153,7 @@ class Table:
         return frames.to_polars(self._arrow)
 
     def to_pandas(self) -> Any:
-        """The rows as a `pandas.DataFrame`; a column it has no room for has Python values.
+        """The rows as a `pandas.DataFrame`; a column that pandas cannot hold has Python values.
 
         Raises:
             MissingExtra: pandas is not installed.
@@ -165,7 +165,7 @@ class Table:
         return frames.to_pandas(self._arrow)
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """The rows as dicts of Python values: `docs/values.md` says which.
+        """The rows as dicts of Python values; `docs/values.md` lists them by type.
 
         Times are `datetime`, floored to microseconds; those before year 1 or after 9999 are ISO
         8601 text.
@@ -340,7 +340,7 @@ def table_of(rows: ArrowStreamExportable | ArrowArrayExportable) -> Any:
     if isinstance(rows, pa.Table):
         return rows
     if isinstance(rows, pa.RecordBatchReader):
-        # on the way through C an exception of the code that makes the batches becomes a text
+        # through the C interface, an exception in the producer would lose its type
         return rows.read_all()
     if hasattr(rows, "__arrow_c_stream__"):
         return pa.RecordBatchReader.from_stream(rows).read_all()
@@ -365,7 +365,7 @@ def _is_number(kind: Any) -> bool:
 
 
 def _cell(text: str | None) -> str:
-    """A value's text on one line, without what a terminal would obey."""
+    """A value's text on one line, with control characters escaped."""
     if text is None:
         return ""
     if len(text) > _SHOWN_WIDTH:

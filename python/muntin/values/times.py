@@ -1,7 +1,7 @@
 """Times, dates and durations of Arrow columns as Python values and as ISO 8601 text.
 
-Python's values end at years 1 and 9999 and at microseconds, Arrow's do not: what lies outside is
-its text.
+Python's types hold years 1 to 9999 and microseconds, Arrow's hold more. A value that Python cannot
+hold becomes text.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ def _zone(name: str) -> dt.tzinfo | None:
 
 
 def _numbers(array: Any) -> Any:
-    """The integers of which the values are made: dates in days, others in their unit."""
+    """The values as integers: dates in days, others in their unit."""
     kind, types = array.type, pa.types
     if types.is_interval(kind):
         return array

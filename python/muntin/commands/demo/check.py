@@ -13,7 +13,7 @@ from muntin.commands.demo.late import find_late
 from muntin.commands.demo.queries import QUERIES
 
 MEMORY = "300MB"
-"""What DuckDB may hold; the rest it keeps on disk."""
+"""How much memory DuckDB may use; the rest is on disk."""
 
 _TIMES = {"purchases": "sold", "simulated_views": "viewed", "simulated_devices": "sent"}
 _OUT_OF_ORDER = "INTERVAL 8 seconds"
@@ -43,7 +43,7 @@ def duckdb_or_error() -> Any:
 
 
 class Batch:
-    """The events in DuckDB, ready to be asked; a context, left with everything taken away."""
+    """The events in DuckDB, ready for queries; a context manager that removes them at its end."""
 
     def __init__(self, events: Mapping[str, Any], folder: Path) -> None:
         """Load the events.

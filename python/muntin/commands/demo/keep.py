@@ -68,12 +68,12 @@ def alerts_in(folder: Path, mode: Mode) -> mt.Sink:
     """A sink for the demo's alerts, in a file that nobody else has alerts in.
 
     Raises:
-        SinkError: the file is there, and has something else than alerts of the demo.
+        SinkError: the file exists and contains something other than alerts of the demo.
     """
     path = folder / ALERTS
     if not _is_ours(path):
         hint = "name a folder for what the demo writes: muntin demo --out DIR"
-        said = f'"{path}" is there already, and was not written by the demo'
+        said = f'"{path}" already exists, and was not written by the demo'
         raise mt.SinkError(with_hint(said, hint))
     return mt.sinks.JsonLines(path, mode=mode)
 
@@ -91,7 +91,7 @@ def _is_ours(path: Path) -> bool:
 
 @contextmanager
 def folders(out: Path | None) -> Iterator[tuple[Path, Path]]:
-    """A folder for outputs, `out` or one that is taken away again, and one for DuckDB.
+    """A folder for outputs, `out` or a temporary one, and a temporary one for DuckDB.
 
     Raises:
         SinkError: `out` cannot be made.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from muntin.monitor.dashboard.page import Page
 
 PORT = 8080
-"""Where the page is unless told otherwise, or unless something else is there."""
+"""The default port of the page, if it is free."""
 
 
 def page(port: int | None) -> AbstractContextManager[Page | None]:
@@ -39,12 +39,12 @@ def free_port() -> int:
 
 
 def has_page() -> bool:
-    """Whether what serves the page is installed."""
+    """True if the packages that serve the page are installed."""
     return all(find_spec(name) for name in ("starlette", "uvicorn", "prometheus_client"))
 
 
 def paced(tables: Mapping[str, Any], speed: float) -> dict[str, mt.Source]:
-    """Sources that hand over rows as they arrived, so many times faster."""
+    """Sources that deliver rows as they arrived, `speed` times faster."""
     pace = mt.sources.Pace(speed)
     return {
         name: mt.sources.Arrow(table, arrival="arrived", speed=pace)

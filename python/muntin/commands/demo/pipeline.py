@@ -132,7 +132,7 @@ STORE_RULES = (
     ),
 )
 
-# what rests on simulated events alone, or in part, says so in its name, its kinds or its messages
+# outputs that use simulated events say so in their names, kinds or messages
 OUTPUTS = {
     "per_minute": (per_minute, ()),
     "quarter_hours": (quarter_hours, ()),

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from muntin.commands.demo.numbers import draw
 
 BOT = 900_001
-"""The first household that is none; those of real purchases end far below."""
+"""The first number of invented households; those of real purchases are far below."""
 
 _NUMBERS = 10**12
 """Planted events are numbered from here on, real lines from 0."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from muntin.monitor.dashboard.page import Page
 
 SPEED = 300.0
-"""How many times faster than it was: a day in not quite five minutes."""
+"""How many times faster than recorded: a day takes almost five minutes."""
 
 _EVERY = dt.timedelta(minutes=30)
 
@@ -26,7 +26,7 @@ class Ticker:
     """Prints what each half hour of the day brought, as its minutes close."""
 
     def __init__(self) -> None:
-        """Nothing has come yet."""
+        """Start without rows."""
         self._until: dt.datetime | None = None
         self._events: Counter[str] = Counter()
         self._cents = 0
@@ -61,7 +61,7 @@ def replay(
 
     Args:
         day: the events of the day, by stream.
-        speed: how many times faster than it was.
+        speed: how many times faster than recorded.
         out, page, url: as in `play`.
 
     Raises:

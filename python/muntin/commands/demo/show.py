@@ -26,7 +26,7 @@ def show(outcome: Outcome) -> None:
         f"batch and comparison {outcome.check_seconds:.2f} s"
     )
     for good, said, otherwise in (
-        (outcome.equal, "equal to batch", "batch says something else"),
+        (outcome.equal, "equal to batch", "batch gives other results"),
         (outcome.found_all, "every planted anomaly found", "a planted anomaly was missed"),
     ):
         console.print(said if good else f"[red]{otherwise}[/]")

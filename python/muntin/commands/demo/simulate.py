@@ -1,8 +1,8 @@
 """Simulates events around the real purchases: page views and messages of checkout devices.
 
 Every event comes from a till line and from numbers drawn by its position, so the same lines give
-the same events everywhere. Only columns are computed with, never rows. While it is computed with,
-a time is `int64` microseconds.
+the same events everywhere. All computation is on columns, never on rows. In computations a time is
+`int64` microseconds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MINUTE = 60 * SECOND
 DAY = 24 * 60 * MINUTE
 
 ON_TIME = 8 * SECOND
-"""How far arrival is disordered: what comes within it is on time."""
+"""The bound on disorder: rows within it are on time."""
 
 LATEST = 600 * SECOND
 """The longest delay of the one row in a thousand that comes later."""

@@ -27,7 +27,7 @@ Alert = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the year gave.
+    """The results of the year.
 
     Attributes:
         origin: where the till lines come from.
@@ -36,7 +36,7 @@ class Outcome:
         alerts: the alerts, as dicts.
         found: for each planted anomaly, the alert that found it, or None.
         memory: the most memory the process has held, in bytes; None where that is unknown.
-        check_seconds: what the comparison took.
+        check_seconds: how long the comparison took.
         day: the events of one busy day.
     """
 
@@ -51,7 +51,7 @@ class Outcome:
 
     @property
     def equal(self) -> bool:
-        """True if batch says the same of every output."""
+        """True if the batch query gives the same rows for every output."""
         return not any(check.differences for check in self.checks.values())
 
     @property
