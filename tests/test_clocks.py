@@ -33,10 +33,10 @@ def test_only_the_partitions_that_sent_rows_count_as_heard() -> None:
     op = mt.operator(EVENTS, partitions=(0, 1))
     quiet = QuietPartitions(op, lambda: clock[0])
     op.push(rows_at(0), partition=0)
-    assert quiet.silent("events", 1) == []
+    assert quiet.has_none("events", 1) == []
     clock[0] = 31.0
-    quiet.heard("events", pa.array([0, 0, 7]))
-    (verdict,) = quiet.silent("events", 1)
+    quiet.has_rows("events", pa.array([0, 0, 7]))
+    (verdict,) = quiet.has_none("events", 1)
     assert verdict is not None
     assert op.watermark == op.newest_watermark("events")
 

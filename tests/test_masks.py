@@ -73,7 +73,7 @@ def shown_of(pin: Any, *, mask: tuple[str, ...] = ("pin",), message: str) -> dic
     found = hiding.alerts(table, {("rows", "all"): message}, kinds)
     return {name: column[0] for name, column in found.items()} | {
         "row": hiding.columns(result.rows.to_arrow()),
-        "hash": hiding.text("pin", show.said(show.to_json(pa.array([pin]))[0])),
+        "hash": hiding.text("pin", show.plain_text(show.to_json(pa.array([pin]))[0])),
     }
 
 

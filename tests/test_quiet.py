@@ -26,11 +26,11 @@ def test_rows_wake_each_partition_they_are_of(heard: Any) -> None:
     def verdicts(seconds: float) -> list[int]:
         """How many verdicts on partitions 0 and 1 there are then; 2 always has rows."""
         now[0] = seconds
-        partitions.heard(name, 2)
-        return [len(partitions.silent(name, each)) for each in (0, 1)]
+        partitions.has_rows(name, 2)
+        return [len(partitions.has_none(name, each)) for each in (0, 1)]
 
     assert [verdicts(seconds) for seconds in (0, 9, 10, 11)] == [[0, 0], [0, 0], [1, 1], [0, 0]]
-    partitions.heard(name, heard)
+    partitions.has_rows(name, heard)
     woken = [0] if isinstance(heard, int) else [0, 1]
     assert [verdicts(seconds) for seconds in (12, 21)] == [[0, 0], [0, 0]]
     assert verdicts(22) == [int(each in woken) for each in (0, 1)]

@@ -80,8 +80,8 @@ class Directory:
             self._lock = Lock.take(self._place(_LOCK))
         except Held as error:
             hint = "stop it, or give this run a directory of its own"
-            said = f'checkpoint "{self.path}" is in use by another run: {error}'
-            raise SnapshotError(with_hint(said, hint)) from error
+            message = f'checkpoint "{self.path}" is in use by another run: {error}'
+            raise SnapshotError(with_hint(message, hint)) from error
         except (OSError, ValueError) as error:
             raise SnapshotError(f'checkpoint "{self.path}" cannot be used: {error}') from error
         self._remove_unfinished()

@@ -138,8 +138,8 @@ class Keeper:
                 problems.append(str(error).partition("\n")[0])
         if problems and found is None:
             hint = "to start from the beginning, give an empty directory and empty sinks"
-            said = f"no checkpoint in {self._store!r} can be used: {'; '.join(problems)}"
-            raise SnapshotError(with_hint(said, hint))
+            message = f"no checkpoint in {self._store!r} can be used: {'; '.join(problems)}"
+            raise SnapshotError(with_hint(message, hint))
         return found
 
     def look(self) -> Restored | None:
@@ -203,8 +203,8 @@ class Keeper:
             self._store.commit(manifest_name(manifest.number), data)
         except OSError as error:
             hint = "free disk space or repair the directory, then start again: nothing is lost"
-            said = f"checkpoint {manifest.number} in {self._store!r} cannot be written: {error}"
-            raise SnapshotError(with_hint(said, hint)) from error
+            message = f"checkpoint {manifest.number} in {self._store!r} cannot be written: {error}"
+            raise SnapshotError(with_hint(message, hint)) from error
         self._bases = [base, self._bases[0]]
         self._good = [manifest, *self._good][:KEPT]
         self._tidy()
@@ -240,8 +240,8 @@ class Keeper:
             size = there.get(part.file)
             if size != part.bytes:
                 what = "is missing" if size is None else f"has {size:,} of {part.bytes:,} bytes"
-                said = 'in %r "%s" %s: the whole state is written again'
-                _log.warning(said, self._store, part.file, what)
+                message = 'in %r "%s" %s: the whole state is written again'
+                _log.warning(message, self._store, part.file, what)
                 return _Base()
         return _Base() if base.full else base
 
@@ -316,8 +316,8 @@ def tell_change(op: Operator, on_change: OnChange) -> None:
         return
     new = "warming" if on_change == "warm" else "new, with results from only the rows they see"
     words = {"restored": "restored", "new": new, "dropped": "dropped with their state"}
-    said = [f"{word}: {', '.join(found[key]) or 'none'}" for key, word in words.items()]
-    _log.warning("the pipeline changed since the checkpoint; verbs %s", "; ".join(said))
+    message = [f"{word}: {', '.join(found[key]) or 'none'}" for key, word in words.items()]
+    _log.warning("the pipeline changed since the checkpoint; verbs %s", "; ".join(message))
 
 
 def _rows_part(number: int, data: bytes) -> Part | None:

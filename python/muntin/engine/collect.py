@@ -72,8 +72,8 @@ def _tables(op: Operator, data: Rows | Mapping[str, Rows]) -> dict[str, Any]:
         named = {op.inputs[0]: data}
     else:
         if not any(name in op.inputs for name in data) and not any(map(_is_rows, data.values())):
-            said = f"data is a dict of {', '.join(map(str, data)) or 'nothing'}"
-            raise DataError(with_hint(said, what_to_give(data)))
+            message = f"data is a dict of {', '.join(map(str, data)) or 'nothing'}"
+            raise DataError(with_hint(message, what_to_give(data)))
         for name in data:
             if name not in op.inputs:
                 raise PlanError(unknown("input", str(name), op.inputs, "data"))

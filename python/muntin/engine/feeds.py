@@ -69,8 +69,8 @@ def microseconds(moment: Watermark) -> int:
         return (zoned - _EPOCH) // _MICROSECOND
     hint = "give a datetime, or microseconds since 1970 in UTC"
     if isinstance(moment, bool) or not isinstance(moment, int):
-        said = f"{arguments.shown(moment)} is not a point in time"
-        raise DataError(with_hint(said, hint))
+        message = f"{arguments.shown(moment)} is not a point in time"
+        raise DataError(with_hint(message, hint))
     return arguments.whole(
         moment, "a point in time", -(2**63), 2**63 - 1, error=DataError, hint=hint
     )

@@ -73,8 +73,8 @@ class Inputs:
         if is_arrow(rows):
             return exported(rows, f'input "{self.names[index]}"')
         if not isinstance(rows, Sequence) or isinstance(rows, (str, bytes)):
-            said = f"a {type(rows).__name__} is not a batch of rows"
-            raise DataError(with_hint(said, what_to_give(rows)))
+            message = f"a {type(rows).__name__} is not a batch of rows"
+            raise DataError(with_hint(message, what_to_give(rows)))
         return batch_of_rows(rows, self._schema(index))
 
     def _schema(self, index: int) -> Any | None:

@@ -356,7 +356,7 @@ class Operator:
             per_input(step.late),
             per_input(step.invalid),
             lambda: self.stats,
-            [Leap(self.inputs[input], *told) for input, *told in step.leaps],
+            [Leap(self.inputs[input], *facts) for input, *facts in step.leaps],
         )
         if step.failures:
             settle(step.failures, self._plan.masks, result, self._failed_rules)

@@ -36,8 +36,8 @@ def engine(
         assert snapshot is not None
         before = snapshot_contents(snapshot)["manifest"]["plan"]
         lines = "".join(f"\n  {line}" for line in changes(before, json.loads(plan)))
-        said = f"{error} (- of the snapshot, + of now){lines}"
-        raise PipelineChanged(with_hint(said, _HINT)) from None
+        message = f"{error} (- of the snapshot, + of now){lines}"
+        raise PipelineChanged(with_hint(message, _HINT)) from None
 
 
 def assembled(parts: Sequence[bytes]) -> bytes:

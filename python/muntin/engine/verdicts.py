@@ -109,7 +109,9 @@ def settle(
             _skipped(rule, error, known)
             continue
         hint = 'fix the function, or set on_error="skip" to continue without its result'
-        failed = RuleError(with_hint(_said(rule, error), hint), rule=rule.name, result=result)
+        failed = RuleError(
+            with_hint(_failure_text(rule, error), hint), rule=rule.name, result=result
+        )
         failed.__cause__ = error
         raised.append(failed)
     if raised:
@@ -121,12 +123,12 @@ def settle(
 
 def _skipped(rule: Rule, error: Exception, known: set[str]) -> None:
     level = logging.DEBUG if rule.name in known else logging.WARNING
-    said = '%s; this batch has no result of the rule, stats["failed"] counts such batches'
-    _log.log(level, said, _said(rule, error), exc_info=error)
+    message = '%s; this batch has no result of the rule, stats["failed"] counts such batches'
+    _log.log(level, message, _failure_text(rule, error), exc_info=error)
     known.add(rule.name)
 
 
-def _said(rule: Rule, error: BaseException) -> str:
+def _failure_text(rule: Rule, error: BaseException) -> str:
     try:
         text = str(error)
     except Exception:

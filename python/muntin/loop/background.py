@@ -106,7 +106,7 @@ class Running:
         >>> running.stop(timeout=10).rows <= 1
         True
         """
-        self._stop.ask()
+        self._stop.request()
         return self.wait(timeout)
 
     def wait(self, timeout: float | None = None) -> Report:

@@ -107,16 +107,18 @@ def _shared(claim: _Claim, other: _Claim) -> SinkError:
         hint = "give each its own path, or the same sink to both"
         return SinkError(with_hint(f'"{where}" is written by two sinks: {first}, {second}', hint))
     hint = "give each a place that is not inside the other's"
-    said = f'{second} writes "{where}", {first} writes "{other.writes.path}": one is in the other'
-    return SinkError(with_hint(said, hint))
+    message = (
+        f'{second} writes "{where}", {first} writes "{other.writes.path}": one is in the other'
+    )
+    return SinkError(with_hint(message, hint))
 
 
 def _check_store(claim: _Claim, directory: str) -> None:
     real = os.path.realpath(directory)
     if _same(claim.path, real) or _inside(claim.path, real) or claim.holds(real):
         hint = "keep outputs and checkpoints in separate folders"
-        said = f'{claim.place} writes "{claim.writes.path}", and the checkpoint is "{directory}"'
-        raise SinkError(with_hint(said, hint))
+        message = f'{claim.place} writes "{claim.writes.path}", and the checkpoint is "{directory}"'
+        raise SinkError(with_hint(message, hint))
 
 
 def _check_source(claims: Iterable[_Claim], name: str, source: Source) -> None:
@@ -126,8 +128,8 @@ def _check_source(claims: Iterable[_Claim], name: str, source: Source) -> None:
         for claim in claims:
             if _is_read(claim, each):
                 hint = "the run would read its own output: write to another path"
-                said = f'input "{name}" reads "{each}", and {claim.place} writes '
-                raise SinkError(with_hint(f'{said}"{claim.writes.path}"', hint))
+                message = f'input "{name}" reads "{each}", and {claim.place} writes '
+                raise SinkError(with_hint(f'{message}"{claim.writes.path}"', hint))
 
 
 def _is_read(claim: _Claim, reads: str) -> bool:
@@ -172,8 +174,8 @@ def _locked(path: str, run: str, claims: Iterable[_Claim]) -> Lock | None:
     except Held as error:
         claim = next(each for each in claims if path in _lock_paths(each))
         hint = "stop it, or write to another place"
-        said = f'"{claim.writes.path}" is written by another run: {error}'
-        raise SinkError(with_hint(said, hint)) from None
+        message = f'"{claim.writes.path}" is written by another run: {error}'
+        raise SinkError(with_hint(message, hint)) from None
     except (OSError, ValueError) as error:
         # if the output itself cannot be written, opening it reports that
         _log.info('the output "%s" cannot be locked: %s', path, error)

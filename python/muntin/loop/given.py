@@ -67,10 +67,12 @@ def check_replayable(sources: Mapping[str, Source]) -> None:
     """A checkpoint needs sources that can be read again."""
     for name, source in sources.items():
         if not replayable(source):
-            said = f'input "{name}": {label(source)} can be read only once, so no later run could '
+            message = (
+                f'input "{name}": {label(source)} can be read only once, so no later run could '
+            )
             hint = "leave checkpoint= out, or give what can be read again: a list, a file, or a "
             hint += "function that makes the generator, mt.sources.Rows(make)"
-            raise SourceError(with_hint(f"{said}resume from the checkpoint", hint))
+            raise SourceError(with_hint(f"{message}resume from the checkpoint", hint))
 
 
 def label(part: object) -> str:

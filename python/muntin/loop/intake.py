@@ -28,7 +28,7 @@ Times = Callable[[str, Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Reading:
     """The result of one round of reading.
 
     Attributes:
@@ -60,7 +60,7 @@ class Taken:
         return counts
 
 
-def as_they_come(readers: Mapping[str, Reader]) -> Iterator[Taken]:
+def as_they_come(readers: Mapping[str, Reader]) -> Iterator[Reading]:
     """Poll each reader in turn until all have ended."""
     open_readers = dict(readers)
     while open_readers:
@@ -68,20 +68,20 @@ def as_they_come(readers: Mapping[str, Reader]) -> Iterator[Taken]:
             match reader.poll():
                 case None:
                     del open_readers[name]
-                    yield Taken(ended=[name])
+                    yield Reading(ended=[name])
                 case Quiet(partitions=partitions):
                     quiet = [(name, partition) for partition in partitions]
-                    yield Taken(quiet=quiet, waited=True)
+                    yield Reading(quiet=quiet, waited=True)
                 case Delivery() as delivery:
                     bad = [(name, record) for record in delivery.undecodable]
                     feed = _feed(name, delivery)
                     resume = [(name, part, at) for part, at in delivery.resume.items()]
                     marks = [] if delivery.mark is None else [(name, delivery.mark)]
                     feeds = [feed] if feed else []
-                    yield Taken(feeds, undecodable=bad, resume=resume, marks=marks)
+                    yield Reading(feeds, undecodable=bad, resume=resume, marks=marks)
 
 
-def merged(readers: Mapping[str, Reader], times: Times) -> Iterator[Taken]:
+def merged(readers: Mapping[str, Reader], times: Times) -> Iterator[Reading]:
     """Merge readers that end, row by row."""
     queues = [_Queue(name, reader, times) for name, reader in readers.items()]
     while True:
@@ -92,9 +92,9 @@ def merged(readers: Mapping[str, Reader], times: Times) -> Iterator[Taken]:
         if parts:
             yield _step(parts)
         elif any(queue.quiet for queue in queues):
-            yield Taken(waited=True)
+            yield Reading(waited=True)
         if all(queue.ended for queue in queues):
-            yield Taken(ended=[queue.name for queue in queues])
+            yield Reading(ended=[queue.name for queue in queues])
             return
         for queue in queues:
             # all buffered rows have the time of the cut: read on to find where that time ends
@@ -230,7 +230,7 @@ class _Queue:
         )
 
 
-def _step(named: Sequence[tuple[str, _Part]]) -> Taken:
+def _step(named: Sequence[tuple[str, _Part]]) -> Reading:
     bad = [(name, record) for name, part in named for record in part.bad]
     resume = [(name, *at) for name, part in named for at in part.resume.items()]
     marks = [(name, part.mark) for name, part in named if part.mark is not None]
@@ -238,18 +238,18 @@ def _step(named: Sequence[tuple[str, _Part]]) -> Taken:
     filled = [(name, part) for name, part in named if len(part.table)]
     if len(filled) < 2:
         feeds = [part.feed(name) for name, part in filled]
-        return Taken(feeds, **more)
+        return Reading(feeds, **more)
     if all(part.arrival is None and is_sorted(part.times) for _, part in filled):
         feeds = [part.feed(name) for name, part in filled]
-        return Taken(feeds, "time", **more)
+        return Reading(feeds, "time", **more)
     if all(part.arrives_in_order for _, part in filled):
         feeds = [part.feed(name) for name, part in filled]
-        return Taken(feeds, "arrival", **more)
+        return Reading(feeds, "arrival", **more)
     feeds = [
         filled[i][1].feed(filled[i][0], start, stop)
         for i, start, stop in runs([part.keys for _, part in filled])
     ]
-    return Taken(feeds, **more)
+    return Reading(feeds, **more)
 
 
 def _glued(parts: list[_Part]) -> _Part:

@@ -19,7 +19,7 @@ from muntin.engine.event_times import event_times
 from muntin.engine.feeds import Feed
 from muntin.engine.operator import Operator
 from muntin.engine.result import Result
-from muntin.loop.intake import Taken, as_they_come, merged
+from muntin.loop.intake import Reading, as_they_come, merged
 from muntin.loop.positions import Positions
 from muntin.loop.quiet import Clock, QuietPartitions
 from muntin.loop.routes import Routes
@@ -35,7 +35,7 @@ from muntin.sources import Reader, Source
 
 _log = logging.getLogger("muntin.run")
 
-_NOTHING = Taken()
+_NOTHING = Reading()
 
 
 class Loop:
@@ -111,50 +111,50 @@ class Loop:
         if self._saver:
             self._saver.save(ended=ended, last=True)
             self._saver.settle(ended=ended)
-        self._status.tell_now()
+        self._status.send()
         return not through
 
     def _rounds(self, readers: Mapping[str, Reader]) -> bool:
         """Process rows until all inputs have ended; False if a stop was requested before."""
-        for taken in self._stages.reading(self._intake(readers)):
-            self._process(taken)
+        for reading in self._stages.timed(self._intake(readers)):
+            self._process(reading)
             now = self._clock()
-            self._status.tell(now)
+            self._status.send_now_and_then(now)
             if self._saver and self._saver.is_due(now):
-                self._saver.save(ended=False, last=self._stop.asked)
-            if self._stop.asked:
+                self._saver.save(ended=False, last=self._stop.requested)
+            if self._stop.requested:
                 _log.info("stop requested", extra={"event": "stop", "run": self._name})
                 return False
         return True
 
-    def _intake(self, readers: Mapping[str, Reader]) -> Iterator[Taken]:
+    def _intake(self, readers: Mapping[str, Reader]) -> Iterator[Reading]:
         bounded = all(source.bounded for source in self._sources.values())
         if bounded and len(readers) > 1:
             return merged(readers, lambda name, table: event_times(self._op, name, table))
         return as_they_come(readers)
 
-    def _process(self, taken: Taken) -> None:
+    def _process(self, reading: Reading) -> None:
         """One round: the partitions that are quiet, the rows, the inputs that have ended."""
-        for feed in taken.feeds:
-            self._quiet.heard(str(feed.input), feed.partition)
-        for name, partition in () if self._once else taken.quiet:
+        for feed in reading.feeds:
+            self._quiet.has_rows(str(feed.input), feed.partition)
+        for name, partition in () if self._once else reading.quiet:
             with self._publishing_what_is_complete(_NOTHING):
-                for result in self._quiet.silent(name, partition):
+                for result in self._quiet.has_none(name, partition):
                     self._deliver(result, _NOTHING)
-        if taken.feeds or taken.undecodable:
-            self._step(taken)
-        self._tally.read.update(taken.rows())
-        self._positions.passed(taken)
-        if not self._once and len(self._sources) > len(taken.ended):
-            for name in taken.ended:
+        if reading.feeds or reading.undecodable:
+            self._step(reading)
+        self._tally.read.update(reading.rows())
+        self._positions.passed(reading)
+        if not self._once and len(self._sources) > len(reading.ended):
+            for name in reading.ended:
                 self._finish(name)
 
-    def _step(self, taken: Taken) -> None:
-        feeds = [self._stamped(feed) for feed in taken.feeds]
-        with self._stages.spent("engine"), self._publishing_what_is_complete(taken):
-            result = self._op.step(feeds, taken.order)
-        self._leaps.tell(result.leaps, feeds)
-        self._deliver(result, taken)
+    def _step(self, reading: Reading) -> None:
+        feeds = [self._stamped(feed) for feed in reading.feeds]
+        with self._stages.spent("engine"), self._publishing_what_is_complete(reading):
+            result = self._op.step(feeds, reading.order)
+        self._leaps.log(result.leaps, feeds)
+        self._deliver(result, reading)
 
     def _stamped(self, feed: Feed) -> Feed:
         """Set the arrival of a live source's rows to now, unless it recorded one."""
@@ -169,23 +169,23 @@ class Loop:
         self._deliver(result, _NOTHING)
 
     @contextmanager
-    def _publishing_what_is_complete(self, taken: Taken) -> Iterator[None]:
+    def _publishing_what_is_complete(self, reading: Reading) -> Iterator[None]:
         """A step with a failed rule is complete: publish its rows, unless a restart repeats it."""
         try:
             yield
         except RuleError as error:
             if self._saver is None:
-                self._deliver(error.result, taken)
+                self._deliver(error.result, reading)
             raise
 
-    def _deliver(self, result: Result, taken: Taken) -> None:
+    def _deliver(self, result: Result, reading: Reading) -> None:
         """Stage the results of a step; publish them, unless a checkpoint does."""
-        self._tally.add(result, taken)
+        self._tally.add(result, reading)
         with self._stages.spent("sink"):
-            self._routes.stage(result, taken.undecodable)
+            self._routes.stage(result, reading.undecodable)
             if self._saver is None:
                 self._routes.publish()
-        self._status.gave(result, taken.undecodable)
+        self._status.gave(result, reading.undecodable)
 
     def _end_sinks(self) -> None:
         with self._stages.spent("sink"):

@@ -8,7 +8,7 @@ from typing import Any
 from muntin.base.errors import SourceError, with_hint
 from muntin.checkpoint import Restored
 from muntin.checkpoint.manifest import Position
-from muntin.loop.intake import Taken
+from muntin.loop.intake import Reading
 from muntin.sources import Reader, Source
 from muntin.sources.base import Words, opened
 
@@ -39,20 +39,20 @@ class Positions:
             for i, each in enumerate(position.identity if position else []):
                 if i >= len(now) or now[i] != each:
                     there = repr(now[i]) if i < len(now) else "nothing"
-                    said = f'input "{name}": the checkpoint was taken while reading {each!r}, '
-                    said += f"but the source now has {there} in its place"
+                    message = f'input "{name}": the checkpoint was taken while reading {each!r}, '
+                    message += f"but the source now has {there} in its place"
                     hint = "files may be added after the existing ones, not before them"
-                    raise SourceError(with_hint(said, hint))
+                    raise SourceError(with_hint(message, hint))
 
     def opened(self, name: str, declared: Words | None) -> Reader:
         """Open a source where the run is; `declared` are the columns of its input."""
         return opened(self._sources[name], declared, self._next[name], self._marks[name])
 
-    def passed(self, taken: Taken) -> None:
+    def passed(self, reading: Reading) -> None:
         """Move on behind rows that were processed."""
-        for name, partition, at in taken.resume:
+        for name, partition, at in reading.resume:
             self._next[name][partition] = at
-        self._marks.update(taken.marks)
+        self._marks.update(reading.marks)
 
     def saved(self) -> dict[str, Position]:
         """The positions for a checkpoint."""

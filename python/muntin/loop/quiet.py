@@ -38,17 +38,17 @@ class QuietPartitions:
         self._went_idle: dict[str, tuple[float, int]] = {}
         self._moved: dict[str, float] = {}
 
-    def heard(self, name: str, partition: Any) -> None:
+    def has_rows(self, name: str, partition: Any) -> None:
         """Note rows of a partition, or of several: an array with the partition of each row."""
-        heard = {partition} if isinstance(partition, int) else _distinct(partition)
-        heard &= set(self._partitions[name])  # rows of undeclared partitions are invalid
-        if heard:
+        partitions = {partition} if isinstance(partition, int) else _distinct(partition)
+        partitions &= set(self._partitions[name])  # rows of undeclared partitions are invalid
+        if partitions:
             self._went_idle.pop(name, None)
-        for key in [(name, each) for each in heard]:
+        for key in [(name, each) for each in partitions]:
             self._since.pop(key, None)
             self._idle.discard(key)
 
-    def silent(self, name: str, partition: int) -> list[Result]:
+    def has_none(self, name: str, partition: int) -> list[Result]:
         """Note that a partition was polled and had no rows; returns the results of that."""
         after, key, now = self._after[name], (name, partition), self._clock()
         if after is None:

@@ -192,8 +192,8 @@ class Routes:
     def _check_gone(self, place: str, rows: int) -> None:
         if rows:
             hint = "run once more with it, let the run end or stop it, and remove it then"
-            said = f"the sink {place} was removed, but has {rows:,} rows that are not published"
-            raise SinkError(with_hint(said, hint))
+            message = f"the sink {place} was removed, but has {rows:,} rows that are not published"
+            raise SinkError(with_hint(message, hint))
         _log.warning("the sink %s of the checkpoint was removed", place)
 
     def stage(self, result: Result, undecodable: Iterable[tuple[str, Undecodable]]) -> None:
@@ -325,9 +325,9 @@ class _AlertFilter:
         self.sink = sink
         when = ~resolve("shadow", None, "when")
         if sink.when is not None:
-            asked = resolve(sink.when, list(ALERT_SCHEMA), "when")
-            named = {column.name for column in asked.columns()}
-            when = asked if "shadow" in named else asked & when
+            condition = resolve(sink.when, list(ALERT_SCHEMA), "when")
+            named = {column.name for column in condition.columns()}
+            when = condition if "shadow" in named else condition & when
         alerts = stream("alerts", time="time", out_of_order="0s", schema=ALERT_SCHEMA)
         self._operator = operator(alerts.filter(when))
 

@@ -138,9 +138,9 @@ class Saver:
 
     def _failed(self, error: OSError, *, last: bool) -> None:
         self._failures += 1
-        said = f"a checkpoint in {self._keeper.place} could not be written: {error}"
+        message = f"a checkpoint in {self._keeper.place} could not be written: {error}"
         if last or self._failures >= _FAILURES_MAX:
             hint = "free disk space or repair the directory, then start again: nothing is lost"
-            raise SnapshotError(with_hint(said, hint)) from error
+            raise SnapshotError(with_hint(message, hint)) from error
         facts = {"event": "checkpoint_failed", "run": self._run, "in_a_row": self._failures}
-        _log.warning("%s; the run continues and tries again", said, extra=facts)
+        _log.warning("%s; the run continues and tries again", message, extra=facts)

@@ -23,7 +23,7 @@ from muntin.monitor.journal import Journal
 from muntin.monitor.moment import Scene, Watcher
 from muntin.monitor.progress import Progress
 from muntin.monitor.report import Report
-from muntin.pipeline.explain import said_of, waiting_silences
+from muntin.pipeline.explain import titles, waiting_silences
 from muntin.pipeline.plan import Node, Output
 from muntin.pipeline.stream import Stream
 from muntin.sources import Source
@@ -113,7 +113,7 @@ class Setting:
             name=self.name,
             plan=op.plan,
             facts=op.facts,
-            said=said_of(self._ends()),
+            titles=titles(self._ends()),
             sources={key: label(each) for key, each in self.sources.items()},
             sinks={each.name: [label(sink) for sink in each.sinks] for each in self.outputs},
             alerts=[label(sink) for sink in self.destinations.alerts],

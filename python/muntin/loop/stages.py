@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from muntin.loop.intake import Taken
+from muntin.loop.intake import Reading
 from muntin.loop.quiet import Clock
 
 STAGES = ("source", "engine", "sink", "checkpoint")
@@ -28,13 +28,13 @@ class Stages:
         finally:
             self.seconds[stage] += self._clock() - start
 
-    def reading(self, rounds: Iterator[Taken]) -> Iterator[Taken]:
+    def timed(self, rounds: Iterator[Reading]) -> Iterator[Reading]:
         """The same rounds; counts the time spent reading, but not the time spent waiting."""
         while True:
             start = self._clock()
-            taken = next(rounds, None)
-            if taken is None:
+            reading = next(rounds, None)
+            if reading is None:
                 return
-            if not taken.waited:
+            if not reading.waited:
                 self.seconds["source"] += self._clock() - start
-            yield taken
+            yield reading

@@ -16,7 +16,7 @@ from muntin.monitor.moment import Moment, Scene, Watcher
 from muntin.monitor.report import Report
 from muntin.sources import Undecodable
 
-_TELL_S = 0.1
+_SEND_S = 0.1
 
 
 class Status:
@@ -43,29 +43,29 @@ class Status:
         self._saver = saver
         self._clock = clock
         self._newest: dict[str, int | None] = dict.fromkeys(op.inputs)
-        self._start = self._told = 0.0
+        self._start = self._sent = 0.0
 
     def begin(self) -> None:
         """The run begins now."""
         for watcher in self._watchers:
             watcher.begin(self._scene)
-        self._start = self._told = self._clock()
+        self._start = self._sent = self._clock()
 
     def gave(self, result: Result, undecodable: Sequence[tuple[str, Undecodable]]) -> None:
         """Send watchers the results of a step."""
         for watcher in self._watchers:
             watcher.gave(result, undecodable)
 
-    def tell(self, now: float) -> None:
+    def send_now_and_then(self, now: float) -> None:
         """Send the status, unless that was just done."""
-        if now - self._told >= _TELL_S:
-            self.tell_now()
+        if now - self._sent >= _SEND_S:
+            self.send()
 
-    def tell_now(self) -> None:
+    def send(self) -> None:
         """Send the status; reading all counters has a cost, so not without a watcher."""
-        self._told = self._clock()
+        self._sent = self._clock()
         if self._watchers:
-            moment = self._moment(self._told)
+            moment = self._moment(self._sent)
             for watcher in self._watchers:
                 watcher.moment(moment)
 

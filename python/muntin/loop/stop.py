@@ -15,7 +15,7 @@ class Stop:
     """One request ends a run between two steps; a second signal ends it at once.
 
     >>> stop = Stop()
-    >>> stop.ask(); stop.asked
+    >>> stop.request(); stop.requested
     True
     """
 
@@ -24,11 +24,11 @@ class Stop:
         self._event = threading.Event()
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """True once a stop was requested."""
         return self._event.is_set()
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Request a stop, from any thread."""
         self._event.set()
 
@@ -40,17 +40,17 @@ class Stop:
             return
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-        def heard(number: int, _frame: FrameType | None) -> None:
-            if self.asked:
+        def handle(number: int, _frame: FrameType | None) -> None:
+            if self.requested:
                 if number == signal.SIGTERM:
                     raise SystemExit(128 + number)
                 raise KeyboardInterrupt
-            self.ask()
+            self.request()
 
         # while it reads CSV, pyarrow would install its own handlers and consume the signal
         pa.enable_signal_handlers(False)
         for number in before:
-            signal.signal(number, heard)
+            signal.signal(number, handle)
         try:
             yield
         finally:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from muntin.checkpoint import Restored
 from muntin.checkpoint.manifest import Counts
 from muntin.engine.result import Result
-from muntin.loop.intake import Taken
+from muntin.loop.intake import Reading
 
 
 @dataclass(slots=True)
@@ -38,12 +38,12 @@ class Tally:
         gave = Counter({name: counts.gave.get(name, 0) for name in outputs})
         return cls(read, gave, counts.late, counts.invalid)
 
-    def add(self, result: Result, taken: Taken) -> None:
+    def add(self, result: Result, reading: Reading) -> None:
         """Count what a step gave, and the records read with its rows that could not be decoded."""
         for name, rows in result.outputs.items():
             self.gave[name] += len(rows)
         self.late += len(result.late)
-        self.invalid += len(result.invalid) + len(taken.undecodable)
+        self.invalid += len(result.invalid) + len(reading.undecodable)
 
     def counts(self) -> Counts:
         """The counters for a checkpoint."""

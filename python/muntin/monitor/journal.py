@@ -40,17 +40,19 @@ class Journal:
         sources = ", ".join(scene.sources.values())
         sinks = [sink for each in scene.sinks.values() for sink in each]
         if self._restored is None:
-            said = 'run "%s" starts: it reads %s and writes %s'
+            message = 'run "%s" starts: it reads %s and writes %s'
             started: dict[str, Any] = {"sources": dict(scene.sources), "sinks": sinks}
-            _log.info(said, self._name, sources, ", ".join(sinks) or "nothing",
+            _log.info(message, self._name, sources, ", ".join(sinks) or "nothing",
                       extra=self._facts("start", **started))  # fmt: skip
             return
         manifest = self._restored.manifest
         at = datetime.fromtimestamp(manifest.at, UTC).isoformat(timespec="seconds")
         read = sum(manifest.counts.read.values())
-        said = 'run "%s" resumes from checkpoint %d of %s: %d rows were read before'
+        message = 'run "%s" resumes from checkpoint %d of %s: %d rows were read before'
         facts = {"checkpoint": manifest.number, "taken_at": at, "rows_read": read}
-        _log.info(said, self._name, manifest.number, at, read, extra=self._facts("resume", **facts))
+        _log.info(
+            message, self._name, manifest.number, at, read, extra=self._facts("resume", **facts)
+        )
 
     def gave(self, result: Result, undecodable: Sequence[tuple[str, Undecodable]]) -> None:
         for word, tables in (("late", result.late), ("invalid", result.invalid)):
@@ -75,9 +77,9 @@ class Journal:
                 "alerts": sum(moment.alerts.values()), "late": moment.late,
                 "invalid": moment.invalid, "seconds": round(moment.seconds, 3),
             }  # fmt: skip
-        said = ", ".join(f"{value} {word.replace('_', ' ')}" for word, value in counts.items())
+        message = ", ".join(f"{value} {word.replace('_', ' ')}" for word, value in counts.items())
         if error is None:
-            _log.info('run "%s" ends: %s', self._name, said, extra=self._facts("end", **counts))
+            _log.info('run "%s" ends: %s', self._name, message, extra=self._facts("end", **counts))
             return
         kind, why = type(error).__name__, str(error).partition("\n")[0]
         facts = self._facts("fail", error_type=kind, error=str(error), **counts)
@@ -115,6 +117,6 @@ class Journal:
 
     def _first(self, word: str, name: str, reason: str, place: Mapping[str, Any]) -> None:
         where = ", ".join(f"{key} {value}" for key, value in place.items() if value is not None)
-        said = 'first %s row of its kind in input "%s": %s (%s); more are counted, not logged'
+        message = 'first %s row of its kind in input "%s": %s (%s); more are counted, not logged'
         facts = self._facts(f"first_{word}", input=name, reason=reason, **place)
-        _log.warning(said, word, name, reason, where, extra=facts)
+        _log.warning(message, word, name, reason, where, extra=facts)

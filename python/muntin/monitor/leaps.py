@@ -13,7 +13,7 @@ from muntin.values.table import Table, table_of
 
 _log = logging.getLogger("muntin.run")
 
-_TOLD_MAX = 10
+_LOGGED_MAX = 10
 
 
 class Leaps:
@@ -21,20 +21,20 @@ class Leaps:
 
     def __init__(self) -> None:
         """None has been logged."""
-        self._told = 0
+        self._logged = 0
 
-    def tell(self, leaps: Sequence[Leap], feeds: Sequence[Feed]) -> None:
+    def log(self, leaps: Sequence[Leap], feeds: Sequence[Feed]) -> None:
         """Log the leaps of one step with these feeds."""
-        for leap in leaps[: max(0, _TOLD_MAX - self._told)]:
-            self._told += 1
-            _log.warning("%s", said(leap, feeds))
-            if self._told == _TOLD_MAX:
+        for leap in leaps[: max(0, _LOGGED_MAX - self._logged)]:
+            self._logged += 1
+            _log.warning("%s", leap_text(leap, feeds))
+            if self._logged == _LOGGED_MAX:
                 _log.warning(
-                    "event time has leapt %s times; further leaps are not logged", _TOLD_MAX
+                    "event time has leapt %s times; further leaps are not logged", _LOGGED_MAX
                 )
 
 
-def said(leap: Leap, feeds: Sequence[Feed]) -> str:
+def leap_text(leap: Leap, feeds: Sequence[Feed]) -> str:
     """A message about a leap, with the row and its position."""
     row = leap.row
     for feed in feeds:

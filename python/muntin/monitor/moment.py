@@ -23,7 +23,7 @@ class Scene:
         name: the run's name.
         plan: the engine's plan: `inputs`, `nodes` and `outputs`, as JSON values.
         facts: what the engine reports of each node of the plan: its schema, its keys and so on.
-        said: for each node of the plan, the verb as a user would type it.
+        titles: for each node of the plan, the verb as a user would type it.
         sources: a short description of each input's source.
         sinks: short descriptions of each output's sinks.
         alerts: short descriptions of the sinks for alerts.
@@ -34,7 +34,7 @@ class Scene:
     name: str
     plan: Mapping[str, Any]
     facts: Sequence[Mapping[str, Any]]
-    said: Sequence[str]
+    titles: Sequence[str]
     sources: Mapping[str, str]
     sinks: Mapping[str, Sequence[str]]
     alerts: Sequence[str]

@@ -59,8 +59,8 @@ class Agg:
                     hint = "an aggregate of an aggregate needs a window of its own behind .agg()"
                 raise PlanError(with_hint(f"{place}: {shown(arg)} is not a column", hint))
         if self.where is not None and not isinstance(self.where, Expr | str):
-            said = f"{place}: where={shown(self.where)} is not a condition"
-            raise PlanError(with_hint(said, 'write SQL text, or col("amount") > 500'))
+            message = f"{place}: where={shown(self.where)} is not a condition"
+            raise PlanError(with_hint(message, 'write SQL text, or col("amount") > 500'))
 
     def to_json(self, name: str, columns: Collection[str] | None, place: str) -> dict[str, Json]:
         """The aggregate in a plan, its text read against the columns known there.

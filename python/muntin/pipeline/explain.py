@@ -25,8 +25,8 @@ def explain(node: Node) -> str:
         reads = ", ".join(str(numbers[parent.key]) for parent in one.parents)
         readers = sum(one.key == parent.key for other in path for parent in other.parents)
         shared = f"  (shared by {readers})" if readers > 1 else ""
-        said = _said(one) + (f"  <- {reads}" if reads else "")
-        lines += [f"{i:>3}  {said}{shared}", f"     {_columns(one, facts[i])}"]
+        title = _title(one) + (f"  <- {reads}" if reads else "")
+        lines += [f"{i:>3}  {title}{shared}", f"     {_columns(one, facts[i])}"]
     lines.append(f"scope          {_SCOPE}")
     lines.append(f"replay stable  {_stable(path, facts)}")
     lines.append(
@@ -44,14 +44,14 @@ def waiting_silences(nodes: Sequence[Node]) -> list[str]:
         for one, fact in zip(node.path(), check(node), strict=True)
     }
     return [
-        f"{one.said.removeprefix('.')} waits for rows: time moves only with the rows of "
+        f"{one.call.removeprefix('.')} waits for rows: time moves only with the rows of "
         f"{', '.join(map(quote, waits_for))} (idle_after= lets it go on with the clock)"
         for one, waits_for in known.values()
         if waits_for
     ]
 
 
-def _said(node: Node) -> str:
+def _title(node: Node) -> str:
     if node.op == "union":
         tag = node.fields()["tag"]
         return "union" if tag is None else f'union, tag="{tag}"'
@@ -61,7 +61,7 @@ def _said(node: Node) -> str:
         parts = [f'input "{body["name"]}", out of order {short(body["out_of_order"])}']
         parts += [] if idle is None else [f"idle after {short(idle)}"]
         return ", ".join(parts)
-    return node.said.removeprefix(".")
+    return node.call.removeprefix(".")
 
 
 def _columns(node: Node, fact: Mapping[str, Any] | None) -> str:
@@ -76,10 +76,10 @@ def _stable(path: list[Node], facts: list[dict[str, Any]]) -> str:
     if facts[-1]["replay_stable"]:
         return "yes: the result does not depend on how partitions interleave"
     first = next(one for one, fact in zip(path, facts, strict=True) if not fact["replay_stable"])
-    return f"no: {first.said.removeprefix('.')} depends on how partitions interleave"
+    return f"no: {first.call.removeprefix('.')} depends on how partitions interleave"
 
 
-def said_of(nodes: Sequence[Node]) -> list[str]:
+def titles(nodes: Sequence[Node]) -> list[str]:
     """Each node of the plan of some outputs as a few words, in the plan's order."""
     unique = {one.key: one for node in nodes for one in node.path()}
-    return [_said(one) for one in unique.values()]
+    return [_title(one) for one in unique.values()]

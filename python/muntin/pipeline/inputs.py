@@ -46,7 +46,7 @@ def input_node(
         "max_future_skew": None if skew is None else skew.us,
         "schema": None if words is None else [[column, word] for column, word in words],
     }
-    said = call_text(
+    call = call_text(
         "stream",
         [] if name is None else [name],
         time=time,
@@ -55,8 +55,8 @@ def input_node(
         max_future_skew=None if skew is None or skew.us == _SKEW_US else skew.text,
     ).removeprefix(".")
     if skew is None:
-        said = f"{said[:-1]}, max_future_skew=None)"
-    return Node("input", (), dumps(body), said, columns, words is not None)
+        call = f"{call[:-1]}, max_future_skew=None)"
+    return Node("input", (), dumps(body), call, columns, words is not None)
 
 
 def union_node(nodes: Sequence[Node], tag: str | None, names: Sequence[str | None] | None) -> Node:
@@ -75,16 +75,16 @@ def union_node(nodes: Sequence[Node], tag: str | None, names: Sequence[str | Non
     body: dict[str, Json] = {"tag": tag, "names": [*(names or ())]}
     inner = [text_of(node) for node in nodes]
     inner += [] if tag is None else [f"tag={quote(tag)}"]
-    said = f"union({', '.join(inner)})"
+    call = f"union({', '.join(inner)})"
     typed = all(node.typed for node in nodes)
     revisions = any(node.revisions for node in nodes)
-    return Node("union", tuple(nodes), dumps(body), said, columns, typed, revisions)
+    return Node("union", tuple(nodes), dumps(body), call, columns, typed, revisions)
 
 
 def text_of(node: Node) -> str:
     """The pipeline up to a node as a user would type it."""
-    said = node.said
+    call = node.call
     while node.op not in ("input", "union"):
         node = node.parents[0]
-        said = node.said + said
-    return said
+        call = node.call + call
+    return call

@@ -25,8 +25,8 @@ def key_columns(node: Node, by: By, place: str) -> tuple[str, ...]:
             hint = "name a column; a computed one gets its name from with_columns() before"
             if isinstance(name, Column):
                 hint = f"write by={quote(name.name)}; {hint}"
-            said = f"{place}: by={shown(name)} is not the name of a column"
-            raise PlanError(with_hint(said, hint))
+            message = f"{place}: by={shown(name)} is not the name of a column"
+            raise PlanError(with_hint(message, hint))
         if node.columns is not None and name not in node.columns:
             raise ColumnError(unknown("column", name, node.columns, f"{place}: by"))
         if name in names[:i]:
@@ -51,5 +51,5 @@ def no_revisions_before(node: Node, place: str) -> None:
             'in a chain say emit="final" without emit_every, and allowed_lateness= with '
             "revisions=False: then a window comes out once, at its end + allowed_lateness"
         )
-        said = "the windows before come out with revisions; no window, join or top stands behind"
-        raise PlanError(with_hint(f"{place}: {said}", hint))
+        message = "the windows before come out with revisions; no window, join or top stands behind"
+        raise PlanError(with_hint(f"{place}: {message}", hint))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from muntin.values.show import Json, said
+from muntin.values.show import Json, plain_text
 
 _EXACT = Context(prec=200)
 
@@ -45,7 +45,7 @@ def filled(template: str, values: Mapping[str, Json], kinds: Mapping[str, Any]) 
 
 def _place(value: Json, form: str, kind: Any) -> str:
     number = _number(value, kind)
-    plain = "null" if value is None else said(value)
+    plain = "null" if value is None else plain_text(value)
     grouped, percent = form.startswith(","), form.endswith("%")
     if number is None:
         is_nan = isinstance(value, str) and kind is not None and pa.types.is_floating(kind)

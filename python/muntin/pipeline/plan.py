@@ -34,7 +34,7 @@ class Node:
 
     `print` is the same for nodes that differ in nothing but texts in place of what they mean.
 
-    `body` is its JSON without the parents, `said` the call as a user would type it, `columns` the
+    `body` is its JSON without the parents, `call` the verb as a user would type it, `columns` the
     names that come out if they are known, `typed` whether all inputs above declare a schema, and
     `revisions` whether a window may come out more than once.
     """
@@ -42,7 +42,7 @@ class Node:
     op: str
     parents: tuple[Node, ...]
     body: str
-    said: str
+    call: str
     columns: tuple[str, ...] | None
     typed: bool
     revisions: bool = False
@@ -339,9 +339,9 @@ def _rule_key(rule: Rule, node: Node, name: str) -> tuple[str, ...]:
     keys = {frozenset(by): tuple(by) for by in check(node)[-1]["keys"] if by}
     place = f'output "{name}": rule "{rule.name}"'
     if len(keys) > 1:
-        said = " and ".join(str(list(by)) for by in keys.values())
+        message = " and ".join(str(list(by)) for by in keys.values())
         hint = "say whose cooldown it is, as in by=" + quote(next(iter(keys.values()))[0])
-        raise PlanError(with_hint(f"{place} needs by=: the pipeline has the keys {said}", hint))
+        raise PlanError(with_hint(f"{place} needs by=: the pipeline has the keys {message}", hint))
     by = next(iter(keys.values()), ())
     for column in by:
         if node.columns is not None and column not in node.columns:

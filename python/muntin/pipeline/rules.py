@@ -86,8 +86,8 @@ class Rule:
     def _key(self) -> tuple[object, ...]:
         when = self.when.key() if isinstance(self.when, Expr) else self.when
         cooldown = None if self.cooldown is None else self.cooldown.us
-        said = (self.by, self.severity, cooldown, self.message, self.score)
-        return (self.name, when, *said, self.version, self.shadow, self.on_error)
+        message = (self.by, self.severity, cooldown, self.message, self.score)
+        return (self.name, when, *message, self.version, self.shadow, self.on_error)
 
     def __eq__(self, other: object) -> bool:
         return self._key() == other._key() if isinstance(other, Rule) else NotImplemented
@@ -222,8 +222,8 @@ def _keys(by: Any, place: str) -> tuple[str, ...]:
     for name in names:
         if not isinstance(name, str):
             hint = f"write by={quote(name.name)}" if isinstance(name, Column) else None
-            said = f"{place}: by={shown(name)} is not the name of a column"
-            raise PlanError(with_hint(said, hint))
+            message = f"{place}: by={shown(name)} is not the name of a column"
+            raise PlanError(with_hint(message, hint))
     return names
 
 
@@ -255,6 +255,6 @@ def _check_message(place: str, message: str) -> None:
         if not field:
             raise PlanError(f"{place}: message {message!r}: {{}} names no column")
         if conversion or "{" in (form or "") or not _FORMAT.fullmatch(form or ""):
-            said = f"{{{field}{'!' + conversion if conversion else ''}:{form}}}"
+            problem = f"{{{field}{'!' + conversion if conversion else ''}:{form}}}"
             hint = "formats are {x}, {x:,}, {x:.2f}, {x:,.2f}, {x:d} and {x:.1%}"
-            raise PlanError(with_hint(f"{place}: message {message!r}: format of {said}", hint))
+            raise PlanError(with_hint(f"{place}: message {message!r}: format of {problem}", hint))

@@ -110,8 +110,8 @@ class Stream(Hinting):
             hint = 'write a condition: filter(col("amount") > 0), or filter("amount > 0")'
             raise PlanError(with_hint(f"filter: {where!r} is not a condition", hint))
         condition = resolve(where, self.node.columns, "filter").to_json()
-        said = call_text("filter", [where])
-        return self._then("filter", {"where": condition}, said, self.node.columns)
+        call = call_text("filter", [where])
+        return self._then("filter", {"where": condition}, call, self.node.columns)
 
     def with_columns(self, /, *unnamed: Never, **exprs: IntoExpr) -> Stream:
         """Add columns, or replace them in place; all are computed from the columns before.
@@ -340,11 +340,11 @@ class Stream(Hinting):
         self,
         op: str,
         body: dict[str, Json],
-        said: str,
+        call: str,
         columns: tuple[str, ...] | None,
     ) -> Stream:
         node = self.node
-        made = Node(op, (node,), dumps(body), said, columns, node.typed, node.revisions)
+        made = Node(op, (node,), dumps(body), call, columns, node.typed, node.revisions)
         return stream_of(made)
 
     def __eq__(self, other: object) -> bool:
@@ -378,7 +378,7 @@ class Windowed(Hinting):
         return stream_of(aggregated(self.stream.node, self.window, aggregates))
 
     def __repr__(self) -> str:
-        return f"{self.stream!r}{self.window.said}"
+        return f"{self.stream!r}{self.window.call}"
 
 
 @dataclass(frozen=True, repr=False, slots=True)
@@ -405,12 +405,12 @@ class Sliding(Hinting):
         named: list[Json] = [{"name": n, "aggregate": i, "size": j} for n, i, j in features]
         tail = f',"aggregates":{dumps([*written])},"columns":{dumps(named)}}}'
         columns = None if node.columns is None else (*node.columns, *added)
-        said = self.window.said + aggregates_text(aggregates)
+        call = self.window.call + aggregates_text(aggregates)
         body = self.window.body[:-1] + tail
-        return stream_of(Node("sliding", (node,), body, said, columns, node.typed))
+        return stream_of(Node("sliding", (node,), body, call, columns, node.typed))
 
     def __repr__(self) -> str:
-        return f"{self.stream!r}{self.window.said}"
+        return f"{self.stream!r}{self.window.call}"
 
 
 def stream_of(node: Node) -> Stream:

@@ -35,7 +35,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     the names of those that have it.
     """
     names = dict.fromkeys([*_outputs(before), *_outputs(now)])
-    told: dict[tuple[str, ...], list[str]] = {}
+    found: dict[tuple[str, ...], list[str]] = {}
     for name in names:
         old, new = _outputs(before).get(name), _outputs(now).get(name)
         lines = _difference(_lines(before, old), _lines(now, new))
@@ -43,9 +43,9 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             lines += _rules(old["rules"], new["rules"])
         if lines:
             sign = "+ " if old is None else "- " if new is None else "  "
-            told.setdefault((sign, *lines), []).append(name)
+            found.setdefault((sign, *lines), []).append(name)
     listed = []
-    for (sign, *lines), owners in told.items():
+    for (sign, *lines), owners in found.items():
         if len(names) > 1:
             listed.append(f"{sign}output {', '.join(map(quote, owners))}")
         listed += lines
@@ -92,8 +92,8 @@ def _rules(old: Sequence[Any], new: Sequence[Any]) -> Iterator[str]:
 
 def _rule(rule: Mapping[str, Any]) -> str:
     cooldown = None if rule["cooldown"] is None else short(rule["cooldown"])
-    said = call_text("rule", [rule["name"]], by=rule["by"] or None, cooldown=cooldown)
-    return said.removeprefix(".")
+    call = call_text("rule", [rule["name"]], by=rule["by"] or None, cooldown=cooldown)
+    return call.removeprefix(".")
 
 
 def _path(plan: Mapping[str, Any], at: int) -> Iterator[Line]:
@@ -123,9 +123,9 @@ def _key(node: Mapping[str, Any], *without: str) -> str:
     return json.dumps({k: v for k, v in kept.items() if k not in without}, sort_keys=True)
 
 
-def _text(node: Mapping[str, Any], said: Callable[[Any], str]) -> str:
+def _text(node: Mapping[str, Any], message: Callable[[Any], str]) -> str:
     try:
-        return said(node)
+        return message(node)
     except (MuntinError, LookupError, TypeError, ValueError):
         # a plan of another version, or a forged one: as it stands there
         return _key(node, "from")
@@ -140,7 +140,7 @@ def _input(spec: Mapping[str, Any]) -> str:
         idle_after=None if idle is None else short(idle),
         max_future_skew=None if skew is None else short(skew),
         schema=None,
-    ).said
+    ).call
 
 
 def _verb(node: Mapping[str, Any]) -> str:

@@ -195,8 +195,10 @@ def opened(
         inspect.signature(source.open).bind(schema, positions, mark)
     except (TypeError, ValueError):
         hint = "use the source that the checkpoint was made with"
-        said = f"a {type(source).__name__} cannot resume at {mark!r}, which another source returned"
-        raise SourceError(with_hint(said, hint)) from None
+        message = (
+            f"a {type(source).__name__} cannot resume at {mark!r}, which another source returned"
+        )
+        raise SourceError(with_hint(message, hint)) from None
     return cast(MarkedSource, source).open(schema, positions, mark)
 
 

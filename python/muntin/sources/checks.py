@@ -38,8 +38,8 @@ def check_roles(place: str, **columns: Any) -> None:
     """
     for word, name in columns.items():
         if name is not None and (not isinstance(name, str) or not name):
-            said = f"{place}: {word}={arguments.shown(name)} is not the name of a column"
-            raise SourceError(with_hint(said, f'write {word}="column"'))
+            message = f"{place}: {word}={arguments.shown(name)} is not the name of a column"
+            raise SourceError(with_hint(message, f'write {word}="column"'))
 
 
 def check_rows(value: Any, place: str) -> None:
@@ -59,8 +59,8 @@ def check_schema(schema: Any, place: str) -> None:
     """
     if schema is not None and not isinstance(schema, Mapping):
         hint = 'write a dict: schema={"at": "timestamp[us, UTC]", "amount": "f64"}'
-        said = f"{place}: schema={arguments.shown(schema)} is not a dict"
-        raise SourceError(with_hint(said, hint))
+        message = f"{place}: schema={arguments.shown(schema)} is not a dict"
+        raise SourceError(with_hint(message, hint))
 
 
 def texts(values: Any, place: str, what: str) -> list[str]:

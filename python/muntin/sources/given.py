@@ -46,7 +46,7 @@ def source_of(value: Any) -> Source:
         found: Source = value
         return found
     if isinstance(value, (str, bytes, os.PathLike)):
-        raise SourceError(_path_said(os.fspath(value)))
+        raise SourceError(_path_message(os.fspath(value)))
     if isinstance(value, (ArrowStreamExportable, ArrowArrayExportable)):
         return Arrow(value)
     if callable(value) or (isinstance(value, Iterable) and not isinstance(value, Mapping)):
@@ -55,7 +55,7 @@ def source_of(value: Any) -> Source:
     raise SourceError(with_hint(f"a {type(value).__name__} is not a source", hint))
 
 
-def _path_said(path: str | bytes) -> str:
+def _path_message(path: str | bytes) -> str:
     shown = path.decode("utf-8", "replace") if isinstance(path, bytes) else path
     bare, _ = ending_of(shown)
     kind = _READERS.get(os.path.splitext(bare)[1].lower())

@@ -82,10 +82,10 @@ def json_text(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def said(value: Json) -> str:
+def plain_text(value: Json) -> str:
     """The text of a value of `to_json`; that of a null is empty.
 
-    >>> said(1.0), said(["a", None]), said(True)
+    >>> plain_text(1.0), plain_text(["a", None]), plain_text(True)
     ('1.0', '["a",null]', 'true')
     """
     match value:

@@ -42,7 +42,7 @@ RESERVE = 64
 _SWEEP_S = 0.5
 _PAUSE_S = 0.002
 _NO_HANDLE_S = 0.5
-_SAY_AGAIN_S = 60.0
+_WARN_AGAIN_S = 60.0
 _NO_HANDLE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 Client = tuple[str, int]
@@ -68,7 +68,7 @@ class Door:
         self._wires: dict[Client, _Wire] = {}
         self._is_shut = False
         self._refused = 0
-        self._said = -_SAY_AGAIN_S
+        self._warned_at = -_WARN_AGAIN_S
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass a request on; meanwhile its connection is not waiting."""
@@ -160,8 +160,8 @@ class Door:
     def _say(self, why: str) -> None:
         self._refused += 1
         now = time.monotonic()
-        if now - self._said >= _SAY_AGAIN_S:
-            self._said = now
+        if now - self._warned_at >= _WARN_AGAIN_S:
+            self._warned_at = now
             _log.warning("dashboard: %s; connections refused so far: %d", why, self._refused)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from muntin.monitor.dashboard.cells import Cell, cell
 from muntin.monitor.dashboard.derived import derived
 from muntin.pipeline.messages import columns_of, filled
-from muntin.values.show import said, to_json
+from muntin.values.show import plain_text, to_json
 
 HIDDEN = "•••"
 _KNOWN_MAX = 20_000
@@ -142,7 +142,7 @@ class Mask:
     def _without(self, name: str, value: Any) -> Any:
         """A column's value, with masked fields replaced at any depth."""
         if value is not None and name in self._columns:
-            return self.text(name, said(value))
+            return self.text(name, plain_text(value))
         if isinstance(value, dict):
             return {field: self._without(field, inner) for field, inner in value.items()}
         if isinstance(value, list):

@@ -98,8 +98,8 @@ def options(where: bool | int | str | Dashboard) -> Dashboard:
         return Dashboard(f":{where}")
     if isinstance(where, str):
         return Dashboard(where)
-    said = f"dashboard={shown(where)} is not an address"
-    raise PlanError(with_hint(said, 'say dashboard=":8080"'))
+    message = f"dashboard={shown(where)} is not an address"
+    raise PlanError(with_hint(message, 'say dashboard=":8080"'))
 
 
 def _texts(word: str, values: Any) -> tuple[str, ...]:

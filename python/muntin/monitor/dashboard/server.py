@@ -143,8 +143,8 @@ class Server:
     async def answer_events(self, request: Request, scope: Any, receive: Any, send: Any) -> None:
         """Answer with a stream of events, unless there are too many already."""
         if self._streams >= STREAMS_MAX:
-            said = "too many browsers look at this page\n"
-            refusal = PlainTextResponse(said, 503, {**_NO_STORE, "Retry-After": "10"})
+            message = "too many browsers look at this page\n"
+            refusal = PlainTextResponse(message, 503, {**_NO_STORE, "Retry-After": "10"})
             await refusal(scope, receive, send)
             return
         # counted from here, not from the first event: many requests may come at the same time

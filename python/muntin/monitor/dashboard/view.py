@@ -43,7 +43,7 @@ class View:
         self.ended: tuple[str, BaseException | None] | None = None
         self.notices: list[str] = []
         self._failed: set[tuple[str, type[Exception]]] = set()
-        self._told: tuple[str, BaseException | None] | None = None
+        self._ended_shown: tuple[str, BaseException | None] | None = None
         self.rates = Rates()
         self.moment: Moment | None = None
         self.moments = 0
@@ -68,8 +68,8 @@ class View:
     @property
     def state(self) -> tuple[str, str | None]:
         """`waiting`, `running`, `ended` or `failed`, and why it failed."""
-        if self._told is not None:
-            state, error = self._told
+        if self._ended_shown is not None:
+            state, error = self._ended_shown
             if error is None:
                 return state, None
             return state, HIDDEN if self.mask else f"{type(error).__name__}: {error}"
@@ -104,7 +104,7 @@ class View:
             self.moment = moment
             self.moments += 1
             self.rates.add(moment)
-        self._told = ended
+        self._ended_shown = ended
 
     def _keep(self, result: Result, undecodable: Sequence[tuple[str, Undecodable]]) -> None:
         for name, table in result.outputs.items():
@@ -193,7 +193,7 @@ class View:
                     "op": node["op"],
                     "from": parents(node),
                     "input": node.get("input"),
-                    "said": scene.said[i] if i < len(scene.said) else node["op"],
+                    "title": scene.titles[i] if i < len(scene.titles) else node["op"],
                 }
                 for i, node in enumerate(plan["nodes"])
             ],

@@ -59,7 +59,7 @@ def aligned(
         "allowed_lateness": lateness.us,
         "revisions": bool(revisions),
     }
-    said = call_text(
+    call = call_text(
         op,
         [span.text] if op == "tumbling" else [span.text, step.text],
         by=by_text(keys),
@@ -71,7 +71,7 @@ def aligned(
         allow_gaps=True if allow_gaps else None,
     )
     fires_again = bool(revisions and lateness.us) or emit == "each" or again is not None
-    return Window(op, keys, dumps(body), said, fires_again)
+    return Window(op, keys, dumps(body), call, fires_again)
 
 
 def aligned_text(node: Mapping[str, Any]) -> str:
@@ -92,7 +92,7 @@ def aligned_text(node: Mapping[str, Any]) -> str:
         revisions=node["revisions"],
         allow_gaps=node.get("allow_gaps", False),
     )
-    return made.said + aggregates_text(aggregates_of(node))
+    return made.call + aggregates_text(aggregates_of(node))
 
 
 def _span(us: int, weeks: bool) -> str:
@@ -108,9 +108,9 @@ def _check_emit(op: str, emit: str, again: Span | None, revisions: bool) -> None
     if emit == "each" and again is not None:
         raise PlanError(f'{op}: emit="each" leaves nothing for emit_every="{again.text}"')
     if not revisions and (emit == "each" or again is not None):
-        said = 'emit="each"' if emit == "each" else "emit_every="
+        message = 'emit="each"' if emit == "each" else "emit_every="
         hint = "leave one of them out"
-        raise PlanError(with_hint(f"{op}: {said} gives revisions, and revisions=False", hint))
+        raise PlanError(with_hint(f"{op}: {message} gives revisions, and revisions=False", hint))
 
 
 def _check_hops(size: Span, every: Span, allow_gaps: bool) -> None:

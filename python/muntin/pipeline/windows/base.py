@@ -23,7 +23,7 @@ class Window:
     op: str
     by: tuple[str, ...]
     body: str
-    said: str
+    call: str
     revisions: bool = False
 
 
@@ -35,8 +35,8 @@ def aggregated(node: Node, window: Window, aggregates: Mapping[str, Agg]) -> Nod
     columns = (*window.by, *BOUNDS, *last, *aggregates, *revision)
     no_collisions(columns, window.op)
     body = f'{window.body[:-1]},"aggregates":{dumps([*written])}}}'
-    said = window.said + aggregates_text(aggregates)
-    return Node(window.op, (node,), body, said, columns, node.typed, window.revisions)
+    call = window.call + aggregates_text(aggregates)
+    return Node(window.op, (node,), body, call, columns, node.typed, window.revisions)
 
 
 def agg_json(node: Node, place: str, aggregates: Mapping[str, Agg]) -> list[dict[str, Json]]:
@@ -46,8 +46,8 @@ def agg_json(node: Node, place: str, aggregates: Mapping[str, Agg]) -> list[dict
     written = []
     for name, agg in aggregates.items():
         if not isinstance(agg, Agg):
-            said = f"{place}: {name}={shown(agg)} is not an aggregate"
-            raise PlanError(with_hint(said, meant(name, agg)))
+            message = f"{place}: {name}={shown(agg)} is not an aggregate"
+            raise PlanError(with_hint(message, meant(name, agg)))
         written.append(agg.to_json(text(name, place), node.columns, place))
     return written
 

@@ -30,14 +30,14 @@ def session(
         "gap_closed": bool(gap_closed),
         "allowed_lateness": lateness.us,
     }
-    said = call_text(
+    call = call_text(
         "session",
         [span.text],
         by=by_text(keys),
         gap_closed=None if gap_closed else False,
         allowed_lateness=lateness.text if lateness.us else None,
     )
-    return Window("session", keys, dumps(body), said)
+    return Window("session", keys, dumps(body), call)
 
 
 def session_text(node: Mapping[str, Any]) -> str:
@@ -49,4 +49,4 @@ def session_text(node: Mapping[str, Any]) -> str:
         gap_closed=node["gap_closed"],
         allowed_lateness=short(node["allowed_lateness"]),
     )
-    return made.said + aggregates_text(aggregates_of(node))
+    return made.call + aggregates_text(aggregates_of(node))

@@ -42,14 +42,14 @@ def silent(
     body |= {} if again is None else {"every": again.us}
     listed = None if rows is None else [row[0] if len(keys) == 1 else tuple(row) for row in rows]
     repeats = again and again.text
-    said = call_text("silent", [span.text], by=by_text(keys) or [], known=listed, every=repeats)
-    return Node("silent", (node,), dumps(body), said, columns, node.typed)
+    call = call_text("silent", [span.text], by=by_text(keys) or [], known=listed, every=repeats)
+    return Node("silent", (node,), dumps(body), call, columns, node.typed)
 
 
 def silent_text(node: Mapping[str, Any]) -> str:
     """The verb of a saved plan as a user would type it."""
     every = None if node.get("every") is None else short(node["every"])
-    return silent(ANY, short(node["after"]), node["by"], node["known"], every).said
+    return silent(ANY, short(node["after"]), node["by"], node["known"], every).call
 
 
 def _known(

@@ -42,8 +42,8 @@ def sliding(
     one_of(null_key, ("null", "group"), "sliding: null_key")
     lateness = parse(allowed_lateness, "sliding: allowed_lateness", zero=True)
     if emit == "watermark" and lateness.us:
-        said = 'emit="watermark" has no place for late rows, so no allowed_lateness'
-        raise PlanError(with_hint(f"sliding: {said}", "a longer out_of_order= waits for more"))
+        problem = 'emit="watermark" has no place for late rows, so no allowed_lateness'
+        raise PlanError(with_hint(f"sliding: {problem}", "a longer out_of_order= waits for more"))
     keys = key_columns(node, by, "sliding")
     body: dict[str, Json] = {
         "by": [*keys],
@@ -54,7 +54,7 @@ def sliding(
         "allowed_lateness": lateness.us,
         "null_key": null_key,
     }
-    said = call_text(
+    call = call_text(
         "sliding",
         [[span.text for span in spans] if many else spans[0].text],
         by=by_text(keys),
@@ -65,7 +65,7 @@ def sliding(
         names=names if names != NAMES else None,
         null_key=null_key if null_key != "null" else None,
     )
-    return Window("sliding", keys, dumps(body), said)
+    return Window("sliding", keys, dumps(body), call)
 
 
 def sizes_of(size: Duration | Iterable[Duration] | None) -> tuple[list[Span], bool]:
@@ -121,9 +121,9 @@ def sliding_text(node: Mapping[str, Any]) -> str:
         names=names,
         null_key=node["null_key"],
     )
-    said = window.said + aggregates_text(aggregates_of(node))
+    call = window.call + aggregates_text(aggregates_of(node))
     known = feature_names(names, spans, many, kinds)
-    return said if known == made else f"{said}  # {', '.join(name for name, _, _ in made)}"
+    return call if known == made else f"{call}  # {', '.join(name for name, _, _ in made)}"
 
 
 def _sizes(

@@ -152,8 +152,8 @@ class Email(OutboxSink):
         except OSError as error:
             raise Failed(error.strerror or type(error).__name__) from None
         for address, (code, _) in missed.items():
-            said = "%s: row %s was not accepted for %s: status %d"
-            _log.warning(said, self._place, item.id, address, code)
+            message = "%s: row %s was not accepted for %s: status %d"
+            _log.warning(message, self._place, item.id, address, code)
 
     def _delivered(self, mail: EmailMessage) -> Mapping[str, tuple[int, bytes]]:
         """Send it; returns the addresses that the server refused, and why, if it accepted any."""

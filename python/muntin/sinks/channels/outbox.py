@@ -313,8 +313,8 @@ class OutboxSink(ABC):
         left = self._outbox.close(self.drain)
         if self._durable:
             if left:
-                said = "%s: %d rows were not sent; the checkpoint keeps them for the next start"
-                _log.warning(said, self._place, len(left))
+                message = "%s: %d rows were not sent; the checkpoint keeps them for the next start"
+                _log.warning(message, self._place, len(left))
             return
         for item in left:
             self._give_up(item, "the run ended before it could be sent", 0)

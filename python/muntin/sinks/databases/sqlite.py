@@ -74,8 +74,8 @@ class Sqlite:
         """Keep the arguments; the file is opened when the run starts."""
         self._path = path_of(path, "Sqlite")
         if table is not None and (not isinstance(table, str) or not table):
-            said = f"Sqlite: table={shown(table)} is not a name"
-            raise SinkError(with_hint(said, "leave it out to name the table after its output"))
+            message = f"Sqlite: table={shown(table)} is not a name"
+            raise SinkError(with_hint(message, "leave it out to name the table after its output"))
         self._table = table
         self._mode = mode_of(mode, "Sqlite")
         self.when = checked_when(when, "Sqlite")

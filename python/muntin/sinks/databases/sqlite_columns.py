@@ -40,8 +40,10 @@ def check_columns(rows: Table, path: str, there: Iterable[str] = ()) -> Any:
         raise failed(path, with_hint(f"the columns {', '.join(ROW_NAMES)} are all there", hint))
     if len(known) > _COLUMNS_MAX:
         hint = "leave some out by select, or write Parquet"
-        said = f"{len(known):,} columns are more than the {_COLUMNS_MAX:,} that SQLite has room for"
-        raise failed(path, with_hint(said, hint))
+        problem = (
+            f"{len(known):,} columns are more than the {_COLUMNS_MAX:,} that SQLite has room for"
+        )
+        raise failed(path, with_hint(problem, hint))
     return schema
 
 

@@ -122,8 +122,8 @@ class Target:
         if mark and mark != self.mark():
             raise self._differs(f'table "{self.name}" was created again')
         if published < number - 1:
-            said = f'table "{self.name}" was published {published:,} times, and had been '
-            raise self._differs(f"{said}{number - 1:,} times: it is an older copy")
+            message = f'table "{self.name}" was published {published:,} times, and had been '
+            raise self._differs(f"{message}{number - 1:,} times: it is an older copy")
         self._check_key()
         self._run(f"DELETE FROM {self._staged} WHERE _muntin_number <> ?", number)
         if published > number:
@@ -299,8 +299,8 @@ class Target:
         return dict.fromkeys(name for (name,) in rows)
 
     def _differs(self, what: str) -> SinkError:
-        said = f"it is not the file that the checkpoint was made with: {what}"
-        return failed(self._path, with_hint(said, ANEW))
+        message = f"it is not the file that the checkpoint was made with: {what}"
+        return failed(self._path, with_hint(message, ANEW))
 
     def _run(self, statement: str, *values: Any) -> None:
         self._db.execute(statement, values)

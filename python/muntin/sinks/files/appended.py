@@ -242,8 +242,8 @@ class AppendedFile(ABC):
             if there == self._length and sum_of(file, self._length) == self._sum:
                 target.remember()
                 return
-        said = f"it was changed while the run wrote it: it has {there:,} bytes, "
-        raise failed(self._path, with_hint(f"{said}and had {self._length:,}", ANEW))
+        message = f"it was changed while the run wrote it: it has {there:,} bytes, "
+        raise failed(self._path, with_hint(f"{message}and had {self._length:,}", ANEW))
 
     def _go_back(self, then: State) -> None:
         """Restore the file to the checkpoint's state, wherever the process died."""
@@ -319,8 +319,8 @@ class AppendedFile(ABC):
                 os.unlink(self._side_path(number))
 
     def _differs(self, what: str) -> SinkError:
-        said = f"it is not the file that the checkpoint was made with: {what}"
-        return failed(self._path, with_hint(said, ANEW))
+        message = f"it is not the file that the checkpoint was made with: {what}"
+        return failed(self._path, with_hint(message, ANEW))
 
     def _side_path(self, number: int) -> str:
         return os.path.join(self._directory, staged_name(self._name, number))

@@ -107,8 +107,8 @@ def state_of(kind: type[State], state: object, path: str) -> State:
         return msgspec.convert(state, kind)
     except (msgspec.ValidationError, RecursionError) as error:
         hint = "use the version that made the checkpoint, or start again with an empty directory"
-        said = f'"{path}": this version cannot read its state in the checkpoint: {error}'
-        raise SinkError(with_hint(said, hint)) from error
+        message = f'"{path}": this version cannot read its state in the checkpoint: {error}'
+        raise SinkError(with_hint(message, hint)) from error
 
 
 def sum_of(file: IO[bytes], length: int, start: int = 0) -> int:

@@ -63,8 +63,8 @@ class OpenFile:
 
     def warn_of_rest(self, end: int, kept: str) -> None:
         """Log that the file has bytes after those of the checkpoint."""
-        said = '"%s": after byte %d it has %d bytes that are not in the checkpoint: kept as "%s"'
-        _log.warning(said, self._path, end, self.size() - end, kept)
+        message = '"%s": after byte %d it has %d bytes that are not in the checkpoint: kept as "%s"'
+        _log.warning(message, self._path, end, self.size() - end, kept)
 
     def close(self) -> None:
         """Close it."""

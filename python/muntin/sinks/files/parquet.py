@@ -101,8 +101,8 @@ class Parquet:
         compression = compression.lower() if isinstance(compression, str) else compression
         arguments.one_of(compression, CODECS, "Parquet: compression", error=SinkError)
         if compression != "none" and not pa.Codec.is_available(compression):
-            said = f'compression: this pyarrow was built without "{compression}"'
-            raise SinkError(with_hint(said, f"take another of {', '.join(CODECS)}"))
+            message = f'compression: this pyarrow was built without "{compression}"'
+            raise SinkError(with_hint(message, f"take another of {', '.join(CODECS)}"))
         self._directory = path_of(directory, "Parquet")
         self._compression = compression
         self._mode = mode_of(mode, "Parquet")
@@ -150,8 +150,8 @@ class Parquet:
             foreign = (each for each in there if not self._is_ours(each))
             if self._mode != "append" and (other := next(foreign, None)) is not None:
                 raise of_others(self._directory, other)
-            said = f'Parquet files such as "{there[0]}"' if there else ""
-            if goes_on(self._mode, self._directory, said):
+            message = f'Parquet files such as "{there[0]}"' if there else ""
+            if goes_on(self._mode, self._directory, message):
                 numbers = part_numbers(self._directory)
                 self._published = Published(self._directory, max(numbers, default=-1) + 1)
             else:

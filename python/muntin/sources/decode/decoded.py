@@ -78,5 +78,5 @@ def known_schema(memory: Mapping[str, Any], declared: Any | None) -> Any | None:
         return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(memory["schema"])))
     except (ValueError, TypeError, OSError, pa.ArrowException) as error:
         hint = "start with an empty checkpoint and empty outputs"
-        said = f"the checkpoint's columns of the source cannot be read: {error}"
-        raise SourceError(with_hint(said, hint)) from error
+        message = f"the checkpoint's columns of the source cannot be read: {error}"
+        raise SourceError(with_hint(message, hint)) from error

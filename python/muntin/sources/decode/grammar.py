@@ -124,8 +124,8 @@ class Table:
     def _parsing(self, wrong: dict[int, str] | None) -> Any:
         def skipped(row: Any) -> str:
             if wrong is not None:
-                said = f"it has {row.actual_columns} fields, not {row.expected_columns}"
-                wrong[row.number - 1] = said
+                message = f"it has {row.actual_columns} fields, not {row.expected_columns}"
+                wrong[row.number - 1] = message
             return "skip"
 
         return pc.ParseOptions(

@@ -78,8 +78,8 @@ def cast(column: Any, name: str, wanted: Any) -> tuple[Any, dict[int, str]]:
         column = column.dictionary_decode()
     bad: list[int] = []
     values = _cast(column, wanted, 0, bad)
-    said = f'column "{name}" does not fit {wanted}'
-    return values, {row: f"{said}: {_shown(column[row])}" for row in bad}
+    message = f'column "{name}" does not fit {wanted}'
+    return values, {row: f"{message}: {_shown(column[row])}" for row in bad}
 
 
 def _cast(column: Any, wanted: Any, first: int, bad: list[int]) -> Any:

@@ -49,16 +49,16 @@ class Fit:
                 raise SourceError(unknown("column", name, batch.schema.names, self._place))
         wrong: dict[int, str] = {}
         ready = self._typed(batch, wrong)
-        for row, said in faults_of_roles(ready, self._roles, file or self._place).items():
-            wrong.setdefault(row, said)
+        for row, message in faults_of_roles(ready, self._roles, file or self._place).items():
+            wrong.setdefault(row, message)
         return decoded(batch, ready, wrong, passed)
 
     def _typed(self, batch: Any, wrong: dict[int, str]) -> Any:
         columns = batch.columns
         for at, name in enumerate(batch.schema.names):
             columns[at], bad = text_of(columns[at], name)
-            for row, said in bad.items():
-                wrong.setdefault(row, said)
+            for row, message in bad.items():
+                wrong.setdefault(row, message)
         kinds = [column.type for column in columns]
         own = pa.schema(list(zip(batch.schema.names, kinds, strict=True)))
         for at, field in self._to_fit(own):
@@ -118,8 +118,8 @@ class BatchReader:
         except MuntinError:
             raise
         except Exception as error:
-            said = f"{self._place}: the rows cannot be read after {self._read:,} of them"
-            raise SourceError(f"{said}: {type(error).__name__}: {error}") from error
+            message = f"{self._place}: the rows cannot be read after {self._read:,} of them"
+            raise SourceError(f"{message}: {type(error).__name__}: {error}") from error
 
 
 def decoded(before: Any, ready: Any, wrong: dict[int, str], passed: int | None = None) -> Decoded:
@@ -151,8 +151,8 @@ def text_of(column: Any, name: str) -> tuple[Any, dict[int, str]]:
     values = column.cast(kind).to_pylist()
     for row in bad:
         values[row] = None
-    said = f'column "{name}" has bytes that are not text'
-    return pa.array(values, kind).cast(column.type), dict.fromkeys(bad, said)
+    message = f'column "{name}" has bytes that are not text'
+    return pa.array(values, kind).cast(column.type), dict.fromkeys(bad, message)
 
 
 def shown(batch: Any, row: int) -> bytes:

@@ -31,8 +31,8 @@ def faults_of_roles(batch: Any, roles: Roles, place: str) -> dict[int, str]:
             faults.setdefault(row, f'it has no {what} in "{name}"')
         for row in _beyond(column):
             text = show.to_text(column.slice(row, 1))[0]
-            said = f'its {what} in "{name}" does not fit 64 bits: {text}'
-            faults.setdefault(row, said)
+            message = f'its {what} in "{name}" does not fit 64 bits: {text}'
+            faults.setdefault(row, message)
     return faults
 
 
@@ -60,8 +60,8 @@ def partition_array(batch: Any, name: str | None, place: str) -> Any:
     column: Any = column_array(batch, name)
     _check_partition(column.type, name, place)
     if column.null_count:
-        said = f'{place}: {column.null_count} rows have no partition in "{name}"'
-        raise SourceError(with_hint(said, "each row must have one"))
+        message = f'{place}: {column.null_count} rows have no partition in "{name}"'
+        raise SourceError(with_hint(message, "each row must have one"))
     return _in_64_bits(column, f'{place}: the partition column "{name}"')
 
 

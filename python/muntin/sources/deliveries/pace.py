@@ -167,9 +167,9 @@ class PacedReader:
 
     def poll(self) -> Delivery | Quiet | None:
         """The rows that are due, or `Quiet` if none are, or None at the end."""
-        said = self._fill()
-        if said is not None:
-            return said
+        message = self._fill()
+        if message is not None:
+            return message
         if (due := self._due()) is None and not self._ended:
             self._pace.wait(self._stop)
             due = self._due()

@@ -84,8 +84,8 @@ class Places:
         for partition, at in self._resume.items():
             if self.next(partition) < at:
                 of = f" of partition {partition}" if partition else ""
-                said = f"{place}: {self.next(partition)} records{of}, but {at} had been read"
-                raise SourceError(with_hint(said, "it is not what was read before, or was cut"))
+                message = f"{place}: {self.next(partition)} records{of}, but {at} had been read"
+                raise SourceError(with_hint(message, "it is not what was read before, or was cut"))
 
 
 def counts_of(partitions: Any) -> Sequence[dict[str, int]]:

@@ -115,8 +115,8 @@ class Csv(TextSource):
             or not delimiter.isascii()
             or delimiter in '"\r\n'
         ):
-            said = f"Csv: delimiter must be one ASCII character, got {delimiter!r}"
-            raise SourceError(with_hint(said, 'such as "," or ";" or "\\t"'))
+            message = f"Csv: delimiter must be one ASCII character, got {delimiter!r}"
+            raise SourceError(with_hint(message, 'such as "," or ";" or "\\t"'))
         if partition is not None and not header and schema is None:
             hint = "name all columns, in order: schema={...}"
             raise SourceError(with_hint("Csv: partition= without a header needs schema=", hint))
@@ -163,8 +163,8 @@ class _Records:
             isinstance(names, list) and all(isinstance(name, str) for name in names)
         ):
             hint = "start with an empty checkpoint and empty outputs"
-            said = f"the checkpoint's columns of the source cannot be read: {names!r}"
-            raise SourceError(with_hint(said, hint))
+            message = f"the checkpoint's columns of the source cannot be read: {names!r}"
+            raise SourceError(with_hint(message, hint))
         self._names = names
 
     def __call__(self, block: Block) -> Decoded:
@@ -230,8 +230,8 @@ class _Records:
         """
         used = self._table.grammar.delimiter
         if (other := better_delimiter(records, used, columns)) is not None:
-            said = f'"{file}" has one column where "{_shown(used)}" is the delimiter'
-            raise SourceError(with_hint(said, f'write delimiter="{_shown(other)}"'))
+            message = f'"{file}" has one column where "{_shown(used)}" is the delimiter'
+            raise SourceError(with_hint(message, f'write delimiter="{_shown(other)}"'))
 
     def _rows(self, block: Block) -> Decoded:
         text, lost = self._decodable(block.text)
@@ -353,8 +353,8 @@ class _Records:
 def _refuse_lists(schema: Any | None) -> None:
     for field in schema or ():
         if pa.types.is_nested(field.type):
-            said = f'Csv: column "{field.name}" cannot be a {field.type}'
-            raise SourceError(with_hint(said, "JsonLines can have lists"))
+            message = f'Csv: column "{field.name}" cannot be a {field.type}'
+            raise SourceError(with_hint(message, "JsonLines can have lists"))
 
 
 def _others(count: int, taken: Mapping[int, str]) -> Sequence[int]:

@@ -71,8 +71,8 @@ def check_text(name: str, start: bytes) -> None:
     nuls = text.count(b"\x00")
     if nuls * 4 > len(text) >= 8:
         hint = 'if it is UTF-16: "iconv -f UTF-16LE -t UTF-8"'
-        said = f'"{name}" is not UTF-8 text: {nuls} of its first {len(start)} bytes are NUL'
-        raise SourceError(with_hint(said, hint))
+        message = f'"{name}" is not UTF-8 text: {nuls} of its first {len(start)} bytes are NUL'
+        raise SourceError(with_hint(message, hint))
 
 
 def check_json_lines(name: str, text: bytes) -> None:

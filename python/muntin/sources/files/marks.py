@@ -65,8 +65,8 @@ def mark_of(value: Mapping[str, Any]) -> Mark:
         return msgspec.convert(value, Mark, strict=False)
     except msgspec.ValidationError as error:
         hint = "it was written by another version; start with an empty checkpoint"
-        said = f"the checkpoint's place in the source cannot be read: {error}"
-        raise SourceError(with_hint(said, hint)) from error
+        message = f"the checkpoint's place in the source cannot be read: {error}"
+        raise SourceError(with_hint(message, hint)) from error
 
 
 def digest(data: bytes) -> str:

@@ -21,11 +21,11 @@ STDIN = "-"
 def unreadable(name: str, error: BaseException, at: int | None = None) -> SourceError:
     """The error for a file that cannot be read."""
     place = "" if at is None else f" at byte {at:,}"
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     hint = None
     if isinstance(error, PermissionError):
         hint = "give the user of this process the right to read it"
-    return SourceError(with_hint(f'"{name}" cannot be read{place}: {said.lower()}', hint))
+    return SourceError(with_hint(f'"{name}" cannot be read{place}: {message.lower()}', hint))
 
 
 class Opened:
@@ -93,8 +93,8 @@ class Opened:
         except (OSError, pa.ArrowException) as error:
             if self.compression:
                 hint = "it may be cut short or still being written"
-                said = f'"{self.name}" cannot be read as {self.compression}, behind byte {at:,} '
-                raise SourceError(with_hint(f"{said}of its text: {error}", hint)) from error
+                message = f'"{self.name}" cannot be read as {self.compression}, behind byte {at:,} '
+                raise SourceError(with_hint(f"{message}of its text: {error}", hint)) from error
             raise unreadable(self.name, error, at) from error
         if at == 0 and not self._checked_text:
             check_text(self.name, data[:SAMPLE_BYTES])
@@ -149,8 +149,8 @@ class Opened:
         if kind is None and named:
             what = "is empty" if not start else f"does not begin as {named} does"
             hint = "it may be still being written, or not be compressed: rename it"
-            said = f'"{self.name}" cannot be read as {named}: it {what}'
-            raise SourceError(with_hint(said, hint))
+            message = f'"{self.name}" cannot be read as {named}: it {what}'
+            raise SourceError(with_hint(message, hint))
         return kind
 
 

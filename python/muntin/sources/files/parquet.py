@@ -245,8 +245,10 @@ class ParquetReader:
             if file.seal != mark.head:
                 file.close()
                 hint = "files that were read must not change; restore it, or start with an "
-                said = f'"{mark.file}" is another file now: it had been read up to row {mark.line}'
-                raise SourceError(with_hint(said, f"{hint}empty checkpoint and empty outputs"))
+                message = (
+                    f'"{mark.file}" is another file now: it had been read up to row {mark.line}'
+                )
+                raise SourceError(with_hint(message, f"{hint}empty checkpoint and empty outputs"))
             self._begin(file, mark.line - 1)
             return True
         name = self._turns.next()

@@ -32,8 +32,8 @@ class Group:
     def decoded(self, passed: int, roles: Roles, file: str) -> Decoded:
         """The rows that fit, and the others as bad records."""
         wrong = dict(self.bad)
-        for row, said in faults_of_roles(self.batch, roles, file).items():
-            wrong.setdefault(row, said)
+        for row, message in faults_of_roles(self.batch, roles, file).items():
+            wrong.setdefault(row, message)
         return decoded(self.before, self.batch, wrong, passed)
 
 
@@ -126,14 +126,14 @@ class Columns:
                 raise SourceError(unknown("column", name, self._seen, file))
 
     def _refuse(self, file: str, name: str, kind: Any, wanted: Any) -> NoReturn:
-        said = f'{file}: column "{name}" is a {kind}, but a {wanted} '
+        message = f'{file}: column "{name}" is a {kind}, but a {wanted} '
         if name in self._declared:
             hint = "declare the type that it has, and cast it in the pipeline"
-            raise SourceError(with_hint(f"{said}in the schema", hint))
+            raise SourceError(with_hint(f"{message}in the schema", hint))
         first = self._from.get(name)
-        said += "in the files before" if first is None else f'in "{first}"'
+        message += "in the files before" if first is None else f'in "{first}"'
         hint = f'write the files anew with one type, or declare one: schema={{"{name}": ...}}'
-        raise SourceError(with_hint(said, hint))
+        raise SourceError(with_hint(message, hint))
 
 
 class Open:
@@ -233,13 +233,13 @@ class Open:
                 column = batch.column(batch.schema.get_field_index(field.name))
                 column, odd = text_of(column, field.name)
                 values, wrong = cast(column, field.name, field.type)
-                for row, said in (odd | wrong).items():
-                    bad.setdefault(row, said)
+                for row, message in (odd | wrong).items():
+                    bad.setdefault(row, message)
             elif field.name in keys:
                 values = _repeated(keys[field.name], field.type, len(batch))
                 if keys[field.name] is not None and values.null_count:
-                    said = f'column "{field.name}" of its folder does not fit {field.type}'
-                    bad = dict.fromkeys(range(len(batch)), said)
+                    message = f'column "{field.name}" of its folder does not fit {field.type}'
+                    bad = dict.fromkeys(range(len(batch)), message)
             else:
                 values = pa.nulls(len(batch), field.type)
             columns.append(values)

@@ -223,8 +223,8 @@ class Blocks:
         if file.compression and self._how.follow and self._files.last and not self._how.once:
             file.close()
             hint = "read it without follow=, or follow the file before it is compressed"
-            said = f'"{file.name}" is compressed with {file.compression} and cannot be followed'
-            raise SourceError(with_hint(said, hint))
+            message = f'"{file.name}" is compressed with {file.compression} and cannot be followed'
+            raise SourceError(with_hint(message, hint))
         self._begin(file)
         return True
 
@@ -261,8 +261,8 @@ class Blocks:
         more = file.read(1)
         if more and more != b"\n" and not self._passed.tail.endswith(b"\r"):
             hint = "write whole lines; once=True leaves a line without a line end for later"
-            said = f'"{file.name}": its last line, which had no line end, has grown since it was'
-            raise SourceError(with_hint(f"{said} read, at byte {self._passed.at:,}", hint))
+            message = f'"{file.name}": its last line, which had no line end, has grown since it was'
+            raise SourceError(with_hint(f"{message} read, at byte {self._passed.at:,}", hint))
         if more == b"\n":
             self._passed.take(more)
         elif more:
@@ -271,15 +271,17 @@ class Blocks:
     def _lost(self, mark: Mark) -> None:
         """Handle that the file of a mark is missing."""
         what = "no longer exists" if not os.path.exists(mark.file) else "is another file now"
-        said = f'"{mark.file}" {what}: it had been read up to byte {mark.at:,}, line {mark.line:,}'
+        message = (
+            f'"{mark.file}" {what}: it had been read up to byte {mark.at:,}, line {mark.line:,}'
+        )
         if not self._followed:
             hint = "files that were read must not change; restore it, or start with an empty "
-            raise SourceError(with_hint(said, f"{hint}checkpoint and empty outputs"))
-        said += ", and no file beside it has what was read"
+            raise SourceError(with_hint(message, f"{hint}checkpoint and empty outputs"))
+        message += ", and no file beside it has what was read"
         if not self._how.skip_lost:
             hint = 'put the rotated file back, or go on without its last lines: lost="skip"'
-            raise SourceError(with_hint(said, hint))
-        _log.warning("%s; the rest of it is not read", said)
+            raise SourceError(with_hint(message, hint))
+        _log.warning("%s; the rest of it is not read", message)
         self._begin(Opened(mark.file))
 
     def _leave(self) -> None:
@@ -302,8 +304,10 @@ class Blocks:
             return
         if (before := file.shorter_than()) is not None:
             hint = "a file must not be cut while it is read"
-            said = f'"{file.name}" was cut while it was read: it had {before:,} bytes, and has less'
-            raise SourceError(with_hint(said, hint))
+            message = (
+                f'"{file.name}" was cut while it was read: it had {before:,} bytes, and has less'
+            )
+            raise SourceError(with_hint(message, hint))
         if isinstance(file, Opened):
             self._files.was_read(self._name)
         self._leave()
@@ -341,12 +345,12 @@ class Blocks:
         if copy is None:
             size = file.size()
             hint = "what was cut off cannot be told from what came after: start a new run"
-            said = f'"{file.name}" was cut to {size} bytes after {mark.at} had been read'
+            message = f'"{file.name}" was cut to {size} bytes after {mark.at} had been read'
             if size >= mark.at:
-                said = f'"{file.name}" was rewritten after {mark.at} bytes had been read'
-            raise SourceError(with_hint(said, hint))
-        said = "was copied and cut: lines written between the copy and the cut are in neither"
-        _log.warning('"%s" %s', file.name, said)
+                message = f'"{file.name}" was rewritten after {mark.at} bytes had been read'
+            raise SourceError(with_hint(message, hint))
+        message = "was copied and cut: lines written between the copy and the cut are in neither"
+        _log.warning('"%s" %s', file.name, message)
         file.close()
         return copy
 
@@ -391,8 +395,8 @@ class Blocks:
             return None
         end, after = line or (0, 0)
         limit = self._how.line_bytes_max
-        said = f"it has {long.size + end:,} bytes, more than line_bytes_max={limit:,}"
-        block = Block(self._file.name, self._line, long.shown, self._begins, said)
+        message = f"it has {long.size + end:,} bytes, more than line_bytes_max={limit:,}"
+        block = Block(self._file.name, self._line, long.shown, self._begins, message)
         self._passed.take(data[:after])
         self._line += self._cut.line_ends(data[:after])
         self._begins, self._unended, self._long = False, line is None, None

@@ -146,9 +146,9 @@ def _check_gap(name: str, mine: int, later: list[int]) -> None:
     missing = sorted(set(expected) - set(later))
     # copytruncate and a first rotation to .0 count from 0
     if missing:
-        said = f'"{name}" was rotated to number {mine}, and number {missing[-1]} is not there'
+        message = f'"{name}" was rotated to number {mine}, and number {missing[-1]} is not there'
         hint = 'put it back, or go on without its lines: lost="skip"'
-        raise SourceError(with_hint(said, hint))
+        raise SourceError(with_hint(message, hint))
 
 
 def _is(file: Opened, path: str) -> bool:

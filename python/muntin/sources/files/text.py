@@ -113,8 +113,8 @@ class TextSource(ABC):
         live += ['"-"'] if paths == STDIN else []
         if live and roles.partition is not None and partitions is None:
             hint = "they must be known before the first row: partitions=[0, 1]"
-            said = f"{name}: {live[0]}"
-            raise SourceError(with_hint(f"{said} and partition= need partitions=", hint))
+            message = f"{name}: {live[0]}"
+            raise SourceError(with_hint(f"{message} and partition= need partitions=", hint))
         if partitions is not None and (roles.partition is None or not partitions):
             hint = 'name the column that has them: partition="..."'
             raise SourceError(with_hint(f"{name}: partitions={list(partitions)}", hint))
@@ -229,7 +229,7 @@ class TextReader:
         self._placed = placed
         self._rows = rows
         self._ready: deque[Delivery] = deque()
-        self._heard: set[int] = set()
+        self._with_rows: set[int] = set()
 
     def poll(self) -> Delivery | Quiet | None:
         """The next rows, `Quiet` if the last file has no more now, or None at the end."""
@@ -259,15 +259,15 @@ class TextReader:
 
     def _quiet_beside_others(self) -> tuple[int, ...]:
         """Everything written has been read: the partitions that had no rows in it."""
-        heard, self._heard = self._heard, set()
-        return tuple(p for p in self._placed.partitions if p not in heard) if heard else ()
+        with_rows, self._with_rows = self._with_rows, set()
+        return tuple(p for p in self._placed.partitions if p not in with_rows) if with_rows else ()
 
     def _decode(self, block: Block) -> None:
         start = self._beginning(block)
         left = self._placed(block.file, self._decoder(block))
         if left is None:
             return
-        self._heard.update(left.resume)
+        self._with_rows.update(left.resume)
         places, memory = self._placed.places.next_of_all(), self._decoder.memory()
         mark = msgspec.structs.replace(self._blocks.mark(), next=places, memory=memory)
         left = replace(left, mark=mark)

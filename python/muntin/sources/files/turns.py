@@ -138,8 +138,8 @@ class Watched:
                     "a file in a watched folder must be complete when it appears: write it under "
                 )
                 hint += 'another name, such as ".a.tmp", and rename it'
-                said = f'"{name}" has changed after it was read: it had {size:,} bytes'
-                raise SourceError(with_hint(said, hint))
+                message = f'"{name}" has changed after it was read: it had {size:,} bytes'
+                raise SourceError(with_hint(message, hint))
         found = [name for name in files_of(self._paths, empty=True) if is_finished(name)]
         gone = self._read.keys() - set(found)
         for name in gone:
@@ -171,8 +171,8 @@ def check_prints(read: Iterable[tuple[str, str]]) -> None:
     for name, before in read:
         if print_of(name) != before:
             hint = "files that were read must not change; restore it, or start with an "
-            said = f'"{name}" is not the file that was read: its length or start differs'
-            raise SourceError(with_hint(said, f"{hint}empty checkpoint and empty outputs"))
+            message = f'"{name}" is not the file that was read: its length or start differs'
+            raise SourceError(with_hint(message, f"{hint}empty checkpoint and empty outputs"))
 
 
 def print_of(name: str) -> str:

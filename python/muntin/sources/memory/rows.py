@@ -354,13 +354,13 @@ def _called(make: Callable[[], Iterable[Any]]) -> Iterator[Any]:
         return iter([made] if _is_arrow(made) else made)
     except Exception as error:
         hint = "it takes no arguments, and gives a generator, an iterator or a list"
-        said = f"Rows: the function that makes the rows failed: {type(error).__name__}: {error}"
-        raise SourceError(with_hint(said, hint)) from error
+        message = f"Rows: the function that makes the rows failed: {type(error).__name__}: {error}"
+        raise SourceError(with_hint(message, hint)) from error
 
 
 def _failed(error: Exception, count: int) -> SourceError:
-    said = f"Rows: the code that makes the rows failed after {count:,} of them"
-    return SourceError(f"{said}: {type(error).__name__}: {error}")
+    message = f"Rows: the code that makes the rows failed after {count:,} of them"
+    return SourceError(f"{message}: {type(error).__name__}: {error}")
 
 
 def _check_rows(rows: object) -> None:

@@ -55,14 +55,14 @@ export class Graph {
 
 function boxes(scene) {
   const made = scene.nodes.map((node, i) => {
-    const [name, source] = node.op === "input" ? scene.inputs[node.input] : [node.op, said(node)];
+    const [name, source] = node.op === "input" ? scene.inputs[node.input] : [node.op, shortTitle(node)];
     const stage = node.op === "input" ? "source" : "engine";
     const flow = (moment) => {
       const one = moment.operators[i] ?? {};
       const keys = one.keys ? ` · ${format.short(one.keys)} keys` : "";
       return { rate: one.rate ?? 0, text: `${format.rate(one.rate ?? 0)}${keys}` };
     };
-    return { title: name, detail: source, full: node.said, stage, flow, from: node.from, node: i };
+    return { title: name, detail: source, full: node.title, stage, flow, from: node.from, node: i };
   });
   const inner = made.length;
   for (const output of scene.outputs) {
@@ -101,8 +101,8 @@ const sum = (pairs) => pairs.reduce(([n, rate], [m, more]) => [n + m, rate + mor
 const counted = ([count, rate] = [0, 0]) => ({ rate, text: `${format.rate(rate)} · ${format.short(count)}` });
 
 /** The arguments of a verb, without its name and the aggregates. */
-function said(node) {
-  const text = node.said.replace(/^\.?\w+\(/, "").replace(/\)(\.agg\(.*)?$/, "");
+function shortTitle(node) {
+  const text = node.title.replace(/^\.?\w+\(/, "").replace(/\)(\.agg\(.*)?$/, "");
   return text.replaceAll('"', "");
 }
 
