@@ -285,6 +285,57 @@ def test_every_public_name_is_documented() -> None:
             assert not value.__doc__.startswith(f"{name}("), f"muntin.{name}: a generated docstring"
 
 
+ALIASES = {"muntin.Duration", "muntin.sources.Given"}  # of types: nothing keeps their docstring
+PROTOCOLS = {"Source", "Reader", "Sink", "Durable"}
+
+
+def examples(value: object) -> str:
+    """The lines of a docstring's examples that are code."""
+    lines = (inspect.getdoc(value) or "").splitlines()
+    return "\n".join(line for line in lines if line.lstrip().startswith((">>>", "... ")))
+
+
+def public_values() -> Iterator[tuple[str, object]]:
+    """Each public function and class, with its full name."""
+    import muntin
+
+    for module in (muntin, muntin.sources, muntin.sinks, muntin.testing):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if callable(value) and f"{module.__name__}.{name}" not in ALIASES:
+                yield f"{module.__name__}.{name}", value
+
+
+def members(kind: type) -> Iterator[tuple[str, object]]:
+    """The public methods and properties that the package gives a class."""
+    for base in kind.__mro__:
+        if base.__module__.partition(".")[0] == "muntin":
+            for name, value in vars(base).items():
+                plain = value.fget if isinstance(value, property) else value
+                plain = getattr(plain, "func", getattr(plain, "__func__", plain))
+                if inspect.isfunction(plain) and not name.startswith("_"):
+                    yield name, plain
+
+
+def test_every_public_name_has_an_example() -> None:
+    """A doctest of its own; or, for a method or property, in the docstring of its class.
+
+    The methods of a source or a sink are those of a protocol, which has the example.
+    """
+    checked, lacking = 0, []
+    for path, value in public_values():
+        named = [(path, value)]
+        _, package, name = f".{path}".rsplit(".", 2)
+        if inspect.isclass(value) and (package == "muntin" or name in PROTOCOLS):
+            named += [(f"{path}.{name}", member) for name, member in members(value)]
+        for each, member in named:
+            shown = re.search(rf"\b{each.rpartition('.')[2]}\b", examples(value))
+            checked += 1
+            lacking += [] if examples(member) or (member is not value and shown) else [each]
+    assert checked > 150
+    assert lacking == []
+
+
 def test_there_is_one_version_number() -> None:
     import muntin
 

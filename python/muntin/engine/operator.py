@@ -53,6 +53,20 @@ class Operator:
 
     The results depend only on the rows and their order, never on how they were cut into batches.
     All methods may be called from many threads; the calls happen one at a time.
+
+    >>> import muntin as mt
+    >>> days = mt.stream("days", time="day", out_of_order="0s", schema={"day": "date"})
+    >>> op = mt.operator({"all": days, "counts": days.tumbling("1d").agg(n=mt.count())})
+    >>> op.inputs, op.outputs, op.partitions
+    (['days'], ['all', 'counts'], {'days': (0,)})
+    >>> op.schemas["all"], op.watermark, op.newest_watermark("days"), op.restored
+    ({'day': 'date'}, None, None, None)
+    >>> op.stats["operators"][0]["rows_in"], len(op.plan["nodes"]) == len(op.facts)
+    (0, True)
+    >>> op.input_plan("days")["out_of_order"], op.upsert_keys["counts"]
+    (0, ('window_start', 'window_end'))
+    >>> op.table([{"day": "2024-05-01"}], "days").num_rows
+    1
     """
 
     def __init__(
@@ -136,6 +150,14 @@ class Operator:
                 time, "time" by event time, ties by input, partition and position.
 
         It raises what `push` raises.
+
+        >>> import muntin as mt
+        >>> days = mt.stream("days", time="day", out_of_order="0s", schema={"day": "date"})
+        >>> op = mt.operator(days, partitions=(0, 1))
+        >>> late, early = [{"day": "2024-05-02"}], [{"day": "2024-05-01"}]
+        >>> result = op.step([mt.Feed("days", late, 0), mt.Feed("days", early, 1)], "time")
+        >>> [row["day"].day for row in result.rows]
+        [1, 2]
         """
         arguments.one_of(order, get_args(Order), "step: order")
         with self._lock:
@@ -151,13 +173,29 @@ class Operator:
             watermark: the new watermark; one below the current one changes nothing.
             input: the input's name; may be left out where there is one.
             partition: the partition; None for all of the input.
+
+        >>> import muntin as mt, datetime as dt
+        >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+        >>> op = mt.operator(days.tumbling("1d").agg(n=mt.count()))
+        >>> result = op.push([{"day": "2024-05-01"}])
+        >>> len(op.advance(dt.datetime(2024, 5, 2)).rows)
+        1
         """
         at = microseconds(watermark)
         with self._lock:
             return self._wrap(self._engine.advance(*self._inputs.which(input, partition), at))
 
     def idle(self, *, input: str | None = None, partition: int | None = 0) -> Result:
-        """Mark a partition idle, or with None all of the input, until a row comes."""
+        """Mark a partition idle, or with None all of the input, until a row comes.
+
+        >>> import muntin as mt
+        >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+        >>> op = mt.operator(days.tumbling("1d").agg(n=mt.count()), partitions=(0, 1))
+        >>> len(op.push([{"day": "2024-05-01"}, {"day": "2024-05-02"}]).rows)
+        0
+        >>> len(op.idle(partition=1).rows)
+        1
+        """
         with self._lock:
             return self._wrap(self._engine.idle(*self._inputs.which(input, partition)))
 
@@ -166,6 +204,12 @@ class Operator:
 
         Raises:
             PartitionError: it is already declared.
+
+        >>> import muntin as mt
+        >>> op = mt.operator(mt.stream(time="day", out_of_order="0s", schema={"day": "date"}))
+        >>> result = op.open(partition=7)
+        >>> len(op.push([{"day": "2024-05-01"}], partition=7).rows)
+        1
         """
         with self._lock:
             number = arguments.partition(partition)
@@ -177,6 +221,12 @@ class Operator:
         Args:
             input: the input to end; None ends all.
             partition: the partition of the input to end; None ends all of them.
+
+        >>> import muntin as mt
+        >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+        >>> op = mt.operator(days.tumbling("1d").agg(n=mt.count()))
+        >>> len(op.push([{"day": "2024-05-01"}]).rows), len(op.finish().rows)
+        (0, 1)
         """
         with self._lock:
             everything = input is None and partition is None
@@ -215,7 +265,15 @@ class Operator:
     def peek(
         self, row: Mapping[str, Any], *, input: str | None = None, arrival: Arrival = "now"
     ) -> Answer:
-        """The result that `ask` would return for a row, without counting the row."""
+        """The result that `ask` would return for a row, without counting the row.
+
+        >>> import muntin as mt
+        >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+        >>> op = mt.operator(days.sliding("1d").agg(n=mt.count()))
+        >>> row = {"day": "2024-05-01"}
+        >>> op.peek(row).row["n"], op.ask(row).row["n"], op.peek(row).row["n"]
+        (1, 1, 2)
+        """
         with self._lock:
             feed = self._question(row, input, arrival)
             step = self._engine.peek(feed)
@@ -223,7 +281,16 @@ class Operator:
             return answer(step, feed[0])
 
     def snapshot(self) -> bytes:
-        """The whole state, for `mt.operator(..., snapshot=)` with any number of threads."""
+        """The whole state, for `mt.operator(..., snapshot=)` with any number of threads.
+
+        >>> import muntin as mt
+        >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+        >>> counts = days.sliding("1d").agg(n=mt.count())
+        >>> op = mt.operator(counts)
+        >>> answer = op.ask({"day": "2024-05-01"})
+        >>> mt.operator(counts, snapshot=op.snapshot()).ask({"day": "2024-05-01"}).row["n"]
+        2
+        """
         with self._lock:
             return self._engine.snapshot()
 
@@ -231,6 +298,12 @@ class Operator:
         """A part of a snapshot: changes since the snapshot of an epoch with these chunks.
 
         `assembled` joins parts to a complete snapshot. With `since=0` the part is complete.
+
+        >>> import muntin as mt
+        >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+        >>> op = mt.operator(days.sliding("1d").agg(n=mt.count()))
+        >>> isinstance(op.changes(0, []), bytes)
+        True
         """
         with self._lock:
             return self._engine.snapshot(since, list(chunks))
@@ -281,6 +354,11 @@ class Operator:
 
         Raises:
             PlanError: there are several outputs; take `schemas`.
+
+        >>> import muntin as mt
+        >>> days = mt.stream(time="day", out_of_order="0s", schema={"day": "date"})
+        >>> mt.operator(days.sliding("1d").agg(n=mt.count())).schema
+        {'day': 'date', 'n': 'i64'}
         """
         if len(self._outputs) > 1:
             names = ", ".join(self._outputs)

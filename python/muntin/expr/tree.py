@@ -38,6 +38,11 @@ class Expr:
     >>> from muntin import col
     >>> (col("amount") > 500) & col("card").is_not_null()
     (col("amount") > 500) & col("card").is_not_null()
+    >>> twice = col("amount") * 2
+    >>> twice.depth, twice.children(), twice.render()[0]
+    (1, (col("amount"), lit(2)), 'col("amount") * 2')
+    >>> twice.to_json()
+    {'fn': 'mul', 'args': [{'col': 'amount'}, {'lit': 2, 'type': 'i64'}]}
     """
 
     __slots__ = ()

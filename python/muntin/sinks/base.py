@@ -96,11 +96,22 @@ class Durable(Sink, Protocol):
     again without a `publish` between. In a run without checkpoints there is no `restore` and no
     `prepare`, and `publish` follows every step.
 
+    One over a list, whose state has the rows that the next `publish` will show:
+
+    >>> class Kept:
+    ...     when, rows, staged = None, [], []
+    ...     def open(self, output, key): pass
+    ...     def restore(self, state):
+    ...         state = state or {"shown": 0, "next": []}
+    ...         self.rows[state["shown"]:] = state["next"]
+    ...     def stage(self, output, rows): self.staged = self.staged + rows.to_dicts()
+    ...     def prepare(self): return {"shown": len(self.rows), "next": self.staged}
+    ...     def publish(self): self.rows += self.staged; self.staged = []
+    ...     def close(self): pass
     >>> import muntin as mt
-    >>> isinstance(mt.sinks.JsonLines("rows.jsonl"), Durable)
+    >>> isinstance(Kept(), Durable)
     True
-    >>> isinstance(mt.sinks.Callback(print), Durable)
-    False
+    >>> mt.testing.check_sink(Kept, lambda: Kept.rows, clear=Kept.rows.clear)
     """
 
     def restore(self, state: dict[str, Any] | None) -> None:
