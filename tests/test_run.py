@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ import pyarrow as pa
 import pytest
 
 import muntin as mt
+from muntin.loop.intake import as_they_come
 from muntin.loop.loop import Loop
 from muntin.loop.routes import Destinations, Routes
+from muntin.loop.stages import Stages
 from muntin.monitor.moment import Scene
 from muntin.sources import Delivery, Quiet
 from runs import EVENTS, WORDS, Script, rows_at
@@ -45,6 +49,39 @@ def test_a_quiet_partition_is_idle_after_a_while(idle_after: str | None, early: 
     play(events.tumbling("1m").agg(n=mt.count()), Script(*told, clock=clock), [sink], clock)
     assert [n for _, n in fired] == [2, 1]
     assert (fired[0][0] == 100.0) is early
+
+
+class Waiting(Script):
+    """A script that has waited for all but five seconds of each poll."""
+
+    waited = 0.0
+
+    def poll(self) -> Any:
+        self.waited += self.each - 5.0
+        return super().poll()
+
+
+def test_waiting_for_rows_is_not_counted_as_reading() -> None:
+    clock = [0.0]
+    source = Waiting(Delivery(rows_at(0), {0: 1}, 0, 0), Quiet((0, 1)), clock=clock)
+    stages = Stages(lambda: clock[0])
+    rounds = list(stages.timed(as_they_come({"events": source.open(None, {})})))
+    assert (clock[0], len(rounds), stages.seconds["source"]) == (60.0, 3, 10.0)
+
+
+@pytest.mark.parametrize("kind", ["lines", "rows"])
+def test_a_live_source_says_how_long_it_has_waited(tmp_path: Path, kind: str) -> None:
+    path, more = tmp_path / "rows.jsonl", threading.Event()
+    path.touch()
+    rows = mt.sources.Rows(iter(more.wait, True), live=True)
+    source = mt.sources.JsonLines(path, follow=True) if kind == "lines" else rows
+    reader = source.open([("n", "i64")], {})
+    with contextlib.closing(reader):
+        start = time.monotonic()
+        assert isinstance(reader.poll(), Quiet)
+        passed = time.monotonic() - start
+        more.set()
+        assert 0 < reader.waited <= passed
 
 
 def test_windows_close_on_a_stream_that_has_fallen_silent() -> None:

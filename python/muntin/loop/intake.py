@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 import pyarrow as pa
@@ -37,7 +38,7 @@ class Reading:
         undecodable: for each input, records that could not be decoded.
         quiet: (input, partition) pairs that were polled and had no rows.
         ended: inputs that have no more rows.
-        waited: whether there was nothing to read.
+        waited: seconds of it that the sources waited for rows.
         resume: for each input and partition in it, the position after its last row.
         marks: the newest mark of each input whose source has marks.
     """
@@ -47,7 +48,7 @@ class Reading:
     undecodable: list[tuple[str, Undecodable]] = field(default_factory=list)
     quiet: list[tuple[str, int]] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
-    waited: bool = False
+    waited: float = 0.0
     resume: list[tuple[str, int, int]] = field(default_factory=list)
     marks: list[tuple[str, object]] = field(default_factory=list)
 
@@ -65,20 +66,27 @@ def as_they_come(readers: Mapping[str, Reader]) -> Iterator[Reading]:
     open_readers = dict(readers)
     while open_readers:
         for name, reader in list(open_readers.items()):
-            match reader.poll():
+            before = _waited(reader)
+            polled = reader.poll()
+            waited = _waited(reader) - before
+            match polled:
                 case None:
                     del open_readers[name]
-                    yield Reading(ended=[name])
+                    yield Reading(ended=[name], waited=waited)
                 case Quiet(partitions=partitions):
                     quiet = [(name, partition) for partition in partitions]
-                    yield Reading(quiet=quiet, waited=True)
+                    yield Reading(quiet=quiet, waited=inf)
                 case Delivery() as delivery:
                     bad = [(name, record) for record in delivery.undecodable]
                     feed = _feed(name, delivery)
                     resume = [(name, part, at) for part, at in delivery.resume.items()]
                     marks = [] if delivery.mark is None else [(name, delivery.mark)]
                     feeds = [feed] if feed else []
-                    yield Reading(feeds, undecodable=bad, resume=resume, marks=marks)
+                    yield Reading(feeds, undecodable=bad, waited=waited, resume=resume, marks=marks)
+
+
+def _waited(reader: Reader) -> float:
+    return float(getattr(reader, "waited", 0.0))
 
 
 def merged(readers: Mapping[str, Reader], times: Times) -> Iterator[Reading]:
@@ -92,7 +100,7 @@ def merged(readers: Mapping[str, Reader], times: Times) -> Iterator[Reading]:
         if parts:
             yield _step(parts)
         elif any(queue.quiet for queue in queues):
-            yield Reading(waited=True)
+            yield Reading(waited=inf)
         if all(queue.ended for queue in queues):
             yield Reading(ended=[queue.name for queue in queues])
             return

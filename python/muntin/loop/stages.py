@@ -35,6 +35,5 @@ class Stages:
             reading = next(rounds, None)
             if reading is None:
                 return
-            if not reading.waited:
-                self.seconds["source"] += self._clock() - start
+            self.seconds["source"] += max(0.0, self._clock() - start - reading.waited)
             yield reading

@@ -98,6 +98,9 @@ class Quiet:
 class Reader(Protocol):
     """A source being read.
 
+    A reader that waits for rows in `poll` may have an attribute `waited`: the seconds it has waited
+    so far. The run does not count them as time spent reading.
+
     >>> import muntin as mt
     >>> reader = mt.sources.Rows([{"n": 1}]).open([("n", "i64")], {})
     >>> isinstance(reader, Reader), len(reader.poll().batch), reader.poll()

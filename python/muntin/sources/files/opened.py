@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+from time import monotonic
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -164,6 +165,8 @@ class StandardInput:
     def __init__(self, wait: float) -> None:
         """Wait for input, up to a number of seconds."""
         self.seen = Seen()
+        self.waited = 0.0
+        """Seconds that were spent waiting for input."""
         self._wait = wait
         try:
             self._number = sys.stdin.buffer.fileno()
@@ -173,7 +176,7 @@ class StandardInput:
     def read(self, size: int) -> bytes | None:
         """The available bytes; None if there are none now, no bytes at the end."""
         try:
-            if sys.platform != "win32" and not select.select([self._number], [], [], self._wait)[0]:
+            if not self._has_input():
                 return None
             data = os.read(self._number, size)
         except OSError as error:
@@ -185,6 +188,15 @@ class StandardInput:
             check_text("standard input", data[:SAMPLE_BYTES])
         self.seen.take(data)
         return data
+
+    def _has_input(self) -> bool:
+        """Wait for input for a while; on Windows a read waits."""
+        if sys.platform == "win32":
+            return True
+        start = monotonic()
+        ready = select.select([self._number], [], [], self._wait)[0]
+        self.waited += monotonic() - start
+        return bool(ready)
 
     def shorter_than(self) -> int | None:
         """A pipe has no length."""

@@ -230,6 +230,11 @@ class ParquetReader:
                 return delivery
         return None
 
+    @property
+    def waited(self) -> float:
+        """Seconds that were spent waiting for another file."""
+        return self._waiting.seconds
+
     def close(self) -> None:
         """Stop reading; ends a wait in another thread."""
         self._waiting.close()

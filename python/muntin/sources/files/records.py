@@ -10,6 +10,7 @@ import logging
 import os
 from dataclasses import dataclass
 from threading import Event, Lock
+from time import monotonic
 from typing import NamedTuple
 
 import msgspec
@@ -77,6 +78,8 @@ class Waiting:
     def __init__(self) -> None:
         """Open."""
         self._closed = Event()
+        self.seconds = 0.0
+        """How long all waits took."""
 
     @property
     def closed(self) -> bool:
@@ -85,7 +88,9 @@ class Waiting:
 
     def wait(self) -> None:
         """Wait a moment."""
+        start = monotonic()
         self._closed.wait(WAIT_SECONDS)
+        self.seconds += monotonic() - start
 
     def close(self) -> None:
         """End the wait, and those to come."""
@@ -138,6 +143,12 @@ class Blocks:
     def wait(self) -> None:
         """Give a followed file a moment to grow; `close` ends the wait."""
         self._waiting.wait()
+
+    @property
+    def waited(self) -> float:
+        """Seconds that were spent waiting for more."""
+        piped = self._file.waited if isinstance(self._file, StandardInput) else 0.0
+        return self._waiting.seconds + piped
 
     def mark(self) -> Mark:
         """The place after the last block, without its positions."""

@@ -252,6 +252,11 @@ class TextReader:
                 return Quiet(self._placed.partitions)
         return self._ready.popleft()
 
+    @property
+    def waited(self) -> float:
+        """Seconds that were spent waiting for the last file to grow."""
+        return self._blocks.waited
+
     def close(self) -> None:
         """Stop reading; may be called from another thread, and ends a wait there."""
         self._blocks.close()

@@ -196,6 +196,11 @@ class _RowsReader:
                 self._keep(self._placed("", decoded))
         return self._ready.popleft()
 
+    @property
+    def waited(self) -> float:
+        """Seconds that were spent waiting for rows."""
+        return self._pull.waited
+
     def close(self) -> None:
         """Stop reading."""
         self._closed = True
@@ -217,6 +222,7 @@ class _Pulled:
     def __init__(self, items: Iterator[Any]) -> None:
         self._items = items
         self._count = 0
+        self.waited = 0.0
 
     def next(self, count: int) -> list[Any] | None:
         """Some items, or None at the end."""
@@ -249,6 +255,7 @@ class _Live:
         self._stop = Event()
         self._error: Exception | None = None
         self._count = 0
+        self.waited = 0.0
         self._thread = Thread(target=self._run, name="muntin-rows", daemon=True)
         self._thread.start()
 
@@ -257,7 +264,7 @@ class _Live:
         found: list[Any] = []
         while len(found) < count:
             try:
-                item = self._came.get(timeout=0 if found else GATHER_SECONDS)
+                item = self._came.get_nowait() if found else self._first()
             except (queue.Empty, ValueError):
                 break
             if item is self._ended:
@@ -270,6 +277,13 @@ class _Live:
                 return None
             found.append(item)
         return found
+
+    def _first(self) -> Any:
+        start = time.monotonic()
+        try:
+            return self._came.get(timeout=GATHER_SECONDS)
+        finally:
+            self.waited += time.monotonic() - start
 
     def close(self) -> None:
         """Stop reading; the thread ends after the current row."""
