@@ -67,6 +67,9 @@ def test_an_alert_is_one_signed_request_with_its_id(server: Server) -> None:
     assert not verify(CANARY, signature, body + b" ")
     assert not verify(CANARY, signature, body, now=time.time() + 301)
     assert not verify(CANARY, signature.replace("t=", "t=1"), body)
+    assert not verify(CANARY, None, body)
+    with pytest.raises(mt.SinkError, match="the header is a bytes, the body a str\nhint: write"):
+        verify(CANARY, body, signature)
     assert (sink.waiting, sink.dropped) == (0, 0)
 
 

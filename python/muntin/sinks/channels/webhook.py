@@ -191,7 +191,7 @@ def sign(secret: str | bytes, body: bytes, at: int) -> str:
 
 def verify(
     secret: str | bytes,
-    header: str,
+    header: str | None,
     body: bytes,
     now: float | None = None,
     tolerance: float = 300.0,
@@ -203,10 +203,13 @@ def verify(
 
     Args:
         secret: what the sink was given.
-        header: the value of `Muntin-Signature`, unchanged.
+        header: the value of `Muntin-Signature`, unchanged; None if the request has none.
         body: the body's bytes, unchanged.
         now: Unix seconds; by default the clock's.
         tolerance: how many seconds the signature may lie in the past or the future.
+
+    Raises:
+        SinkError: the header is not a text, or the body is not bytes.
 
     >>> header = sign("s3cret", b"{}", 1700000000)
     >>> verify("s3cret", header, b"{}", now=1700000010)
@@ -214,6 +217,13 @@ def verify(
     >>> verify("s3cret", header, b"[]", now=1700000010)
     False
     """
+    if header is None:
+        return False
+    if not isinstance(header, str) or not isinstance(body, bytes | bytearray):
+        hint = 'write verify(secret, request.headers["Muntin-Signature"], request.body)'
+        raise SinkError(
+            with_hint(f"verify: the header is {kind(header)}, the body {kind(body)}", hint)
+        )
     fields = [part.strip().partition("=") for part in header.split(",")]
     times = [value for name, _, value in fields if name == "t"]
     if len(times) != 1 or not re.fullmatch(r"[0-9]{1,12}", times[0]):
