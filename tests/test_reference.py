@@ -99,7 +99,7 @@ def test_each_aggregate_gives_its_result(row: list[str]) -> None:
 
 
 def test_every_aggregate_is_there() -> None:
-    assert {name for name, *_ in AGGREGATES if name} == set(KINDS)
+    assert {name for name, *_ in AGGREGATES if name} >= set(KINDS)
     assert {of(example).kind for _, _, example, _ in AGGREGATES} == set(KINDS)
 
 

@@ -251,7 +251,7 @@ def test_no_window_behind_revisions(options: dict[str, Any]) -> None:
         lambda: fired.sliding("1h"),
         lambda: fired.silent("1h", by="card"),
     ):
-        with pytest.raises(PlanError, match="no window, join or top stands behind"):
+        with pytest.raises(PlanError, match="it cannot follow windows that emit revisions"):
             wrong()
 
 

@@ -15,7 +15,7 @@ _SCOPE = "global: one owner per key over all partitions, as no source declares p
 def explain(node: Node) -> str:
     """The typed plan of a node, a line each for the nodes above it and itself.
 
-    A node that several others read stands once and is read by its number.
+    A node that several others read is listed once, and read by its number.
     """
     facts = check(node)
     path = list(node.path())

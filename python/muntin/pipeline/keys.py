@@ -45,11 +45,11 @@ def no_collisions(columns: Iterable[str], place: str) -> None:
 
 
 def no_revisions_before(node: Node, place: str) -> None:
-    """Refuse a verb behind a stream whose windows may come out more than once."""
+    """Refuse a verb after a stream whose windows may fire more than once."""
     if node.revisions:
         hint = (
-            'in a chain say emit="final" without emit_every, and allowed_lateness= with '
-            "revisions=False: then a window comes out once, at its end + allowed_lateness"
+            'give the window before emit="final" without emit_every, and allowed_lateness= with '
+            "revisions=False: then it fires once, at its end + allowed_lateness"
         )
-        message = "the windows before come out with revisions; no window, join or top stands behind"
+        message = "it cannot follow windows that emit revisions"
         raise PlanError(with_hint(f"{place}: {message}", hint))

@@ -30,7 +30,7 @@ def filled(template: str, values: Mapping[str, Json], kinds: Mapping[str, Any]) 
     Args:
         template: the message as the rule has it.
         values: the row's columns as JSON has them.
-        kinds: their `pyarrow.DataType`s; without one a text is text, be it of a decimal or not.
+        kinds: their `pyarrow.DataType`s; without them a text is text, also that of a decimal.
 
     >>> filled("{k}: {n:,} {x:.1%}", {"k": "a", "n": 1234, "x": 0.5}, {})
     'a: 1,234 50.0%'

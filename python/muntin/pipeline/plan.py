@@ -30,7 +30,7 @@ ONLY_OUTPUT = "rows"
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Node:
-    """One verb with what stands before it; equal keys mean equal results.
+    """One verb and the nodes before it; equal keys mean equal results.
 
     `print` is the same for nodes that differ in nothing but texts in place of what they mean.
 
@@ -130,7 +130,7 @@ def output(
 ) -> Output:
     """A pipeline under a name, with the rules on its rows and the sinks they go to.
 
-    Raises `PlanError` for an empty name, or rules that are none.
+    Raises `PlanError` for an empty name, or something that is not a rule.
 
     >>> import muntin as mt
     >>> sales = mt.stream(time="at", out_of_order="10s")
@@ -300,7 +300,7 @@ def _node_of(pipeline: Pipeline, place: str) -> Node:
     if hasattr(pipeline, "agg"):
         hint = "a window becomes a pipeline by .agg(...)"
     elif hasattr(pipeline, "partitions") and hasattr(pipeline, "open"):
-        hint = "the source stands first: mt.run(source, pipeline)"
+        hint = "the source comes first: mt.run(source, pipeline)"
     raise PlanError(with_hint(f"{place}: {arguments.shown(pipeline)} is not a pipeline", hint))
 
 

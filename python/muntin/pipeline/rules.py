@@ -206,7 +206,7 @@ def rule(
         if not callable(when):
             hint = 'write SQL text, or an expression: col("n") > 5'
         raise PlanError(with_hint(f"{place}: {shown(when)} is not a condition", hint))
-    # Read once without the columns, so that wrong text is an error on the line where it stands.
+    # Parsed once without the columns, so that wrong text is an error on the user's line.
     resolve(when, None, place)
     return make(when)
 
@@ -229,7 +229,7 @@ def _keys(by: Any, place: str) -> tuple[str, ...]:
 
 def _function(function: Mask, place: str) -> Mask:
     if not callable(function):
-        hint = "@mt.rule(...) stands above a function; else write mt.rule(name, condition)"
+        hint = "write @mt.rule(...) above a function, or mt.rule(name, condition)"
         raise PlanError(with_hint(f"{place}: {shown(function)} is not a function", hint))
     return function
 

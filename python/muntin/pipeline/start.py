@@ -79,7 +79,7 @@ def stream(
 def union(*streams: Stream, tag: str | None = None) -> Stream:
     """The rows of several streams as one: columns by name, missing ones null.
 
-    Columns stand in the order of their first appearance; numbers of different types are widened.
+    Columns come in the order of their first appearance; numbers of different types are widened.
     With `tag`, a last column of that name holds the name of the stream a row came from. Times
     need no common name: each stream brings its own.
 

@@ -100,7 +100,7 @@ class Stream(Hinting):
     def filter(self, where: Expr | str) -> Stream:
         """Keep the rows where the condition is true; false and null drop them.
 
-        Raises `ExpressionError`, `ColumnError`, `SchemaError` for a condition that is none.
+        Raises `ExpressionError`, `ColumnError`, `SchemaError` if the condition is wrong.
 
         >>> from muntin import stream
         >>> stream(time="at", out_of_order="0s").filter("amount > 0")
