@@ -325,3 +325,29 @@ def test_sources_that_do_not_end_are_asked_in_turn() -> None:
         ([], [], 1),
         ([], ["a"], 0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (mt.sources.JsonLines("a.jsonl", follow=True), "JsonLines('a.jsonl', follow=True)"),
+        (mt.sources.Csv(["a.csv", "b.csv"]), "Csv(['a.csv', 'b.csv'])"),
+        (mt.sources.Csv("in/", watch=True), "Csv('in/', watch=True)"),
+        (mt.sources.Parquet(Path("history")), "Parquet('history')"),
+        (mt.sources.Arrow(pa.table({"n": [1]})), "Arrow(Table)"),
+        (mt.sources.Rows([{"n": 1}]), "Rows(list)"),
+        (mt.sources.JsonLines("-"), "JsonLines('-')"),
+    ],
+    ids=str,
+)
+def test_a_source_shows_what_it_reads(source: Any, text: str) -> None:
+    assert repr(source) == text
+
+
+@pytest.mark.parametrize("door", [mt.sources, mt.sinks])
+def test_every_source_and_sink_has_a_repr_of_its_own(door: Any) -> None:
+    made = [each for each in vars(door).values() if isinstance(each, type)]
+    kinds = [each for each in made if hasattr(each, "stage") or hasattr(each, "partitions")]
+    kinds = [each for each in kinds if not getattr(each, "_is_protocol", False)]
+    assert len(kinds) >= 5
+    assert [each.__name__ for each in kinds if each.__repr__ is object.__repr__] == []

@@ -156,6 +156,8 @@ class PacedReader:
         self._floor = FIRST
         self._seen: set[int] = set()
         self._ended = False
+        self.waited = 0.0
+        """Seconds that were spent waiting for rows to be due."""
 
     def first(self) -> int | None:
         """The time of the first row, in microseconds; None if there is none yet."""
@@ -171,7 +173,9 @@ class PacedReader:
         if message is not None:
             return message
         if (due := self._due()) is None and not self._ended:
+            start = time.monotonic()
             self._pace.wait(self._stop)
+            self.waited += time.monotonic() - start
             due = self._due()
         if due is not None:
             return due

@@ -20,7 +20,7 @@ from muntin.sources.deliveries.placed import OnBad, Placed, check_bad
 from muntin.sources.deliveries.places import Places, counts_of
 from muntin.sources.files.marks import Mark, mark_of
 from muntin.sources.files.parquet_files import Columns, Group, Open, opened_file
-from muntin.sources.files.paths import Paths, files_of, names_of
+from muntin.sources.files.paths import Paths, call_of, files_of, names_of
 from muntin.sources.files.records import Waiting
 from muntin.sources.files.turns import Listed, Turns, Watched
 from muntin.values.rows import arrow_schema
@@ -110,6 +110,10 @@ class Parquet:
         self._pace = pace_of(speed, arrival, "Parquet")
         self._batch_rows = batch_rows
         self._bad: OnBad = bad
+
+    def __repr__(self) -> str:
+        """Its paths, and whether it waits for more."""
+        return call_of("Parquet", self._paths, watch=self._watch)
 
     @property
     def bounded(self) -> bool:

@@ -70,6 +70,17 @@ def names_of(paths: Paths) -> list[str]:
     return [os.fspath(path) for path in given]
 
 
+def call_of(source: str, paths: Paths, **flags: bool) -> str:
+    """A source of files as a user would type it, with the flags that are set.
+
+    >>> call_of("Csv", "a.csv", follow=True), call_of("Csv", ["a.csv", "b.csv"])
+    ("Csv('a.csv', follow=True)", "Csv(['a.csv', 'b.csv'])")
+    """
+    names = names_of(paths)
+    given = repr(names[0] if isinstance(paths, str | os.PathLike) else names)
+    return f"{source}({', '.join([given, *(f'{name}=True' for name in flags if flags[name])])})"
+
+
 def _matching(path: str, *, empty: bool) -> list[str]:
     found = [name for name in glob.glob(path, recursive=True) if os.path.isfile(name)]
     if found:

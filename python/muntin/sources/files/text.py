@@ -28,7 +28,7 @@ from muntin.sources.deliveries.split import rows_of, split
 from muntin.sources.files.cuts import Cut
 from muntin.sources.files.marks import Mark, mark_of
 from muntin.sources.files.opened import STDIN
-from muntin.sources.files.paths import Paths, files_of, names_of
+from muntin.sources.files.paths import Paths, call_of, files_of, names_of
 from muntin.sources.files.records import LINE_BYTES_MAX, Block, Blocks, Reading
 from muntin.sources.files.rotation import rotated
 from muntin.sources.files.turns import Listed, Turns, Watched
@@ -124,6 +124,11 @@ class TextSource(ABC):
         self._partitions = None if partitions is None else tuple(partitions)
         self._limits = limits
         self._pace = pace_of(speed, roles.arrival, name)
+
+    def __repr__(self) -> str:
+        """Its paths, and how it waits for more."""
+        limits = self._limits
+        return call_of(type(self).__name__, self._paths, follow=limits.follow, watch=limits.watch)
 
     @property
     def bounded(self) -> bool:

@@ -81,6 +81,10 @@ class Arrow:
         self._pace = pace_of(speed, arrival, "Arrow")
         self._batch_rows = batch_rows
 
+    def __repr__(self) -> str:
+        """The type of its rows."""
+        return f"Arrow({type(self._data).__name__})"
+
     @property
     def total(self) -> int | None:
         """The number of rows, if the object knows it."""
