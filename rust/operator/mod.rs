@@ -22,7 +22,6 @@ pub mod session;
 pub mod silent;
 pub mod running;
 pub mod sliding;
-pub mod waiting;
 pub mod reorder;
 pub mod rule;
 pub mod alert;

@@ -4,25 +4,18 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, BooleanArray};
-
 use super::flow::{Context, Flow};
 use super::sliding::SlidingWindows;
 use super::slots::SavedPiece;
-use super::waiting::Waiting;
 use super::{CompleteFrom, Operator, Warming, in_pieces};
-use crate::block::{Block, Firing, RowMeta};
-use crate::error::{Error, Result};
+use crate::block::{Block, RowMeta};
+use crate::error::Result;
 use crate::fate::{Counters, Reason, Record};
-use crate::origin::{Origin, Origins};
-use crate::state::Saved;
-use crate::state::saved::Saving;
+use crate::state::Waiting;
+use crate::state::waiting::WAITING;
 use crate::time::Micros;
 use crate::watermark::bound;
-use crate::wide::{self, Cut};
-
-const WAITING: &str = "waiting";
+use crate::wide::Cut;
 
 /// Sorts rows by event time, then passes them to per-event windows.
 #[derive(Debug)]
@@ -30,7 +23,6 @@ pub struct Reorder {
     inner: SlidingWindows,
     node: u32,
     waiting: Waiting,
-    input: Option<arrow_schema::SchemaRef>,
     changed: u64,
     counters: Counters,
 }
@@ -39,7 +31,7 @@ impl Reorder {
     /// Holds back the input of `inner`.
     pub fn new(inner: SlidingWindows, node: u32) -> Reorder {
         let counters = Counters::default();
-        Reorder { inner, node, waiting: Waiting::default(), input: None, changed: 0, counters }
+        Reorder { inner, node, waiting: Waiting::default(), changed: 0, counters }
     }
 
     /// Rejects rows behind the watermark and holds the others.
@@ -66,12 +58,7 @@ impl Reorder {
         }
         if !keep.is_empty() {
             self.changed = context.epoch;
-            let mut taken = block.take(&keep)?;
-            let mut meta = RowMeta::clone(&taken.meta);
-            let gone = |row| Origin { row: u32::MAX, ..taken.meta.origin(row) };
-            meta.origins = Origins::Each((0..taken.len()).map(gone).collect());
-            taken.meta = Arc::new(meta);
-            self.waiting.push(taken)?;
+            self.waiting.push(block.take(&keep)?)?;
         }
         Ok(())
     }
@@ -93,7 +80,6 @@ impl Reorder {
 
 impl Operator for Reorder {
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
-        self.input.get_or_insert_with(|| inputs[0].0.schema.clone());
         self.counters.rows_in += inputs[0].0.len() as u64;
         self.take_in(&inputs[0], context)?;
         let ready = Arc::new(self.take_out(&inputs[0])?);
@@ -150,8 +136,9 @@ impl Operator for Reorder {
 
     fn save(&self, since: u64) -> Result<Vec<SavedPiece>> {
         let mut pieces = self.inner.save(since)?;
-        if !self.waiting.is_empty() && (self.changed > since || since == 0) {
-            let saved = save_rows(&self.waiting.all()?)?;
+        if (self.changed > since || since == 0)
+            && let Some(saved) = self.waiting.save()?
+        {
             pieces.push(SavedPiece { range: 0, part: WAITING.into(), epoch: self.changed, saved });
         }
         Ok(pieces)
@@ -161,101 +148,12 @@ impl Operator for Reorder {
         let (waiting, inner): (Vec<SavedPiece>, Vec<SavedPiece>) =
             pieces.iter().cloned().partition(|piece| piece.part == WAITING);
         let width = self.inner.schema().fields().len() - self.inner.features();
-        let schema = self.inner.schema().project(&(0..width).collect::<Vec<_>>())?;
+        let schema = Arc::new(self.inner.schema().project(&(0..width).collect::<Vec<_>>())?);
         for piece in waiting {
             self.changed = piece.epoch;
-            let rows = Arc::new(load_rows(&piece.saved, &Arc::new(schema.clone()))?);
-            for rows in rows.pieces(Cut::Anywhere)? {
-                self.waiting.push(Arc::unwrap_or_clone(rows))?;
-            }
+            self.waiting.load(&piece.saved, &schema)?;
         }
         self.counters = counters;
         self.inner.load(&inner, Counters::default(), clock)
     }
-}
-
-/// Renumbers the inputs in a saved part for a plan that lists them in another order: input i is now
-/// `places[i]`.
-pub fn renumber(part: &str, saved: Saved, places: &[usize]) -> Result<Saved> {
-    if part != WAITING || saved.column("input").is_err() {
-        return Ok(saved);
-    }
-    let of = |&input: &i64| places.get(input as usize).map_or(input, |&at| at as i64);
-    let inputs: Vec<i64> = saved.i64("input")?.iter().map(of).collect();
-    let fields = saved.batch.schema();
-    let columns = fields.fields().iter().zip(saved.batch.columns());
-    let with = |all: Saving, (field, column): (&arrow_schema::FieldRef, &ArrayRef)| match field
-        .name()
-        .as_str()
-    {
-        "input" => all.i64("input", inputs.clone()),
-        name => all.column(name, column.clone()),
-    };
-    columns.fold(Saving::default(), with).done()
-}
-
-fn save_rows(block: &Block) -> Result<Saved> {
-    let meta = &block.meta;
-    let late: BooleanArray = (0..block.len()).map(|row| Some(meta.is_late(row))).collect();
-    let origin = |of: fn(Origin) -> i64| (0..block.len()).map(|row| of(meta.origin(row))).collect();
-    let firing = |of: fn(&Firing) -> i64| match &meta.firing {
-        Some(firing) => firing.iter().map(of).collect(),
-        None => vec![],
-    };
-    let mut saving = Saving::default()
-        .columns("column", block.columns.clone())
-        .i64("time", meta.time.clone())
-        .u64("seq", meta.seq.clone())
-        .i64("judge", meta.judge.clone())
-        .i64("input", origin(|origin| i64::from(origin.input)))
-        .i64("partition", origin(|origin| origin.partition))
-        .i64("position", origin(|origin| origin.position))
-        .i64("arrival", origin(|origin| origin.arrival))
-        .column("late", Arc::new(late));
-    if meta.firing.is_some() {
-        saving = saving
-            .i64("start", firing(|firing| firing.start))
-            .i64("end", firing(|firing| firing.end))
-            .i64("revision", firing(|firing| firing.revision));
-    }
-    saving.done()
-}
-
-fn load_rows(saved: &Saved, schema: &arrow_schema::SchemaRef) -> Result<Block> {
-    let type_of = |(i, field): (usize, &arrow_schema::FieldRef)| {
-        let found = saved.column(&format!("column.{i}"))?;
-        Ok(wide::saved_as(field.data_type(), found.data_type()))
-    };
-    let types: Vec<_> = schema.fields().iter().enumerate().map(type_of).collect::<Result<_>>()?;
-    let columns = saved.columns("column", &types)?;
-    let (input, partition) = (saved.i64("input")?, saved.i64("partition")?);
-    let (position, arrival) = (saved.i64("position")?, saved.i64("arrival")?);
-    let origin = |row: usize| Origin {
-        input: input[row] as u32,
-        row: u32::MAX,
-        partition: partition[row],
-        position: position[row],
-        arrival: arrival[row],
-    };
-    let firing = match saved.i64("start") {
-        Ok(start) => {
-            let (end, revision) = (saved.i64("end")?, saved.i64("revision")?);
-            let of = |row| Firing { start: start[row], end: end[row], revision: revision[row] };
-            Some((0..saved.len()).map(of).collect())
-        }
-        Err(_) => None,
-    };
-    let late = saved.column("late")?;
-    let late = late
-        .as_boolean_opt()
-        .ok_or_else(|| Error::Snapshot("column \"late\" is not bool".into()))?;
-    let meta = RowMeta {
-        time: saved.i64("time")?.to_vec(),
-        seq: saved.u64("seq")?.to_vec(),
-        judge: saved.i64("judge")?.to_vec(),
-        origins: Origins::Each((0..saved.len()).map(origin).collect()),
-        firing,
-        late: Some(late.values().iter().collect()),
-    };
-    Ok(Block { schema: schema.clone(), columns, meta: Arc::new(meta) })
 }

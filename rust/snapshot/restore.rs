@@ -12,11 +12,11 @@ use super::{Name, Owners, read};
 use crate::chunk::{decode_batch, unpack};
 use crate::error::{Error, Result};
 use crate::fate::Counters;
-use crate::operator::{SavedPiece, Warming, reorder};
+use crate::operator::{SavedPiece, Warming};
 use crate::pipeline::{BuiltGraph, Pipeline};
 use crate::plan::{Node, Plan};
 use crate::schema::{parse_type, type_word};
-use crate::state::{RANGES, Saved};
+use crate::state::{RANGES, Saved, waiting};
 use crate::time::{Micros, NEVER, shift};
 use crate::watermark::Watermarks;
 
@@ -212,7 +212,7 @@ impl SnapshotState<'_> {
                 "chunk \"{name}\" has {rows} rows without values"
             )));
         }
-        let saved = reorder::renumber(part, saved, &self.change.places())?;
+        let saved = waiting::renumber(part, saved, &self.change.places())?;
         Ok((owner.to_string(), SavedPiece { range, part: part.to_string(), epoch, saved }))
     }
 }

@@ -11,6 +11,7 @@ pub mod chunks;
 pub mod timers;
 pub mod sessions;
 pub mod saved;
+pub mod waiting;
 
 pub use chunks::{At, Chunks, Kept};
 pub use encode::check_key;
@@ -20,3 +21,4 @@ pub use log::Log;
 pub use panes::{Link, Panes};
 pub use saved::Saved;
 pub use timers::Timers;
+pub use waiting::Waiting;

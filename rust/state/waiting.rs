@@ -1,4 +1,5 @@
-//! Rows held until the watermark passes them, in runs sorted by time, then arrival.
+//! Waiting: rows held until the watermark passes them, with all that is known of each, in runs
+//! sorted by time, then arrival.
 //!
 //! A run is merged with the previous one when that has shrunk to a comparable length. So `n` rows
 //! are held in about `log n` runs, each row is moved about `log n` times, and a step reads only the
@@ -6,13 +7,20 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_schema::{FieldRef, SchemaRef};
 
-use crate::block::Block;
-use crate::error::Result;
+use super::saved::{Saved, Saving};
+use crate::block::{Block, Firing, RowMeta};
+use crate::error::{Error, Result};
 use crate::limits::TEXT_BYTES_MAX;
+use crate::origin::{Origin, Origins};
 use crate::time::Micros;
-use crate::wide;
+use crate::wide::{self, Cut};
+
+/// The name of saved waiting rows in a snapshot.
+pub const WAITING: &str = "waiting";
 
 /// A sorted run; rows before `next` have been released.
 #[derive(Debug)]
@@ -63,8 +71,13 @@ impl Waiting {
         self.runs.iter().map(of).sum()
     }
 
-    /// Adds rows that arrived after all rows already held.
-    pub fn push(&mut self, rows: Block) -> Result<()> {
+    /// Adds rows that arrived after all rows already held. Later they no longer find their source
+    /// columns, which are in memory during their own step only.
+    pub fn push(&mut self, mut rows: Block) -> Result<()> {
+        let mut meta = RowMeta::clone(&rows.meta);
+        let gone = |row| Origin { row: u32::MAX, ..rows.meta.origin(row) };
+        meta.origins = Origins::Each((0..rows.len()).map(gone).collect());
+        rows.meta = Arc::new(meta);
         let mut newest = WaitingRun { rows: in_order(rows)?, next: 0 };
         while let Some(older) = self.runs.pop_if(|older| older.joins(&newest)) {
             newest = WaitingRun {
@@ -95,8 +108,21 @@ impl Waiting {
         if ready.is_empty() { Ok(None) } else { in_order(together(&ready)?).map(Some) }
     }
 
+    /// Saves all rows; `None` if there are none.
+    pub fn save(&self) -> Result<Option<Saved>> {
+        if self.is_empty() { Ok(None) } else { save_rows(&self.all()?).map(Some) }
+    }
+
+    /// Adds saved rows, which have these columns.
+    pub fn load(&mut self, saved: &Saved, schema: &SchemaRef) -> Result<()> {
+        for rows in Arc::new(load_rows(saved, schema)?).pieces(Cut::Anywhere)? {
+            self.push(Arc::unwrap_or_clone(rows))?;
+        }
+        Ok(())
+    }
+
     /// All held rows, sorted.
-    pub fn all(&self) -> Result<Block> {
+    fn all(&self) -> Result<Block> {
         let runs: Vec<Block> = self.runs.iter().map(WaitingRun::left).collect::<Result<_>>()?;
         in_order(together(&runs)?)
     }
@@ -121,6 +147,89 @@ fn in_order(rows: Block) -> Result<Block> {
     }
     order.sort_by_key(place);
     rows.take(&order)
+}
+
+/// Renumbers the inputs in saved waiting rows for a plan that lists them in another order: input i
+/// is now `places[i]`. Other parts of a state do not name inputs.
+pub fn renumber(part: &str, saved: Saved, places: &[usize]) -> Result<Saved> {
+    if part != WAITING || saved.column("input").is_err() {
+        return Ok(saved);
+    }
+    let of = |&input: &i64| places.get(input as usize).map_or(input, |&at| at as i64);
+    let inputs: Vec<i64> = saved.i64("input")?.iter().map(of).collect();
+    let fields = saved.batch.schema();
+    let columns = fields.fields().iter().zip(saved.batch.columns());
+    let with = |all: Saving, (field, column): (&FieldRef, &ArrayRef)| match field.name().as_str() {
+        "input" => all.i64("input", inputs.clone()),
+        name => all.column(name, column.clone()),
+    };
+    columns.fold(Saving::default(), with).done()
+}
+
+fn save_rows(block: &Block) -> Result<Saved> {
+    let meta = &block.meta;
+    let late: BooleanArray = (0..block.len()).map(|row| Some(meta.is_late(row))).collect();
+    let origin = |of: fn(Origin) -> i64| (0..block.len()).map(|row| of(meta.origin(row))).collect();
+    let firing = |of: fn(&Firing) -> i64| match &meta.firing {
+        Some(firing) => firing.iter().map(of).collect(),
+        None => vec![],
+    };
+    let mut saving = Saving::default()
+        .columns("column", block.columns.clone())
+        .i64("time", meta.time.clone())
+        .u64("seq", meta.seq.clone())
+        .i64("judge", meta.judge.clone())
+        .i64("input", origin(|origin| i64::from(origin.input)))
+        .i64("partition", origin(|origin| origin.partition))
+        .i64("position", origin(|origin| origin.position))
+        .i64("arrival", origin(|origin| origin.arrival))
+        .column("late", Arc::new(late));
+    if meta.firing.is_some() {
+        saving = saving
+            .i64("start", firing(|firing| firing.start))
+            .i64("end", firing(|firing| firing.end))
+            .i64("revision", firing(|firing| firing.revision));
+    }
+    saving.done()
+}
+
+fn load_rows(saved: &Saved, schema: &SchemaRef) -> Result<Block> {
+    let type_of = |(i, field): (usize, &FieldRef)| {
+        let found = saved.column(&format!("column.{i}"))?;
+        Ok(wide::saved_as(field.data_type(), found.data_type()))
+    };
+    let types: Vec<_> = schema.fields().iter().enumerate().map(type_of).collect::<Result<_>>()?;
+    let columns = saved.columns("column", &types)?;
+    let (input, partition) = (saved.i64("input")?, saved.i64("partition")?);
+    let (position, arrival) = (saved.i64("position")?, saved.i64("arrival")?);
+    let origin = |row: usize| Origin {
+        input: input[row] as u32,
+        row: u32::MAX,
+        partition: partition[row],
+        position: position[row],
+        arrival: arrival[row],
+    };
+    let firing = match saved.i64("start") {
+        Ok(start) => {
+            let (end, revision) = (saved.i64("end")?, saved.i64("revision")?);
+            let of = |row| Firing { start: start[row], end: end[row], revision: revision[row] };
+            Some((0..saved.len()).map(of).collect())
+        }
+        Err(_) => None,
+    };
+    let late = saved.column("late")?;
+    let late = late
+        .as_boolean_opt()
+        .ok_or_else(|| Error::Snapshot("column \"late\" is not bool".into()))?;
+    let meta = RowMeta {
+        time: saved.i64("time")?.to_vec(),
+        seq: saved.u64("seq")?.to_vec(),
+        judge: saved.i64("judge")?.to_vec(),
+        origins: Origins::Each((0..saved.len()).map(origin).collect()),
+        firing,
+        late: Some(late.values().iter().collect()),
+    };
+    Ok(Block { schema: schema.clone(), columns, meta: Arc::new(meta) })
 }
 
 #[cfg(test)]
