@@ -13,7 +13,7 @@ use arrow_buffer::BooleanBuffer;
 use super::alert::{Alert, id, object};
 use super::flow::Context;
 use super::message::message;
-use super::slots::{SavedPiece, Slot, SlotPart, Slots};
+use super::slots::{SavedPiece, SlotPart, Slots};
 use super::warming::UnknownUntil;
 use super::{CompleteFrom, Mask};
 use crate::block::Block;
@@ -21,38 +21,17 @@ use crate::error::{Error, Result};
 use crate::graph::{Formula, TypedNode, check_rules};
 use crate::plan;
 use crate::state::saved::Saving;
-use crate::state::{KeyColumns, Keys, Saved, Timers};
-use crate::time::Micros;
+use crate::state::{ByKey, KeyColumns, Next, Saved};
+use crate::time::{Micros, NEVER};
 use crate::watermark::Clock;
 
-/// When each key of one range last fired.
+/// When a key last fired.
 #[derive(Debug)]
-struct Cooldown {
-    keys: Keys,
-    last: Vec<Micros>,
-    timers: Timers,
-}
+struct LastFired(Micros);
 
-impl Slot for Cooldown {
-    fn keys(&self) -> usize {
-        self.keys.len()
-    }
-
-    fn bytes(&self) -> usize {
-        self.keys.bytes() + self.last.capacity() * 8 + self.timers.bytes()
-    }
-}
-
-impl Cooldown {
-    fn new(cooldown: Micros) -> Cooldown {
-        Cooldown { keys: Keys::default(), last: vec![], timers: Timers::new(cooldown) }
-    }
-
-    fn set(&mut self, keys: &KeyColumns, row: usize, last: Micros, until: Micros) {
-        let id = self.keys.intern(keys, row);
-        self.last.resize(self.keys.capacity(), last);
-        self.last[id as usize] = last;
-        self.timers.arm(until, id);
+impl Default for LastFired {
+    fn default() -> LastFired {
+        LastFired(NEVER)
     }
 }
 
@@ -65,7 +44,7 @@ struct RuleState {
     /// The columns that an alert's id contains in addition to `by`: see [`identity`].
     identity: Vec<usize>,
     key_types: Vec<arrow_schema::DataType>,
-    slots: Slots<Cooldown>,
+    slots: Slots<ByKey<LastFired>>,
     fired: u64,
     failed: u64,
     unknown: UnknownUntil,
@@ -153,7 +132,7 @@ impl Rules {
             output: output.name.clone(),
             pipeline,
             rules: rules?,
-            clock: crate::time::NEVER,
+            clock: NEVER,
             given: Given::default(),
         })
     }
@@ -278,8 +257,8 @@ impl Rules {
                     continue;
                 }
                 let until = time.saturating_add(cooldown);
-                let slot = rule.slots.touch(range, epoch, || Cooldown::new(cooldown));
-                slot.set(&keys, row, time, until);
+                let slot = rule.slots.touch(range, epoch, || ByKey::new(cooldown));
+                set_fired(slot, &keys, row, (time, until));
                 rule.due = sooner(rule.due, Some(until));
             }
             rule.fired += 1;
@@ -343,11 +322,12 @@ impl Rules {
     pub fn save(&self, since: u64) -> Result<Vec<Vec<SavedPiece>>> {
         let save = |rule: &RuleState| {
             rule.slots.save(since, |slot| {
-                let ids: Vec<u32> =
-                    (0..slot.last.len() as u32).filter(|&id| slot.holds(id)).collect();
+                let fired = slot.iter().filter(|(_, last)| last.0 != NEVER);
+                let (ids, times): (Vec<u32>, Vec<Micros>) =
+                    fired.map(|(id, last)| (id, last.0)).unzip();
                 let saved = Saving::default()
-                    .columns("key", slot.keys.columns(&ids, &rule.key_types)?)
-                    .i64("last", ids.iter().map(|&id| slot.last[id as usize]).collect())
+                    .columns("key", slot.keys().columns(&ids, &rule.key_types)?)
+                    .i64("last", times)
                     .done()?;
                 Ok(vec![("cooldown", saved) as SlotPart])
             })
@@ -374,15 +354,15 @@ impl Rules {
         if pieces.iter().any(|piece| piece.saved.columns("key", &types).is_err()) {
             return Ok(());
         }
-        let load = |slot: &mut Cooldown, _: &str, saved: &Saved| {
+        let load = |slot: &mut ByKey<LastFired>, _: &str, saved: &Saved| {
             let keys = KeyColumns::new(&saved.columns("key", &types)?, saved.len())?;
             for (row, &last) in saved.i64("last")?.iter().enumerate() {
-                slot.set(&keys, row, last, last.saturating_add(cooldown));
+                set_fired(slot, &keys, row, (last, last.saturating_add(cooldown)));
             }
             Ok(())
         };
-        rule.slots.load(pieces, || Cooldown::new(cooldown), load)?;
-        rule.due = rule.slots.iter_mut().filter_map(|slot| slot.timers.next()).min();
+        rule.slots.load(pieces, || ByKey::new(cooldown), load)?;
+        rule.due = rule.slots.iter_mut().filter_map(|slot| slot.due()).min();
         Ok(())
     }
 }
@@ -393,10 +373,16 @@ fn in_order(mut found: Vec<(usize, usize, Alert)>) -> Vec<Alert> {
     found.into_iter().map(|(_, _, alert)| alert).collect()
 }
 
-impl Cooldown {
-    fn holds(&self, id: u32) -> bool {
-        self.last[id as usize] != Micros::MIN
-    }
+/// Notes that the key of a row fired, and that it is silenced until a time.
+fn set_fired(
+    slot: &mut ByKey<LastFired>,
+    keys: &KeyColumns,
+    row: usize,
+    (last, until): (Micros, Micros),
+) {
+    let id = slot.intern(keys, row);
+    *slot.value_mut(id) = LastFired(last);
+    slot.arm(id, until);
 }
 
 impl RuleState {
@@ -407,15 +393,15 @@ impl RuleState {
 
     fn suppressed(
         &self,
-        slot: Option<&Cooldown>,
+        slot: Option<&ByKey<LastFired>>,
         keys: &KeyColumns,
         row: usize,
         time: Micros,
         before: Micros,
     ) -> bool {
         let (Some(slot), Some(cooldown)) = (slot, self.plan.cooldown) else { return false };
-        slot.keys.get(keys, row).is_some_and(|id| {
-            let until = slot.last[id as usize].saturating_add(cooldown);
+        slot.get(keys, row).is_some_and(|last| {
+            let until = last.0.saturating_add(cooldown);
             time < until && before < until
         })
     }
@@ -428,19 +414,11 @@ impl RuleState {
         }
         self.due = None;
         for slot in self.slots.iter_mut() {
-            for id in slot.timers.take_due(clock) {
-                let until = slot.last[id as usize].saturating_add(cooldown);
-                if slot.last[id as usize] == Micros::MIN {
-                    continue;
-                }
-                if clock >= until {
-                    slot.keys.remove(id);
-                    slot.last[id as usize] = Micros::MIN;
-                } else {
-                    slot.timers.arm(until, id);
-                }
-            }
-            self.due = sooner(self.due, slot.timers.next());
+            slot.look(clock, |last| {
+                let until = last.0.saturating_add(cooldown);
+                if clock < until { Next::At(until) } else { Next::Forget }
+            });
+            self.due = sooner(self.due, slot.due());
         }
     }
 }

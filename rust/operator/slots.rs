@@ -3,7 +3,7 @@
 use super::flow::Context;
 use crate::error::Result;
 use crate::exchange::{self, Routed};
-use crate::state::{RANGES, Saved};
+use crate::state::{ByKey, RANGES, Saved};
 
 /// The state of one range of keys.
 pub trait Slot: Send + Sync {
@@ -11,6 +11,16 @@ pub trait Slot: Send + Sync {
     fn keys(&self) -> usize;
     /// Approximate memory in bytes.
     fn bytes(&self) -> usize;
+}
+
+impl<S: Default + Send + Sync> Slot for ByKey<S> {
+    fn keys(&self) -> usize {
+        self.keys().len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes()
+    }
 }
 
 /// The slots of an operator, one for each range that has ever had a key.

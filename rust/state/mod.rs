@@ -11,8 +11,10 @@ pub mod chunks;
 pub mod timers;
 pub mod sessions;
 pub mod saved;
+pub mod by_key;
 pub mod waiting;
 
+pub use by_key::{ByKey, Next};
 pub use chunks::{At, Chunks, Kept};
 pub use encode::check_key;
 pub use hash::RANGES;
