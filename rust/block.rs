@@ -70,6 +70,17 @@ impl RowMeta {
         self.firing.as_ref().map_or(Firing::NONE, |firing| firing[row])
     }
 
+    /// The same metadata with these rows marked as late.
+    pub fn marked_late(self: &Arc<RowMeta>, rows: &[u32]) -> Arc<RowMeta> {
+        if rows.is_empty() {
+            return self.clone();
+        }
+        let mut meta = RowMeta::clone(self);
+        let late = meta.late.get_or_insert_with(|| vec![false; self.time.len()]);
+        rows.iter().for_each(|&row| late[row as usize] = true);
+        Arc::new(meta)
+    }
+
     /// Whether the row was late.
     pub fn is_late(&self, row: usize) -> bool {
         self.late.as_ref().is_some_and(|late| late[row])

@@ -207,6 +207,32 @@ pub struct Silent {
     pub every: Option<Micros>,
 }
 
+/// Columns of the key's row before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Previous {
+    /// The verb it reads from.
+    pub from: usize,
+    /// Key columns.
+    pub by: Vec<String>,
+    /// How much older that row is, at least; if not given, it is the row just before.
+    pub ago: Option<Micros>,
+    /// The columns it adds, each with the column whose value it has.
+    pub columns: Vec<(String, String)>,
+}
+
+/// The first to arrive of rows that lie close together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deduplicate {
+    /// The verb it reads from.
+    pub from: usize,
+    /// Key columns.
+    pub by: Vec<String>,
+    /// How far apart in event time duplicates lie at most.
+    pub within: Micros,
+}
+
 /// One verb.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
@@ -222,6 +248,8 @@ pub enum Node {
     Session(Session),
     Sliding(Sliding),
     Silent(Silent),
+    Previous(Previous),
+    Deduplicate(Deduplicate),
 }
 
 /// What goes out, and the rules over it.
@@ -287,6 +315,8 @@ impl Node {
             Node::Session(_) => "session",
             Node::Sliding(_) => "sliding",
             Node::Silent(_) => "silent",
+            Node::Previous(_) => "previous",
+            Node::Deduplicate(_) => "deduplicate",
         }
     }
 
@@ -302,7 +332,9 @@ impl Node {
             | Node::Hopping(_)
             | Node::Session(_)
             | Node::Sliding(_)
-            | Node::Silent(_) => true,
+            | Node::Silent(_)
+            | Node::Previous(_)
+            | Node::Deduplicate(_) => true,
         }
     }
 
@@ -318,6 +350,8 @@ impl Node {
             Node::Session(w) => vec![w.from],
             Node::Sliding(w) => vec![w.from],
             Node::Silent(w) => vec![w.from],
+            Node::Previous(w) => vec![w.from],
+            Node::Deduplicate(w) => vec![w.from],
         }
     }
 }

@@ -10,6 +10,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_cast::cast;
 use arrow_schema::DataType;
+use arrow_select::take::take;
 
 use crate::block::{Block, RowMeta};
 use crate::error::Result;
@@ -106,6 +107,43 @@ pub fn interleave(parts: &[&dyn Array], order: &[(usize, usize)]) -> Result<Arra
     }
 }
 
+/// Picks values like [`interleave`], for values that repeat and columns that hold much more than is
+/// picked: it takes time and memory for the values picked alone.
+pub fn pick(parts: &[&dyn Array], order: &[(usize, usize)]) -> Result<ArrayRef> {
+    let large = parts.first().and_then(|part| widened(part.data_type()));
+    let Some(large) = large else { return Ok(arrow_select::interleave::interleave(parts, order)?) };
+    let total: usize = order.iter().map(|&(part, row)| value_bytes(parts[part], row)).sum();
+    if total <= TEXT_BYTES_MAX && parts.iter().all(|part| *part.data_type() != large) {
+        return Ok(arrow_select::interleave::interleave(parts, order)?);
+    }
+    let mut rows = vec![vec![]; parts.len()];
+    order.iter().for_each(|&(part, row)| rows[part].push(row as u32));
+    let taken = parts.iter().zip(&rows).map(|(part, rows)| {
+        let part = take(*part, &UInt32Array::from(rows.clone()), None)?;
+        Ok(cast(&part, &large)?)
+    });
+    let taken: Vec<ArrayRef> = taken.collect::<Result<_>>()?;
+    let taken: Vec<&dyn Array> = taken.iter().map(AsRef::as_ref).collect();
+    let mut next = vec![0; parts.len()];
+    let place = |&(part, _): &(usize, usize)| {
+        next[part] += 1;
+        (part, next[part] - 1)
+    };
+    let order: Vec<(usize, usize)> = order.iter().map(place).collect();
+    Ok(arrow_select::interleave::interleave(&taken, &order)?)
+}
+
+/// How many bytes of text a value holds.
+fn value_bytes(column: &dyn Array, row: usize) -> usize {
+    match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().value_length(row) as usize,
+        DataType::LargeUtf8 => column.as_string::<i64>().value_length(row) as usize,
+        DataType::Binary => column.as_binary::<i32>().value_length(row) as usize,
+        DataType::LargeBinary => column.as_binary::<i64>().value_length(row) as usize,
+        _ => 0,
+    }
+}
+
 /// Concatenates blocks with the same columns.
 pub fn together(blocks: &[Arc<Block>]) -> Result<Block> {
     Block::together(&blocks.iter().map(AsRef::as_ref).collect::<Vec<_>>(), concat)
@@ -171,7 +209,7 @@ impl Block {
             start = end;
             let at = UInt32Array::from(rows.clone());
             let column = |column: &ArrayRef| {
-                let taken = arrow_select::take::take(column, &at, None)?;
+                let taken = take(column, &at, None)?;
                 Ok(match taken.data_type() {
                     DataType::LargeUtf8 => cast(&taken, &DataType::Utf8)?,
                     DataType::LargeBinary => cast(&taken, &DataType::Binary)?,

@@ -247,6 +247,22 @@ def sliding(g: Graph, b: Branch) -> Branch:
     return Branch(index, b.columns | added, b.time)
 
 
+def previous(g: Graph, b: Branch) -> Branch:
+    """previous: one or two columns of any type."""
+    by = keys(g, b)
+    columns = [[g.name(), g.one(*b.columns)] for _ in range(g.one(1, 2))]
+    node = {"op": "previous", "from": b.node, "by": by, "columns": columns}
+    node |= {"ago": g.one(None, None, g.span(1, 12))}
+    words = {name: b.columns[old] for name, old in columns}
+    return replace(b, node=g.add(node), columns=b.columns | words)
+
+
+def deduplicate(g: Graph, b: Branch) -> Branch:
+    """deduplicate."""
+    node = {"op": "deduplicate", "from": b.node, "by": keys(g, b, least=1)}
+    return replace(b, node=g.add(node | {"within": g.span(1, 12)}))
+
+
 def silent(g: Graph, b: Branch) -> Branch:
     """silent, perhaps with keys that may never be heard of."""
     by = keys(g, b, least=1)
@@ -287,9 +303,12 @@ VERBS = {
     "session": session,
     "sliding": sliding,
     "silent": silent,
+    "previous": previous,
+    "deduplicate": deduplicate,
 }
 PER_ROW = ["filter", "with_columns", "select"]
 WINDOWS = ["tumbling", "hopping", "session", "sliding", "silent"]
+PER_KEY = ["previous", "deduplicate"]
 CHAINS = {
     "sliding-tumbling": ["sliding", "tumbling"],
     "sliding-sliding": ["sliding", "sliding"],
@@ -299,8 +318,12 @@ CHAINS = {
     "session-tumbling": ["session", "tumbling"],
     "hopping-session": ["hopping", "session"],
     "silent-tumbling": ["silent", "tumbling"],
+    "previous-tumbling": ["previous", "tumbling"],
+    "tumbling-previous": ["tumbling", "previous"],
+    "deduplicate-sliding": ["deduplicate", "sliding"],
+    "sliding-deduplicate": ["sliding", "deduplicate"],
 }
-SHAPES = [*PER_ROW, *WINDOWS, *CHAINS, "branches", "inputs", "prefix"]
+SHAPES = [*PER_ROW, *WINDOWS, *PER_KEY, *CHAINS, "branches", "inputs", "prefix"]
 
 
 # ── plans ───────────────────────────────────────────────────────────────────────────────────────
@@ -319,16 +342,16 @@ def grown(g: Graph, heads: list[Branch], shape: str) -> list[Branch]:
         one, two = CHAINS[shape]
         return [verb(g, maybe_per_row(g, verb(g, first, one, last=False)), two)]
     if shape == "prefix":
-        stem = verb(g, first, g.one("filter", "sliding"), last=False)
-        return [verb(g, stem, g.one(*WINDOWS)) for _ in range(2)]
+        stem = verb(g, first, g.one("filter", "sliding", *PER_KEY), last=False)
+        return [verb(g, stem, g.one(*WINDOWS, *PER_KEY)) for _ in range(2)]
     if shape == "inputs":
         union = tagged(g, [first, heads[1]], ["left", "right"])
     elif shape == "branches":
-        others = [verb(g, first, g.one(*PER_ROW, *WINDOWS), last=False) for _ in range(2)]
+        others = [verb(g, first, g.one(*PER_ROW, *WINDOWS, *PER_KEY), last=False) for _ in range(2)]
         union = tagged(g, others, ["one", "two"])
     else:
         return [maybe_per_row(g, verb(g, first, shape))]
-    behind = g.one(None, *WINDOWS)
+    behind = g.one(None, *WINDOWS, *PER_KEY)
     return [union if behind is None else verb(g, union, behind)]
 
 

@@ -50,6 +50,18 @@ def sliding(size: float, source: int = 0, **options: object) -> dict:
     return node | {"columns": [{"name": "n", "aggregate": 0, "size": 0}]} | options
 
 
+def previous(ago: float | None = None, source: int = 0, **options: object) -> dict:
+    """The row before, by `k`."""
+    node = {"op": "previous", "from": source, "by": ["k"], "columns": [["last", "v"]]}
+    return node | {"ago": None if ago is None else int(ago * S)} | options
+
+
+def deduplicate(within: float, source: int = 0, **options: object) -> dict:
+    """No duplicates, by `k`."""
+    node = {"op": "deduplicate", "from": source, "by": ["k"], "within": int(within * S)}
+    return node | options
+
+
 def at(seconds: float, **columns: object) -> dict:
     """A row at that second."""
     return {"at": stamp(int(seconds * S)), **columns}

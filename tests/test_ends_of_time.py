@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 import muntin as mt
 from engine import Engine, comparable
 from oracle import Feed, Machine
-from small_plans import check_identity, hopping, plan, session, sliding, source, tumbling
+from small_plans import (
+    check_identity,
+    deduplicate,
+    hopping,
+    plan,
+    previous,
+    session,
+    sliding,
+    source,
+    tumbling,
+)
 from strategies import alone, joined, play
 
 CALM = settings(deadline=None, suppress_health_check=list(HealthCheck))
@@ -54,6 +64,9 @@ def windows(draw: st.DrawFn) -> dict:
                 sliding(1) | {"sizes": [size], "emit": "watermark"},
                 {"op": "silent", "from": 0, "by": ["k"], "after": size, "known": [[3]]}
                 | ({} if again is None else {"every": again}),
+                previous(),
+                previous(1) | {"ago": size},
+                deduplicate(1) | {"within": size},
             ]
         )
     )
@@ -93,6 +106,9 @@ def test_the_engine_equals_the_machine_at_the_ends_of_time(plan: dict, ops: list
             assert sum(row["n"] for row in got.outputs[0]) == counted
     if node["op"] == "sliding":
         taken = counted + engine.stats["operators"][1]["late"] * (node["emit"] == "arrival")
+        assert len(got.outputs[0]) == taken
+    if node["op"] in ("previous", "deduplicate"):
+        taken = counted + engine.stats["operators"][1]["late"] * (node["op"] == "previous")
         assert len(got.outputs[0]) == taken
 
 

@@ -95,6 +95,7 @@ def why_not(plan: dict) -> str | None:
 
 
 ROW_BY_ROW = ["filter", "with_columns", "select", "sliding", "sliding-sliding"]
+ROW_BY_ROW += ["previous", "deduplicate", "deduplicate-sliding"]
 
 
 @pytest.mark.slow

@@ -125,7 +125,7 @@ def known_of(plan: dict, node: int, names: set[str]) -> set[str]:
         known = (known_of(plan, side, names) for side in spec["from"])
         return set().union(*known) | {"tag"}
     known = known_of(plan, spec["from"], names)
-    if spec["op"] in ("filter", "sliding"):
+    if spec["op"] in ("filter", "sliding", "previous", "deduplicate"):
         return known
     made = {name for name, value in spec["columns"] if reads(value) <= known}
     kept = set() if spec["op"] == "select" else known - {name for name, _ in spec["columns"]}

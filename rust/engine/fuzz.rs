@@ -20,13 +20,14 @@ use crate::decode::{Feed, Order};
 use crate::error::Result;
 use crate::origin::Series;
 
-const PLANS: [&str; 7] = [
+const PLANS: [&str; 8] = [
     include_str!("../../tests/corpus/plans/tumbling.json"),
     include_str!("../../tests/corpus/plans/hopping.json"),
     include_str!("../../tests/corpus/plans/session.json"),
     include_str!("../../tests/corpus/plans/sliding.json"),
     include_str!("../../tests/corpus/plans/watermark.json"),
     include_str!("../../tests/corpus/plans/silent.json"),
+    include_str!("../../tests/corpus/plans/keyed.json"),
     include_str!("../../tests/corpus/plans/union.json"),
 ];
 

@@ -63,6 +63,13 @@ fn of_node(plan: &Plan, node: &Node, above: &[&Facts]) -> Facts {
             let waits_for = waits.map(|input| input.name.clone()).collect();
             Facts { waits_for, ..fired(&w.by, node.verb(), above[0]) }
         }
+        Node::Previous(w) => {
+            let mut facts = above[0].clone();
+            facts.keys.insert(0, w.by.clone());
+            facts.replay_stable = false;
+            facts
+        }
+        Node::Deduplicate(_) => Facts { replay_stable: false, ..above[0].clone() },
         Node::Sliding(w) => {
             let mut facts = above[0].clone();
             facts.keys.insert(0, w.by.clone());

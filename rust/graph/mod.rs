@@ -4,6 +4,7 @@
 mod columns;
 mod facts;
 mod windows;
+mod keyed;
 mod describe;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use columns::{project, union, with_columns};
 use windows::{check_aligned, fold, positive, sliding, stateful, windowed};
 
 pub use describe::{check_rules, describe, fingerprints};
+pub use keyed::TypedKeyed;
 
 /// A typed expression.
 #[derive(Debug, Clone)]
@@ -124,6 +126,10 @@ pub enum Verb {
     Sliding(plan::Sliding, TypedAggregates),
     /// Rows for silent keys.
     Silent(plan::Silent, TypedAggregates),
+    /// Columns of the row before.
+    Previous(plan::Previous, TypedKeyed),
+    /// Rows without duplicates.
+    Deduplicate(plan::Deduplicate, TypedKeyed),
 }
 
 /// A verb of the plan with known columns.
@@ -264,6 +270,8 @@ fn type_node(
             windowed(name, w.from, upstream(w.from), Verb::Silent(w.clone(), folding), false)?
         }
         Node::Sliding(w) => sliding(name, w, upstream(w.from))?,
+        Node::Previous(w) => keyed::previous(name, w, upstream(w.from))?,
+        Node::Deduplicate(w) => keyed::deduplicate(name, w, upstream(w.from))?,
     };
     unique(&made.schema)?;
     Ok(made)

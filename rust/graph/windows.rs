@@ -60,6 +60,23 @@ pub fn check_aligned(w: &plan::Aligned) -> Result<()> {
     Ok(())
 }
 
+/// The indices and types of key columns.
+pub fn keys(schema: &Schema, by: &[String]) -> Result<(Vec<usize>, Vec<DataType>)> {
+    let one = |name: &String| {
+        let at = place(schema, name).map_err(|error| error.within("by"))?;
+        let data_type = schema.field(at).data_type();
+        check_key(name, data_type)?;
+        Ok((at, data_type.clone()))
+    };
+    by.iter().map(one).collect()
+}
+
+/// The index of a column.
+pub fn place(schema: &Schema, name: &str) -> Result<usize> {
+    let known: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    schema.index_of(name).map_err(|_| unknown_column(name, &known))
+}
+
 /// Types keys and aggregates.
 pub fn fold(
     upstream: &TypedNode,
@@ -67,16 +84,7 @@ pub fn fold(
     aggregates: &[Aggregation],
 ) -> Result<TypedAggregates> {
     let schema = &upstream.schema;
-    let known: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-    let mut places = Vec::with_capacity(by.len());
-    let mut key_types = Vec::with_capacity(by.len());
-    for name in by {
-        let at = schema.index_of(name).map_err(|_| unknown_column(name, &known).within("by"))?;
-        let data_type = schema.field(at).data_type();
-        check_key(name, data_type)?;
-        places.push(at);
-        key_types.push(data_type.clone());
-    }
+    let (places, key_types) = keys(schema, by)?;
     let aggregates = aggregates.iter().map(|each| fold_one(each, schema)).collect::<Result<_>>()?;
     Ok(TypedAggregates { by: places, key_types, aggregates })
 }
@@ -121,7 +129,9 @@ pub fn windowed(
         | Verb::Filter(_)
         | Verb::Project(_)
         | Verb::Union(_)
-        | Verb::Sliding(..) => {
+        | Verb::Sliding(..)
+        | Verb::Previous(..)
+        | Verb::Deduplicate(..) => {
             return Err(Error::Plan(format!("{name} fires no windows")));
         }
     };

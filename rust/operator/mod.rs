@@ -8,6 +8,9 @@
 //! 2. Add one file here with a slot and an impl of [`Windowed`] (rows are emitted when it closes)
 //!    or of [`Operator`] (anything else).
 //! 3. Add its arm in [`build`]; the compiler points at the other places that must know the variant.
+//!
+//! A verb that decides about each row from rows of its key is a file with an impl of
+//! [`keyed_rows::KeyedRows`] in place of step 2.
 
 pub mod warming;
 pub mod flow;
@@ -23,6 +26,10 @@ pub mod silent;
 pub mod running;
 pub mod sliding;
 pub mod reorder;
+pub mod keyed_rows;
+pub mod keyed_operator;
+pub mod previous;
+pub mod deduplicate;
 pub mod rule;
 pub mod alert;
 pub mod message;
@@ -133,6 +140,14 @@ pub fn build(node: TypedNode, number: u32) -> Result<Box<dyn Operator>> {
         Verb::Silent(plan, folding) => {
             let verb = silent::Silence::new(&plan, &folding)?;
             Box::new(windowed::WindowOperator::new(verb, folding, shape(true), number)?)
+        }
+        Verb::Previous(plan, keyed) => {
+            let verb = previous::RowBefore::new(&plan);
+            Box::new(keyed_operator::KeyedOperator::new(verb, keyed, schema, number))
+        }
+        Verb::Deduplicate(plan, keyed) => {
+            let verb = deduplicate::Duplicates::new(&plan);
+            Box::new(keyed_operator::KeyedOperator::new(verb, keyed, schema, number))
         }
         Verb::Sliding(plan, folding) => {
             let answers = plan.emit;

@@ -155,15 +155,7 @@ impl SlidingWindows {
                 }
             });
         }
-        let meta = if late.is_empty() {
-            block.meta.clone()
-        } else {
-            let mut meta = RowMeta::clone(&block.meta);
-            let bits = meta.late.get_or_insert_with(|| vec![false; block.len()]);
-            late.iter().for_each(|&row| bits[row as usize] = true);
-            Arc::new(meta)
-        };
-        Ok(Block { schema: self.schema.clone(), columns, meta })
+        Ok(Block { schema: self.schema.clone(), columns, meta: block.meta.marked_late(late) })
     }
 }
 

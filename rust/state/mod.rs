@@ -12,6 +12,8 @@ pub mod timers;
 pub mod sessions;
 pub mod saved;
 pub mod by_key;
+pub mod remembered;
+pub mod row_store;
 pub mod waiting;
 
 pub use by_key::{ByKey, Next};
@@ -21,6 +23,8 @@ pub use hash::RANGES;
 pub use keys::{KeyColumns, Keys};
 pub use log::Log;
 pub use panes::{Link, Panes};
+pub use remembered::{Remembered, RememberedRow};
+pub use row_store::RowStore;
 pub use saved::Saved;
 pub use timers::Timers;
 pub use waiting::Waiting;

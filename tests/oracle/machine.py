@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from .events import Filter, Input, Select, Sliding, Union, WithColumns
 from .expressions import evaluate
+from .keyed import Deduplicate, Previous
 from .node import Clock, Node
 from .rules import Rules
 from .sessions import Session, Silent
@@ -44,6 +45,8 @@ OPERATORS: dict[str, type[Node]] = {
     "hopping": Aligned,
     "session": Session,
     "sliding": Sliding,
+    "previous": Previous,
+    "deduplicate": Deduplicate,
     "silent": Silent,
 }
 
@@ -343,7 +346,7 @@ class Machine:
         above = list(dict.fromkeys(c for s in node.sources for c in self.columns_of(s)))
         if isinstance(node, Union):
             return above + [spec["tag"]] * bool(spec.get("tag"))
-        added = [] if isinstance(node, Filter) else spec["columns"]
+        added = [] if isinstance(node, Filter | Deduplicate) else spec["columns"]
         names = [c["name"] if isinstance(c, dict) else c[0] for c in added]
         return list(dict.fromkeys(above + names))
 

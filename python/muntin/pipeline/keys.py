@@ -39,7 +39,7 @@ def no_collisions(columns: Iterable[str], place: str) -> None:
     seen: set[str] = set()
     for name in columns:
         if name in seen:
-            hint = "give the aggregate another name"
+            hint = "give one of them another name"
             raise ColumnError(with_hint(f'{place}: two columns are called "{name}"', hint))
         seen.add(name)
 

@@ -15,6 +15,7 @@ from muntin.pipeline.aggregates import Agg
 from muntin.pipeline.calls import call_text
 from muntin.pipeline.explain import explain
 from muntin.pipeline.inputs import ONLY_INPUT, text_of
+from muntin.pipeline.keyed import deduplicate, previous
 from muntin.pipeline.keys import By, no_collisions
 from muntin.pipeline.plan import Node, check, dumps
 from muntin.pipeline.windows.aligned import aligned
@@ -315,6 +316,59 @@ class Stream(Hinting):
             null_key=null_key,
         )
         return Sliding(self, window, tuple(spans), many, names)
+
+    def previous(
+        self, /, *unnamed: Never, by: By, ago: Duration | None = None, **new: str
+    ) -> Stream:
+        """Add columns of the key's row before: `new="old"` adds `new`, its value of `old`.
+
+        The row before is the newest of those at or before this row's time that came earlier. With
+        `ago` it is the newest row that is at least `ago` older, in event time. A row comes out at
+        once, and a row that comes later changes no answer. Without such a row, and without a
+        key (a null in `by`), the columns are null. They are also null for a late row if its key has
+        a row between it and the watermark, since the row before may be forgotten.
+
+        A key keeps its newest row for ever, so memory grows with the number of keys.
+
+        Raises `PlanError`, `ColumnError`, `SchemaError`, `DurationError` for bad parameters.
+
+        >>> from muntin import collect, stream
+        >>> paid = stream(time="at", out_of_order="0s").previous(by="card", last="shop")
+        >>> paid
+        stream(time="at", out_of_order="0s").previous(by="card", last="shop")
+        >>> rows = [
+        ...     {"at": f"2024-05-01T10:00:0{second}", "card": card, "shop": shop}
+        ...     for second, card, shop in [(1, "a", "x"), (2, "b", "y"), (3, "a", "z")]
+        ... ]
+        >>> collect(paid, rows).rows["last"].to_pylist()
+        [None, None, 'x']
+        """
+        all_named(unnamed, "previous", 'previous(by="card", last="shop")')
+        return stream_of(previous(self.node, by, ago, new))
+
+    def deduplicate(self, by: By, within: Duration) -> Stream:
+        """Drop a row if one of the same key came out that lies at most `within` from it.
+
+        `within` is measured in event time, before and after. The first row to arrive is kept, at
+        once; those dropped are counted as `filtered`. A dropped row drops no others, so a key that
+        goes on and on comes out about once in `within`. A row that is more than `within` behind the
+        watermark is late: it is listed in `late` and dropped. A null in `by` is no key: such a row
+        is no duplicate. A key is forgotten when the watermark is 2 x `within` ahead of it.
+
+        Raises `PlanError`, `ColumnError`, `SchemaError`, `DurationError` for bad parameters.
+
+        >>> from muntin import collect, stream
+        >>> once = stream(time="at", out_of_order="10s").deduplicate("id", "1m")
+        >>> once
+        stream(time="at", out_of_order="10s").deduplicate("id", "1m")
+        >>> rows = [
+        ...     {"at": f"2024-05-01T10:00:{second}", "id": number}
+        ...     for second, number in [("01", 7), ("02", 8), ("03", 7)]
+        ... ]
+        >>> collect(once, rows).rows["id"].to_pylist()
+        [7, 8]
+        """
+        return stream_of(deduplicate(self.node, by, within))
 
     def silent(
         self,

@@ -12,6 +12,7 @@ from muntin.base.errors import MuntinError
 from muntin.expr.tree import Expr
 from muntin.pipeline.calls import call_text
 from muntin.pipeline.inputs import ONLY_INPUT, input_node
+from muntin.pipeline.keyed import TEXTS as KEYED_TEXTS
 from muntin.pipeline.saved import brief
 from muntin.pipeline.windows import TEXTS
 from muntin.values.literals import quote
@@ -151,7 +152,7 @@ def _verb(node: Mapping[str, Any]) -> str:
             return call_text("with_columns", [], **_columns(node["columns"]))
         case "select":
             return _select(node["columns"])
-    return TEXTS[node["op"]](node)
+    return {**TEXTS, **KEYED_TEXTS}[node["op"]](node)
 
 
 def _select(columns: Sequence[Any]) -> str:
