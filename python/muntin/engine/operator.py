@@ -418,7 +418,9 @@ class Operator:
     ) -> tuple[int, Any, int, None, int | None]:
         index = self._inputs.index(name)
         if reason := self._why_not[index]:
-            hint = "a pipeline of filter, with_columns, select and sliding answers row by row"
+            hint = (
+                "only filter, with_columns, select, sliding, previous, deduplicate answer each row"
+            )
             raise PlanError(with_hint(f"no answer row by row: {reason}", hint))
         return self._inputs.question(index, row, arrived(arrival))
 
