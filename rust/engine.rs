@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 
+use crate::aggregate::Registry;
 use crate::block::Block;
 use crate::decode::{self, DecodedRows, Feed, Leap, Order};
 use crate::error::{Error, Result, caught};
@@ -69,7 +70,8 @@ struct Entered {
 }
 
 impl Engine {
-    /// Creates an engine for a plan, empty or restored from a snapshot.
+    /// Creates an engine for a plan, empty or restored from a snapshot, with the built-in
+    /// aggregates.
     pub fn new(
         plan_json: &str,
         partitions: Vec<Vec<i64>>,
@@ -78,8 +80,22 @@ impl Engine {
         snapshot: Option<&[u8]>,
         on_change: &str,
     ) -> Result<Engine> {
+        let registry = Registry::default();
+        Engine::with_registry(plan_json, registry, partitions, threads, masks, snapshot, on_change)
+    }
+
+    /// Creates an engine whose plan can name the aggregates of a registry.
+    pub fn with_registry(
+        plan_json: &str,
+        registry: Registry,
+        partitions: Vec<Vec<i64>>,
+        threads: usize,
+        masks: Vec<Box<dyn Mask>>,
+        snapshot: Option<&[u8]>,
+        on_change: &str,
+    ) -> Result<Engine> {
         let on_change = OnChange::parse(on_change)?;
-        let mut pipeline = Pipeline::new(Plan::parse(plan_json)?, &partitions)?;
+        let mut pipeline = Pipeline::new(Plan::parse(plan_json)?, registry, &partitions)?;
         if let Some(bytes) = snapshot {
             snapshot::restore(&mut pipeline, bytes, on_change)?;
         }
@@ -474,5 +490,7 @@ impl Engine {
 mod fuzz;
 #[cfg(test)]
 mod grids;
+#[cfg(test)]
+mod own_aggregate;
 #[cfg(test)]
 mod tests;

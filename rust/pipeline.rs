@@ -6,6 +6,7 @@ use arrow_schema::SchemaRef;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::aggregate::Registry;
 use crate::error::{Error, Result};
 use crate::fate::Counters;
 use crate::graph::{self, Formula, TypedNode};
@@ -80,6 +81,8 @@ pub struct Restored {
 pub struct Pipeline {
     /// The plan.
     pub plan: Plan,
+    /// The aggregates that it can name.
+    pub registry: Registry,
     /// The fingerprint of each verb.
     pub prints: Vec<String>,
     /// The watermarks of each input.
@@ -98,7 +101,7 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Creates a pipeline before any row; typed immediately if all inputs declare their columns.
-    pub fn new(plan: Plan, partitions: &[Vec<i64>]) -> Result<Pipeline> {
+    pub fn new(plan: Plan, registry: Registry, partitions: &[Vec<i64>]) -> Result<Pipeline> {
         if partitions.len() != plan.inputs.len() {
             return Err(Error::Plan("partitions must be given for each input".into()));
         }
@@ -114,6 +117,7 @@ impl Pipeline {
             epoch: 0,
             restored: None,
             plan,
+            registry,
         };
         let declared: Result<Vec<Option<SchemaRef>>> =
             pipeline.plan.inputs.iter().map(graph::declared).collect();
@@ -132,7 +136,7 @@ impl Pipeline {
     pub fn build(&self, schemas: Vec<SchemaRef>) -> Result<BuiltGraph> {
         let known: Vec<Option<SchemaRef>> = schemas.iter().cloned().map(Some).collect();
         let typed: Option<Vec<TypedNode>> =
-            graph::type_plan(&self.plan, &known)?.into_iter().collect();
+            graph::type_plan(&self.plan, &self.registry, &known)?.into_iter().collect();
         let typed = typed.ok_or_else(|| Error::Plan("a verb has no columns".into()))?;
         let mut times = vec![];
         let mut ledgers = vec![];

@@ -53,6 +53,9 @@ pub struct Aggregation {
     pub kind: String,
     /// What it aggregates.
     pub args: Vec<Expr>,
+    /// Its parameters: literals, the same for all rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Expr>,
     /// Only rows for which this is true.
     #[serde(rename = "where")]
     pub filter: Option<Expr>,

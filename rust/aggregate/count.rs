@@ -3,17 +3,18 @@
 use arrow_schema::DataType;
 
 use super::codec::{put_u64, take_count};
-use super::{Aggregate, Answer, Cell, CellRef, Kind, Moment, Retract, Value};
+use super::{Aggregate, Answer, Call, Cell, CellRef, Kind, Moment, Retract, Value};
 use crate::error::{Error, Result};
 
 /// `count`, of rows or of any type.
 pub const KIND: Kind =
     Kind { name: "count", about: "how many rows, or rows where the argument is not null", build };
 
-fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
-    match args {
+fn build(call: &Call<'_>) -> Result<Box<dyn Aggregate>> {
+    let [] = call.parameters()?;
+    match call.types {
         [] | [_] => Ok(Box::new(Count)),
-        _ => Err(Error::Plan(format!("count takes at most one argument, not {}", args.len()))),
+        more => Err(Error::Plan(format!("count takes at most one argument, not {}", more.len()))),
     }
 }
 
@@ -32,7 +33,7 @@ impl Aggregate for Count {
     }
 
     #[inline(always)]
-    fn update(&self, cell: Cell<'_>, _: Value<'_>, _: Moment) {
+    fn update(&self, cell: Cell<'_>, _: &[Value<'_>], _: Moment) {
         cell.words[0] += 1;
     }
 
@@ -45,7 +46,7 @@ impl Aggregate for Count {
     }
 
     #[inline(always)]
-    fn retract(&self, cell: Cell<'_>, _: Value<'_>, _: Moment) -> Retract {
+    fn retract(&self, cell: Cell<'_>, _: &[Value<'_>], _: Moment) -> Retract {
         cell.words[0] = cell.words[0].saturating_sub(1);
         Retract::Done
     }
@@ -55,7 +56,7 @@ impl Aggregate for Count {
         i64::try_from(cell.words[0]).map_or(Answer::Overflow, Answer::I64)
     }
 
-    fn nan(&self, _: Value<'_>) -> bool {
+    fn nan(&self, _: &[Value<'_>]) -> bool {
         false
     }
 

@@ -8,23 +8,21 @@ use arrow_schema::DataType;
 
 use super::codec::{damaged, put_u64, take_count};
 use super::distinct::{Item, ValueSet};
-use super::{
-    Aggregate, Answer, Big, Cell, CellRef, Class, Kind, Moment, Retract, Value, one, refuse,
-};
+use super::{Aggregate, Answer, Big, Call, Cell, CellRef, Class, Kind, Moment, Retract, Value};
 use crate::error::Result;
 
 /// `count_distinct` of any comparable type.
 pub const KIND: Kind =
     Kind { name: "count_distinct", about: "how many different values, exactly", build };
 
-fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
-    let arg = one("count_distinct", args)?;
+fn build(call: &Call<'_>) -> Result<Box<dyn Aggregate>> {
+    let [arg] = call.plain()?;
     Ok(match Class::for_type(arg) {
         Class::I64 | Class::F64 => Box::new(CountDistinct::<i64>(PhantomData)),
         Class::I128 => Box::new(CountDistinct::<i128>(PhantomData)),
         Class::Bytes => Box::new(CountDistinct::<Box<[u8]>>(PhantomData)),
         Class::Unit => {
-            return Err(refuse("count_distinct", arg, "lists are not compared; unnest them first"));
+            return Err(call.refuse(arg, "lists are not compared; unnest them first"));
         }
     })
 }
@@ -63,8 +61,8 @@ impl<T: Item> Aggregate for CountDistinct<T> {
     }
 
     #[inline]
-    fn update(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) {
-        T::with_key(value, |key| change::<T, ()>(cell, |set| set.add(key, 1)));
+    fn update(&self, cell: Cell<'_>, args: &[Value<'_>], _: Moment) {
+        T::with_key(args[0], |key| change::<T, ()>(cell, |set| set.add(key, 1)));
     }
 
     fn merge(&self, into: Cell<'_>, from: CellRef<'_>) {
@@ -81,8 +79,8 @@ impl<T: Item> Aggregate for CountDistinct<T> {
         true
     }
 
-    fn retract(&self, mut cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
-        let is_empty = T::with_key(value, |key| {
+    fn retract(&self, mut cell: Cell<'_>, args: &[Value<'_>], _: Moment) -> Retract {
+        let is_empty = T::with_key(args[0], |key| {
             change::<T, bool>(cell.reborrow(), |own| {
                 own.remove(key);
                 own.is_empty()
@@ -144,16 +142,16 @@ mod tests {
         hot.push();
         // More values than the list holds before it becomes a table, then fewer again.
         for value in (0..100).chain(0..50) {
-            aggregate.update(hot.cell(0, 0, 1), Value::I64(value), AT);
+            aggregate.update(hot.cell(0, 0, 1), &[Value::I64(value)], AT);
         }
         assert_eq!(aggregate.evaluate(hot.peek(0, 0, 1)), Answer::I64(100));
         for value in 0..100 {
-            aggregate.retract(hot.cell(0, 0, 1), Value::I64(value), AT);
+            aggregate.retract(hot.cell(0, 0, 1), &[Value::I64(value)], AT);
         }
         assert_eq!(aggregate.evaluate(hot.peek(0, 0, 1)), Answer::I64(50));
         assert!(hot.heap().bytes() > 50 * 16);
         for value in 0..50 {
-            aggregate.retract(hot.cell(0, 0, 1), Value::I64(value), AT);
+            aggregate.retract(hot.cell(0, 0, 1), &[Value::I64(value)], AT);
         }
         assert!(hot.heap().is_empty());
     }
@@ -180,7 +178,7 @@ mod tests {
         let mut hot = StateRows::new(1);
         hot.push();
         for value in [0.0, -0.0, f64::NAN] {
-            aggregate.update(hot.cell(0, 0, 1), Value::F64(value), AT);
+            aggregate.update(hot.cell(0, 0, 1), &[Value::F64(value)], AT);
         }
         assert_eq!(aggregate.evaluate(hot.peek(0, 0, 1)), Answer::I64(1));
     }

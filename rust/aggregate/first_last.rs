@@ -6,33 +6,31 @@ use arrow_schema::DataType;
 
 use super::codec::{damaged, put_u64, take_u64};
 use super::stored::{Ints, Stored, StoredFloats, StoredTexts, Wides, release};
-use super::{
-    Aggregate, Answer, Cell, CellRef, Class, End, Kind, Moment, Retract, Value, one, refuse,
-};
+use super::{Aggregate, Answer, Call, Cell, CellRef, Class, End, Kind, Moment, Retract, Value};
 use crate::error::Result;
 
 /// `first`, of its argument's type.
 pub const FIRST: Kind = Kind {
     name: "first",
     about: "the value of the row with the least event time",
-    build: |args| build::<false>("first", args),
+    build: build::<false>,
 };
 
 /// `last`, of its argument's type.
 pub const LAST: Kind = Kind {
     name: "last",
     about: "the value of the row with the greatest event time",
-    build: |args| build::<true>("last", args),
+    build: build::<true>,
 };
 
-fn build<const LAST: bool>(kind: &str, args: &[DataType]) -> Result<Box<dyn Aggregate>> {
-    let arg = one(kind, args)?;
+fn build<const LAST: bool>(call: &Call<'_>) -> Result<Box<dyn Aggregate>> {
+    let [arg] = call.plain()?;
     Ok(match Class::for_type(arg) {
         Class::I64 => Edge::<Ints, LAST>::boxed(arg),
         Class::I128 => Edge::<Wides, LAST>::boxed(arg),
         Class::F64 => Edge::<StoredFloats, LAST>::boxed(arg),
         Class::Bytes => Edge::<StoredTexts, LAST>::boxed(arg),
-        Class::Unit => return Err(refuse(kind, arg, "lists are not kept; unnest them first")),
+        Class::Unit => return Err(call.refuse(arg, "lists are not kept; unnest them first")),
     })
 }
 
@@ -85,9 +83,9 @@ impl<S: Stored, const LAST: bool> Aggregate for Edge<S, LAST> {
     }
 
     #[inline(always)]
-    fn update(&self, cell: Cell<'_>, value: Value<'_>, at: Moment) {
-        if S::accepts(value) {
-            Self::take(cell, value, at);
+    fn update(&self, cell: Cell<'_>, args: &[Value<'_>], at: Moment) {
+        if S::accepts(args[0]) {
+            Self::take(cell, args[0], at);
         }
     }
 
@@ -97,8 +95,8 @@ impl<S: Stored, const LAST: bool> Aggregate for Edge<S, LAST> {
         }
     }
 
-    fn retract(&self, cell: Cell<'_>, value: Value<'_>, at: Moment) -> Retract {
-        let kept = S::accepts(value) && Self::moment(cell.words) == Some(at);
+    fn retract(&self, cell: Cell<'_>, args: &[Value<'_>], at: Moment) -> Retract {
+        let kept = S::accepts(args[0]) && Self::moment(cell.words) == Some(at);
         if kept { Retract::Stale } else { Retract::Done }
     }
 
@@ -152,7 +150,7 @@ mod tests {
         let row = hot.push();
         for (time, seq, value) in rows {
             let at = Moment { time: *time, seq: *seq };
-            aggregate.update(hot.cell(row, 0, aggregate.words()), Value::F64(*value), at);
+            aggregate.update(hot.cell(row, 0, aggregate.words()), &[Value::F64(*value)], at);
         }
         format!("{:?}", aggregate.evaluate(hot.peek(row, 0, aggregate.words())))
     }

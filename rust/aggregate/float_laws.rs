@@ -13,9 +13,9 @@ fn says(kind: &str, came: &[f64], left: &[f64]) -> (Option<u64>, Vec<u8>) {
     let words = aggregate.words();
     let mut hot = StateRows::new(words);
     hot.push();
-    came.iter().for_each(|v| aggregate.update(hot.cell(0, 0, words), Value::F64(*v), AT));
+    came.iter().for_each(|v| aggregate.update(hot.cell(0, 0, words), &[Value::F64(*v)], AT));
     for v in left {
-        let done = aggregate.retract(hot.cell(0, 0, words), Value::F64(*v), AT);
+        let done = aggregate.retract(hot.cell(0, 0, words), &[Value::F64(*v)], AT);
         assert_eq!(done, Retract::Done);
     }
     let mut out = Vec::new();
@@ -100,7 +100,7 @@ fn a_decimal_mean_is_rounded_once() {
     let words = aggregate.words();
     let mut hot = StateRows::new(words);
     hot.push();
-    aggregate.update(hot.cell(0, 0, words), Value::I128(4_482_919_593_512_389), AT);
+    aggregate.update(hot.cell(0, 0, words), &[Value::I128(4_482_919_593_512_389)], AT);
     assert_eq!(aggregate.evaluate(hot.peek(0, 0, words)), Answer::F64(4.482919593512389e-5));
 }
 

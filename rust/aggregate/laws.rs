@@ -3,20 +3,27 @@
 use arrow_schema::{DataType, TimeUnit};
 use proptest::prelude::*;
 
-use super::{Aggregate, AnswerColumn, Class, Column, KINDS, Moment, Retract, StateRows, Value};
+use super::example::registry;
+use super::{
+    Aggregate, AnswerColumn, Args, ArgumentColumns, Call, Class, Classes, Moment, PerArgument,
+    Retract, StateRows, Value,
+};
 use crate::error::Error;
+use crate::expr::Literal;
 use crate::schema::named as type_word;
 
-pub(super) type LawRow = (Value<'static>, Moment);
+pub(super) type LawRow = (Args<'static>, Moment);
 
-/// An aggregate over one argument type (`None`: without an argument).
+/// An aggregate over given argument types, which may be none.
 pub(super) struct Subject {
     pub(super) name: String,
-    pub(super) argument: Option<DataType>,
+    pub(super) types: Vec<DataType>,
     pub(super) aggregate: Box<dyn Aggregate>,
 }
 
-pub(super) fn subjects() -> Vec<Subject> {
+/// The lists of argument types that aggregates are tried on: none, each type, and enough pairs that
+/// each type and each pair of classes occurs.
+fn argument_types() -> Vec<Vec<DataType>> {
     let types = [
         DataType::Boolean,
         DataType::Int8,
@@ -31,12 +38,28 @@ pub(super) fn subjects() -> Vec<Subject> {
         DataType::Utf8,
         DataType::Binary,
     ];
+    let mut all = vec![vec![]];
+    all.extend(types.iter().map(|one| vec![one.clone()]));
+    let next = |i: usize| types[(i + 5) % types.len()].clone();
+    all.extend(types.iter().enumerate().map(|(i, one)| vec![one.clone(), next(i)]));
+    let classes = [2, 4, 6, 10].map(|i| &types[i]);
+    let pairs = classes.iter().flat_map(|&a| classes.iter().map(move |&b| [a.clone(), b.clone()]));
+    all.extend(pairs.map(Vec::from));
+    all
+}
+
+pub(super) fn subjects() -> Vec<Subject> {
+    let (registry, all_types) = (registry(), argument_types());
+    let parameters: [&[Literal]; 3] = [&[], &[Literal::Float(0.3)], &[Literal::Float(1.0)]];
     let mut all = Vec::new();
-    for kind in KINDS {
-        for argument in std::iter::once(None).chain(types.iter().cloned().map(Some)) {
-            if let Ok(aggregate) = (kind.build)(argument.as_slice()) {
-                let word = argument.as_ref().map_or_else(String::new, type_word);
-                all.push(Subject { name: format!("{}({word})", kind.name), argument, aggregate });
+    for kind in registry.names() {
+        for (types, parameters) in
+            all_types.iter().flat_map(|types| parameters.iter().map(move |each| (types, *each)))
+        {
+            if let Ok(aggregate) = registry.build(&Call { kind, types, parameters }) {
+                let words: Vec<String> = types.iter().map(type_word).collect();
+                let name = format!("{kind}({}; {parameters:?})", words.join(", "));
+                all.push(Subject { name, types: types.clone(), aggregate });
             }
         }
     }
@@ -64,32 +87,45 @@ const FLOATS: [f64; 16] = [
     f64::NAN,
 ];
 
+/// A value of a type, mostly one of a few so that duplicates occur.
+fn value(argument: &DataType, pick: u64) -> Value<'static> {
+    let (common, n) = (!pick.is_multiple_of(3), (pick / 3) as usize);
+    match (Class::for_type(argument), argument) {
+        (Class::Unit, _) => Value::Unit,
+        (Class::I64, DataType::Boolean) => Value::I64((pick & 1) as i64),
+        (Class::I64, DataType::Int8 | DataType::Date32) => Value::I64((pick % 100) as i64),
+        (Class::I64, _) if common => Value::I64([0, 1, -1, i64::MAX, i64::MIN][n % 5]),
+        (Class::I64, _) => Value::I64(pick as i64),
+        (Class::I128, DataType::UInt64) => Value::I128([0, 1, u64::MAX.into()][n % 3]),
+        (Class::I128, _) if common => {
+            let most = 10i128.pow(38) - 1;
+            Value::I128([0, 1, -1, most, -most][n % 5])
+        }
+        (Class::I128, _) => Value::I128(i128::from(pick as i64) << (pick % 50)),
+        (Class::F64, DataType::Float32) => Value::F64((FLOATS[n % 16] as f32).into()),
+        (Class::F64, _) if common => Value::F64(FLOATS[n % 16]),
+        (Class::F64, _) => Value::F64(f64::from_bits(pick.wrapping_mul(0x9E37_79B9_7F4A_7C15))),
+        (Class::Bytes, _) => Value::Bytes(BYTES[n % 6]),
+    }
+}
+
 impl Subject {
-    /// A value of the argument's type, mostly one of a few so that duplicates occur.
-    fn value(&self, pick: u64) -> Value<'static> {
-        let Some(argument) = &self.argument else { return Value::Unit };
-        let (common, n) = (!pick.is_multiple_of(3), (pick / 3) as usize);
-        match (Class::for_type(argument), argument) {
-            (Class::Unit, _) => Value::Unit,
-            (Class::I64, DataType::Boolean) => Value::I64((pick & 1) as i64),
-            (Class::I64, DataType::Int8 | DataType::Date32) => Value::I64((pick % 100) as i64),
-            (Class::I64, _) if common => Value::I64([0, 1, -1, i64::MAX, i64::MIN][n % 5]),
-            (Class::I64, _) => Value::I64(pick as i64),
-            (Class::I128, DataType::UInt64) => Value::I128([0, 1, u64::MAX.into()][n % 3]),
-            (Class::I128, _) if common => {
-                let most = 10i128.pow(38) - 1;
-                Value::I128([0, 1, -1, most, -most][n % 5])
+    pub(super) fn classes(&self) -> Classes {
+        Classes::for_types(&self.types)
+    }
+
+    pub(super) fn args(&self, pick: u64) -> Args<'static> {
+        match self.types.as_slice() {
+            [] => PerArgument::One([Value::Unit]),
+            [one] => PerArgument::One([value(one, pick)]),
+            [one, two, ..] => {
+                PerArgument::Two([value(one, pick), value(two, pick.rotate_left(21))])
             }
-            (Class::I128, _) => Value::I128(i128::from(pick as i64) << (pick % 50)),
-            (Class::F64, DataType::Float32) => Value::F64((FLOATS[n % 16] as f32).into()),
-            (Class::F64, _) if common => Value::F64(FLOATS[n % 16]),
-            (Class::F64, _) => Value::F64(f64::from_bits(pick.wrapping_mul(0x9E37_79B9_7F4A_7C15))),
-            (Class::Bytes, _) => Value::Bytes(BYTES[n % 6]),
         }
     }
 
     pub(super) fn rows(&self, picks: &[u64]) -> Vec<LawRow> {
-        let row = |(seq, pick)| (self.value(pick), Moment { time: (pick % 7) as i64 - 3, seq });
+        let row = |(seq, pick)| (self.args(pick), Moment { time: (pick % 7) as i64 - 3, seq });
         (0..).zip(picks.iter().copied()).map(row).collect()
     }
 
@@ -109,14 +145,14 @@ pub(super) struct LawCell<'a> {
 }
 
 impl LawCell<'_> {
-    fn update(&mut self, (value, at): LawRow) {
+    fn update(&mut self, (args, at): LawRow) {
         let aggregate = &self.subject.aggregate;
-        aggregate.update(self.hot.cell(0, 0, aggregate.words()), value, at);
+        aggregate.update(self.hot.cell(0, 0, aggregate.words()), &args, at);
     }
 
-    pub(super) fn retract(&mut self, (value, at): LawRow) -> Retract {
+    pub(super) fn retract(&mut self, (args, at): LawRow) -> Retract {
         let aggregate = &self.subject.aggregate;
-        aggregate.retract(self.hot.cell(0, 0, aggregate.words()), value, at)
+        aggregate.retract(self.hot.cell(0, 0, aggregate.words()), &args, at)
     }
 
     fn merge(&mut self, other: &LawCell<'_>) {
@@ -264,20 +300,19 @@ proptest! {
     fn many_rows_at_once_are_rows_one_by_one(picks in picks()) {
         for subject in subjects() {
             let rows = subject.rows(&picks);
-            let class = subject.argument.as_ref().map_or(Class::Unit, Class::for_type);
-            let mut column = column_of(class);
+            let mut columns = ArgumentColumns::empty(&subject.classes());
             let (times, seqs): (Vec<_>, Vec<_>) =
                 rows.iter().map(|(_, at)| (at.time, at.seq)).unzip();
             let absent = |i: usize| picks[i].is_multiple_of(5);
-            for (i, (value, _)) in rows.iter().enumerate() {
-                column.push(if absent(i) { None } else { Some(*value) });
+            for (i, (args, _)) in rows.iter().enumerate() {
+                columns.push(if absent(i) { None } else { Some(args) });
             }
             let mut hot = StateRows::new(subject.aggregate.words() + 1);
             hot.push();
             hot.push();
             let pick: Vec<u32> = (0..rows.len() as u32).rev().collect();
             let into: Vec<u32> = pick.iter().map(|i| i % 2).collect();
-            subject.aggregate.update_rows(&mut hot, 1, &into, &column, &pick, &times, &seqs);
+            subject.aggregate.update_rows(&mut hot, 1, &into, &columns, &pick, &times, &seqs);
             for parity in 0..2 {
                 let mine: Vec<LawRow> = (0..rows.len())
                     .filter(|i| i % 2 == parity && !absent(*i))
@@ -297,7 +332,7 @@ proptest! {
             let aggregate = &subject.aggregate;
             let rows = subject.rows(&picks);
             let without: Vec<LawRow> =
-                rows.iter().filter(|(value, _)| !aggregate.nan(*value)).copied().collect();
+                rows.iter().filter(|(args, _)| !aggregate.nan(args)).copied().collect();
             let state = subject.fold(&rows);
             prop_assert_eq!(state.says(), subject.fold(&without).says(), "{}", subject.name);
             let mut column = AnswerColumn::new(aggregate.output_type(), 0);
@@ -312,16 +347,4 @@ proptest! {
             prop_assert_eq!(found, aggregate.output_type(), "{}", subject.name);
         }
     }
-}
-
-/// A column of a class without rows.
-pub(super) fn column_of(class: Class) -> Column {
-    let data_type = match class {
-        Class::Unit => return Column::from_array(None, None, 0).unwrap(),
-        Class::I64 => DataType::Int64,
-        Class::I128 => DataType::Decimal128(38, 0),
-        Class::F64 => DataType::Float64,
-        Class::Bytes => DataType::Binary,
-    };
-    Column::from_array(Some(&arrow_array::new_empty_array(&data_type)), None, 0).unwrap()
 }

@@ -3,7 +3,7 @@
 use arrow_schema::DataType;
 
 use super::codec::damaged;
-use super::{Aggregate, Answer, AnswerColumn, Column, Moment, StateRows, Value};
+use super::{Aggregate, Answer, AnswerColumn, ArgumentColumns, Moment, StateRows, Value};
 use crate::error::Result;
 
 /// Aggregates and the offset of each one's words.
@@ -47,19 +47,19 @@ impl Layout {
         self.items.iter().map(|(aggregate, _)| aggregate.output_type())
     }
 
-    /// Adds row `pick[j]` of the arguments (one column per aggregate) to row `into[j]`; `times` and
-    /// `seqs` are indexed like the columns.
+    /// Adds row `pick[j]` of the arguments of each aggregate to row `into[j]`; `times` and `seqs` are
+    /// indexed like the columns.
     pub fn update_rows(
         &self,
         hot: &mut StateRows,
         into: &[u32],
-        columns: &[Column],
+        columns: &[ArgumentColumns],
         pick: &[u32],
         times: &[i64],
         seqs: &[u64],
     ) {
-        for ((aggregate, offset), column) in self.items.iter().zip(columns) {
-            aggregate.update_rows(hot, *offset, into, column, pick, times, seqs);
+        for ((aggregate, offset), columns) in self.items.iter().zip(columns) {
+            aggregate.update_rows(hot, *offset, into, columns, pick, times, seqs);
         }
     }
 
@@ -68,13 +68,13 @@ impl Layout {
         &self,
         hot: &mut StateRows,
         row: u32,
-        columns: &[Column],
+        columns: &[ArgumentColumns],
         i: usize,
         at: Moment,
     ) {
-        for ((aggregate, offset), column) in self.items.iter().zip(columns) {
-            if let Some(value) = column.get(i) {
-                aggregate.update(hot.cell(row, *offset, aggregate.words()), value, at);
+        for ((aggregate, offset), columns) in self.items.iter().zip(columns) {
+            if let Some(args) = columns.get(i) {
+                aggregate.update(hot.cell(row, *offset, aggregate.words()), &args, at);
             }
         }
     }
@@ -120,12 +120,11 @@ impl Layout {
         (0..self.items.len()).for_each(|j| self.clear_one(hot, row, j));
     }
 
-    /// How many values of the selected rows the aggregates skip as NaN.
-    pub fn nans(&self, columns: &[Column], pick: &[u32]) -> u64 {
-        let of = |((aggregate, _), column): (&(Box<dyn Aggregate>, usize), &Column)| {
-            if aggregate.nan(Value::F64(f64::NAN)) { column.nans(pick) } else { 0 }
-        };
-        self.items.iter().zip(columns).map(of).sum()
+    /// How many times an aggregate skips one of the selected rows as NaN.
+    pub fn nans(&self, columns: &[ArgumentColumns], pick: &[u32]) -> u64 {
+        let items = self.items.iter().zip(columns);
+        let skips = items.filter(|((aggregate, _), _)| aggregate.nan(&[Value::F64(f64::NAN)]));
+        skips.map(|(_, columns)| columns.nans(pick)).sum()
     }
 
     /// Appends a whole row as bytes.
@@ -172,12 +171,12 @@ mod tests {
         ])
     }
 
-    fn columns() -> Vec<Column> {
+    fn columns() -> Vec<ArgumentColumns> {
         let floats: ArrayRef =
             Arc::new(Float64Array::from(vec![Some(1e40), Some(0.5), None, Some(f64::NAN)]));
         let texts: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "a", "c"]));
-        let column = |a| Column::from_array(a, None, 4).unwrap();
-        vec![column(None), column(Some(&floats)), column(Some(&texts))]
+        let column = |a: &[ArrayRef]| ArgumentColumns::from_arrays(a, None, 4).unwrap();
+        vec![column(&[]), column(&[floats]), column(&[texts])]
     }
 
     fn answers(layout: &Layout, hot: &StateRows, row: u32) -> Vec<String> {
@@ -199,7 +198,7 @@ mod tests {
         let at = Moment { time: 0, seq: 0 };
         let (sum, offset) = &layout.items[1];
         let (cell, value) = (hot.cell(b, *offset, sum.words()), columns[1].get(0).unwrap());
-        assert_eq!(sum.retract(cell, value, at), Retract::Done);
+        assert_eq!(sum.retract(cell, &value, at), Retract::Done);
         assert_eq!(answers(&layout, &hot, b), ["I64(3)", "F64(0.5)", "I64(3)"]);
     }
 

@@ -5,14 +5,14 @@ use std::marker::PhantomData;
 use arrow_schema::DataType;
 
 use super::sum::{Decimals, FloatSums, Integers, Summation};
-use super::{Aggregate, Answer, Cell, CellRef, Kind, Moment, Retract, Value, one, refuse};
+use super::{Aggregate, Answer, Call, Cell, CellRef, Kind, Moment, Retract, Value};
 use crate::error::Result;
 
 /// `mean` of numbers or bool (the share of true values).
 pub const KIND: Kind = Kind { name: "mean", about: "the arithmetic mean of the values", build };
 
-fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
-    let arg = one("mean", args)?;
+fn build(call: &Call<'_>) -> Result<Box<dyn Aggregate>> {
+    let [arg] = call.plain()?;
     Ok(match arg {
         DataType::Null
         | DataType::Boolean
@@ -28,7 +28,7 @@ fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
         DataType::Float32 | DataType::Float64 => Mean::<FloatSums>::boxed(0),
         other => {
             let hint = "mean takes numbers and bool; sum a duration and divide it by a count";
-            return Err(refuse("mean", other, hint));
+            return Err(call.refuse(other, hint));
         }
     })
 }
@@ -57,8 +57,8 @@ impl<S: Summation> Aggregate for Mean<S> {
     }
 
     #[inline(always)]
-    fn update(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) {
-        S::add(cell, value);
+    fn update(&self, cell: Cell<'_>, args: &[Value<'_>], _: Moment) {
+        S::add(cell, args[0]);
     }
 
     fn merge(&self, into: Cell<'_>, from: CellRef<'_>) {
@@ -70,8 +70,8 @@ impl<S: Summation> Aggregate for Mean<S> {
     }
 
     #[inline(always)]
-    fn retract(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
-        S::subtract(cell, value);
+    fn retract(&self, cell: Cell<'_>, args: &[Value<'_>], _: Moment) -> Retract {
+        S::subtract(cell, args[0]);
         Retract::Done
     }
 
@@ -108,7 +108,7 @@ mod tests {
         let (aggregate, _) = &layout.items[0];
         for (seq, value) in (0..).zip(values) {
             let at = Moment { time: 0, seq };
-            aggregate.update(hot.cell(row, 0, aggregate.words()), *value, at);
+            aggregate.update(hot.cell(row, 0, aggregate.words()), &[*value], at);
         }
         match layout.evaluate(&hot, row, 0) {
             Answer::F64(mean) => Some(mean),

@@ -10,26 +10,24 @@ use arrow_schema::DataType;
 
 use super::codec::{put_u64, take_count};
 use super::stored::{Ints, Stored, StoredFloats, StoredTexts, Wides, release};
-use super::{Aggregate, Answer, Cell, CellRef, Class, Kind, Moment, Retract, Value, one, refuse};
+use super::{Aggregate, Answer, Call, Cell, CellRef, Class, Kind, Moment, Retract, Value};
 use crate::error::Result;
 
 /// `min`, of its argument's type.
-pub const MIN: Kind =
-    Kind { name: "min", about: "the least value", build: |args| build::<false>("min", args) };
+pub const MIN: Kind = Kind { name: "min", about: "the least value", build: build::<false> };
 
 /// `max`, of its argument's type.
-pub const MAX: Kind =
-    Kind { name: "max", about: "the greatest value", build: |args| build::<true>("max", args) };
+pub const MAX: Kind = Kind { name: "max", about: "the greatest value", build: build::<true> };
 
-fn build<const MAX: bool>(kind: &str, args: &[DataType]) -> Result<Box<dyn Aggregate>> {
-    let arg = one(kind, args)?;
+fn build<const MAX: bool>(call: &Call<'_>) -> Result<Box<dyn Aggregate>> {
+    let [arg] = call.plain()?;
     Ok(match Class::for_type(arg) {
         Class::I64 => Extreme::<Ints, MAX>::boxed(arg),
         Class::I128 => Extreme::<Wides, MAX>::boxed(arg),
         Class::F64 => Extreme::<StoredFloats, MAX>::boxed(arg),
         Class::Bytes => Extreme::<StoredTexts, MAX>::boxed(arg),
         Class::Unit => {
-            return Err(refuse(kind, arg, "its values have no order; unnest them first"));
+            return Err(call.refuse(arg, "its values have no order; unnest them first"));
         }
     })
 }
@@ -82,9 +80,9 @@ impl<S: Stored, const MAX: bool> Aggregate for Extreme<S, MAX> {
     }
 
     #[inline(always)]
-    fn update(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) {
-        if S::accepts(value) {
-            Self::take(cell, value, 1);
+    fn update(&self, cell: Cell<'_>, args: &[Value<'_>], _: Moment) {
+        if S::accepts(args[0]) {
+            Self::take(cell, args[0], 1);
         }
     }
 
@@ -94,8 +92,9 @@ impl<S: Stored, const MAX: bool> Aggregate for Extreme<S, MAX> {
         }
     }
 
-    fn retract(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
-        if !S::accepts(value) || Self::rank(value, S::read(&cell.words[1..], cell.heap)).is_lt() {
+    fn retract(&self, cell: Cell<'_>, args: &[Value<'_>], _: Moment) -> Retract {
+        if !S::accepts(args[0]) || Self::rank(args[0], S::read(&cell.words[1..], cell.heap)).is_lt()
+        {
             return Retract::Done;
         }
         if cell.words[0] <= 1 {
@@ -147,7 +146,7 @@ mod tests {
         let row = hot.push();
         let (aggregate, _) = &layout.items[0];
         for value in values {
-            aggregate.update(hot.cell(row, 0, aggregate.words()), *value, AT);
+            aggregate.update(hot.cell(row, 0, aggregate.words()), &[*value], AT);
         }
         format!("{:?}", layout.evaluate(&hot, row, 0))
     }
@@ -173,9 +172,9 @@ mod tests {
         let mut hot = super::super::StateRows::new(min.words());
         let row = hot.push();
         for value in [3, 3, 5] {
-            min.update(hot.cell(row, 0, 2), Value::I64(value), AT);
+            min.update(hot.cell(row, 0, 2), &[Value::I64(value)], AT);
         }
-        let mut retract = |value| min.retract(hot.cell(row, 0, 2), Value::I64(value), AT);
+        let mut retract = |value| min.retract(hot.cell(row, 0, 2), &[Value::I64(value)], AT);
         assert_eq!([5, 3, 3].map(&mut retract), [Retract::Done, Retract::Done, Retract::Stale]);
     }
 }

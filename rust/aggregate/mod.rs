@@ -7,8 +7,8 @@
 //!
 //! # A new aggregate
 //! 1. One new file, `your_name.rs`: a struct that implements [`Aggregate`] and a
-//!    `pub const KIND: Kind` whose `build` accepts or refuses argument types.
-//! 2. One line in [`KINDS`] (and the `mod` that names the file).
+//!    `pub const KIND: Kind` whose `build` accepts or refuses argument types and parameters.
+//! 2. One line in [`registry::KINDS`] (and the `mod` that names the file).
 //!
 //! That is all: `laws.rs` runs its laws over the registry, for every type that `build` accepts. A
 //! state with a part of variable size reuses a variant of [`Big`] or adds one; the compiler then
@@ -23,6 +23,7 @@ pub mod lines;
 pub mod hot;
 pub mod layout;
 pub mod tape;
+pub mod registry;
 
 mod fixed_point;
 mod exact_sum;
@@ -39,6 +40,8 @@ pub mod first_last;
 pub mod count_distinct;
 
 #[cfg(test)]
+pub mod example;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod tape_laws;
@@ -48,17 +51,18 @@ mod float_laws;
 use std::fmt::Debug;
 
 use arrow_schema::DataType;
+use column::ColumnValues;
 
 pub use answer::AnswerColumn;
-pub use column::Column;
+pub use column::ArgumentColumns;
 pub use heap::{Big, Heap};
 pub use hot::{Cell, CellRef, StateRows};
 pub use layout::Layout;
+pub use registry::{Builder, Call, Kind, Registry};
 pub use tape::{ArgumentRow, ArgumentRows, ArgumentSlot, Arguments, Tape};
-pub use value::{Answer, Class, Moment, Value};
+pub use value::{ARGUMENTS_MAX, Answer, Args, Class, Classes, Moment, PerArgument, Value};
 
-use crate::error::{Error, Result};
-use crate::schema::named;
+use crate::error::Result;
 
 /// The result of a retraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,9 +85,9 @@ pub enum End {
     Last,
 }
 
-/// One aggregate for one argument type: how its cells change and are evaluated.
+/// One aggregate for given argument types and parameters: how its cells change and are evaluated.
 ///
-/// `at` orders rows for `first` and `last`. If two are equal, the row added first comes first, and
+/// `args` has a value for each argument, or [`Value::Unit`] if there is none. `at` orders rows for `first` and `last`. If two are equal, the row added first comes first, and
 /// in a merge `into` comes before `from`.
 pub trait Aggregate: Send + Sync + Debug {
     /// Number of words of the fixed part.
@@ -92,21 +96,21 @@ pub trait Aggregate: Send + Sync + Debug {
     /// Type of the answer.
     fn output_type(&self) -> &DataType;
 
-    /// Adds a row whose value is present. A NaN changes nothing (but counts for `count`).
-    fn update(&self, cell: Cell<'_>, value: Value<'_>, at: Moment);
+    /// Adds a row whose arguments are present. A row that is [`Aggregate::nan`] changes nothing.
+    fn update(&self, cell: Cell<'_>, args: &[Value<'_>], at: Moment);
 
     /// Adds all rows of another cell. Merging into an empty cell copies it.
     fn merge(&self, into: Cell<'_>, from: CellRef<'_>);
 
     /// Removes a row that was added; unless it returns [`Retract::Done`] the caller must recompute
     /// the cell.
-    fn retract(&self, cell: Cell<'_>, value: Value<'_>, at: Moment) -> Retract;
+    fn retract(&self, cell: Cell<'_>, args: &[Value<'_>], at: Moment) -> Retract;
 
     /// The answer over the rows seen.
     fn evaluate<'a>(&self, cell: CellRef<'a>) -> Answer<'a>;
 
-    /// For aggregates whose answer is the first or last present row that is not [`Aggregate::nan`]:
-    /// which of the two.
+    /// For aggregates whose answer is the argument of the first or last present row that is not
+    /// [`Aggregate::nan`]: which of the two.
     fn end(&self) -> Option<End> {
         None
     }
@@ -123,9 +127,9 @@ pub trait Aggregate: Send + Sync + Debug {
         false
     }
 
-    /// Whether `update` skips this value as NaN.
-    fn nan(&self, value: Value<'_>) -> bool {
-        matches!(value, Value::F64(v) if v.is_nan())
+    /// Whether `update` skips a row with these arguments because one of them is NaN.
+    fn nan(&self, args: &[Value<'_>]) -> bool {
+        args.iter().any(|value| matches!(value, Value::F64(v) if v.is_nan()))
     }
 
     /// Appends the state as bytes. The bytes depend only on the rows, not on how they were added.
@@ -142,7 +146,7 @@ pub trait Aggregate: Send + Sync + Debug {
     fn clear(&self, cell: Cell<'_>);
 
     /// Like `update`, for many rows: adds row `pick[j]` to row `into[j]` of `hot`; `times` and
-    /// `seqs` are indexed like `column`.
+    /// `seqs` are indexed like `columns`.
     ///
     /// Compiled separately for each aggregate, so that `update` is inlined into the loop.
     #[allow(clippy::too_many_arguments)]
@@ -151,19 +155,24 @@ pub trait Aggregate: Send + Sync + Debug {
         hot: &mut StateRows,
         offset: usize,
         into: &[u32],
-        column: &Column,
+        columns: &ArgumentColumns,
         pick: &[u32],
         times: &[i64],
         seqs: &[u64],
     ) {
         let target = RowTargets { hot, offset, into, pick, times, seqs };
-        match &column.values {
-            column::ColumnValues::Unit => target.fold(self, column, |_| Value::Unit),
-            column::ColumnValues::I64(v) => target.fold(self, column, |i| Value::I64(v[i])),
-            column::ColumnValues::I128(v) => target.fold(self, column, |i| Value::I128(v[i])),
-            column::ColumnValues::F64(v) => target.fold(self, column, |i| Value::F64(v[i])),
-            column::ColumnValues::Bytes { offsets, data } => {
-                target.fold(self, column, |i| Value::Bytes(column::slice(offsets, data, i)));
+        let one = |value| PerArgument::One([value]);
+        match columns.values.as_slice() {
+            [ColumnValues::Unit] | [] => target.fold(self, columns, |_| one(Value::Unit)),
+            [ColumnValues::I64(v)] => target.fold(self, columns, |i| one(Value::I64(v[i]))),
+            [ColumnValues::I128(v)] => target.fold(self, columns, |i| one(Value::I128(v[i]))),
+            [ColumnValues::F64(v)] => target.fold(self, columns, |i| one(Value::F64(v[i]))),
+            [ColumnValues::Bytes { offsets, data }] => {
+                let value = |i| Value::Bytes(column::slice(offsets, data, i));
+                target.fold(self, columns, |i| one(value(i)));
+            }
+            [first, second, ..] => {
+                target.fold(self, columns, |i| PerArgument::Two([first.get(i), second.get(i)]));
             }
         }
     }
@@ -173,7 +182,7 @@ pub trait Aggregate: Send + Sync + Debug {
     fn play(
         &self,
         tape: &Tape,
-        place: ArgumentSlot,
+        slot: ArgumentSlot,
         hot: &mut StateRows,
         offset: usize,
         out: &mut [AnswerColumn],
@@ -183,9 +192,9 @@ pub trait Aggregate: Send + Sync + Debug {
             // `out` is empty during reclaim, because nothing is emitted there.
             &[k] if k < out.len() => {
                 let column = &mut out[k];
-                tape.run_class(self, place, hot, offset, |answer| column.push(answer));
+                tape.run_class(self, slot, hot, offset, |answer| column.push(answer));
             }
-            _ => tape.run_class(self, place, hot, offset, |answer| {
+            _ => tape.run_class(self, slot, hot, offset, |answer| {
                 to.iter().for_each(|&k| out[k].push(answer));
             }),
         }
@@ -215,95 +224,22 @@ impl RowTargets<'_> {
     fn fold<'v, A: Aggregate + ?Sized>(
         self,
         aggregate: &A,
-        column: &Column,
-        value: impl Fn(usize) -> Value<'v>,
+        columns: &ArgumentColumns,
+        args: impl Fn(usize) -> Args<'v>,
     ) {
-        let (words, full) = (aggregate.words(), column.is_full());
+        let (words, full) = (aggregate.words(), columns.is_full());
         for (row, i) in self.into.iter().zip(self.pick) {
             let i = *i as usize;
-            if full || column.is_present(i) {
+            if full || columns.is_present(i) {
                 let at = Moment { time: self.times[i], seq: self.seqs[i] };
-                aggregate.update(self.hot.cell(*row, self.offset, words), value(i), at);
+                aggregate.update(self.hot.cell(*row, self.offset, words), &args(i), at);
             }
         }
     }
 }
 
-/// An aggregate by name, before its argument's type is known.
-#[derive(Clone, Copy, Debug)]
-pub struct Kind {
-    /// Its name in a plan.
-    pub name: &'static str,
-    /// What it computes, in one line.
-    pub about: &'static str,
-    /// Builds it for the types of its arguments, or explains why it cannot ([`Error::Plan`]).
-    pub build: fn(&[DataType]) -> Result<Box<dyn Aggregate>>,
-}
-
-/// The registry of all aggregates.
-pub const KINDS: &[Kind] = &[
-    count::KIND,
-    sum::KIND,
-    mean::KIND,
-    min_max::MIN,
-    min_max::MAX,
-    count_distinct::KIND,
-    first_last::FIRST,
-    first_last::LAST,
-];
-
-/// Builds an aggregate by name for the types of its arguments.
-///
-/// # Errors
-///
-/// [`Error::Plan`] for an unknown name, a wrong number of arguments, or a type it does not accept.
-pub fn build(kind: &str, args: &[DataType]) -> Result<Box<dyn Aggregate>> {
-    match KINDS.iter().find(|k| k.name == kind) {
-        Some(found) => (found.build)(args),
-        None => {
-            let names: Vec<_> = KINDS.iter().map(|k| k.name).collect();
-            let names = names.join(", ");
-            Err(Error::Plan(format!("unknown aggregate \"{kind}\"\nhint: there are {names}")))
-        }
-    }
-}
-
-/// The argument of an aggregate that takes exactly one.
-fn one<'a>(kind: &str, args: &'a [DataType]) -> Result<&'a DataType> {
-    match args {
-        [arg] => Ok(arg),
-        _ => Err(Error::Plan(format!("{kind} takes one argument, not {}", args.len()))),
-    }
-}
-
-/// The error for an argument type that an aggregate does not accept.
-fn refuse(kind: &str, arg: &DataType, hint: &str) -> Error {
-    Error::Plan(format!("{kind} of {}\nhint: {hint}", named(arg)))
-}
-
+/// Builds an aggregate of the registry with its tests' own kinds.
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_told() {
-        for (i, kind) in KINDS.iter().enumerate() {
-            assert!(KINDS[..i].iter().all(|k| k.name != kind.name), "{}", kind.name);
-            assert!(!kind.about.is_empty());
-        }
-        let error = build("median", &[DataType::Int64]).unwrap_err();
-        assert!(
-            error.message().starts_with("unknown aggregate \"median\"\nhint: there are count,")
-        );
-    }
-
-    #[test]
-    fn wrong_arguments_are_refused_with_a_hint() {
-        let sum = build("sum", &[DataType::Utf8]).unwrap_err();
-        assert!(sum.message().starts_with("sum of str\nhint: "), "{sum}");
-        assert!(build("sum", &[]).is_err());
-        assert!(build("count", &[DataType::Int64, DataType::Int64]).is_err());
-        assert!(build("mean", &[DataType::Date32]).is_err());
-        assert!(build("max", &[DataType::new_list(DataType::Int64, true)]).is_err());
-    }
+pub fn build(kind: &str, types: &[DataType]) -> Result<Box<dyn Aggregate>> {
+    example::registry().build(&Call { kind, types, parameters: &[] })
 }

@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 
 use super::exact_sum;
 use super::integer_sum::IntegerSum;
-use super::{Aggregate, Answer, Cell, CellRef, Kind, Moment, Retract, Value, one, refuse};
+use super::{Aggregate, Answer, Call, Cell, CellRef, Kind, Moment, Retract, Value};
 use crate::error::Result;
 
 /// `sum` of a number, of bool (how many are true) or of a duration.
@@ -18,8 +18,8 @@ pub const KIND: Kind = Kind { name: "sum", about: "the exact sum of the values",
 /// Maximum number of digits of a decimal.
 const DIGITS: u8 = 38;
 
-fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
-    let arg = one("sum", args)?;
+fn build(call: &Call<'_>) -> Result<Box<dyn Aggregate>> {
+    let [arg] = call.plain()?;
     Ok(match arg {
         DataType::Null
         | DataType::Boolean
@@ -37,7 +37,7 @@ fn build(args: &[DataType]) -> Result<Box<dyn Aggregate>> {
         }
         DataType::Float32 | DataType::Float64 => Sum::<FloatSums>::boxed(DataType::Float64),
         other => {
-            return Err(refuse("sum", other, "sum takes numbers, bool and durations"));
+            return Err(call.refuse(other, "sum takes numbers, bool and durations"));
         }
     })
 }
@@ -248,8 +248,8 @@ impl<S: Summation> Aggregate for Sum<S> {
     }
 
     #[inline(always)]
-    fn update(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) {
-        S::add(cell, value);
+    fn update(&self, cell: Cell<'_>, args: &[Value<'_>], _: Moment) {
+        S::add(cell, args[0]);
     }
 
     fn merge(&self, into: Cell<'_>, from: CellRef<'_>) {
@@ -261,8 +261,8 @@ impl<S: Summation> Aggregate for Sum<S> {
     }
 
     #[inline(always)]
-    fn retract(&self, cell: Cell<'_>, value: Value<'_>, _: Moment) -> Retract {
-        S::subtract(cell, value);
+    fn retract(&self, cell: Cell<'_>, args: &[Value<'_>], _: Moment) -> Retract {
+        S::subtract(cell, args[0]);
         Retract::Done
     }
 
@@ -296,7 +296,7 @@ mod tests {
         let (aggregate, _) = &layout.items[0];
         for (seq, value) in (0..).zip(values) {
             let at = Moment { time: 0, seq };
-            aggregate.update(hot.cell(row, 0, aggregate.words()), *value, at);
+            aggregate.update(hot.cell(row, 0, aggregate.words()), &[*value], at);
         }
         let answer = format!("{:?}", layout.evaluate(&hot, row, 0));
         (answer, aggregate.output_type().to_string())

@@ -5,32 +5,48 @@
 //! recorded row by row, with the arguments as words, and each aggregate then applies them in its
 //! own compiled loop instead of being called once per change.
 
+use std::ops::Deref;
+
 use super::column::ColumnValues;
-use super::value::{Class, Value};
-use super::{Aggregate, Column, Moment, StateRows};
+use super::value::{Args, Class, Classes, PerArgument, Value};
+use super::{Aggregate, ArgumentColumns, Moment, StateRows};
 use crate::limits::TAPE_PLACES_MAX;
 
-/// Where an argument is stored among the words of a row.
+/// Where the arguments of an aggregate are stored among the words of a row.
 #[derive(Debug, Clone, Copy)]
 pub struct ArgumentSlot {
-    at: usize,
+    /// The presence bit of the aggregate.
     bit: u32,
+    words: PerArgument<ArgumentWords>,
+}
+
+/// Where one argument is stored.
+#[derive(Debug, Clone, Copy)]
+struct ArgumentWords {
+    at: usize,
     class: Class,
 }
 
-impl ArgumentSlot {
-    /// Reads the value from a row's words.
+impl ArgumentWords {
     #[inline(always)]
-    pub fn read(self, row: ArgumentRow<'_>) -> Option<Value<'_>> {
+    fn read(self, words: &[u64]) -> Value<'_> {
+        match self.class {
+            Class::Unit | Class::Bytes => Value::Unit,
+            Class::I64 => Value::I64(words[self.at] as i64),
+            Class::F64 => Value::F64(f64::from_bits(words[self.at])),
+            Class::I128 => Value::I128(wide(words, self.at)),
+        }
+    }
+}
+
+impl ArgumentSlot {
+    /// Reads the arguments from a row's words.
+    #[inline(always)]
+    pub fn read(self, row: ArgumentRow<'_>) -> Option<Args<'_>> {
         if row.present & self.bit == 0 {
             return None;
         }
-        Some(match self.class {
-            Class::Unit | Class::Bytes => Value::Unit,
-            Class::I64 => Value::I64(row.words[self.at] as i64),
-            Class::F64 => Value::F64(f64::from_bits(row.words[self.at])),
-            Class::I128 => Value::I128(wide(row.words, self.at)),
-        })
+        Some(self.words.map(|place| place.read(row.words)))
     }
 }
 
@@ -42,7 +58,7 @@ fn wide(words: &[u64], at: usize) -> i128 {
 /// The arguments of one row as words.
 #[derive(Debug, Clone, Copy)]
 pub struct ArgumentRow<'a> {
-    /// Presence bits, one per argument.
+    /// Presence bits, one per aggregate.
     pub present: u32,
     /// Their values.
     pub words: &'a [u64],
@@ -63,49 +79,54 @@ impl ArgumentRow<'_> {
 /// Which arguments are stored as words, and where; byte strings are not.
 #[derive(Debug, Clone, Default)]
 pub struct Arguments {
-    /// One slot per aggregate; `None` if its argument is not stored as words.
+    /// One slot per aggregate; `None` if one of its arguments is not stored as words.
     pub places: Vec<Option<ArgumentSlot>>,
     /// Number of words of a row.
     pub words: usize,
 }
 
 impl Arguments {
-    /// Lays out arguments of these classes, one per aggregate.
-    pub fn new(classes: impl Iterator<Item = Class>) -> Arguments {
+    /// Lays out the arguments of aggregates, given their classes.
+    pub fn new(aggregates: impl Iterator<Item = Classes>) -> Arguments {
         let mut words = 0;
-        let place = |(j, class): (usize, Class)| {
-            let width = match class {
-                _ if j >= TAPE_PLACES_MAX => return None,
-                Class::Unit => 0,
-                Class::I64 | Class::F64 => 1,
-                Class::I128 => 2,
-                Class::Bytes => return None,
-            };
-            let at = words;
-            words += width;
-            Some(ArgumentSlot { at, bit: 1 << j, class })
+        let place = |(j, classes): (usize, Classes)| {
+            if j >= TAPE_PLACES_MAX || classes.contains(&Class::Bytes) {
+                return None;
+            }
+            let words = classes.map(|class| {
+                let at = words;
+                words += match class {
+                    Class::Unit | Class::Bytes => 0,
+                    Class::I64 | Class::F64 => 1,
+                    Class::I128 => 2,
+                };
+                ArgumentWords { at, class }
+            });
+            Some(ArgumentSlot { bit: 1 << j, words })
         };
-        let places = classes.enumerate().map(place).collect();
+        let places = aggregates.enumerate().map(place).collect();
         Arguments { places, words }
     }
 
     /// Encodes some rows of the columns, one aggregate after another.
-    pub fn arrange(&self, columns: &[Column], rows: &[u32]) -> ArgumentRows {
+    pub fn arrange(&self, columns: &[ArgumentColumns], rows: &[u32]) -> ArgumentRows {
         let mut words = vec![0; rows.len() * self.words];
         let mut present = vec![0; rows.len()];
-        for (place, column) in self.places.iter().zip(columns) {
-            let Some(ArgumentSlot { at, bit, .. }) = *place else { continue };
+        for (slot, column) in self.places.iter().zip(columns) {
+            let Some(slot) = slot else { continue };
             for (present, &row) in present.iter_mut().zip(rows) {
-                *present |= if column.is_present(row as usize) { bit } else { 0 };
+                *present |= if column.is_present(row as usize) { slot.bit } else { 0 };
             }
-            let words = &mut words;
-            match &column.values {
-                ColumnValues::Unit | ColumnValues::Bytes { .. } => {}
-                ColumnValues::I64(v) => put(words, self.words, at, rows, |i| v[i] as u64),
-                ColumnValues::F64(v) => put(words, self.words, at, rows, |i| v[i].to_bits()),
-                ColumnValues::I128(v) => {
-                    put(words, self.words, at, rows, |i| v[i] as u64);
-                    put(words, self.words, at + 1, rows, |i| (v[i] >> 64) as u64);
+            for (&ArgumentWords { at, .. }, values) in slot.words.iter().zip(&column.values) {
+                let words = &mut words;
+                match values {
+                    ColumnValues::Unit | ColumnValues::Bytes { .. } => {}
+                    ColumnValues::I64(v) => put(words, self.words, at, rows, |i| v[i] as u64),
+                    ColumnValues::F64(v) => put(words, self.words, at, rows, |i| v[i].to_bits()),
+                    ColumnValues::I128(v) => {
+                        put(words, self.words, at, rows, |i| v[i] as u64);
+                        put(words, self.words, at + 1, rows, |i| (v[i] >> 64) as u64);
+                    }
                 }
             }
         }
@@ -219,16 +240,17 @@ impl Tape {
         self.words.clear();
     }
 
-    /// Applies the changes for one aggregate; see [`Aggregate::play`].
+    /// Applies the changes for one aggregate; see [`Aggregate::play`]. `args` reads the arguments
+    /// from a row's words.
     #[inline(always)]
-    pub(super) fn run<'v, A: Aggregate + ?Sized>(
+    fn run<'v, A: Aggregate + ?Sized, T: Deref<Target = [Value<'v>]>>(
         &'v self,
         aggregate: &A,
-        place: ArgumentSlot,
+        bit: u32,
         hot: &mut StateRows,
         offset: usize,
         mut answers: impl FnMut(super::Answer<'_>),
-        value: impl Fn(&'v [u64]) -> Value<'v>,
+        args: impl Fn(&'v [u64]) -> T,
     ) {
         let words = aggregate.words();
         let at = Moment { time: 0, seq: 0 };
@@ -241,15 +263,15 @@ impl Tape {
             let mut cell = hot.cell(step.row, offset, words);
             match step.what {
                 What::Enter | What::EnterAnswer | What::Leave => {
-                    let (arguments, behind) = rest.split_at(self.stride);
+                    let (row, behind) = rest.split_at(self.stride);
                     rest = behind;
-                    let is_present = step.present & place.bit != 0;
+                    let is_present = step.present & bit != 0;
                     if is_present && step.what == What::Leave {
-                        aggregate.retract(cell, value(&arguments[place.at..]), at);
+                        aggregate.retract(cell, &args(row), at);
                         continue;
                     }
                     if is_present {
-                        aggregate.update(cell.reborrow(), value(&arguments[place.at..]), at);
+                        aggregate.update(cell.reborrow(), &args(row), at);
                     }
                     if step.what == What::EnterAnswer {
                         answers(aggregate.evaluate(cell.peek()));
@@ -261,28 +283,37 @@ impl Tape {
         }
     }
 
-    /// Like [`Tape::run`], specialised for the argument's class.
+    /// Like [`Tape::run`], specialised for the class of a single argument.
     #[inline(always)]
     pub(super) fn run_class<A: Aggregate + ?Sized>(
         &self,
         aggregate: &A,
-        place: ArgumentSlot,
+        slot: ArgumentSlot,
         hot: &mut StateRows,
         offset: usize,
         push: impl FnMut(super::Answer<'_>),
     ) {
-        match place.class {
+        let bit = slot.bit;
+        let PerArgument::One([ArgumentWords { at, class }]) = slot.words else {
+            let args = |row| slot.words.map(|place| place.read(row));
+            return self.run(aggregate, bit, hot, offset, push, args);
+        };
+        let one = |value| PerArgument::One([value]);
+        match class {
             Class::Unit | Class::Bytes => {
-                self.run(aggregate, place, hot, offset, push, |_| Value::Unit);
+                self.run(aggregate, bit, hot, offset, push, |_| one(Value::Unit));
             }
             Class::I64 => {
-                self.run(aggregate, place, hot, offset, push, |w| Value::I64(w[0] as i64));
+                let args = |row: &[u64]| one(Value::I64(row[at] as i64));
+                self.run(aggregate, bit, hot, offset, push, args);
             }
             Class::F64 => {
-                self.run(aggregate, place, hot, offset, push, |w| Value::F64(f64::from_bits(w[0])));
+                let args = |row: &[u64]| one(Value::F64(f64::from_bits(row[at])));
+                self.run(aggregate, bit, hot, offset, push, args);
             }
             Class::I128 => {
-                self.run(aggregate, place, hot, offset, push, |w| Value::I128(wide(w, 0)));
+                let args = |row: &[u64]| one(Value::I128(wide(row, at)));
+                self.run(aggregate, bit, hot, offset, push, args);
             }
         }
     }

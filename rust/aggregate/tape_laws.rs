@@ -3,9 +3,12 @@
 
 use proptest::prelude::*;
 
-use super::laws::{Subject, column_of, picks, subjects};
+use super::laws::{Subject, picks, subjects};
 use super::tape::Arguments;
-use super::{Aggregate, Answer, AnswerColumn, Class, Moment, Retract, StateRows, Tape};
+use super::{
+    Aggregate, Answer, AnswerColumn, ArgumentColumns, Class, Moment, PerArgument, Retract,
+    StateRows, Tape,
+};
 
 /// Two rows of accumulators, each preceded by one other word.
 fn pair(aggregate: &dyn Aggregate) -> StateRows {
@@ -15,14 +18,12 @@ fn pair(aggregate: &dyn Aggregate) -> StateRows {
     hot
 }
 
-/// The aggregates that can be recorded on a tape, with the class of their argument.
-fn noted() -> Vec<(Subject, Class)> {
-    let class = |subject: &Subject| subject.argument.as_ref().map_or(Class::Unit, Class::for_type);
+/// The aggregates that can be recorded on a tape.
+fn noted() -> Vec<Subject> {
     let all = subjects().into_iter().filter(|subject| subject.aggregate.inverts());
-    all.map(|subject| (class(&subject), subject))
-        .filter(|(class, _)| *class != Class::Bytes)
-        .map(|(class, subject)| (subject, class))
-        .collect()
+    let all: Vec<_> = all.filter(|subject| !subject.classes().contains(&Class::Bytes)).collect();
+    assert!(all.iter().any(|subject| subject.types.len() == 2));
+    all
 }
 
 proptest! {
@@ -34,9 +35,9 @@ proptest! {
             let mut rows = subject.rows(&picks);
             let mut state = subject.fold(&rows);
             while !rows.is_empty() {
-                let (value, _) = rows.remove((seed % rows.len() as u64) as usize);
+                let (args, _) = rows.remove((seed % rows.len() as u64) as usize);
                 let at_any_moment = Moment { time: 0, seq: 0 };
-                prop_assert_eq!(state.retract((value, at_any_moment)), Retract::Done);
+                prop_assert_eq!(state.retract((args, at_any_moment)), Retract::Done);
                 prop_assert_eq!(state.says(), subject.fold(&rows).says(), "{}", subject.name);
             }
         }
@@ -47,21 +48,23 @@ proptest! {
         picks in picks(),
         draws in prop::collection::vec(any::<u32>(), 0..80),
     ) {
-        for (subject, class) in noted() {
+        for subject in noted() {
             let aggregate = subject.aggregate.as_ref();
             let words = aggregate.words();
             // Put another argument first, so that this one is not in the first word.
-            let arguments = Arguments::new([Class::I64, class].into_iter());
-            let place = arguments.places[1].expect("it lies in words");
+            let before = PerArgument::One([Class::I64]);
+            let arguments = Arguments::new([before, subject.classes()].into_iter());
+            let slot = arguments.places[1].expect("it lies in words");
             let rows = subject.rows(&picks);
-            let (mut before, mut column) = (column_of(Class::I64), column_of(class));
+            let mut before = ArgumentColumns::empty(&before);
+            let mut columns = ArgumentColumns::empty(&subject.classes());
             let present = |i: usize| !picks[i].is_multiple_of(5);
-            for (i, &(value, _)) in rows.iter().enumerate() {
+            for (i, (args, _)) in rows.iter().enumerate() {
                 before.push(None);
-                column.push(present(i).then_some(value));
+                columns.push(present(i).then_some(args));
             }
             let all: Vec<u32> = (0..rows.len() as u32).collect();
-            let arranged = arguments.arrange(&[before, column], &all);
+            let arranged = arguments.arrange(&[before, columns], &all);
 
             let mut tape = Tape::new(arguments.words, 4);
             let mut hot = pair(aggregate);
@@ -74,7 +77,7 @@ proptest! {
                     0..=2 if next < rows.len() => {
                         tape.enter(row as u32, arranged.at(next));
                         if present(next) {
-                            aggregate.update(cell, rows[next].0, rows[next].1);
+                            aggregate.update(cell, &rows[next].0, rows[next].1);
                         }
                         inside[row].push(next);
                         next += 1;
@@ -83,7 +86,7 @@ proptest! {
                         let i = inside[row].remove(draw / 16 % inside[row].len());
                         tape.leave(row as u32, arranged.at(i));
                         if present(i) {
-                            aggregate.retract(cell, rows[i].0, rows[i].1);
+                            aggregate.retract(cell, &rows[i].0, rows[i].1);
                         }
                     }
                     5 => {
@@ -105,7 +108,7 @@ proptest! {
             let mut later = pair(aggregate);
             let column = || AnswerColumn::new(aggregate.output_type(), 0);
             let mut columns = [column(), column()];
-            aggregate.play(&tape, place, &mut later, 1, &mut columns, &[1, 0]);
+            aggregate.play(&tape, slot, &mut later, 1, &mut columns, &[1, 0]);
             let done = done.finish().unwrap();
             for column in columns {
                 let noted = column.finish().unwrap();

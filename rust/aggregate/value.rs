@@ -1,8 +1,48 @@
 //! The input and output values of aggregates, independent of Arrow.
 
+use std::ops::Deref;
+
 use arrow_schema::DataType;
 
-/// One argument of one row. An absent argument is represented by `None`.
+/// The greatest number of arguments of an aggregate.
+pub const ARGUMENTS_MAX: usize = 2;
+
+/// One item for each argument of an aggregate, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PerArgument<T> {
+    /// One argument, or none: an aggregate without arguments has one of class [`Class::Unit`].
+    One([T; 1]),
+    /// Two arguments.
+    Two([T; 2]),
+}
+
+/// The arguments of one row.
+pub type Args<'a> = PerArgument<Value<'a>>;
+
+impl<T> PerArgument<T> {
+    /// Applies a function to each item.
+    #[inline(always)]
+    pub fn map<R>(self, of: impl FnMut(T) -> R) -> PerArgument<R> {
+        match self {
+            PerArgument::One(one) => PerArgument::One(one.map(of)),
+            PerArgument::Two(two) => PerArgument::Two(two.map(of)),
+        }
+    }
+}
+
+impl<T> Deref for PerArgument<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        match self {
+            PerArgument::One(one) => one,
+            PerArgument::Two(two) => two,
+        }
+    }
+}
+
+/// One argument of one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
     /// A row that counts without a value of its own: `count()`.
@@ -56,6 +96,25 @@ pub enum Class {
     F64,
     /// [`Value::Bytes`].
     Bytes,
+}
+
+/// The classes of an aggregate's arguments.
+pub type Classes = PerArgument<Class>;
+
+impl Classes {
+    /// The classes of arguments of these types.
+    ///
+    /// # Panics
+    ///
+    /// For more than [`ARGUMENTS_MAX`] types; the graph refuses such aggregates.
+    pub fn for_types(types: &[DataType]) -> Classes {
+        match types {
+            [] => PerArgument::One([Class::Unit]),
+            [one] => PerArgument::One([Class::for_type(one)]),
+            [one, two] => PerArgument::Two([Class::for_type(one), Class::for_type(two)]),
+            _ => panic!("more than {ARGUMENTS_MAX} arguments"),
+        }
+    }
 }
 
 impl Class {

@@ -15,6 +15,7 @@ use arrow_array::{
 use serde_json::{Value, json};
 
 use super::Engine;
+use crate::aggregate::Registry;
 use crate::chunk::{Chunk, decode_batch, encode_batch, pack, unpack};
 use crate::decode::{Feed, Order};
 use crate::error::Result;
@@ -252,7 +253,7 @@ fn changed_plans() {
             change_json(&mut plan, rng);
         }
         let plan = plan.to_string();
-        let _ = crate::graph::describe(&plan);
+        let _ = crate::graph::describe(&plan, &Registry::default());
         if let Ok(mut engine) = engine(&plan, None) {
             drive(&mut engine, 0, rng);
         }

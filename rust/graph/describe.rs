@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::facts::{Facts, facts};
 use super::{Formula, TypedNode, declared, type_plan};
+use crate::aggregate::Registry;
 use crate::error::{Result, unknown_column};
 use crate::plan::{self, Node, Plan};
 use crate::schema::type_word;
@@ -40,10 +41,10 @@ struct Described<'a> {
 }
 
 /// Checks a plan as far as its inputs declare columns; returns the typed verbs as JSON.
-pub fn describe(plan_json: &str) -> Result<String> {
+pub fn describe(plan_json: &str, registry: &Registry) -> Result<String> {
     let plan = Plan::parse(plan_json)?;
     let inputs: Vec<Option<SchemaRef>> = plan.inputs.iter().map(declared).collect::<Result<_>>()?;
-    let typed = type_plan(&plan, &inputs)?;
+    let typed = type_plan(&plan, registry, &inputs)?;
     let (prints, known) = (fingerprints(&plan), facts(&plan));
     let nodes: Result<Vec<serde_json::Value>> = typed
         .iter()

@@ -7,16 +7,17 @@ mod windows;
 mod keyed;
 mod describe;
 
+use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use crate::aggregate::{self, Aggregate};
+use crate::aggregate::{Aggregate, Builder, Call, Registry};
 use crate::block::Block;
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Function, Lost, Typed, check};
+use crate::expr::{Expr, Function, Literal, Lost, Typed, check};
 use crate::plan::{self, Node, Plan};
 use crate::schema::{parse_type, type_word};
 use columns::{project, union, with_columns};
@@ -84,26 +85,39 @@ pub struct TypedAggregates {
 }
 
 /// One typed aggregate.
-#[derive(Debug)]
 pub struct TypedAggregate {
     /// The output column.
     pub name: String,
     /// Its name in the registry.
     pub kind: String,
-    /// Its argument, if any.
-    pub argument: Option<Formula>,
+    /// Its arguments.
+    pub arguments: Vec<Formula>,
+    /// Its parameters.
+    pub parameters: Vec<Literal>,
     /// The aggregate covers only rows for which this is true.
     pub filter: Option<Formula>,
     /// The type of its column.
     pub output: DataType,
+    /// Its builder in the registry.
+    pub builder: Builder,
+}
+
+impl Debug for TypedAggregate {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}({:?}; {:?})", self.name, self.kind, self.arguments, self.parameters)
+    }
 }
 
 impl TypedAggregate {
     /// A new instance of the aggregate.
     pub fn build(&self) -> Result<Box<dyn Aggregate>> {
-        let types: Vec<DataType> =
-            self.argument.iter().map(|formula| formula.typed.data_type().clone()).collect();
-        aggregate::build(&self.kind, &types)
+        let (types, parameters) = (self.types(), self.parameters.as_slice());
+        (self.builder)(&Call { kind: &self.kind, types: &types, parameters })
+    }
+
+    /// The types of its arguments.
+    pub fn types(&self) -> Vec<DataType> {
+        self.arguments.iter().map(|formula| formula.typed.data_type().clone()).collect()
     }
 }
 
@@ -197,7 +211,11 @@ pub fn declared(input: &plan::Input) -> Result<Option<SchemaRef>> {
 }
 
 /// Types every verb whose input columns are known; `None` for the others.
-pub fn type_plan(plan: &Plan, inputs: &[Option<SchemaRef>]) -> Result<Vec<Option<TypedNode>>> {
+pub fn type_plan(
+    plan: &Plan,
+    registry: &Registry,
+    inputs: &[Option<SchemaRef>],
+) -> Result<Vec<Option<TypedNode>>> {
     let mut typed: Vec<Option<TypedNode>> = Vec::with_capacity(plan.nodes.len());
     for (i, node) in plan.nodes.iter().enumerate() {
         let known = match node {
@@ -205,14 +223,15 @@ pub fn type_plan(plan: &Plan, inputs: &[Option<SchemaRef>]) -> Result<Vec<Option
             other => other.from().iter().all(|&from| typed[from].is_some()),
         };
         let name = format!("{}#{i}", node.verb());
-        let done = known.then(|| type_node(plan, node, &name, inputs, &typed)).transpose();
+        let done =
+            known.then(|| type_node((plan, registry), node, &name, inputs, &typed)).transpose();
         typed.push(done.map_err(|error| error.within(node.verb()))?);
     }
     Ok(typed)
 }
 
 fn type_node(
-    plan: &Plan,
+    (plan, registry): (&Plan, &Registry),
     node: &Node,
     name: &str,
     inputs: &[Option<SchemaRef>],
@@ -253,23 +272,23 @@ fn type_node(
         }
         Node::Tumbling(w) | Node::Hopping(w) => {
             check_aligned(w)?;
-            let folding = fold(stateful(upstream(w.from))?, &w.by, &w.aggregates)?;
+            let folding = fold(registry, stateful(upstream(w.from))?, &w.by, &w.aggregates)?;
             let revisions = w.emit == plan::Emit::Each || (w.allowed_lateness > 0 && w.revisions);
             let verb = Verb::Aligned(w.clone(), folding);
             windowed(name, w.from, upstream(w.from), verb, revisions)?
         }
         Node::Session(w) => {
             positive("gap", w.gap)?;
-            let folding = fold(stateful(upstream(w.from))?, &w.by, &w.aggregates)?;
+            let folding = fold(registry, stateful(upstream(w.from))?, &w.by, &w.aggregates)?;
             windowed(name, w.from, upstream(w.from), Verb::Session(w.clone(), folding), false)?
         }
         Node::Silent(w) => {
             positive("after", w.after)?;
             w.every.map_or(Ok(()), |every| positive("every", every))?;
-            let folding = fold(stateful(upstream(w.from))?, &w.by, &[])?;
+            let folding = fold(registry, stateful(upstream(w.from))?, &w.by, &[])?;
             windowed(name, w.from, upstream(w.from), Verb::Silent(w.clone(), folding), false)?
         }
-        Node::Sliding(w) => sliding(name, w, upstream(w.from))?,
+        Node::Sliding(w) => sliding(registry, name, w, upstream(w.from))?,
         Node::Previous(w) => keyed::previous(name, w, upstream(w.from))?,
         Node::Deduplicate(w) => keyed::deduplicate(name, w, upstream(w.from))?,
     };

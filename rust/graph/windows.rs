@@ -5,8 +5,10 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 use super::{Formula, TypedAggregate, TypedAggregates, TypedNode, Verb};
+use crate::aggregate::{ARGUMENTS_MAX, Registry};
 use crate::assign::FixedGrid;
 use crate::error::{Error, Result, unknown_column};
+use crate::expr::{Expr, Literal};
 use crate::plan::{self, Aggregation};
 use crate::state::check_key;
 
@@ -79,25 +81,31 @@ pub fn place(schema: &Schema, name: &str) -> Result<usize> {
 
 /// Types keys and aggregates.
 pub fn fold(
+    registry: &Registry,
     upstream: &TypedNode,
     by: &[String],
     aggregates: &[Aggregation],
 ) -> Result<TypedAggregates> {
     let schema = &upstream.schema;
     let (places, key_types) = keys(schema, by)?;
-    let aggregates = aggregates.iter().map(|each| fold_one(each, schema)).collect::<Result<_>>()?;
-    Ok(TypedAggregates { by: places, key_types, aggregates })
+    let aggregates: Result<_> =
+        aggregates.iter().map(|each| fold_one(registry, each, schema)).collect();
+    Ok(TypedAggregates { by: places, key_types, aggregates: aggregates? })
 }
 
-fn fold_one(each: &Aggregation, schema: &Schema) -> Result<TypedAggregate> {
+fn fold_one(registry: &Registry, each: &Aggregation, schema: &Schema) -> Result<TypedAggregate> {
     let place = format!("aggregate \"{}\"", each.name);
-    let argument = match each.args.as_slice() {
-        [] => None,
-        [one] => Some(Formula::new(one, schema).map_err(|error| error.within(&place))?),
-        more => {
-            return Err(Error::Plan(format!("{place}: {} arguments, not one", more.len())));
-        }
+    if each.args.len() > ARGUMENTS_MAX {
+        let found = each.args.len();
+        return Err(Error::Plan(format!("{place} has {found} arguments, not {ARGUMENTS_MAX}")));
+    }
+    let argument = |expr| Formula::new(expr, schema).map_err(|error| error.within(&place));
+    let arguments: Result<Vec<Formula>> = each.args.iter().map(argument).collect();
+    let parameter = |expr: &Expr| match expr {
+        Expr::Literal(literal) => Ok(literal.clone()),
+        other => Err(Error::Plan(format!("{place}: the parameter {other} is not a literal"))),
     };
+    let parameters: Result<Vec<Literal>> = each.parameters.iter().map(parameter).collect();
     let filter = each
         .filter
         .as_ref()
@@ -106,9 +114,11 @@ fn fold_one(each: &Aggregation, schema: &Schema) -> Result<TypedAggregate> {
     let mut fold = TypedAggregate {
         name: each.name.clone(),
         kind: each.kind.clone(),
-        argument,
+        arguments: arguments?,
+        parameters: parameters?,
         filter,
         output: DataType::Null,
+        builder: registry.builder(&each.kind).map_err(|error| error.within(&place))?.clone(),
     };
     fold.output = fold.build().map_err(|error| error.within(&place))?.output_type().clone();
     Ok(fold)
@@ -163,7 +173,12 @@ pub fn windowed(
 }
 
 /// The columns of per-event windows: those of the row, then the features.
-pub fn sliding(name: &str, w: &plan::Sliding, upstream: &TypedNode) -> Result<TypedNode> {
+pub fn sliding(
+    registry: &Registry,
+    name: &str,
+    w: &plan::Sliding,
+    upstream: &TypedNode,
+) -> Result<TypedNode> {
     w.sizes.iter().try_for_each(|&size| positive("size", size))?;
     if w.emit == plan::Answering::Watermark && w.allowed_lateness != 0 {
         return Err(Error::Plan(
@@ -172,7 +187,7 @@ pub fn sliding(name: &str, w: &plan::Sliding, upstream: &TypedNode) -> Result<Ty
                 .into(),
         ));
     }
-    let folding = fold(stateful(upstream)?, &w.by, &w.aggregates)?;
+    let folding = fold(registry, stateful(upstream)?, &w.by, &w.aggregates)?;
     let mut fields: Vec<Field> =
         upstream.schema.fields().iter().map(|f| f.as_ref().clone()).collect();
     for feature in &w.columns {

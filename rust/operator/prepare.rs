@@ -2,7 +2,7 @@
 
 use arrow_array::{ArrayRef, BooleanArray};
 
-use crate::aggregate::{AnswerColumn, Column, Layout};
+use crate::aggregate::{AnswerColumn, ArgumentColumns, Classes, Layout};
 use crate::block::Block;
 use crate::error::Result;
 use crate::expr::Lost;
@@ -24,13 +24,13 @@ pub struct Aggregator {
 pub struct Prepared {
     /// The keys.
     pub keys: KeyColumns,
-    /// The argument column of each aggregate.
-    pub columns: Vec<Column>,
+    /// The arguments of each aggregate.
+    pub columns: Vec<ArgumentColumns>,
     /// The valid rows.
     pub rows: Vec<u32>,
     /// Records of the invalid rows.
     pub invalid: Vec<Record>,
-    /// Number of arguments that are NaN.
+    /// How many times an aggregate skips a row as NaN.
     pub nan: u64,
 }
 
@@ -41,6 +41,11 @@ impl Aggregator {
             folding.aggregates.iter().map(TypedAggregate::build).collect();
         let layout = Layout::new(aggregates?);
         Ok(Aggregator { folding, layout })
+    }
+
+    /// The classes of the arguments of each aggregate.
+    pub fn classes(&self) -> impl Iterator<Item = Classes> {
+        self.folding.aggregates.iter().map(|each| Classes::for_types(&each.types()))
     }
 
     /// Empty columns for the answers.
@@ -56,8 +61,8 @@ impl Aggregator {
         let mut lost = Lost::default();
         let mut columns = Vec::with_capacity(self.folding.aggregates.len());
         for fold in &self.folding.aggregates {
-            let (column, more) = argument(fold, block)?;
-            columns.push(column);
+            let (each, more) = arguments(fold, block)?;
+            columns.push(each);
             lost = lost.then(more);
         }
         let all = 0..block.len() as u32;
@@ -80,8 +85,8 @@ pub fn refused(lost: &Lost) -> impl Iterator<Item = (usize, Reason)> {
     rows.into_iter().map(move |row| (row, reason(row)))
 }
 
-/// Evaluates the argument of an aggregate; also returns the rows in which it failed.
-fn argument(fold: &TypedAggregate, block: &Block) -> Result<(Column, Lost)> {
+/// Evaluates the arguments of an aggregate; also returns the rows in which one of them failed.
+fn arguments(fold: &TypedAggregate, block: &Block) -> Result<(ArgumentColumns, Lost)> {
     let mut lost = Lost::default();
     let filter = match &fold.filter {
         Some(filter) => {
@@ -91,16 +96,14 @@ fn argument(fold: &TypedAggregate, block: &Block) -> Result<(Column, Lost)> {
         }
         None => None,
     };
-    let argument = match &fold.argument {
-        Some(argument) => {
-            let (array, more) = argument.eval(block)?;
-            lost = lost.then(match &filter {
-                Some(filter) => more.within(filter.values()),
-                None => more,
-            });
-            Some(array)
-        }
-        None => None,
-    };
-    Ok((Column::from_array(argument.as_ref(), filter.as_ref(), block.len())?, lost))
+    let mut arrays = Vec::with_capacity(fold.arguments.len());
+    for argument in &fold.arguments {
+        let (array, more) = argument.eval(block)?;
+        lost = lost.then(match &filter {
+            Some(filter) => more.within(filter.values()),
+            None => more,
+        });
+        arrays.push(array);
+    }
+    Ok((ArgumentColumns::from_arrays(&arrays, filter.as_ref(), block.len())?, lost))
 }

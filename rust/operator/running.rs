@@ -22,11 +22,10 @@ use question::Ask;
 use super::prepare::Aggregator;
 use super::slots::Slot;
 use crate::aggregate::{
-    Answer, AnswerColumn, ArgumentRow, ArgumentRows, ArgumentSlot, Arguments, Cell, CellRef, Class,
-    Column, End, Moment, Retract, StateRows, Tape,
+    Answer, AnswerColumn, ArgumentColumns, ArgumentRow, ArgumentRows, ArgumentSlot, Arguments,
+    Cell, CellRef, Classes, End, Moment, Retract, StateRows, Tape,
 };
 use crate::assign::Span;
-use crate::graph::TypedAggregate;
 use crate::limits::{AHEAD_ROUNDS, AHEAD_ROWS};
 use crate::plan::Feature;
 use crate::state::log::NONE;
@@ -137,11 +136,6 @@ fn since_ever(word: u64) -> Micros {
 #[derive(Debug)]
 pub struct Tapes(Vec<Tape>);
 
-/// The form in which an aggregate's argument is stored.
-fn class_of(fold: &TypedAggregate) -> Class {
-    fold.argument.as_ref().map_or(Class::Unit, |formula| Class::for_type(formula.typed.data_type()))
-}
-
 impl Window {
     fn new(w: usize, span: Span, base: usize, running: &EventWindows) -> Window {
         let oldest = base + running.aggregator.layout.stride;
@@ -177,7 +171,7 @@ impl EventWindows {
     /// Prepares aggregates over windows.
     pub fn new(spans: Vec<Span>, features: Vec<Feature>, aggregator: Aggregator) -> EventWindows {
         let ends = aggregator.layout.items.iter().map(|(aggregate, _)| aggregate.end()).collect();
-        let arguments = Arguments::new(aggregator.folding.aggregates.iter().map(class_of));
+        let arguments = Arguments::new(aggregator.classes());
         let items = aggregator.layout.items.iter().enumerate();
         let small = items.filter(|(_, (each, _))| !each.grows()).map(|(j, _)| j).collect();
         let (windows, all_taped) = (vec![], false);
@@ -192,18 +186,18 @@ impl EventWindows {
     }
 
     /// Encodes the arguments of some rows as words.
-    pub fn arrange(&self, columns: &[Column], rows: &[u32]) -> ArgumentRows {
+    pub fn arrange(&self, columns: &[ArgumentColumns], rows: &[u32]) -> ArgumentRows {
         self.arguments.arrange(columns, rows)
     }
 
+    /// The classes of the arguments of each aggregate.
+    pub fn classes(&self) -> impl Iterator<Item = Classes> {
+        self.aggregator.classes()
+    }
+
     /// Empty columns for the arguments.
-    pub fn arguments(&self) -> Vec<Column> {
-        self.aggregator
-            .folding
-            .aggregates
-            .iter()
-            .map(|fold| Column::empty(class_of(fold)))
-            .collect()
+    pub fn arguments(&self) -> Vec<ArgumentColumns> {
+        self.classes().map(|classes| ArgumentColumns::empty(&classes)).collect()
     }
 
     /// Creates an empty slot.
@@ -368,11 +362,11 @@ impl EventWindows {
     ) -> Retract {
         let SlidingSlot { log, hot, .. } = slot;
         let time = log.get(entry).map_or(NEVER, |entry| entry.time);
-        match log.value(entry, j) {
-            Some(value) => {
+        match log.args(entry, j) {
+            Some(args) => {
                 let (aggregate, moment) =
                     (&self.aggregator.layout.items[j].0, Moment { time, seq: entry });
-                aggregate.retract(self.cell(hot, id, window, j), value, moment)
+                aggregate.retract(self.cell(hot, id, window, j), &args, moment)
             }
             None => Retract::Done,
         }
@@ -380,9 +374,9 @@ impl EventWindows {
 
     /// Adds an entry to a cell of aggregate `j`.
     fn add(&self, log: &Log, entry: u64, cell: Cell<'_>, j: usize) {
-        if let Some(value) = log.value(entry, j).filter(|_| self.ends[j].is_none()) {
+        if let Some(args) = log.args(entry, j).filter(|_| self.ends[j].is_none()) {
             let time = log.get(entry).map_or(NEVER, |entry| entry.time);
-            self.aggregator.layout.items[j].0.update(cell, value, Moment { time, seq: entry });
+            self.aggregator.layout.items[j].0.update(cell, &args, Moment { time, seq: entry });
         }
     }
 
@@ -394,7 +388,7 @@ impl EventWindows {
         id: u32,
         time: Micros,
         arguments: ArgumentRow<'_>,
-        aside: (&[Column], usize),
+        aside: (&[ArgumentColumns], usize),
         tapes: &mut Tapes,
     ) -> u64 {
         let SlidingSlot { log, hot, chunks, .. } = slot;

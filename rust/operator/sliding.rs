@@ -22,7 +22,7 @@ use super::slots::{SavedPiece, SlotPart, Slots};
 use super::task::Task;
 use super::warming::null_unknown;
 use super::{CompleteFrom, Operator, Warming};
-use crate::aggregate::{Answer, AnswerColumn, Column};
+use crate::aggregate::{Answer, AnswerColumn, ArgumentColumns, Class};
 use crate::assign::Span;
 use crate::block::{Block, RowMeta};
 use crate::error::{Error, Result};
@@ -369,16 +369,23 @@ impl SlidingWindows {
             ids.push(id);
             times.push(time);
             let arguments = columns.iter_mut().enumerate();
-            arguments.for_each(|(j, column)| column.push(slot.log.value(position, j)));
+            arguments.for_each(|(j, each)| each.push(slot.log.args(position, j).as_deref()));
         }
         let keys = slot.keys.columns(&ids, &self.running.aggregator.folding.key_types)?;
-        let saved = Saving::default()
-            .columns("key", keys)
-            .i64("time", times)
-            .columns("argument", columns.iter().map(Column::to_array).collect())
-            .done()?;
-        Ok(vec![("log", saved)])
+        let mut saved = Saving::default().columns("key", keys).i64("time", times);
+        for (j, arguments) in columns.iter().enumerate() {
+            for (a, array) in arguments.to_arrays().into_iter().enumerate() {
+                saved = saved.column(argument_name(j, a), array);
+            }
+        }
+        Ok(vec![("log", saved.done()?)])
     }
+}
+
+/// The name under which argument `a` of aggregate `j` is saved. The first one has a name of its own,
+/// as in snapshots from before aggregates had several arguments.
+fn argument_name(j: usize, a: usize) -> String {
+    if a == 0 { format!("argument.{j}") } else { format!("argument.{j}.{a}") }
 }
 
 fn load_slot(running: &EventWindows, slot: &mut SlidingSlot, saved: &Saved) -> Result<()> {
@@ -388,19 +395,10 @@ fn load_slot(running: &EventWindows, slot: &mut SlidingSlot, saved: &Saved) -> R
     let keys = saved.columns("key", &running.aggregator.folding.key_types)?;
     let keys = KeyColumns::new(&keys, saved.len())?;
     let times = saved.i64("time")?;
-    let columns: Result<Vec<Column>> = running
-        .arguments()
-        .iter()
+    let columns: Result<Vec<ArgumentColumns>> = running
+        .classes()
         .enumerate()
-        .map(|(j, expected)| {
-            let column = Column::from_saved(saved.column(&format!("argument.{j}"))?)?;
-            if column.len() == saved.len() && column.class() == expected.class() {
-                return Ok(column);
-            }
-            Err(Error::Snapshot(
-                "the arguments of a log differ from the plan in length or type".into(),
-            ))
-        })
+        .map(|(j, classes)| load_arguments(saved, j, &classes))
         .collect();
     let columns = columns?;
     let rows: Vec<u32> = (0..saved.len() as u32).collect();
@@ -413,4 +411,15 @@ fn load_slot(running: &EventWindows, slot: &mut SlidingSlot, saved: &Saved) -> R
     }
     running.play(slot, &mut tapes, &mut []);
     Ok(())
+}
+
+/// The saved arguments of aggregate `j`.
+fn load_arguments(saved: &Saved, j: usize, classes: &[Class]) -> Result<ArgumentColumns> {
+    let array = |a: usize| saved.column(&argument_name(j, a)).cloned();
+    let arrays: Result<Vec<ArrayRef>> = (0..classes.len()).map(array).collect();
+    let columns = ArgumentColumns::from_saved(&arrays?)?;
+    if columns.len() == saved.len() && columns.has_classes(classes) {
+        return Ok(columns);
+    }
+    Err(Error::Snapshot("the arguments of a log differ from the plan in length or type".into()))
 }

@@ -1,6 +1,6 @@
 //! Task: what one slot is given in one step.
 
-use crate::aggregate::Column;
+use crate::aggregate::ArgumentColumns;
 use crate::block::{Block, RowMeta};
 use crate::exchange::Routed;
 use crate::fate::{Reason, Record};
@@ -15,8 +15,8 @@ pub struct Task<'a> {
     pub block: &'a Block,
     /// Its keys.
     pub keys: &'a KeyColumns,
-    /// The argument column of each aggregate.
-    pub columns: &'a [Column],
+    /// The arguments of each aggregate.
+    pub columns: &'a [ArgumentColumns],
     /// The operator's clock during this step.
     pub clock: &'a Clock,
     /// The operator's number.

@@ -86,11 +86,11 @@ impl Warming {
     /// aggregate, are complete.
     pub fn since(&self, folding: &TypedAggregates, input: &CompleteFrom) -> (Micros, Vec<Micros>) {
         let rows = self.seen_from.max(input.rows).max(input.of_columns(&folding.by));
-        let argument = |fold: &crate::graph::TypedAggregate| {
-            let (argument, filter) = (fold.argument.as_ref(), fold.filter.as_ref());
-            rows.max(input.formula(argument)).max(input.formula(filter))
+        let complete = |fold: &crate::graph::TypedAggregate| {
+            let read = fold.arguments.iter().chain(&fold.filter);
+            read.map(|formula| input.formula(Some(formula))).fold(rows, Micros::max)
         };
-        (rows, folding.aggregates.iter().map(argument).collect())
+        (rows, folding.aggregates.iter().map(complete).collect())
     }
 }
 

@@ -17,6 +17,8 @@ use std::collections::HashMap;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::aggregate::Registry;
+
 /// The compiled core of muntin. Only `muntin.base.core` imports it.
 #[pymodule(gil_used = false)]
 mod _core {
@@ -48,7 +50,7 @@ mod _core {
 /// Type a plan; JSON with the schema and fingerprint of each node.
 #[pyfunction]
 fn check(py: Python<'_>, plan_json: &str) -> PyResult<String> {
-    enter::enter(py, || crate::graph::describe(plan_json))
+    enter::enter(py, || crate::graph::describe(plan_json, &Registry::default()))
 }
 
 /// Column names and type words of anything with `__arrow_c_schema__`.

@@ -28,8 +28,8 @@ impl Kept<'_> {
     /// Adds an entry to a cell of aggregate `j`; an entry that was freed or has no value changes
     /// nothing.
     pub fn update(&self, j: usize, cell: Cell<'_>, (time, seq): At) {
-        if let Some(value) = self.log.value(seq, j) {
-            self.layout.items[j].0.update(cell, value, Moment { time, seq });
+        if let Some(args) = self.log.args(seq, j) {
+            self.layout.items[j].0.update(cell, &args, Moment { time, seq });
         }
     }
 
@@ -313,7 +313,7 @@ mod tests {
 
     use super::super::log::NONE;
     use super::*;
-    use crate::aggregate::{Arguments, Class, Column, build};
+    use crate::aggregate::{ArgumentColumns, Arguments, Classes, build};
     use arrow_array::{ArrayRef, Float64Array, StringArray};
     use arrow_schema::DataType;
     use std::sync::Arc;
@@ -331,7 +331,9 @@ mod tests {
         let floats: ArrayRef = Arc::new((0..len).map(value).collect::<Float64Array>());
         let texts = (0..len).map(|i| (i % 3 > 0).then(|| (i * 7 % 13).to_string()));
         let texts: ArrayRef = Arc::new(texts.collect::<StringArray>());
-        let column = |array| Column::from_array(Some(array), None, len).unwrap();
+        let column = |array: &ArrayRef| {
+            ArgumentColumns::from_arrays(std::slice::from_ref(array), None, len).unwrap()
+        };
         let columns =
             [column(&floats), column(&floats), column(&texts), column(&floats), column(&texts)];
         let kinds = ["sum", "max", "min", "first", "last"];
@@ -340,7 +342,8 @@ mod tests {
         let layout =
             kinds.iter().zip(&types).map(|(kind, t)| build(kind, std::slice::from_ref(t)).unwrap());
         let layout = Layout::new(layout.collect());
-        let arguments = Arguments::new(types.iter().map(Class::for_type));
+        let arguments =
+            Arguments::new(types.iter().map(|t| Classes::for_types(std::slice::from_ref(t))));
         let mut log = Log::new(arguments.clone());
         let rows: Vec<u32> = (0..len as u32).collect();
         let arranged = arguments.arrange(&columns, &rows);

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::aggregate::{ArgumentRow, Arguments, Column, Value};
+use crate::aggregate::{Args, ArgumentColumns, ArgumentRow, Arguments};
 use crate::limits::{LOG_LOOK_MAX, LOG_SEGMENT as SEGMENT};
 use crate::prefetch::prefetch;
 use crate::time::Micros;
@@ -46,7 +46,7 @@ fn follow(from: u64, way: u32) -> u64 {
 #[derive(Debug)]
 struct Segment {
     /// The arguments that are not stored as words.
-    columns: Vec<Column>,
+    columns: Vec<ArgumentColumns>,
     /// The latest time in the segment, set once it is full.
     newest: Micros,
     freed: bool,
@@ -122,7 +122,7 @@ impl Log {
         (time, id): (Micros, u32),
         tail: &mut u64,
         arguments: ArgumentRow<'_>,
-        (columns, row): (&[Column], usize),
+        (columns, row): (&[ArgumentColumns], usize),
     ) -> (u64, bool) {
         if self.len.is_multiple_of(SEGMENT) {
             self.begin(columns);
@@ -155,16 +155,16 @@ impl Log {
         (at, is_newest)
     }
 
-    fn put_aside(&mut self, columns: &[Column], row: usize) {
+    fn put_aside(&mut self, columns: &[ArgumentColumns], row: usize) {
         let last = self.segments.back_mut().expect("the last is never freed");
         let aside = aside(&self.arguments, columns);
-        last.columns.iter_mut().zip(aside).for_each(|(to, from)| to.push(from.get(row)));
+        last.columns.iter_mut().zip(aside).for_each(|(to, from)| to.push(from.get(row).as_deref()));
     }
 
-    fn begin(&mut self, columns: &[Column]) {
+    fn begin(&mut self, columns: &[ArgumentColumns]) {
         assert!(self.len < i32::MAX as usize, "fewer than 2^31 entries in a log");
         self.words.push_back(Vec::with_capacity(SEGMENT * self.stride));
-        let columns = aside(&self.arguments, columns).map(Column::empty_like).collect();
+        let columns = aside(&self.arguments, columns).map(ArgumentColumns::empty_like).collect();
         self.segments.push_back(Segment { columns, newest: Micros::MAX, freed: false });
     }
 
@@ -231,8 +231,8 @@ impl Log {
         Some((head[TIME] as Micros, follow(at, high(head[LINKS])), row))
     }
 
-    /// The argument of aggregate `j` of an entry, if it is present.
-    pub fn value(&self, at: u64, j: usize) -> Option<Value<'_>> {
+    /// The arguments of aggregate `j` of an entry, if they are present.
+    pub fn args(&self, at: u64, j: usize) -> Option<Args<'_>> {
         if let Some(place) = self.arguments.places[j] {
             return place.read(self.row(at)?);
         }
@@ -325,12 +325,15 @@ impl Log {
     pub fn bytes(&self) -> usize {
         let columns = self.segments.iter().flat_map(|segment| &segment.columns);
         let words: usize = self.words.iter().map(|words| words.capacity() * size_of::<u64>()).sum();
-        words + columns.map(Column::bytes).sum::<usize>()
+        words + columns.map(ArgumentColumns::bytes).sum::<usize>()
     }
 }
 
 /// The columns of arguments that are not stored as words.
-fn aside<'a>(arguments: &'a Arguments, columns: &'a [Column]) -> impl Iterator<Item = &'a Column> {
+fn aside<'a>(
+    arguments: &'a Arguments,
+    columns: &'a [ArgumentColumns],
+) -> impl Iterator<Item = &'a ArgumentColumns> {
     let all = arguments.places.iter().zip(columns);
     all.filter(|(place, _)| place.is_none()).map(|(_, column)| column)
 }
@@ -339,13 +342,16 @@ fn aside<'a>(arguments: &'a Arguments, columns: &'a [Column]) -> impl Iterator<I
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{ArrayRef, Float64Array, StringArray};
+    use arrow_array::{ArrayRef, Decimal128Array, Float64Array, StringArray};
 
     use super::*;
-    use crate::aggregate::Class;
+    use crate::aggregate::{Class, PerArgument};
 
     fn log() -> Log {
-        Log::new(Arguments::new([Class::Unit, Class::Bytes, Class::F64].into_iter()))
+        let one = |class| PerArgument::One([class]);
+        let both = PerArgument::Two([Class::F64, Class::I128]);
+        let classes = [one(Class::Unit), one(Class::Bytes), one(Class::F64), both];
+        Log::new(Arguments::new(classes.into_iter()))
     }
 
     /// Appends a row; returns its position and the key's newest entry.
@@ -353,7 +359,7 @@ mod tests {
         log: &mut Log,
         time: Micros,
         tail: u64,
-        columns: &[Column],
+        columns: &[ArgumentColumns],
         row: usize,
     ) -> (u64, u64) {
         let arranged = log.arguments.arrange(columns, &[row as u32]);
@@ -365,13 +371,15 @@ mod tests {
         (at, newest)
     }
 
-    fn columns(len: usize) -> [Column; 3] {
+    fn columns(len: usize) -> [ArgumentColumns; 4] {
         let texts = (0..len).map(|row| (row % 3 > 0).then(|| row.to_string()));
         let texts: ArrayRef = Arc::new(texts.collect::<StringArray>());
         let floats = (0..len).map(|row| (row % 2 == 0).then_some(row as f64));
         let floats: ArrayRef = Arc::new(floats.collect::<Float64Array>());
-        let column = |array| Column::from_array(array, None, len).unwrap();
-        [column(None), column(Some(&texts)), column(Some(&floats))]
+        let wide: ArrayRef = Arc::new(Decimal128Array::from(vec![-7; len]));
+        let columns =
+            |arrays: &[ArrayRef]| ArgumentColumns::from_arrays(arrays, None, len).unwrap();
+        [columns(&[]), columns(&[texts]), columns(&[floats.clone()]), columns(&[floats, wide])]
     }
 
     #[test]
@@ -379,9 +387,9 @@ mod tests {
         let (mut log, columns) = (log(), columns(9));
         for row in 0..9 {
             let (at, _) = append(&mut log, row as i64, NONE, &columns, row);
-            (0..3).for_each(|j| assert_eq!(log.value(at, j), columns[j].get(row)));
+            (0..4).for_each(|j| assert_eq!(log.args(at, j), columns[j].get(row)));
         }
-        assert!(log.value(5000, 1).is_none() && log.row(0).is_none());
+        assert!(log.args(5000, 1).is_none() && log.row(0).is_none());
     }
 
     fn list(log: &Log, tail: u64) -> Vec<(Micros, u64)> {

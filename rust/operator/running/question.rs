@@ -2,7 +2,7 @@
 //! a window without one of its rows, or with a row that is not in the log (peek).
 
 use super::{EventWindows, Oldest, SlidingSlot, Tapes};
-use crate::aggregate::{Answer, AnswerColumn, Column, End, Moment, Retract, StateRows};
+use crate::aggregate::{Answer, AnswerColumn, ArgumentColumns, End, Moment, Retract, StateRows};
 use crate::assign::Span;
 use crate::state::Log;
 use crate::state::log::NONE;
@@ -113,8 +113,8 @@ impl EventWindows {
             if let Some(end) = self.ends[j] {
                 let found = self.end(log, hot, end, ask, &mut steps);
                 if !steps.is_over() {
-                    let value = found.and_then(|entry| log.value(entry, j));
-                    return out.push(value.map_or(Answer::Null, Answer::from));
+                    let args = found.and_then(|entry| log.args(entry, j));
+                    return out.push(args.map_or(Answer::Null, |args| Answer::from(args[0])));
                 }
             } else {
                 self.correct(log, hot, scratch, ask, &mut steps);
@@ -185,7 +185,7 @@ impl EventWindows {
         let mut leave = |entry: u64, time: Micros| {
             let cell = scratch.cell(0, *offset, aggregate.words());
             let moment = Moment { time, seq: entry };
-            let taken = log.value(entry, ask.j).map(|v| aggregate.retract(cell, v, moment));
+            let taken = log.args(entry, ask.j).map(|args| aggregate.retract(cell, &args, moment));
             taken.is_none_or(|taken| taken == Retract::Done)
         };
         let inside = ask.span.lower(ask.reference);
@@ -219,7 +219,7 @@ impl EventWindows {
 
     /// Whether an entry has a value that counts as a first or last value.
     fn has(&self, log: &Log, entry: u64, j: usize) -> bool {
-        log.value(entry, j).is_some_and(|value| !self.aggregator.layout.items[j].0.nan(value))
+        log.args(entry, j).is_some_and(|args| !self.aggregator.layout.items[j].0.nan(&args))
     }
 
     /// Finds the entry with the first or last value of a window.
@@ -290,7 +290,7 @@ impl EventWindows {
         &self,
         slot: Option<(&SlidingSlot, u32)>,
         (moment, late): (Micros, bool),
-        current: Option<(Micros, &[Column])>,
+        current: Option<(Micros, &[ArgumentColumns])>,
         out: &mut [AnswerColumn],
     ) {
         for (feature, column) in self.features.iter().zip(out) {
@@ -305,11 +305,11 @@ impl EventWindows {
             }
             let holds = |time: Micros| time > span.lower(moment) && time <= span.upper(moment);
             if let Some((time, columns)) = current.filter(|(time, _)| late || holds(*time))
-                && let Some(value) = columns[j].get(0)
+                && let Some(args) = columns[j].get(0)
             {
                 let (aggregate, offset) = &self.aggregator.layout.items[j];
                 let cell = one.cell(row, *offset, aggregate.words());
-                aggregate.update(cell, value, Moment { time, seq: u64::MAX });
+                aggregate.update(cell, &args, Moment { time, seq: u64::MAX });
             }
             column.push(self.aggregator.layout.evaluate(&one, row, j));
         }
@@ -331,10 +331,10 @@ impl EventWindows {
             return self.correct(&slot.log, &slot.hot, scratch, ask, &mut steps);
         };
         let found = self.end(&slot.log, &slot.hot, end, ask, &mut steps);
-        if let Some((entry, value)) = found.and_then(|at| Some((at, slot.log.value(at, ask.j)?))) {
+        if let Some((entry, args)) = found.and_then(|at| Some((at, slot.log.args(at, ask.j)?))) {
             let time = slot.log.get(entry).map_or(ask.moment, |entry| entry.time);
             let cell = scratch.cell(0, *offset, aggregate.words());
-            aggregate.update(cell, value, Moment { time, seq: entry });
+            aggregate.update(cell, &args, Moment { time, seq: entry });
         }
     }
 }
