@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import strategies as st
 
 from kinds import DECIMALS, INTEGERS, KEYS, WORDS, sum_of
+from oracle.aggregates import KINDS
 
 S = 1_000_000
 COLUMNS = ["at", "k", "k2", "v", "x", "s", "d"]
@@ -119,7 +120,7 @@ def predicate(g: Graph, b: Branch, depth: int = 2) -> dict:
 
 def aggregate(g: Graph, b: Branch) -> tuple[dict, str]:
     """An aggregate and the type of its column."""
-    kind = g.one("count", "sum", "mean", "min", "max", "count_distinct", "first", "last")
+    kind = g.one(*KINDS)
     where = predicate(g, b, 1) if g.one(False, False, True) else None
     made = {"name": g.name(), "kind": kind, "args": [], "where": where}
     if kind in ("sum", "mean"):
@@ -131,6 +132,9 @@ def aggregate(g: Graph, b: Branch) -> tuple[dict, str]:
     if kind == "count" and g.one(True, False):
         return made, "i64"
     name = g.one(*b.columns)
+    if kind in ("arg_min", "arg_max"):
+        made["args"] = [{"col": name}, {"col": g.one(*b.columns)}]
+        return made, b.columns[name]
     word = "i64" if kind.startswith("count") else b.columns[name]
     return made | {"args": [{"col": name}]}, word
 

@@ -263,10 +263,14 @@ def test_a_window_behind_a_late_window_without_revisions() -> None:
 def test_kinds_have_a_function_each() -> None:
     import muntin.pipeline.aggregates as module
 
-    for kind, (least, most) in KINDS.items():
-        made = getattr(module, kind)(*["x"] * most)
-        assert isinstance(made, Agg) and made.kind == kind and least <= len(made.args) <= most
-        assert made == getattr(module, kind)(*["x"] * most) and hash(made) == hash(made)
+    for name, kind in KINDS.items():
+        more = dict.fromkeys(kind.keywords, "y")
+        given = [*["x"] * (kind.most - len(more)), *[0.5] * len(kind.parameters)]
+        made = getattr(module, name)(*given, **more)
+        assert isinstance(made, Agg) and made.kind == name
+        assert kind.least <= len(made.args) <= kind.most
+        assert made == getattr(module, name)(*given, **more) and hash(made) == hash(made)
+        assert made == eval(repr(made), vars(module))
     assert (
         sum(col("x")) != sum("x")
         and repr(sum("x", where=col("y") > 1)) == 'sum("x", where=col("y") > 1)'

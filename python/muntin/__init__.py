@@ -54,7 +54,19 @@ from muntin.loop.background import Running
 from muntin.loop.run import run
 from muntin.monitor.dashboard import Dashboard, serve
 from muntin.monitor.report import Report
-from muntin.pipeline.aggregates import Agg, count, count_distinct, first, last, max, mean, min, sum
+from muntin.pipeline.aggregates import (
+    Agg,
+    arg_max,
+    arg_min,
+    count,
+    count_distinct,
+    first,
+    last,
+    max,
+    mean,
+    min,
+    sum,
+)
 from muntin.pipeline.plan import Output, output
 from muntin.pipeline.rules import Rule, rule
 from muntin.pipeline.start import stream, union
@@ -100,6 +112,8 @@ __all__ = [
     "SourceError",
     "Stream",
     "Table",
+    "arg_max",
+    "arg_min",
     "arrival",
     "col",
     "collect",

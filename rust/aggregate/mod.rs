@@ -37,6 +37,7 @@ pub mod sum;
 pub mod mean;
 pub mod min_max;
 pub mod first_last;
+pub mod arg_min_max;
 pub mod count_distinct;
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub const KINDS: &[Kind] = &[
     count_distinct::KIND,
     first_last::FIRST,
     first_last::LAST,
+    arg_min_max::ARG_MIN,
+    arg_min_max::ARG_MAX,
 ];
 
 /// A built-in aggregate, before the types of its arguments are known.

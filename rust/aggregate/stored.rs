@@ -3,9 +3,11 @@
 use std::cmp::Ordering;
 use std::fmt::Debug;
 
+use arrow_schema::DataType;
+
 use super::codec::{damaged, put_bytes, put_u64, take_bytes, take_u64};
 use super::heap::{Big, Heap};
-use super::value::Value;
+use super::value::{Class, Value};
 use crate::error::Result;
 
 /// How values of one class are stored in words and compared.
@@ -215,6 +217,95 @@ pub fn release<S: Stored>(words: &mut [u64], heap: &mut Heap) {
         heap.free(words[0] as u32);
     }
     words.fill(0);
+}
+
+/// The [`Stored`] of an argument whose type is known only when the aggregate is built.
+#[derive(Clone, Copy, Debug)]
+pub enum AnyStored {
+    /// [`Ints`].
+    Ints,
+    /// [`Wides`].
+    Wides,
+    /// [`StoredFloats`].
+    Floats,
+    /// [`StoredTexts`].
+    Texts,
+}
+
+macro_rules! by_class {
+    ($any:expr, $S:ident => $do:expr) => {
+        match $any {
+            AnyStored::Ints => {
+                type $S = Ints;
+                $do
+            }
+            AnyStored::Wides => {
+                type $S = Wides;
+                $do
+            }
+            AnyStored::Floats => {
+                type $S = StoredFloats;
+                $do
+            }
+            AnyStored::Texts => {
+                type $S = StoredTexts;
+                $do
+            }
+        }
+    };
+}
+
+impl AnyStored {
+    /// How values of a type are stored; `None` for types that are not.
+    pub fn for_type(data_type: &DataType) -> Option<AnyStored> {
+        match Class::for_type(data_type) {
+            Class::I64 => Some(AnyStored::Ints),
+            Class::I128 => Some(AnyStored::Wides),
+            Class::F64 => Some(AnyStored::Floats),
+            Class::Bytes => Some(AnyStored::Texts),
+            Class::Unit => None,
+        }
+    }
+
+    /// See [`Stored::WORDS`].
+    pub fn words(self) -> usize {
+        by_class!(self, S => S::WORDS)
+    }
+
+    /// See [`Stored::accepts`].
+    pub fn accepts(self, value: Value<'_>) -> bool {
+        by_class!(self, S => S::accepts(value))
+    }
+
+    /// See [`Stored::put`].
+    pub fn put(self, words: &mut [u64], heap: &mut Heap, value: Value<'_>) {
+        by_class!(self, S => S::put(words, heap, value));
+    }
+
+    /// See [`Stored::read`].
+    pub fn read<'a>(self, words: &'a [u64], heap: &'a Heap) -> Value<'a> {
+        by_class!(self, S => S::read(words, heap))
+    }
+
+    /// See [`Stored::compare`].
+    pub fn compare(self, a: Value<'_>, b: Value<'_>) -> Ordering {
+        by_class!(self, S => S::compare(a, b))
+    }
+
+    /// See [`Stored::save`].
+    pub fn save(self, words: &[u64], heap: &Heap, out: &mut Vec<u8>) {
+        by_class!(self, S => S::save(words, heap, out));
+    }
+
+    /// See [`Stored::load`].
+    pub fn load(self, words: &mut [u64], heap: &mut Heap, bytes: &mut &[u8]) -> Result<()> {
+        by_class!(self, S => S::load(words, heap, bytes))
+    }
+
+    /// See [`release`].
+    pub fn release(self, words: &mut [u64], heap: &mut Heap) {
+        by_class!(self, S => release::<S>(words, heap));
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from .expressions import evaluate
+from .expressions import evaluate, literal
 from .values import I64_MAX, I64_MIN, US, Row, micros
 
 ABSENT = object()
@@ -30,28 +30,40 @@ class Entry:
 
 
 def values_of(aggregates: list[dict], row: Row) -> tuple[list[Any], int]:
-    """What `row` gives to each aggregate, or ABSENT, and how many NaN were skipped.
+    """What `row` gives to each aggregate, or ABSENT, and how many times NaN made it skip the row.
 
-    An argument is not looked at where `where` leaves the row out, so it cannot overflow there.
+    That is its argument, a tuple of several, or True where there is none. A row without one of
+    them gives nothing. An argument is not looked at where `where` leaves the row out, so it cannot
+    overflow there.
     """
     values, nans = [], 0
     for aggregate in aggregates:
-        value = ABSENT
+        value: Any = ABSENT
         if aggregate.get("where") is None or evaluate(aggregate["where"], row) is True:
-            value = evaluate(aggregate["args"][0], row) if aggregate["args"] else True
-        if value is None:
-            value = ABSENT
-        elif aggregate["kind"] != "count" and isinstance(value, float) and math.isnan(value):
-            value, nans = ABSENT, nans + 1
+            found = tuple(evaluate(e, row) for e in aggregate["args"]) or (True,)
+            if None not in found:
+                value = found if len(found) > 1 else found[0]
+            if (
+                value is not ABSENT
+                and aggregate["kind"] not in KEEP_NAN
+                and any(map(is_nan, found))
+            ):
+                value, nans = ABSENT, nans + 1
         values.append(value)
     return values, nans
 
 
-def result(kind: str, index: int, entries: list[Entry]) -> Any:
+def is_nan(value: Any) -> bool:
+    """Whether a value is the float that is not a number."""
+    return isinstance(value, float) and math.isnan(value)
+
+
+def result(aggregate: dict, index: int, entries: list[Entry]) -> Any:
     """The value over `entries` of the aggregate at `index`; raises SumOverflow."""
     counting = [e for e in entries if e.values[index] is not ABSENT]
     counting.sort(key=lambda e: (e.time, e.order))
-    return KINDS[kind]([e.values[index] for e in counting])
+    parameters = [literal(p["lit"], p["type"]) for p in aggregate.get("parameters", ())]
+    return KINDS[aggregate["kind"]]([e.values[index] for e in counting], *parameters)
 
 
 # ── one function a kind, over the values in order of (time, arrival) ─────────────────────────────
@@ -113,6 +125,9 @@ def rank(value: Any) -> Any:
     return (micros(value), 1.0)
 
 
+KEEP_NAN = ("count",)
+"""The kinds for which NaN is a value like any other."""
+
 KINDS = {
     "count": len,
     "sum": sum_of,
@@ -122,4 +137,6 @@ KINDS = {
     "count_distinct": lambda values: len(set(values)),
     "first": lambda values: values[0] if values else None,
     "last": lambda values: values[-1] if values else None,
+    "arg_min": lambda pairs: min(pairs, key=lambda p: rank(p[1]))[0] if pairs else None,
+    "arg_max": lambda pairs: max(pairs, key=lambda p: rank(p[1]))[0] if pairs else None,
 }

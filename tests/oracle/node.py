@@ -132,7 +132,7 @@ class Node:
     def value(self, index: int, entries: list[Entry]) -> tuple[Any, bool]:
         """An aggregate over `entries`, and whether it is a sum that overflows, hence null."""
         try:
-            return result(self.aggregates[index]["kind"], index, entries), False
+            return result(self.aggregates[index], index, entries), False
         except SumOverflow:
             return None, True
 

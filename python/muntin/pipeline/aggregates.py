@@ -10,24 +10,40 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from muntin.base.arguments import shown
 from muntin.base.errors import PlanError, unknown, with_hint
-from muntin.expr.build import Column, Expr, resolve
-from muntin.values.literals import Json, quote
+from muntin.expr.build import Column, Expr, lit, resolve
+from muntin.values.literals import Json, Value, quote
 
-KINDS: dict[str, tuple[int, int]] = {
-    "count": (0, 1),
-    "sum": (1, 1),
-    "mean": (1, 1),
-    "min": (1, 1),
-    "max": (1, 1),
-    "count_distinct": (1, 1),
-    "first": (1, 1),
-    "last": (1, 1),
+
+class Kind(NamedTuple):
+    """How an aggregate is called: with at least `least` columns and at most `most`.
+
+    `keywords` names the columns behind the first, `parameters` the values that are the same for
+    all rows.
+    """
+
+    least: int = 1
+    most: int = 1
+    keywords: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+
+
+KINDS: dict[str, Kind] = {
+    "count": Kind(least=0),
+    "sum": Kind(),
+    "mean": Kind(),
+    "min": Kind(),
+    "max": Kind(),
+    "count_distinct": Kind(),
+    "first": Kind(),
+    "last": Kind(),
+    "arg_min": Kind(least=2, most=2, keywords=("by",)),
+    "arg_max": Kind(least=2, most=2, keywords=("by",)),
 }
-"""Each kind of aggregate with the least and the greatest number of arguments."""
+"""Every aggregate."""
 
 Argument: TypeAlias = Expr | str
 """A column by name, SQL text, or an expression."""
@@ -47,6 +63,7 @@ class Agg:
     kind: str
     args: tuple[Argument, ...] = ()
     where: Argument | None = None
+    parameters: tuple[Value, ...] = ()
 
     def __post_init__(self) -> None:
         place = f"{self.kind}()"
@@ -71,10 +88,13 @@ class Agg:
         inside = f"{place}: {name}={self!r}"
         args: list[Json] = [resolve(a, columns, inside).to_json() for a in self.args]
         where = None if self.where is None else resolve(self.where, columns, inside).to_json()
-        return {"name": name, "kind": self.kind, "args": args, "where": where}
+        made: dict[str, Json] = {"name": name, "kind": self.kind, "args": args, "where": where}
+        if self.parameters:
+            made["parameters"] = [lit(value).to_json() for value in self.parameters]
+        return made
 
     def _key(self) -> tuple[str, ...]:
-        parts = (*self.args, self.where)
+        parts = (*self.args, self.where, *map(lit, self.parameters))
         return (self.kind, *(p.key() if isinstance(p, Expr) else repr(p) for p in parts))
 
     def __eq__(self, other: object) -> bool:
@@ -84,7 +104,9 @@ class Agg:
         return hash(self._key())
 
     def __repr__(self) -> str:
-        parts = [_shown(arg) for arg in self.args]
+        names = ("", *(f"{name}=" for name in KINDS[self.kind].keywords))
+        parts = [name + _shown(arg) for name, arg in zip(names, self.args, strict=False)]
+        parts += [repr(value) for value in self.parameters]
         if self.where is not None:
             parts.append(f"where={_shown(self.where)}")
         return f"{self.kind}({', '.join(parts)})"
@@ -93,8 +115,8 @@ class Agg:
 def meant(name: str, value: object) -> str:
     """What to write where something else was given for an aggregate of that name.
 
-    >>> meant("n", len)
-    'write n=mt.count(); there is count, sum, mean, min, max, count_distinct, first, last'
+    >>> meant("n", len).partition(";")[0]
+    'write n=mt.count()'
     >>> meant("total", "sum(amount)")
     'write total=mt.sum("amount")'
     """
@@ -105,18 +127,25 @@ def meant(name: str, value: object) -> str:
         if word in KINDS and call:
             inside = (call[2] or "").strip()
             argument = quote(inside) if inside not in ("", "*") else ""
-            if argument or not KINDS[word][0]:
+            if argument and KINDS[word] == Kind():
                 return f"write {name}=mt.{word}({argument})"
-            return f'write {name}=mt.{word}("column")'
+            return f"write {name}=mt.{_call(word)}"
         return f"write {name}=mt.sum({quote(value)})" + known
     word = getattr(value, "__name__", "")
     word = {"len": "count", "set": "count_distinct"}.get(word, word)
     if callable(value) and word in KINDS:
-        argument = '"column"' if KINDS[word][0] else ""
-        return f"write {name}=mt.{word}({argument})" + ("" if value is globals()[word] else known)
+        return f"write {name}=mt.{_call(word)}" + ("" if value is globals()[word] else known)
     if isinstance(value, Column):
         return f"write {name}=mt.sum({quote(value.name)})" + known
     return f'write {name}=mt.sum("column")' + known
+
+
+def _call(word: str) -> str:
+    """A call of an aggregate with columns of no particular name."""
+    kind = KINDS[word]
+    parts = ['"column"'] if kind.least else []
+    parts += [f'{name}="column"' for name in kind.keywords]
+    return f"{word}({', '.join([*parts, *kind.parameters])})"
 
 
 def count(column: Argument | None = None, *, where: Argument | None = None) -> Agg:
@@ -210,6 +239,38 @@ def last(column: Argument, *, where: Argument | None = None) -> Agg:
     '/cart'
     """
     return Agg("last", (column,), where)
+
+
+def arg_min(column: Argument, *, by: Argument, where: Argument | None = None) -> Agg:
+    """The value of `column` in the row where `by` is least; of equal ones, the earliest row's.
+
+    `by` is ordered as by `min`. A row without a value in `column` or `by` does not count.
+
+    >>> from muntin import collect, stream
+    >>> rows = [{"day": "2024-05-01", "shop": "a", "price": 3}]
+    >>> rows += [{"day": "2024-05-01", "shop": "b", "price": 2}]
+    >>> words = {"day": "date", "shop": "str", "price": "i64"}
+    >>> offers = stream(time="day", out_of_order="0s", schema=words)
+    >>> collect(offers.tumbling("1d").agg(best=arg_min("shop", by="price")), rows).rows[0]["best"]
+    'b'
+    """
+    return Agg("arg_min", (column, by), where)
+
+
+def arg_max(column: Argument, *, by: Argument, where: Argument | None = None) -> Agg:
+    """The value of `column` in the row where `by` is greatest; of equal ones, the earliest row's.
+
+    `by` is ordered as by `max`. A row without a value in `column` or `by` does not count.
+
+    >>> from muntin import collect, stream
+    >>> rows = [{"day": "2024-05-01", "shop": "a", "amount": 3}]
+    >>> rows += [{"day": "2024-05-01", "shop": "b", "amount": 2}]
+    >>> words = {"day": "date", "shop": "str", "amount": "i64"}
+    >>> sales = stream(time="day", out_of_order="0s", schema=words)
+    >>> collect(sales.tumbling("1d").agg(top=arg_max("shop", by="amount")), rows).rows[0]["top"]
+    'a'
+    """
+    return Agg("arg_max", (column, by), where)
 
 
 def _shown(part: Argument) -> str:

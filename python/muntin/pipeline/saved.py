@@ -24,6 +24,7 @@ def aggregates_of(node: Mapping[str, Any]) -> dict[str, Agg]:
             each["kind"],
             tuple(brief(arg) for arg in each["args"]),
             None if each["where"] is None else brief(each["where"]),
+            tuple(decode(one["lit"], one["type"]) for one in each.get("parameters", ())),
         )
         for each in node["aggregates"]
     }
