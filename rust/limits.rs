@@ -66,6 +66,9 @@ limits! {
     /// this size.
     DISTINCT_LIST_MAX = 16, small 2;
 
+    /// Different values in a block of an ordered multiset; a fuller block is split.
+    ORDERED_BLOCK_MAX = 128, small 2;
+
     /// Values removed from a wide float sum between two attempts to make it narrow again.
     DEMOTE_EVERY = 32, small 2;
 

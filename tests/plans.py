@@ -123,7 +123,9 @@ def aggregate(g: Graph, b: Branch) -> tuple[dict, str]:
     kind = g.one(*KINDS)
     where = predicate(g, b, 1) if g.one(False, False, True) else None
     made = {"name": g.name(), "kind": kind, "args": [], "where": where}
-    if kind in ("sum", "mean"):
+    if kind == "quantile":
+        made["parameters"] = [lit(g.one(0.0, 0.1, 0.25, 0.5, 0.99, 1.0), "f64")]
+    if kind in ("sum", "mean", "quantile"):
         spans = b.of("duration[us]") if kind == "sum" else []
         argument, word = number(g, b)
         if spans and g.one(True, False):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import muntin as mt
 from muntin.engine.operator import snapshot_contents
+from muntin.pipeline.aggregates import KINDS
 from muntin.pipeline.plan import compile, outputs_of
 from muntin.pipeline.written import written
 from plans import plans
@@ -25,9 +26,8 @@ CLICKS = mt.stream("clicks", time="at", out_of_order="1m", schema=WORDS)
 N = {"n": mt.count()}
 SPENT = {"n": mt.count(), "spent": mt.sum("amount")}
 NAMES = {
-    **{name: getattr(mt, name) for name in ("stream", "union", "count", "sum", "mean", "min")},
-    **{name: getattr(mt, name) for name in ("max", "count_distinct", "first", "last", "col")},
-    **{name: getattr(mt, name) for name in ("lit", "when", "is_late", "arrival")},
+    **{name: getattr(mt, name) for name in ("stream", "union", *KINDS)},
+    **{name: getattr(mt, name) for name in ("col", "lit", "when", "is_late", "arrival")},
     **{"epoch": mt.epoch, "Decimal": Decimal, "timedelta": timedelta, "datetime": datetime},
     **{"date": date, "timezone": timezone, "UTC": UTC},
     **{"nan": float("nan"), "inf": float("inf")},

@@ -64,7 +64,9 @@ from muntin.pipeline.aggregates import (
     last,
     max,
     mean,
+    median,
     min,
+    quantile,
     sum,
 )
 from muntin.pipeline.plan import Output, output
@@ -126,9 +128,11 @@ __all__ = [
     "lit",
     "max",
     "mean",
+    "median",
     "min",
     "operator",
     "output",
+    "quantile",
     "rule",
     "run",
     "serve",

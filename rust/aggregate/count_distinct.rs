@@ -34,7 +34,7 @@ struct CountDistinct<T>(PhantomData<T>);
 fn set<T: Item>(cell: CellRef<'_>) -> Option<&ValueSet<T>> {
     match cell.heap.get(cell.words[0] as u32)? {
         Big::Distinct(distinct) => T::unwrap(distinct),
-        Big::Exact(_) | Big::Bytes(_) => None,
+        Big::Exact(_) | Big::Bytes(_) | Big::Own(_) => None,
     }
 }
 
@@ -46,7 +46,7 @@ fn change<T: Item, R>(cell: Cell<'_>, change: impl FnOnce(&mut ValueSet<T>) -> R
     }
     heap.change(words[0] as u32, |big| match big {
         Big::Distinct(distinct) => T::unwrap_mut(distinct).map(change),
-        Big::Exact(_) | Big::Bytes(_) => None,
+        Big::Exact(_) | Big::Bytes(_) | Big::Own(_) => None,
     })?
 }
 

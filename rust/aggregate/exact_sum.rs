@@ -143,7 +143,7 @@ fn big(cell: CellRef<'_>) -> Option<&FixedPoint> {
     }
     match cell.heap.get(cell.words[HANDLE] as u32)? {
         Big::Exact(big) => Some(big),
-        Big::Distinct(_) | Big::Bytes(_) => None,
+        Big::Distinct(_) | Big::Bytes(_) | Big::Own(_) => None,
     }
 }
 

@@ -1,5 +1,8 @@
 //! Heap: the parts of states that do not fit in fixed words, addressed by handle.
 
+use std::any::Any;
+use std::fmt::Debug;
+
 use super::distinct::Distinct;
 use super::fixed_point::FixedPoint;
 
@@ -12,6 +15,38 @@ pub enum Big {
     Distinct(Distinct),
     /// Text or binary.
     Bytes(Vec<u8>),
+    /// A state of a type that only its aggregate knows.
+    Own(Box<dyn Erased>),
+}
+
+/// A state of variable size of an aggregate's own type, kept by [`Heap::change_own`].
+pub trait OwnState: Clone + Debug + Default + Send + Sync + 'static {
+    /// Memory held outside `self`, in bytes. Called at each change, so it must not walk the state.
+    fn bytes(&self) -> usize;
+}
+
+/// An [`OwnState`] whose type is not known.
+pub trait Erased: Any + Debug + Send + Sync {
+    /// See [`OwnState::bytes`].
+    fn held(&self) -> usize;
+    /// A copy.
+    fn copied(&self) -> Box<dyn Erased>;
+}
+
+impl<T: OwnState> Erased for T {
+    fn held(&self) -> usize {
+        size_of::<T>() + self.bytes()
+    }
+
+    fn copied(&self) -> Box<dyn Erased> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn Erased> {
+    fn clone(&self) -> Box<dyn Erased> {
+        self.as_ref().copied()
+    }
 }
 
 impl Big {
@@ -20,6 +55,7 @@ impl Big {
             Big::Exact(_) => size_of::<FixedPoint>(),
             Big::Distinct(distinct) => distinct.bytes(),
             Big::Bytes(bytes) => bytes.capacity(),
+            Big::Own(own) => own.held(),
         }
     }
 }
@@ -63,7 +99,7 @@ impl Heap {
     pub fn exact_mut(&mut self, handle: u32) -> Option<&mut FixedPoint> {
         match self.get_mut(handle)? {
             Big::Exact(exact) => Some(exact),
-            Big::Distinct(_) | Big::Bytes(_) => None,
+            Big::Distinct(_) | Big::Bytes(_) | Big::Own(_) => None,
         }
     }
 
@@ -76,6 +112,30 @@ impl Heap {
         let after = big.bytes();
         self.held = self.held + after - before;
         Some(done)
+    }
+
+    /// The state of type `T` behind a handle.
+    pub fn own<T: OwnState>(&self, handle: u64) -> Option<&T> {
+        match self.get(handle as u32)? {
+            Big::Own(own) => (own.as_ref() as &dyn Any).downcast_ref(),
+            Big::Exact(_) | Big::Distinct(_) | Big::Bytes(_) => None,
+        }
+    }
+
+    /// Changes the state of type `T` behind the handle in a word; for the handle 0 an empty state is
+    /// stored first. `None` if the state has another type.
+    pub fn change_own<T: OwnState, R>(
+        &mut self,
+        handle: &mut u64,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Option<R> {
+        if *handle == 0 {
+            *handle = self.alloc(Big::Own(Box::new(T::default()))).into();
+        }
+        self.change(*handle as u32, |big| match big {
+            Big::Own(own) => (own.as_mut() as &mut dyn Any).downcast_mut().map(change),
+            Big::Exact(_) | Big::Distinct(_) | Big::Bytes(_) => None,
+        })?
     }
 
     /// Removes a state; its handle may be reused. Does nothing for 0.
@@ -134,7 +194,7 @@ mod tests {
     fn text(heap: &Heap, handle: u32) -> Option<&[u8]> {
         match heap.get(handle)? {
             Big::Bytes(bytes) => Some(bytes),
-            Big::Exact(_) | Big::Distinct(_) => None,
+            Big::Exact(_) | Big::Distinct(_) | Big::Own(_) => None,
         }
     }
 

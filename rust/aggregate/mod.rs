@@ -11,8 +11,7 @@
 //! 2. One line in [`registry::KINDS`] (and the `mod` that names the file).
 //!
 //! That is all: `laws.rs` runs its laws over the registry, for every type that `build` accepts. A
-//! state with a part of variable size reuses a variant of [`Big`] or adds one; the compiler then
-//! points at each place that must handle it.
+//! state of variable size implements [`OwnState`] and is kept by [`Heap::change_own`].
 
 pub mod value;
 pub mod column;
@@ -31,6 +30,7 @@ mod integer_sum;
 mod stored;
 mod distinct;
 mod present;
+mod ordered;
 
 pub mod count;
 pub mod sum;
@@ -38,6 +38,7 @@ pub mod mean;
 pub mod min_max;
 pub mod first_last;
 pub mod arg_min_max;
+pub mod quantile;
 pub mod count_distinct;
 
 #[cfg(test)]
@@ -56,7 +57,7 @@ use column::ColumnValues;
 
 pub use answer::AnswerColumn;
 pub use column::ArgumentColumns;
-pub use heap::{Big, Heap};
+pub use heap::{Big, Heap, OwnState};
 pub use hot::{Cell, CellRef, StateRows};
 pub use layout::Layout;
 pub use registry::{Builder, Call, Kind, Registry};

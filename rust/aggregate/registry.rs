@@ -22,6 +22,7 @@ pub const KINDS: &[Kind] = &[
     first_last::LAST,
     arg_min_max::ARG_MIN,
     arg_min_max::ARG_MAX,
+    quantile::KIND,
 ];
 
 /// A built-in aggregate, before the types of its arguments are known.

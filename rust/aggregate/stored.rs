@@ -175,7 +175,7 @@ impl Stored for StoredTexts {
                 kept.extend_from_slice(v);
                 true
             }
-            Big::Exact(_) | Big::Distinct(_) => false,
+            Big::Exact(_) | Big::Distinct(_) | Big::Own(_) => false,
         });
         if kept != Some(true) {
             words[0] = heap.alloc(Big::Bytes(v.to_vec())).into();
@@ -186,7 +186,7 @@ impl Stored for StoredTexts {
     fn read<'a>(words: &'a [u64], heap: &'a Heap) -> Value<'a> {
         match heap.get(words[0] as u32) {
             Some(Big::Bytes(kept)) => Value::Bytes(kept),
-            Some(Big::Exact(_) | Big::Distinct(_)) | None => Value::Bytes(&[]),
+            Some(Big::Exact(_) | Big::Distinct(_) | Big::Own(_)) | None => Value::Bytes(&[]),
         }
     }
 

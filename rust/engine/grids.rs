@@ -47,7 +47,7 @@ fn engine(grid: ListedGrid, firing: EmitCase) -> Engine {
         Engine::new(&plan.to_string(), vec![vec![0]], 1, vec![], None, "refuse").unwrap();
     let plan = &engine.pipeline.plan;
     let columns = declared(&plan.inputs[0]).unwrap();
-    let node = type_plan(plan, &[columns]).unwrap().pop().unwrap().unwrap();
+    let node = type_plan(plan, &Registry::default(), &[columns]).unwrap().pop().unwrap().unwrap();
     let TypedNode { schema, zone, revisions: revision, verb, .. } = node;
     let Verb::Aligned(_, aggregates) = verb else { panic!("not a window") };
     let shape = Shape { schema, zone, last: false, revision };

@@ -125,6 +125,24 @@ def rank(value: Any) -> Any:
     return (micros(value), 1.0)
 
 
+def quantile_of(values: list, q: float) -> float | None:
+    """The value at `q * (n - 1)` in order, on the line between the two nearest."""
+    if not values:
+        return None
+    place = q * (len(values) - 1)
+    whole = int(place)
+    near = [float_of(v) for v in sorted(values, key=rank)[whole : whole + 2]]
+    if place == whole or near[0] == near[1]:
+        return near[0]
+    value = near[0] * (1 - (place - whole)) + near[1] * (place - whole)
+    return value if math.isnan(value) else min(max(value, near[0]), near[1])
+
+
+def float_of(value: Any) -> float:
+    """The float nearest to a number."""
+    return value if isinstance(value, float) else nearest(Fraction(value))
+
+
 KEEP_NAN = ("count",)
 """The kinds for which NaN is a value like any other."""
 
@@ -139,4 +157,5 @@ KINDS = {
     "last": lambda values: values[-1] if values else None,
     "arg_min": lambda pairs: min(pairs, key=lambda p: rank(p[1]))[0] if pairs else None,
     "arg_max": lambda pairs: max(pairs, key=lambda p: rank(p[1]))[0] if pairs else None,
+    "quantile": quantile_of,
 }

@@ -43,7 +43,7 @@ NOT_YET: dict[str, frozenset[str]] = {
     "Windowed": frozenset({"top"}),
     "muntin": frozenset(
         "Aggregate any all approx_count_distinct array_agg backtest "
-        "collect_distinct corr cov decayed_sum ewma histogram kurtosis median mode quantile rate "
+        "collect_distinct corr cov decayed_sum ewma histogram kurtosis mode rate "
         "skew slope std table top_k var".split()
     ),
     "muntin.sinks": frozenset("Kafka Postgres Delta Iceberg DuckDB".split()),

@@ -21,8 +21,8 @@ from muntin.values.literals import Json, Value, quote
 class Kind(NamedTuple):
     """How an aggregate is called: with at least `least` columns and at most `most`.
 
-    `keywords` names the columns behind the first, `parameters` the values that are the same for
-    all rows.
+    `keywords` names the columns behind the first. `parameters` are examples of what is the same
+    for all rows.
     """
 
     least: int = 1
@@ -42,6 +42,7 @@ KINDS: dict[str, Kind] = {
     "last": Kind(),
     "arg_min": Kind(least=2, most=2, keywords=("by",)),
     "arg_max": Kind(least=2, most=2, keywords=("by",)),
+    "quantile": Kind(parameters=("0.95",)),
 }
 """Every aggregate."""
 
@@ -271,6 +272,35 @@ def arg_max(column: Argument, *, by: Argument, where: Argument | None = None) ->
     'a'
     """
     return Agg("arg_max", (column, by), where)
+
+
+def quantile(column: Argument, q: float, *, where: Argument | None = None) -> Agg:
+    """The value (f64) below which a share `q` of the values lies, from 0 (least) to 1 (greatest).
+
+    Exact, and interpolated linearly between the two nearest values, as `quantile_cont` in SQL and
+    the default of NumPy and pandas. Takes numbers and bool; decimals become floats.
+
+    Raises `PlanError` for a `q` that is not between 0 and 1.
+
+    >>> from muntin import collect, stream
+    >>> rows = [{"day": "2024-05-01", "ms": ms} for ms in (10, 40, 20, 30)]
+    >>> requests = stream(time="day", out_of_order="0s", schema={"day": "date", "ms": "i64"})
+    >>> collect(requests.tumbling("1d").agg(p90=quantile("ms", 0.9)), rows).rows[0]["p90"]
+    37.0
+    """
+    if isinstance(q, bool) or not isinstance(q, int | float) or not 0 <= q <= 1:
+        said = f"quantile(): q={shown(q)} is not a number between 0 and 1"
+        raise PlanError(with_hint(said, "write 0.95 for the 95th percentile"))
+    return Agg("quantile", (column,), where, (float(q),))
+
+
+def median(column: Argument, *, where: Argument | None = None) -> Agg:
+    """The value in the middle, the mean of the two middle ones for an even number: `quantile` 0.5.
+
+    >>> median("ms")
+    quantile("ms", 0.5)
+    """
+    return quantile(column, 0.5, where=where)
 
 
 def _shown(part: Argument) -> str:
