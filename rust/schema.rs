@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 mod complain;
 mod edge;
 pub mod moments;
+mod large;
 mod normalise;
 mod fit;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod widen;
 pub use complain::{complain, shown};
 pub use edge::{is_utc, may_lose, normalised, rezoned};
 pub use fit::{Fitted, TextsFor, fit};
+pub use large::large;
 pub use normalise::{may_fit, normalise};
 pub use widen::{widen, widened};
 
@@ -142,7 +144,8 @@ fn decimal(parameters: Option<&str>) -> Option<DataType> {
     fits.then_some(DataType::Decimal128(precision, scale))
 }
 
-fn list(item: DataType) -> DataType {
+/// The type of lists of a type.
+pub fn list(item: DataType) -> DataType {
     DataType::List(Arc::new(Field::new_list_field(item, true)))
 }
 

@@ -1,33 +1,26 @@
 //! Wide columns: more text or bytes in a column of one step than 32-bit offsets can address.
 //!
-//! Such a column of a block is `LargeUtf8` or `LargeBinary`, whatever the block's schema says. The
-//! block is split into pieces within the limit before a verb or rule reads it and before it leaves
-//! the engine. Splitting between rows of different `seq` does not change any result.
+//! Such a column of a block is `LargeUtf8`, `LargeBinary` or `LargeList`, whatever the block's schema
+//! says. The block is split into pieces within the limit before a verb or rule reads it and before it
+//! leaves the engine. Splitting between rows of different `seq` does not change any result.
 
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, UInt32Array};
+use arrow_array::{Array, ArrayRef, GenericListArray, OffsetSizeTrait, UInt32Array};
+use arrow_buffer::ArrowNativeType;
 use arrow_cast::cast;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, FieldRef};
 use arrow_select::take::take;
 
 use crate::block::{Block, RowMeta};
 use crate::error::Result;
 use crate::limits::TEXT_BYTES_MAX;
-
-/// The type with 64-bit offsets for one with 32-bit offsets.
-fn widened(data_type: &DataType) -> Option<DataType> {
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 => Some(DataType::LargeUtf8),
-        DataType::Binary | DataType::LargeBinary => Some(DataType::LargeBinary),
-        _ => None,
-    }
-}
+use crate::schema::large;
 
 /// The type in which a column may have been saved: the large one if it was wide.
 pub fn saved_as(data_type: &DataType, found: &DataType) -> DataType {
-    match widened(data_type) {
+    match large(data_type) {
         Some(large) if large == *found => large,
         _ => data_type.clone(),
     }
@@ -35,43 +28,70 @@ pub fn saved_as(data_type: &DataType, found: &DataType) -> DataType {
 
 /// Whether a column is large.
 fn is_large(column: &ArrayRef) -> bool {
-    matches!(column.data_type(), DataType::LargeUtf8 | DataType::LargeBinary)
+    large(column.data_type()).is_some_and(|large| large == *column.data_type())
 }
 
-/// The end of each value in bytes, relative to the first value.
+/// The end of each value relative to the first: in bytes of text; of a list in its items and their
+/// bytes.
 fn ends(column: &dyn Array) -> Option<Vec<usize>> {
-    fn ends_of<T: Copy + TryInto<usize>>(offsets: &[T]) -> Vec<usize> {
-        let at = |offset: T| offset.try_into().unwrap_or(0);
-        let start = offsets.first().map_or(0, |&first| at(first));
-        offsets.iter().skip(1).map(|&offset| at(offset) - start).collect()
+    fn relative<T: ArrowNativeType>(offsets: &[T]) -> Vec<usize> {
+        let start = offsets.first().map_or(0, |first| first.as_usize());
+        offsets.iter().skip(1).map(|offset| offset.as_usize() - start).collect()
+    }
+    fn of_items<O: OffsetSizeTrait>(list: &GenericListArray<O>) -> Vec<usize> {
+        let (offsets, items) = (list.value_offsets(), list.values());
+        let (start, end) = match offsets {
+            [first, .., last] => (first.as_usize(), last.as_usize()),
+            _ => (0, 0),
+        };
+        let inside = ends(items.slice(start, end - start).as_ref());
+        let bytes = |at: usize| match &inside {
+            Some(inside) if at > 0 => inside[at - 1],
+            _ => 0,
+        };
+        relative(offsets).into_iter().map(|end| end + bytes(end)).collect()
     }
     Some(match column.data_type() {
-        DataType::Utf8 => ends_of(column.as_string::<i32>().value_offsets()),
-        DataType::LargeUtf8 => ends_of(column.as_string::<i64>().value_offsets()),
-        DataType::Binary => ends_of(column.as_binary::<i32>().value_offsets()),
-        DataType::LargeBinary => ends_of(column.as_binary::<i64>().value_offsets()),
+        DataType::Utf8 => relative(column.as_string::<i32>().value_offsets()),
+        DataType::LargeUtf8 => relative(column.as_string::<i64>().value_offsets()),
+        DataType::Binary => relative(column.as_binary::<i32>().value_offsets()),
+        DataType::LargeBinary => relative(column.as_binary::<i64>().value_offsets()),
+        DataType::List(_) => of_items(column.as_list::<i32>()),
+        DataType::LargeList(_) => of_items(column.as_list::<i64>()),
         _ => return None,
     })
 }
 
-/// How many bytes of text a column holds.
+/// How many bytes of text a column holds; for lists, how many items and bytes.
 pub fn bytes(column: &dyn Array) -> usize {
-    fn bytes_of<T: Copy + TryInto<usize>>(offsets: &[T]) -> usize {
-        let at = |offset: Option<&T>| offset.and_then(|&o| o.try_into().ok()).unwrap_or(0);
-        at(offsets.last()) - at(offsets.first())
+    fn between<T: ArrowNativeType>(offsets: &[T]) -> (usize, usize) {
+        let at = |offset: Option<&T>| offset.map_or(0, |offset| offset.as_usize());
+        (at(offsets.first()), at(offsets.last()))
     }
+    let items = |(start, end): (usize, usize), values: &ArrayRef| {
+        end - start + bytes(values.slice(start, end - start).as_ref())
+    };
+    let text = |(start, end): (usize, usize)| end - start;
     match column.data_type() {
-        DataType::Utf8 => bytes_of(column.as_string::<i32>().value_offsets()),
-        DataType::LargeUtf8 => bytes_of(column.as_string::<i64>().value_offsets()),
-        DataType::Binary => bytes_of(column.as_binary::<i32>().value_offsets()),
-        DataType::LargeBinary => bytes_of(column.as_binary::<i64>().value_offsets()),
+        DataType::Utf8 => text(between(column.as_string::<i32>().value_offsets())),
+        DataType::LargeUtf8 => text(between(column.as_string::<i64>().value_offsets())),
+        DataType::Binary => text(between(column.as_binary::<i32>().value_offsets())),
+        DataType::LargeBinary => text(between(column.as_binary::<i64>().value_offsets())),
+        DataType::List(_) => {
+            let list = column.as_list::<i32>();
+            items(between(list.value_offsets()), list.values())
+        }
+        DataType::LargeList(_) => {
+            let list = column.as_list::<i64>();
+            items(between(list.value_offsets()), list.values())
+        }
         _ => 0,
     }
 }
 
 /// Converts columns to one type: large if one of them is, or if `total` bytes are combined.
 fn alike(parts: &[&dyn Array], total: usize) -> Result<Option<Vec<ArrayRef>>> {
-    let large = parts.first().and_then(|part| widened(part.data_type()));
+    let large = parts.first().and_then(|part| large(part.data_type()));
     let Some(large) = large else { return Ok(None) };
     let has_large = parts.iter().any(|part| *part.data_type() == large);
     if !has_large && total <= TEXT_BYTES_MAX {
@@ -110,7 +130,7 @@ pub fn interleave(parts: &[&dyn Array], order: &[(usize, usize)]) -> Result<Arra
 /// Picks values like [`interleave`], for values that repeat and columns that hold much more than is
 /// picked: it takes time and memory for the values picked alone.
 pub fn pick(parts: &[&dyn Array], order: &[(usize, usize)]) -> Result<ArrayRef> {
-    let large = parts.first().and_then(|part| widened(part.data_type()));
+    let large = parts.first().and_then(|part| large(part.data_type()));
     let Some(large) = large else { return Ok(arrow_select::interleave::interleave(parts, order)?) };
     let total: usize = order.iter().map(|&(part, row)| value_bytes(parts[part], row)).sum();
     if total <= TEXT_BYTES_MAX && parts.iter().all(|part| *part.data_type() != large) {
@@ -133,13 +153,14 @@ pub fn pick(parts: &[&dyn Array], order: &[(usize, usize)]) -> Result<ArrayRef> 
     Ok(arrow_select::interleave::interleave(&taken, &order)?)
 }
 
-/// How many bytes of text a value holds.
+/// How many bytes of text a value holds; a list, how many items and bytes.
 fn value_bytes(column: &dyn Array, row: usize) -> usize {
     match column.data_type() {
         DataType::Utf8 => column.as_string::<i32>().value_length(row) as usize,
         DataType::LargeUtf8 => column.as_string::<i64>().value_length(row) as usize,
         DataType::Binary => column.as_binary::<i32>().value_length(row) as usize,
         DataType::LargeBinary => column.as_binary::<i64>().value_length(row) as usize,
+        DataType::List(_) | DataType::LargeList(_) => bytes(column.slice(row, 1).as_ref()),
         _ => 0,
     }
 }
@@ -208,15 +229,12 @@ impl Block {
             let rows: Vec<u32> = (start as u32..end as u32).collect();
             start = end;
             let at = UInt32Array::from(rows.clone());
-            let column = |column: &ArrayRef| {
+            let column = |(column, field): (&ArrayRef, &FieldRef)| {
                 let taken = take(column, &at, None)?;
-                Ok(match taken.data_type() {
-                    DataType::LargeUtf8 => cast(&taken, &DataType::Utf8)?,
-                    DataType::LargeBinary => cast(&taken, &DataType::Binary)?,
-                    _ => taken,
-                })
+                Ok(if is_large(column) { cast(&taken, field.data_type())? } else { taken })
             };
-            let columns = self.columns.iter().map(column).collect::<Result<_>>()?;
+            let fields = self.schema.fields();
+            let columns = self.columns.iter().zip(fields).map(column).collect::<Result<_>>()?;
             let meta = Arc::new(self.meta.take(&rows));
             Ok(Arc::new(Block { schema: self.schema.clone(), columns, meta }))
         };

@@ -57,6 +57,16 @@ def scale_of(word: str) -> tuple[int, int]:
     return int(precision), int(scale)
 
 
+def is_list(word: str) -> bool:
+    """Whether a type is that of lists."""
+    return word.startswith("list[")
+
+
+def item_of(word: str) -> str:
+    """The type of the items of a list."""
+    return word[len("list[") : -1]
+
+
 def values(word: str, huge: bool = False) -> list[Any]:
     """Values of a type, none of them null; `huge` ones overflow a sum."""
     if word in INTEGERS:
@@ -86,6 +96,8 @@ def values(word: str, huge: bool = False) -> list[Any]:
 
 def arrow(word: str) -> pa.DataType:
     """The Arrow type in which a column of a type comes back."""
+    if is_list(word):
+        return pa.list_(arrow(item_of(word)))
     if word in INTEGERS:
         return getattr(pa, word.replace("i", "int").replace("u", "uint"))()
     if word.startswith("decimal"):
@@ -142,6 +154,8 @@ def as_json(value: Any, word: str) -> Any:
     """A value of a type in the JSON form that `docs/values.md` gives it."""
     if value is None or word in ("str", "bool") or word in INTEGERS:
         return value
+    if is_list(word):
+        return [as_json(item, item_of(word)) for item in value]
     if word in ("f32", "f64"):
         if math.isnan(value):
             return "NaN"

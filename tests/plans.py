@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 
-from kinds import DECIMALS, INTEGERS, KEYS, WORDS, sum_of
+from kinds import DECIMALS, INTEGERS, KEYS, WORDS, is_list, sum_of
 from oracle.aggregates import KINDS
 
 S = 1_000_000
@@ -133,11 +133,15 @@ def aggregate(g: Graph, b: Branch) -> tuple[dict, str]:
         return made | {"args": [argument]}, sum_of(word) if kind == "sum" else "f64"
     if kind == "count" and g.one(True, False):
         return made, "i64"
-    name = g.one(*b.columns)
+    known = [name for name, word in b.columns.items() if kind == "count" or not is_list(word)]
+    name, word = g.one(*known), "i64"
     if kind in ("arg_min", "arg_max"):
-        made["args"] = [{"col": name}, {"col": g.one(*b.columns)}]
+        made["args"] = [{"col": name}, {"col": g.one(*known)}]
         return made, b.columns[name]
-    word = "i64" if kind.startswith("count") else b.columns[name]
+    if kind == "array_agg":
+        word = f"list[{b.columns[name]}]"
+    elif not kind.startswith("count"):
+        word = b.columns[name]
     return made | {"args": [{"col": name}]}, word
 
 

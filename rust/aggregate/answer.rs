@@ -1,13 +1,18 @@
 //! Collects answers into an Arrow array of exactly the output type.
 
-use arrow_array::{ArrayRef, NullArray, make_array};
-use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer};
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, LargeListArray, ListArray, NullArray, UInt64Array, make_array};
+use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer};
+use arrow_cast::cast;
 use arrow_data::ArrayData;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, FieldRef};
+use arrow_select::take::take;
 
 use super::value::{Answer, Class};
 use crate::error::{Error, Result};
 use crate::limits::TEXT_BYTES_MAX;
+use crate::schema::large;
 
 /// The output column of one aggregate while it is being written; null where not set.
 ///
@@ -22,7 +27,8 @@ pub struct AnswerColumn {
     misfit: bool,
 }
 
-/// Values by class; bytes are stored in one buffer, in the order in which they were set.
+/// Values by class; bytes and items of lists are stored in one buffer, in the order in which they were
+/// set.
 #[derive(Clone, Debug)]
 enum AnswerValues {
     Unit(usize),
@@ -30,12 +36,17 @@ enum AnswerValues {
     I128(Vec<i128>),
     F64(Vec<f64>),
     Bytes { spans: Vec<(usize, usize)>, arena: Vec<u8> },
+    List { spans: Vec<(usize, usize)>, items: Box<AnswerColumn> },
 }
 
 impl AnswerColumn {
     /// A column of `len` nulls.
     pub fn new(data_type: &DataType, len: usize) -> AnswerColumn {
         let values = match Class::for_type(data_type) {
+            _ if let DataType::List(item) = data_type => AnswerValues::List {
+                spans: vec![(0, 0); len],
+                items: Box::new(AnswerColumn::new(item.data_type(), 0)),
+            },
             Class::Unit => AnswerValues::Unit(len),
             Class::I64 => AnswerValues::I64(vec![0; len]),
             Class::I128 => AnswerValues::I128(vec![0; len]),
@@ -58,7 +69,7 @@ impl AnswerColumn {
             AnswerValues::I64(all) => all.len(),
             AnswerValues::I128(all) => all.len(),
             AnswerValues::F64(all) => all.len(),
-            AnswerValues::Bytes { spans, .. } => spans.len(),
+            AnswerValues::Bytes { spans, .. } | AnswerValues::List { spans, .. } => spans.len(),
         }
     }
 
@@ -81,7 +92,12 @@ impl AnswerColumn {
                 spans[i] = (arena.len(), arena.len() + v.len());
                 arena.extend_from_slice(v);
             }
-            (_, Answer::I64(_) | Answer::I128(_) | Answer::F64(_) | Answer::Bytes(_)) => {
+            (AnswerValues::List { spans, items }, Answer::List(list)) => {
+                let start = items.len();
+                list.each(&mut |value| items.push(value.into()));
+                spans[i] = (start, items.len());
+            }
+            (_, _) => {
                 self.misfit = true;
                 return;
             }
@@ -98,7 +114,9 @@ impl AnswerColumn {
             AnswerValues::I64(all) => all.reserve(more),
             AnswerValues::I128(all) => all.reserve(more),
             AnswerValues::F64(all) => all.reserve(more),
-            AnswerValues::Bytes { spans, .. } => spans.reserve(more),
+            AnswerValues::Bytes { spans, .. } | AnswerValues::List { spans, .. } => {
+                spans.reserve(more);
+            }
         }
     }
 
@@ -123,7 +141,9 @@ impl AnswerColumn {
             AnswerValues::I64(all) => all.push(0),
             AnswerValues::I128(all) => all.push(0),
             AnswerValues::F64(all) => all.push(0.0),
-            AnswerValues::Bytes { spans, .. } => spans.push((0, 0)),
+            AnswerValues::Bytes { spans, .. } | AnswerValues::List { spans, .. } => {
+                spans.push((0, 0));
+            }
         }
         self.set(at, answer);
     }
@@ -145,20 +165,19 @@ impl AnswerColumn {
             return Err(misfit(&data_type));
         }
         if matches!(&values, AnswerValues::Bytes { arena, .. } if arena.len() > TEXT_BYTES_MAX) {
-            data_type = match data_type {
-                DataType::Utf8 => DataType::LargeUtf8,
-                DataType::Binary => DataType::LargeBinary,
-                other => other,
-            };
+            data_type = large(&data_type).unwrap_or(data_type);
         }
         let valid = valid.filter(|valid| valid.contains(&false));
         let nulls = valid.map(|valid| NullBuffer::new(BooleanBuffer::from(valid)));
-        let builder = ArrayData::builder(data_type.clone()).len(len).nulls(nulls);
+        let builder = ArrayData::builder(data_type.clone()).len(len).nulls(nulls.clone());
         let builder = match (values, &data_type) {
-            (AnswerValues::I64(_), DataType::Null) => {
-                return Ok(std::sync::Arc::new(NullArray::new(len)));
+            (AnswerValues::List { spans, items }, DataType::List(item)) => {
+                return lists(&spans, *items, item, nulls);
             }
-            (AnswerValues::Unit(_), data_type) => {
+            (AnswerValues::I64(_), DataType::Null) => {
+                return Ok(Arc::new(NullArray::new(len)));
+            }
+            (AnswerValues::Unit(_) | AnswerValues::List { .. }, data_type) => {
                 return Ok(arrow_array::new_null_array(data_type, len));
             }
             (AnswerValues::I64(v), _) => builder.add_buffer(integers(v, &data_type)?),
@@ -224,15 +243,41 @@ fn in_order(
     Ok((offsets, Buffer::from_vec(data)))
 }
 
+/// Lists in row order; large ones if 32-bit offsets cannot address their items.
+fn lists(
+    spans: &[(usize, usize)],
+    items: AnswerColumn,
+    item: &FieldRef,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef> {
+    let mut items = items.finish()?;
+    let total: usize = spans.iter().map(|(start, end)| end - start).sum();
+    let set = spans.iter().filter(|(start, end)| start < end);
+    if !set.is_sorted() || total < items.len() {
+        let rows = spans.iter().flat_map(|&(start, end)| start as u64..end as u64);
+        items = take(&items, &UInt64Array::from_iter_values(rows), None)?;
+    }
+    let lengths = spans.iter().map(|(start, end)| end - start);
+    if total <= TEXT_BYTES_MAX && items.data_type() == item.data_type() {
+        let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
+        return Ok(Arc::new(ListArray::try_new(item.clone(), offsets, items, nulls)?));
+    }
+    let inner = large(item.data_type()).unwrap_or_else(|| item.data_type().clone());
+    let item = Arc::new(item.as_ref().clone().with_data_type(inner));
+    let (items, offsets) = (cast(&items, item.data_type())?, OffsetBuffer::from_lengths(lengths));
+    Ok(Arc::new(LargeListArray::try_new(item, offsets, items, nulls)?))
+}
+
 fn misfit(data_type: &DataType) -> Error {
     Error::Engine(format!("an answer is not a value of type {}", crate::schema::named(data_type)))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::value::{ListValues, Value};
     use super::*;
     use arrow_array::cast::AsArray;
-    use arrow_array::types::Int32Type;
+    use arrow_array::types::{Int32Type, Int64Type};
     use arrow_schema::TimeUnit;
 
     #[test]
@@ -287,6 +332,36 @@ mod tests {
         column.set(0, Answer::Bytes(b"a"));
         let array = column.finish().unwrap();
         assert_eq!(array.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("a"), Some("b")]);
+    }
+
+    /// Items of a list, for tests.
+    #[derive(Debug)]
+    struct Items(Vec<Value<'static>>);
+
+    impl ListValues for Items {
+        fn each(&self, visit: &mut dyn FnMut(Value<'_>)) {
+            self.0.iter().for_each(|&item| visit(item));
+        }
+    }
+
+    #[test]
+    fn lists_set_out_of_order_stand_in_order() {
+        let number = Items([1, 2].map(Value::I64).to_vec());
+        let more = Items([3].map(Value::I64).to_vec());
+        let data_type = DataType::new_list(DataType::Int16, true);
+        let mut column = AnswerColumn::new(&data_type, 3);
+        column.set(2, Answer::List(&number));
+        column.set(0, Answer::List(&more));
+        column.push(Answer::List(&more));
+        column.push(Answer::Null);
+        let array = column.finish().unwrap();
+        let lists = cast(&array, &DataType::new_list(DataType::Int64, true)).unwrap();
+        let lists = lists.as_list::<i32>().iter();
+        let found: Vec<Option<Vec<i64>>> = lists
+            .map(|list| list.map(|list| list.as_primitive::<Int64Type>().values().to_vec()))
+            .collect();
+        assert_eq!(found, [Some(vec![3]), None, Some(vec![1, 2]), Some(vec![3]), None]);
+        assert!(array.data_type() == &data_type || crate::limits::SMALL);
     }
 
     #[test]

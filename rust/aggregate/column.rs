@@ -419,9 +419,9 @@ mod tests {
         let nan: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN]));
         let starts = [
             columns(&[], 70),
-            columns(&[texts.clone()], 1),
+            columns(std::slice::from_ref(&texts), 1),
             columns(&[Arc::new(Int64Array::from(vec![1; 64]))], 64),
-            columns(&[nan.clone()], 1),
+            columns(std::slice::from_ref(&nan), 1),
             columns(&[Arc::new(Decimal128Array::from(vec![7]))], 1),
             columns(&[texts, nan], 1),
         ];

@@ -39,6 +39,7 @@ pub mod min_max;
 pub mod first_last;
 pub mod arg_min_max;
 pub mod quantile;
+pub mod array_agg;
 pub mod count_distinct;
 
 #[cfg(test)]

@@ -41,10 +41,10 @@ fn build(call: &Call<'_>) -> Result<Box<dyn Aggregate>> {
         | DataType::Int64
         | DataType::UInt8
         | DataType::UInt16
-        | DataType::UInt32 => Quantile::<Integers>::boxed(q, 0),
-        DataType::UInt64 => Quantile::<Wides>::boxed(q, 0),
-        DataType::Decimal128(_, scale) => Quantile::<Wides>::boxed(q, *scale),
-        DataType::Float32 | DataType::Float64 => Quantile::<Floats>::boxed(q, 0),
+        | DataType::UInt32 => Quantile::<OrderedInts>::boxed(q, 0),
+        DataType::UInt64 => Quantile::<OrderedWides>::boxed(q, 0),
+        DataType::Decimal128(_, scale) => Quantile::<OrderedWides>::boxed(q, *scale),
+        DataType::Float32 | DataType::Float64 => Quantile::<OrderedFloats>::boxed(q, 0),
         other => return Err(call.refuse(other, "quantile takes numbers and bool")),
     })
 }
@@ -64,19 +64,19 @@ trait Ordered: Send + Sync + Debug + 'static {
     fn load(bytes: &mut &[u8]) -> Result<Self::Key>;
 }
 
-/// Integers of up to 64 bits that fit i64, and bool.
+/// OrderedInts of up to 64 bits that fit i64, and bool.
 #[derive(Debug)]
-struct Integers;
+struct OrderedInts;
 
 /// u64 and decimals.
 #[derive(Debug)]
-struct Wides;
+struct OrderedWides;
 
-/// Floats, kept as integers of the same order.
+/// OrderedFloats, kept as integers of the same order.
 #[derive(Debug)]
-struct Floats;
+struct OrderedFloats;
 
-impl Ordered for Integers {
+impl Ordered for OrderedInts {
     type Key = i64;
 
     fn key(value: Value<'_>) -> Option<i64> {
@@ -96,7 +96,7 @@ impl Ordered for Integers {
     }
 }
 
-impl Ordered for Wides {
+impl Ordered for OrderedWides {
     type Key = i128;
 
     fn key(value: Value<'_>) -> Option<i128> {
@@ -124,7 +124,7 @@ fn flipped(bits: i64) -> i64 {
     bits ^ (((bits >> 63) as u64) >> 1) as i64
 }
 
-impl Ordered for Floats {
+impl Ordered for OrderedFloats {
     type Key = i64;
 
     fn key(value: Value<'_>) -> Option<i64> {
@@ -144,7 +144,7 @@ impl Ordered for Floats {
 
     fn load(bytes: &mut &[u8]) -> Result<i64> {
         let key = take_u64(bytes)? as i64;
-        if Floats::float(key, 0).is_nan() { Err(damaged("not a number")) } else { Ok(key) }
+        if OrderedFloats::float(key, 0).is_nan() { Err(damaged("not a number")) } else { Ok(key) }
     }
 }
 

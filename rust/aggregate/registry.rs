@@ -23,6 +23,7 @@ pub const KINDS: &[Kind] = &[
     arg_min_max::ARG_MIN,
     arg_min_max::ARG_MAX,
     quantile::KIND,
+    array_agg::KIND,
 ];
 
 /// A built-in aggregate, before the types of its arguments are known.

@@ -1,5 +1,6 @@
 //! The input and output values of aggregates, independent of Arrow.
 
+use std::fmt::Debug;
 use std::ops::Deref;
 
 use arrow_schema::DataType;
@@ -72,6 +73,20 @@ pub enum Answer<'a> {
     F64(f64),
     /// See [`Value::Bytes`].
     Bytes(&'a [u8]),
+    /// A list.
+    List(&'a dyn ListValues),
+}
+
+/// The items of a list, in order.
+pub trait ListValues: Debug {
+    /// Calls `visit` with each item.
+    fn each(&self, visit: &mut dyn FnMut(Value<'_>));
+}
+
+impl PartialEq for dyn ListValues + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
 }
 
 /// A row's position in its key's history: by event time, then arrival.

@@ -379,7 +379,12 @@ mod tests {
         let wide: ArrayRef = Arc::new(Decimal128Array::from(vec![-7; len]));
         let columns =
             |arrays: &[ArrayRef]| ArgumentColumns::from_arrays(arrays, None, len).unwrap();
-        [columns(&[]), columns(&[texts]), columns(&[floats.clone()]), columns(&[floats, wide])]
+        [
+            columns(&[]),
+            columns(&[texts]),
+            columns(std::slice::from_ref(&floats)),
+            columns(&[floats, wide]),
+        ]
     }
 
     #[test]

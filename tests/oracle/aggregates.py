@@ -143,7 +143,7 @@ def float_of(value: Any) -> float:
     return value if isinstance(value, float) else nearest(Fraction(value))
 
 
-KEEP_NAN = ("count",)
+KEEP_NAN = ("count", "array_agg")
 """The kinds for which NaN is a value like any other."""
 
 KINDS = {
@@ -158,4 +158,5 @@ KINDS = {
     "arg_min": lambda pairs: min(pairs, key=lambda p: rank(p[1]))[0] if pairs else None,
     "arg_max": lambda pairs: max(pairs, key=lambda p: rank(p[1]))[0] if pairs else None,
     "quantile": quantile_of,
+    "array_agg": lambda values: values or None,
 }

@@ -42,7 +42,7 @@ NOT_YET: dict[str, frozenset[str]] = {
     "Stream": frozenset("cumulative decide explode join join_asof lookup map top".split()),
     "Windowed": frozenset({"top"}),
     "muntin": frozenset(
-        "Aggregate any all approx_count_distinct array_agg backtest "
+        "Aggregate any all approx_count_distinct backtest "
         "collect_distinct corr cov decayed_sum ewma histogram kurtosis mode rate "
         "skew slope std table top_k var".split()
     ),

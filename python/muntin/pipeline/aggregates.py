@@ -1,8 +1,8 @@
 """Aggregates: what a window computes over its rows, as frozen values.
 
-`KINDS` is the only list of them in Python; a test holds it to the list of the engine. Null
-arguments are skipped by all, NaN by all but `count`; with no value left the counts give 0 and the
-others null.
+`KINDS` is the only list of them in Python; a test holds it to the list of the engine. A row with a
+null argument is skipped by all, with NaN by all but `count` and `array_agg`; with no row left the
+counts give 0 and the others null.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ KINDS: dict[str, Kind] = {
     "arg_min": Kind(least=2, most=2, keywords=("by",)),
     "arg_max": Kind(least=2, most=2, keywords=("by",)),
     "quantile": Kind(parameters=("0.95",)),
+    "array_agg": Kind(),
 }
 """Every aggregate."""
 
@@ -301,6 +302,22 @@ def median(column: Argument, *, where: Argument | None = None) -> Agg:
     quantile("ms", 0.5)
     """
     return quantile(column, 0.5, where=where)
+
+
+def array_agg(column: Argument, *, where: Argument | None = None) -> Agg:
+    """The values in a list (`list[T]`), by event time, of equal times as they arrived.
+
+    Nulls are left out, NaN is kept; without a value the result is null. The list has as many items
+    as `count` of the column. Over per-event windows every row carries a list of its own: with long
+    windows of busy keys, that is much memory.
+
+    >>> from muntin import collect, stream
+    >>> rows = [{"day": "2024-05-02", "page": "/cart"}, {"day": "2024-05-01", "page": "/"}]
+    >>> clicks = stream(time="day", out_of_order="0s", schema={"day": "date", "page": "str"})
+    >>> collect(clicks.tumbling("1w").agg(path=array_agg("page")), rows).rows[0]["path"]
+    ['/', '/cart']
+    """
+    return Agg("array_agg", (column,), where)
 
 
 def _shown(part: Argument) -> str:
