@@ -95,7 +95,64 @@ def columns(*parts: Any) -> str:
     return ", ".join([name for part in parts for name in ([part] if part else [])])
 
 
+VALUES: dict[str, Any] = {
+    "p30": mt.quantile("v", 0.3),
+    "mid": mt.median("x"),
+    "best": mt.arg_max("s", by="v"),
+    "worst": mt.arg_min("x", by="v"),
+    "all": mt.array_agg("x"),
+}
+"""Aggregates with a parameter, with two arguments, and with lists."""
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Whether two values are equal, floats up to the last digits."""
+    if isinstance(a, float) and isinstance(b, float):
+        return math.isclose(a, b, rel_tol=1e-12)
+    return bool(a == b)
+
+
 # ── DuckDB ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@by_seed
+def test_values_of_a_window_are_those_of_others(seed: int) -> None:
+    table = events(seed)
+    pipeline = EVENTS.tumbling("52w", by="k").agg(**VALUES)
+    got = {row["k"]: row for row in mt.collect(pipeline, table).rows.to_dicts()}
+    query = """
+        select k, quantile_cont(v, 0.3) as p30, median(x) as mid, arg_max(s, v) as best,
+            arg_min(x, v) as worst, list(x order by ts, id) filter (where x is not null) as "all"
+        from events group by k"""
+    with duckdb.connect() as connection:
+        rows = connection.register("events", table).sql(query).to_arrow_table().to_pylist()
+    assert len(rows) == len(got) > 6
+    for row in rows:
+        assert all(alike(got[row["k"]][name], row[name]) for name in VALUES), row
+    frames = pl.from_arrow(table).group_by("k")  # type: ignore[union-attr]
+    p30, mid = pl.col("v").quantile(0.3, "linear"), pl.col("x").median()
+    for k, low, middle in frames.agg(p30, mid).rows():
+        assert alike(got[k]["p30"], low) and alike(got[k]["mid"], middle)
+    groups = table.to_pandas().groupby("k")
+    for k, low in groups["v"].quantile(0.3).items():
+        assert alike(got[k]["p30"], low)
+
+
+@by_seed
+def test_values_of_sliding_windows_are_those_of_a_range_frame(seed: int) -> None:
+    table = events(seed)
+    pipeline = EVENTS.sliding("60s", by="s", null_key="group", emit="watermark", closed="both")
+    got = {row["id"]: row for row in mt.collect(pipeline.agg(**VALUES), table).rows.to_dicts()}
+    over = """over (partition by s order by ts
+        range between interval 60 seconds preceding and current row)"""
+    query = f"""
+        select id, quantile_cont(v, 0.3) {over} as p30, median(x) {over} as mid,
+            arg_max(s, v) {over} as best, arg_min(x, v) {over} as worst from events"""
+    with duckdb.connect() as connection:
+        rows = connection.register("events", table).sql(query).to_arrow_table().to_pylist()
+    assert len(rows) == len(got)
+    for row in rows:
+        assert all(alike(got[row["id"]][name], value) for name, value in row.items()), row
 
 
 @by_seed
