@@ -29,6 +29,10 @@ ASKED = {
     "total": mt.sum("v"),
     "n": mt.count("v"),
     "kinds": mt.count_distinct("s"),
+    "best": mt.arg_max("s", by="v"),
+    "worst": mt.arg_min("v", by="s"),
+    "p70": mt.quantile("v", 0.7),
+    "all": mt.array_agg("v"),
 }
 SIZES = (40, 150)
 ROWS = 300
@@ -111,6 +115,7 @@ def over(window: list[tuple[int, int, float | None, str | None]]) -> dict[str, A
     window = sorted(window, key=lambda row: row[:2])
     numbers = [v for _, _, v, _ in window if v is not None and not math.isnan(v)]
     texts = [s for *_, s in window if s is not None]
+    both = [(v, s) for *_, v, s in window if None not in (v, s) and not math.isnan(v or 0)]
 
     def signed(v: float) -> tuple[float, float]:
         return v, math.copysign(1, v)
@@ -123,7 +128,19 @@ def over(window: list[tuple[int, int, float | None, str | None]]) -> dict[str, A
         "total": math.fsum(numbers) if numbers else None,
         "n": sum(v is not None for _, _, v, _ in window),
         "kinds": len(set(texts)),
+        "best": max(both, key=lambda pair: signed(pair[0]), default=(None, None))[1],
+        "worst": min(both, key=lambda pair: pair[1], default=(None, None))[0],
+        "p70": at_share(sorted(numbers, key=signed), 0.7) if numbers else None,
+        "all": [v for _, _, v, _ in window if v is not None] or None,
     }
+
+
+def at_share(numbers: list[float], q: float) -> float:
+    """The value at a share of sorted numbers."""
+    place = q * (len(numbers) - 1)
+    low, high = numbers[int(place)], numbers[math.ceil(place)]
+    share = place - int(place)
+    return low if low == high else low * (1 - share) + high * share
 
 
 def answered(result: mt.Result) -> list[dict[str, Any]]:
@@ -194,8 +211,21 @@ HOT = 40_000
     ],
 )
 def test_a_hot_key_takes_no_quadratic_time(shape: str, emit: Any) -> None:
+    check_quick(shape, emit, "top", "first", "total", "best")
+
+
+@pytest.mark.parametrize(
+    ("shape", "emit"),
+    [("falling", "arrival"), ("disorder", "arrival"), ("mixed", "watermark"), ("saw", "arrival")],
+)
+def test_values_that_are_kept_take_no_quadratic_time(shape: str, emit: Any) -> None:
+    """Their state is as large as the window, so nothing may copy it for a row."""
+    check_quick(shape, emit, "p70", "kinds")
+
+
+def check_quick(shape: str, emit: Any, *names: str) -> None:
     rows = SHAPES[shape](HOT, random.Random(1))
-    asked = {name: ASKED[name] for name in ("top", "first", "total")}
+    asked = {name: ASKED[name] for name in names}
     stream = mt.stream(time="at", out_of_order=f"{2 * HOT}us", schema=WORDS)
     current = emit == "arrival"
     window = stream.sliding(f"{HOT // 2}us", by="k", emit=emit, include_current=current)

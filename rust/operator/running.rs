@@ -12,6 +12,7 @@
 //! must be answered.
 
 mod chunked;
+mod in_place;
 mod question;
 mod reclaim;
 

@@ -40,7 +40,7 @@ impl Ask {
             && self.also == NONE
     }
 
-    fn holds(&self, entry: u64, time: Micros) -> bool {
+    pub(super) fn holds(&self, entry: u64, time: Micros) -> bool {
         time > self.span.lower(self.moment)
             && time <= self.span.upper(self.moment)
             && entry != self.skip
@@ -106,6 +106,9 @@ impl EventWindows {
     /// if few need to be read, otherwise from its chunks.
     fn look(&self, slot: &mut SlidingSlot, ask: Ask, out: &mut AnswerColumn) {
         let Ask { id, j, .. } = ask;
+        if self.is_in_place(j) {
+            return self.answer_in_place(slot, ask, out);
+        }
         let is_chunked = !slot.chunks.is_empty() && slot.chunks.contains_key(&id);
         if !(is_chunked && self.is_small(j)) {
             let mut steps = self.steps(j);
