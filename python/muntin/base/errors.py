@@ -80,8 +80,7 @@ class SchemaError(MuntinError, TypeError):
     """The types of columns, of an expression, or of a batch and its plan do not match.
 
     >>> import muntin as mt
-    >>> names = mt.stream(time="at", out_of_order="0s", schema={"at": "date", "name": "str"})
-    >>> names.filter("name > 5")
+    >>> mt.stream(time="at", out_of_order="0s", schema={"at": "daet"})
     Traceback (most recent call last):
         ...
     muntin.SchemaError: ...
@@ -228,7 +227,7 @@ class SinkError(MuntinError, OSError):
     >>> mt.sinks.Callback("print")
     Traceback (most recent call last):
         ...
-    muntin.SinkError: Callback: 'print' is not a function
+    muntin.SinkError: Callback: "print" is not a function
     hint: give a function of a Table: Callback(print)
     """
 

@@ -333,14 +333,13 @@ class Stream(Hinting):
         Raises `PlanError`, `ColumnError`, `SchemaError`, `DurationError` for bad parameters.
 
         >>> from muntin import collect, stream
-        >>> paid = stream(time="at", out_of_order="0s").previous(by="card", last="shop")
-        >>> paid
-        stream(time="at", out_of_order="0s").previous(by="card", last="shop")
+        >>> words = {"at": "timestamp[us]", "card": "str", "shop": "str"}
+        >>> paid = stream(time="at", out_of_order="0s", schema=words)
         >>> rows = [
         ...     {"at": f"2024-05-01T10:00:0{second}", "card": card, "shop": shop}
         ...     for second, card, shop in [(1, "a", "x"), (2, "b", "y"), (3, "a", "z")]
         ... ]
-        >>> collect(paid, rows).rows["last"].to_pylist()
+        >>> collect(paid.previous(by="card", last="shop"), rows).rows["last"].to_pylist()
         [None, None, 'x']
         """
         all_named(unnamed, "previous", 'previous(by="card", last="shop")')
@@ -358,14 +357,13 @@ class Stream(Hinting):
         Raises `PlanError`, `ColumnError`, `SchemaError`, `DurationError` for bad parameters.
 
         >>> from muntin import collect, stream
-        >>> once = stream(time="at", out_of_order="10s").deduplicate("id", "1m")
-        >>> once
-        stream(time="at", out_of_order="10s").deduplicate("id", "1m")
+        >>> words = {"at": "timestamp[us]", "id": "i64"}
+        >>> orders = stream(time="at", out_of_order="10s", schema=words)
         >>> rows = [
         ...     {"at": f"2024-05-01T10:00:{second}", "id": number}
         ...     for second, number in [("01", 7), ("02", 8), ("03", 7)]
         ... ]
-        >>> collect(once, rows).rows["id"].to_pylist()
+        >>> collect(orders.deduplicate("id", "1m"), rows).rows["id"].to_pylist()
         [7, 8]
         """
         return stream_of(deduplicate(self.node, by, within))
