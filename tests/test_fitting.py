@@ -104,6 +104,8 @@ TABLE: list[tuple[str, Any, Any]] = [
     ("decimal(38, 0)", 10**38 - 1, Decimal(10**38 - 1)),
     ("decimal(38, 0)", 10**38, NO),
     # texts and bytes
+    ("str", Decimal("1.50"), NO),
+    ("str", 2**70, NO),
     ("str", "a", "a"),
     ("str", "", ""),
     ("str", 5, NO),

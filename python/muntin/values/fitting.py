@@ -249,6 +249,11 @@ def _plain(values: Sequence[Any], name: str, kind: Any) -> tuple[Any, list[Misfi
         misfits.append(Misfit(row, name, word, shown(values[row]), said, hint))
 
     for group, (rows, kept) in groups.items():
+        if group == "number" and pa.types.is_string(kind):
+            # it is on its way as text, but a number is not a text
+            for row in rows:
+                misfit(row, *_OTHER_TYPE)
+            continue
         for natural_rows, array in _arrays(group, rows, kept):
             if array is None:
                 odd = _NO_UNICODE if group == "str" else None
@@ -287,6 +292,7 @@ def _arrays(group: str, rows: list[int], kept: list[Any]) -> Iterable[tuple[list
         )
 
 
+_OTHER_TYPE = ("is of another type", "declare the type that the values have: schema={...}")
 _NO_UNICODE = ("is not valid Unicode", "it has half of a surrogate pair")
 
 
