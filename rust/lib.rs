@@ -20,6 +20,7 @@ pub mod error;
 pub mod prefetch;
 pub mod schema;
 pub mod show;
+pub mod ingest;
 pub mod expr;
 pub mod plan;
 pub mod aggregate;

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 
 mod complain;
 mod edge;
+pub mod single;
 pub mod moments;
 mod large;
 mod normalise;
@@ -19,9 +20,10 @@ mod widen;
 
 pub use complain::{complain, shown};
 pub use edge::{is_utc, may_lose, normalised, rezoned};
-pub use fit::{Fitted, TextsFor, fit};
+pub use fit::{Fitted, fit};
 pub use large::large;
 pub use normalise::{may_fit, normalise};
+pub use single::TextsFor;
 pub use widen::{widen, widened};
 
 /// Words for types without parameters.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
@@ -12,6 +12,7 @@ use super::enter::Failures;
 use crate::decode;
 use crate::engine;
 use crate::error::{Error, Result};
+use crate::ingest;
 use crate::schema::{self, TextsFor, normalised, type_word};
 
 /// Record batches of one schema, for any library with Arrow's PyCapsule interface.
@@ -126,6 +127,39 @@ pub fn may_fit(from: &Schema, to: &Schema) -> Result<Vec<bool>> {
         .collect()
 }
 
+/// Rows, the numbers of their lines, lines that are left, and how many lines there are.
+pub type PyJsonLines = (PyBatches, Option<Vec<i64>>, Vec<(usize, usize, usize)>, usize);
+
+/// Lines of JSON as rows of a schema, in types that the engine takes.
+pub fn json_lines(
+    text: &[u8],
+    schema: SchemaRef,
+    required: &[usize],
+) -> Result<Option<PyJsonLines>> {
+    let normal = |field: &Arc<Field>| {
+        let same = declared_type(field.data_type())? == *field.data_type();
+        Ok::<_, Error>(same)
+    };
+    if !schema.fields().iter().map(normal).collect::<Result<Vec<_>>>()?.into_iter().all(|same| same)
+    {
+        return Ok(None);
+    }
+    let read = ingest::json_lines(text, &schema, required)?;
+    Ok(read.map(|lines| {
+        let left = lines.left.iter().map(|left| (left.number, left.start, left.end)).collect();
+        let rows = engine::Batches { schema, batches: vec![lines.rows] };
+        (PyBatches(rows), lines.numbers, left, lines.count)
+    }))
+}
+
+/// The type that values are read as: a number is a count of a duration's own unit.
+fn declared_type(data_type: &DataType) -> Result<DataType> {
+    match data_type {
+        own @ DataType::Duration(_) => Ok(own.clone()),
+        other => normalised(other),
+    }
+}
+
 /// Batches in the types of `to`, whose columns they have, and the values that do not fit.
 pub fn fitted(
     rows: &[RecordBatch],
@@ -133,14 +167,8 @@ pub fn fitted(
     cells: bool,
 ) -> Result<(PyBatches, Vec<MisfitFields>)> {
     let texts = if cells { TextsFor::All } else { TextsFor::Some };
-    let field = |field: &Arc<Field>| {
-        // a number is a count of the unit that is declared
-        let kind = match field.data_type() {
-            own @ DataType::Duration(_) => own.clone(),
-            other => normalised(other)?,
-        };
-        Ok(Field::new(field.name(), kind, true))
-    };
+    let field =
+        |field: &Arc<Field>| Ok(Field::new(field.name(), declared_type(field.data_type())?, true));
     let fields: Result<Vec<Field>> = to.fields().iter().map(field).collect();
     let schema = Arc::new(Schema::new(fields?));
     let (mut batches, mut misfits, mut before) = (vec![], vec![], 0);

@@ -30,7 +30,9 @@ mod _core {
     #[pymodule_export]
     use super::engine::PyEngine;
     #[pymodule_export]
-    use super::{assemble, check, contents, fit, limits, may_fit, schema_of_words, schema_words};
+    use super::{assemble, check, contents, fit, json_lines, limits, may_fit};
+    #[pymodule_export]
+    use super::{schema_of_words, schema_words};
 
     /// The version of the package: that of `Cargo.toml`.
     #[pymodule_export]
@@ -89,6 +91,20 @@ fn may_fit(py: Python<'_>, from: &Bound<'_, PyAny>, to: &Bound<'_, PyAny>) -> Py
     enter::enter(py, move || {
         batches::may_fit(bridge::schema_of(&from)?.as_ref(), bridge::schema_of(&to)?.as_ref())
     })
+}
+
+/// Lines of JSON as rows of a schema: the rows, the number of each row's line, the lines that are
+/// left (number, start and end in the text), and how many lines there are. None if the schema has a
+/// type that is not read here. Lines with a null in a `required` column are left.
+#[pyfunction]
+fn json_lines(
+    py: Python<'_>,
+    text: &[u8],
+    schema: &Bound<'_, PyAny>,
+    required: Vec<usize>,
+) -> PyResult<Option<batches::PyJsonLines>> {
+    let schema = bridge::take_schema(schema)?;
+    enter::enter(py, move || batches::json_lines(text, bridge::schema_of(&schema)?, &required))
 }
 
 /// One snapshot out of parts: the last of them, with the chunks it names in those before.

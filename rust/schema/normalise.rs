@@ -5,8 +5,9 @@ use arrow_schema::DataType;
 
 use super::complain::{complain, shown};
 use super::edge::normalised;
-use super::fit::{TextsFor, fit};
+use super::fit::fit;
 use super::named;
+use super::single::TextsFor;
 use crate::error::{Error, Result};
 
 /// `array` as a column of type `to`, value for value.

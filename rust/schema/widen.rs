@@ -3,7 +3,8 @@
 use arrow_array::ArrayRef;
 use arrow_schema::DataType;
 
-use super::fit::{Fitted, TextsFor, fit};
+use super::fit::{Fitted, fit};
+use super::single::TextsFor;
 use crate::error::Result;
 
 /// The type in which a union carries two columns of one name, if there is one.

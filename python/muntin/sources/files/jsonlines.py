@@ -6,8 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from muntin.sources.decode.decoded import Bad, Decoded, Roles, kept_schema, known_schema
+from muntin.base import core
+from muntin.sources.decode.decoded import (
+    Bad,
+    Decoded,
+    Roles,
+    kept_schema,
+    known_schema,
+    no_rows,
+)
 from muntin.sources.decode.fitting import fitting, schema_of
 from muntin.sources.decode.objects import NotAnObject, object_of
 from muntin.sources.deliveries.pace import Speed
@@ -114,10 +123,39 @@ class _Objects:
             return one_bad(block, self._schema)
         if block.begins:
             check_json_lines(block.file, block.text)
+        keys = self._keys(block.file, self._schema)
+        if self._schema is not None and not keys:
+            decoded = self._at_once(block, self._schema)
+            if decoded is not None:
+                return decoded
         texts = block.text.removesuffix(b"\n").split(b"\n")
         lines = [Bad(i, block.line + i, text, "") for i, text in enumerate(texts)]
+        return self._one_by_one(lines, len(lines), keys)
+
+    def _at_once(self, block: Block, schema: Any) -> Decoded | None:
+        """The core reads the lines whose values all fit; None if it does not know a type."""
+        required = [i for i, name in enumerate(schema.names) if name in self._roles.needed()]
+        read = core.json_lines(block.text, schema, required)
+        if read is None:
+            return None
+        rows, numbers, left, count = read
+        table = pa.table(rows)
+        batch = table.to_batches()[0] if len(table) else no_rows(schema)
+        ordinals = None if numbers is None else pa.array(numbers, pa.int64())
+        if not left:
+            return Decoded(batch, ordinals, [], count)
+        lines = [Bad(i, block.line + i, block.text[start:end], "") for i, start, end in left]
+        others = self._one_by_one(lines, count, {})
+        ordinals = pa.concat_arrays([ordinals, others.ordinals])
+        order = pc.sort_indices(ordinals)
+        table = pa.Table.from_batches([batch, others.batch], schema=schema).take(order)
+        batch = table.combine_chunks().to_batches()[0] if len(table) else no_rows(schema)
+        return Decoded(batch, ordinals.take(order), others.bad, count)
+
+    def _one_by_one(self, lines: list[Bad], count: int, keys: Mapping[str, Any]) -> Decoded:
+        """Lines as dicts, and what is wrong with the others; there are `count` lines in all."""
         rows, places, bad = _objects(lines)
-        if keys := self._keys(block.file, self._schema):
+        if keys:
             rows = [{**keys, **row} for row in rows]
         if self._schema is None and rows:
             self._schema = schema_of(rows, self._roles, "JsonLines")
@@ -125,7 +163,7 @@ class _Objects:
         batch, wrong = fitting(rows, schema, self._roles)
         bad += [places[i]._replace(detail=detail) for i, detail in wrong.items()]
         kept = [line.ordinal for i, line in enumerate(places) if i not in wrong]
-        return Decoded(batch, pa.array(kept, pa.int64()), sorted(bad), len(lines))
+        return Decoded(batch, pa.array(kept, pa.int64()), sorted(bad), count)
 
 
 class _Keys:

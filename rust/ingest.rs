@@ -1,0 +1,6 @@
+//! Ingest: turns bytes of a source into rows, before `decode` brings them into the stream.
+
+mod columns;
+mod json;
+
+pub use json::{JsonLines, LineLeft, json_lines};

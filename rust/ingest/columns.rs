@@ -1,0 +1,286 @@
+//! Columns that grow value by value, and can be cut back to the row before a bad one.
+
+use std::sync::Arc;
+
+use arrow_array::{
+    ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, ListArray, PrimitiveArray,
+    StringArray, StructArray,
+};
+use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, FieldRef};
+
+use super::json::{Json, ObjectFields, Unfit, items};
+use crate::schema::single::{ByType, Convert, SingleValue, TextsFor, of_type};
+
+/// One column in the making.
+pub trait Column: Send {
+    /// Appends a value, or leaves the column in need of a [`Column::truncate`].
+    fn push(&mut self, value: Json<'_>) -> Result<(), Unfit>;
+
+    /// Appends a null.
+    fn push_null(&mut self);
+
+    /// Removes all values from the `len`-th on.
+    fn truncate(&mut self, len: usize);
+
+    /// The values, which leave the column.
+    fn finish(&mut self) -> ArrayRef;
+}
+
+/// An empty column of a normalised type; none if JSON is not read into such columns here.
+pub fn column(data_type: &DataType) -> Option<Box<dyn Column>> {
+    match data_type {
+        DataType::Utf8 => Some(Box::new(TextColumn::default())),
+        DataType::List(item) => Some(Box::new(ListColumn {
+            item: item.clone(),
+            items: column(item.data_type())?,
+            ends: vec![0],
+            nulls: NullBufferBuilder::new(0),
+        })),
+        DataType::Struct(fields) => Some(Box::new(StructColumn {
+            fields: ObjectFields::new(fields)?,
+            nulls: NullBufferBuilder::new(0),
+        })),
+        plain => of_type(plain, NewColumn(plain)),
+    }
+}
+
+struct NewColumn<'a>(&'a DataType);
+
+impl ByType for NewColumn<'_> {
+    type Made = Option<Box<dyn Column>>;
+
+    fn primitive<T: ArrowPrimitiveType>(self, convert: impl Convert<T::Native>) -> Self::Made {
+        let (values, nulls) = (vec![], NullBufferBuilder::new(0));
+        Some(Box::new(PrimitiveColumn::<T, _> {
+            data_type: self.0.clone(),
+            values,
+            nulls,
+            convert,
+        }))
+    }
+
+    fn boolean(self, convert: impl Convert<bool>) -> Self::Made {
+        let (values, nulls) = (BooleanBufferBuilder::new(0), NullBufferBuilder::new(0));
+        Some(Box::new(BooleanColumn { values, nulls, convert }))
+    }
+
+    fn binary(self, convert: impl Convert<Vec<u8>>) -> Self::Made {
+        Some(Box::new(BinaryColumn { values: vec![], convert }))
+    }
+
+    fn other(self) -> Self::Made {
+        None
+    }
+}
+
+/// A JSON value as a value on its way, and what its text may stand for.
+fn given<'a>(value: &'a Json<'a>) -> Result<(SingleValue<'a>, TextsFor), Unfit> {
+    match value {
+        Json::Bool(value) => Ok((SingleValue::Bool(*value), TextsFor::Some)),
+        Json::Whole(value) => Ok((SingleValue::Whole(i128::from(*value)), TextsFor::Some)),
+        Json::Number(text) => Ok((SingleValue::Text(text), TextsFor::All)),
+        Json::Text(text) => Ok((SingleValue::Text(text), TextsFor::Some)),
+        Json::Null | Json::Array(_) | Json::Object(_) => Err(Unfit),
+    }
+}
+
+fn converted<V>(value: Json<'_>, convert: &impl Convert<V>) -> Result<V, Unfit> {
+    let (value, texts) = given(&value)?;
+    convert(value, texts).map_err(|_| Unfit)
+}
+
+struct PrimitiveColumn<T: ArrowPrimitiveType, C> {
+    data_type: DataType,
+    values: Vec<T::Native>,
+    nulls: NullBufferBuilder,
+    convert: C,
+}
+
+impl<T: ArrowPrimitiveType, C: Convert<T::Native>> Column for PrimitiveColumn<T, C> {
+    fn push(&mut self, value: Json<'_>) -> Result<(), Unfit> {
+        self.values.push(converted(value, &self.convert)?);
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    fn push_null(&mut self) {
+        self.values.push(T::Native::default());
+        self.nulls.append_null();
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.values.truncate(len);
+        self.nulls.truncate(len);
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        let values = ScalarBuffer::from(std::mem::take(&mut self.values));
+        let array = PrimitiveArray::<T>::new(values, self.nulls.finish());
+        Arc::new(array.with_data_type(self.data_type.clone()))
+    }
+}
+
+struct BooleanColumn<C> {
+    values: BooleanBufferBuilder,
+    nulls: NullBufferBuilder,
+    convert: C,
+}
+
+impl<C: Convert<bool>> Column for BooleanColumn<C> {
+    fn push(&mut self, value: Json<'_>) -> Result<(), Unfit> {
+        self.values.append(converted(value, &self.convert)?);
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    fn push_null(&mut self) {
+        self.values.append(false);
+        self.nulls.append_null();
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.values.truncate(len);
+        self.nulls.truncate(len);
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        Arc::new(BooleanArray::new(self.values.finish(), self.nulls.finish()))
+    }
+}
+
+struct BinaryColumn<C> {
+    values: Vec<Option<Vec<u8>>>,
+    convert: C,
+}
+
+impl<C: Convert<Vec<u8>>> Column for BinaryColumn<C> {
+    fn push(&mut self, value: Json<'_>) -> Result<(), Unfit> {
+        self.values.push(Some(converted(value, &self.convert)?));
+        Ok(())
+    }
+
+    fn push_null(&mut self) {
+        self.values.push(None);
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.values.truncate(len);
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        Arc::new(std::mem::take(&mut self.values).into_iter().collect::<BinaryArray>())
+    }
+}
+
+struct TextColumn {
+    bytes: Vec<u8>,
+    ends: Vec<i32>,
+    nulls: NullBufferBuilder,
+}
+
+impl Default for TextColumn {
+    fn default() -> TextColumn {
+        TextColumn { bytes: vec![], ends: vec![0], nulls: NullBufferBuilder::new(0) }
+    }
+}
+
+impl Column for TextColumn {
+    fn push(&mut self, value: Json<'_>) -> Result<(), Unfit> {
+        let Json::Text(text) = value else { return Err(Unfit) };
+        let end = i32::try_from(self.bytes.len() + text.len()).map_err(|_| Unfit)?;
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.ends.push(end);
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    fn push_null(&mut self) {
+        self.ends.push(self.ends[self.ends.len() - 1]);
+        self.nulls.append_null();
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.ends.truncate(len + 1);
+        self.bytes.truncate(self.ends[len] as usize);
+        self.nulls.truncate(len);
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        let TextColumn { bytes, ends, mut nulls } = std::mem::take(self);
+        let ends = OffsetBuffer::new(ScalarBuffer::from(ends));
+        Arc::new(StringArray::new(ends, Buffer::from_vec(bytes), nulls.finish()))
+    }
+}
+
+struct ListColumn {
+    item: FieldRef,
+    items: Box<dyn Column>,
+    ends: Vec<i32>,
+    nulls: NullBufferBuilder,
+}
+
+impl Column for ListColumn {
+    fn push(&mut self, value: Json<'_>) -> Result<(), Unfit> {
+        let Json::Array(array) = value else { return Err(Unfit) };
+        let mut end = self.ends[self.ends.len() - 1];
+        items(array, &mut |item| {
+            end = end.checked_add(1).ok_or(Unfit)?;
+            match item {
+                Json::Null => self.items.push_null(),
+                item => self.items.push(item)?,
+            }
+            Ok(())
+        })?;
+        self.ends.push(end);
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    fn push_null(&mut self) {
+        self.ends.push(self.ends[self.ends.len() - 1]);
+        self.nulls.append_null();
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.ends.truncate(len + 1);
+        self.items.truncate(self.ends[len] as usize);
+        self.nulls.truncate(len);
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        let ends = std::mem::replace(&mut self.ends, vec![0]);
+        let ends = OffsetBuffer::new(ScalarBuffer::from(ends));
+        let (items, nulls) = (self.items.finish(), self.nulls.finish());
+        Arc::new(ListArray::new(self.item.clone(), ends, items, nulls))
+    }
+}
+
+struct StructColumn {
+    fields: ObjectFields,
+    nulls: NullBufferBuilder,
+}
+
+impl Column for StructColumn {
+    fn push(&mut self, value: Json<'_>) -> Result<(), Unfit> {
+        let Json::Object(object) = value else { return Err(Unfit) };
+        self.fields.read(object)?;
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    fn push_null(&mut self) {
+        self.fields.push_null();
+        self.nulls.append_null();
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.fields.truncate(len);
+        self.nulls.truncate(len);
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        let (fields, arrays) = self.fields.finish();
+        Arc::new(StructArray::new(fields, arrays, self.nulls.finish()))
+    }
+}

@@ -1,0 +1,154 @@
+"""JSON lines are read by the core at once, or one by one: no line tells which."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fuzzing import CORPUS, changed, rounds
+from muntin.base import core
+from muntin.sources.decode.decoded import Decoded, Roles
+from muntin.sources.files.jsonlines import _Objects
+from muntin.sources.files.records import Block
+from muntin.values.rows import arrow_schema
+
+CALM = settings(deadline=None, suppress_health_check=list(HealthCheck))
+WORDS = [
+    *("bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f32", "f64", "str", "binary"),
+    *("date", "time", "decimal(10, 2)", "decimal(38, 0)", "duration[ms]", "duration[ns]"),
+    *("timestamp[s]", "timestamp[ms, UTC]", "timestamp[us]", "timestamp[ns, Europe/Berlin]"),
+    *("list[i64]", "list[str]", "list[list[bool]]", "struct[a: i64, b: str]", "null"),
+    *("list[struct[a: f64, b: list[i64]]]", "struct[a: struct[b: decimal(5, 1)], b: date]"),
+]
+LINES = (CORPUS / "lines.jsonl").read_bytes().splitlines()
+
+
+class OneByOne(_Objects):
+    """Reads no line at once."""
+
+    def _at_once(self, block: Block, schema: Any) -> Decoded | None:
+        return None
+
+
+def decoded(kind: type[_Objects], text: bytes, schema: Any, roles: Roles) -> tuple:
+    found = kind(schema, roles)(Block("x.jsonl", 7, text, begins=False, fault=""))
+    rows = pa.Table.from_batches([found.batch])
+    rows.validate(full=True)
+    ordinals = list(range(found.records)) if found.ordinals is None else found.ordinals.to_pylist()
+    # as text: NaN equals NaN, and -0.0 is not 0.0
+    return rows.schema, repr(rows.to_pylist()), ordinals, found.bad, found.records
+
+
+NO_ROLES = Roles()
+
+
+def check(lines: list[bytes], schema: Any, roles: Roles = NO_ROLES) -> None:
+    text = b"\n".join(lines)
+    assert decoded(_Objects, text, schema, roles) == decoded(OneByOne, text, schema, roles)
+
+
+numbers = st.one_of(
+    st.integers(-(2**70), 2**70).map(str),
+    st.sampled_from(
+        ["0", "-0", "-0.0", "1e3", "1.0", "1E+2", "2e-1", "1e400", "01", "+1", ".5", "1."]
+    ),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.decimals(-1000, 1000, places=3).map(str),
+    st.sampled_from(
+        [str(2**53), str(2**53 + 1), str(2**63), str(2**64), "127", "128", "255", "256"]
+    ),
+)
+texts = st.one_of(
+    st.text(max_size=5).map(json.dumps),
+    st.text(max_size=5).map(lambda text: json.dumps(text, ensure_ascii=False)),
+    st.sampled_from(
+        [
+            *('"2024-05-01T10:00:00Z"', '"2024-05-01 10:00:00.123456789+02:00"', '"2024-05-01"'),
+            *('"-0001-01-01T00:00:00"', '"10:00:00.5"', '"PT1H30M"', '"19.99"', '"5"', '"NaN"'),
+            *('"Infinity"', '"AP8="', '"AP8"', '"\\ud800"', '"\\ud83d\\ude00"', '"true"', '""'),
+        ]
+    ),
+)
+plain = st.one_of(numbers, texts, st.sampled_from(["null", "true", "false", "NaN", "-Infinity"]))
+
+
+def nested(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    keys = st.sampled_from(["a", "b", "b", "\\u0061", "c"])
+    fields = st.lists(st.tuples(keys, inner), max_size=3)
+    return st.one_of(
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
+        fields.map(lambda pairs: "{" + ",".join(f'"{k}": {v}' for k, v in pairs) + "}"),
+    )
+
+
+values = st.recursive(plain, nested, max_leaves=6)
+names = st.sampled_from(["v", "v", "v", "w", "x", "\\u0076", "y"])
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> bytes:
+    fields = draw(st.lists(st.tuples(names, values), max_size=4))
+    space = draw(st.sampled_from(["", " ", "\t", "\r"]))
+    line = "{" + ",".join(f'{space}"{k}"{space}:{space}{v}' for k, v in fields) + "}" + space
+    line = draw(st.sampled_from([line, line, line, "", " ", "[1]", "null", line[:-1], line + "x"]))
+    return line.encode()
+
+
+@CALM
+@given(data=st.data())
+def test_lines_mean_the_same_at_once_and_one_by_one(data: st.DataObject) -> None:
+    words = {name: data.draw(st.sampled_from(WORDS), label=name) for name in ("v", "w")}
+    roles = data.draw(st.sampled_from([Roles(), Roles(partition="p"), Roles(arrival="w")]))
+    check(data.draw(st.lists(lines(), min_size=1, max_size=6)), arrow_schema(words.items()), roles)
+
+
+@pytest.mark.parametrize("word", WORDS)
+@CALM
+@given(data=st.data())
+def test_each_type_takes_the_same_values(word: str, data: st.DataObject) -> None:
+    given_values = data.draw(st.lists(values, min_size=1, max_size=8))
+    check([f'{{"v": {value}}}'.encode() for value in given_values], arrow_schema([("v", word)]))
+
+
+def test_changed_lines_mean_the_same() -> None:
+    schema = arrow_schema(
+        [
+            *(("at", "timestamp[us, UTC]"), ("k", "str"), ("i", "i64"), ("u", "u64"), ("f", "f64")),
+            *(("s", "str"), ("b", "bool"), ("d", "decimal(10, 2)"), ("l", "list[i64]")),
+        ]
+    )
+    for seed, rng in rounds(300):
+        text = [changed(rng, rng.choice(LINES), LINES).replace(b"\n", b" ") for _ in range(4)]
+        try:
+            check([*text, rng.choice(LINES)], schema)
+        except AssertionError as error:
+            raise AssertionError(f"MUNTIN_FUZZ_SEED={seed}") from error
+
+
+def test_ordinary_lines_are_read_at_once() -> None:
+    words = {"at": "timestamp[us, UTC]", "card": "str", "amount": "f64", "n": "i64", "ok": "bool"}
+    words |= {"price": "decimal(10, 2)", "tags": "list[str]", "place": "struct[lat: f64, lon: f64]"}
+    row = {"at": "2024-05-01T10:00:00.5Z", "card": 'ä "quoted"', "amount": 1.5, "n": -3, "ok": True}
+    row |= {"price": 19.99, "tags": ["a", None], "place": {"lat": 1.5, "lon": -2.25, "more": [{}]}}
+    others = {"n": None, "unknown": {"a": [1, {"b": "c\\d"}]}, "amount": 5}
+    text = b"\n".join(json.dumps(each).encode() for each in (row, others, {}))
+    read = core.json_lines(text, arrow_schema(words.items()), [])
+    assert read is not None
+    rows, numbers, left, count = read
+    assert (numbers, left, count) == (None, [], 3)
+    assert pa.table(rows)["tags"].to_pylist() == [["a", None], None, None]
+
+
+def test_nesting_and_many_keys_are_left_to_the_other_reader() -> None:
+    deep = b'{"x": ' + b"[" * 100 + b"]" * 100 + b"}"
+    many = json.dumps({f"k{i}": i for i in range(1000)}).encode()
+    for line in (deep, many):
+        read = core.json_lines(line, arrow_schema([("v", "i64")]), [])
+        assert read is not None
+        assert read[2] == [(0, 0, len(line))]
+        check([line, b'{"v": 1}'], arrow_schema([("v", "i64")]))
