@@ -10,11 +10,12 @@ use crate::aggregate::Registry;
 use crate::block::Block;
 use crate::decode::{self, DecodedRows, Feed, Leap, Order};
 use crate::error::{Error, Result, caught};
-use crate::fate::{Reason, Record};
+use crate::fate::Record;
 use crate::limits::TEXT_BYTES_MAX;
 use crate::operator::alert::{self, Alert};
+use crate::operator::known::Known;
 use crate::operator::{Context, Flow, Mask, in_pieces, pieces_of};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{BuiltGraph, Pipeline};
 use crate::plan::{Node, Plan};
 use crate::snapshot::{self, OnChange};
 use crate::time::{FOREVER, Micros};
@@ -66,6 +67,16 @@ struct Entered {
     clocks: Vec<Arc<Clock>>,
     sources: Vec<Option<Vec<ArrayRef>>>,
     records: Vec<Record>,
+    leaps: Vec<(usize, Leap)>,
+}
+
+/// What the operators and rules made of one step.
+struct Operated {
+    /// The output of each operator.
+    blocks: Vec<Arc<Block>>,
+    alerts: Vec<Alert>,
+    records: Vec<Record>,
+    sources: Vec<Option<Vec<ArrayRef>>>,
     leaps: Vec<(usize, Leap)>,
 }
 
@@ -207,15 +218,25 @@ impl Engine {
         Ok(entry)
     }
 
-    /// Runs one step through the graph, operator by operator.
+    /// Runs one step through the graph.
     fn run(&mut self, entry: Entered) -> Result<Step> {
-        let Entered { mut blocks, clocks, sources, records, leaps } = entry;
         self.pipeline.epoch += 1;
-        for record in &records {
+        for record in &entry.records {
             self.pipeline.undecoded[record.origin.input as usize] += 1;
         }
-        let Some(running) = &mut self.pipeline.running else { return Ok(self.nothing()) };
-        let mut context = Context { threads: self.threads, epoch: self.pipeline.epoch, records };
+        match self.operate(entry, true)? {
+            Some(done) => self.step_of(done),
+            None => Ok(self.nothing()),
+        }
+    }
+
+    /// Runs all operators and rules in the order of the plan; `keeps` is whether the rows stay in
+    /// their state. `None` if the columns of the inputs are not known yet.
+    fn operate(&mut self, entry: Entered, keeps: bool) -> Result<Option<Operated>> {
+        let Entered { mut blocks, clocks, sources, records, leaps } = entry;
+        let (threads, epoch) = (self.threads, self.pipeline.epoch);
+        let Some(running) = &mut self.pipeline.running else { return Ok(None) };
+        let mut context = Context { threads, epoch, records, known: Known::default() };
         let mut flows: Vec<Flow> = Vec::with_capacity(running.operators.len());
         for i in 0..running.operators.len() {
             let inputs: Vec<Flow> = match &self.pipeline.plan.nodes[i] {
@@ -226,37 +247,40 @@ impl Engine {
                 }
                 _ => running.from[i].iter().map(|&from| flows[from].clone()).collect(),
             };
-            // Completeness depends on the inputs (known now) and on values this step sets to null
-            // (known after the run), so compute it before and after.
-            running.update_completeness(i);
+            let (operator, completeness) = (&mut running.operators[i], &mut running.completeness);
+            let clock = inputs[0].1.clone();
+            context.known = completeness.before(i, operator.as_ref(), &clock);
             let start = std::time::Instant::now();
-            let flow = in_pieces(running.operators[i].as_mut(), &inputs, Cut::Seqs, &mut context);
+            let flow = match keeps {
+                true => in_pieces(operator.as_mut(), &inputs, Cut::Seqs, &mut context),
+                false => operator.peek(&inputs, &mut context),
+            };
             running.spent[i] += start.elapsed();
-            flows.push(flow.map_err(|error| error.within(&running.names[i]))?);
-            running.update_completeness(i);
+            let flow = flow.map_err(|error| error.within(&running.names[i]))?;
+            drop(inputs);
+            flows.push(completeness.after(i, operator.as_ref(), flow, (&clock, &context.known))?);
         }
         let mut alerts: Vec<Alert> = vec![];
         for (output, rules) in self.pipeline.plan.outputs.iter().zip(&mut running.rules) {
             let (block, clock) = &flows[output.node];
-            if let Some(complete) = running.complete.get(output.node) {
+            if let Some(complete) = running.completeness.complete(output.node) {
                 rules.update_completeness(complete);
+            }
+            if !keeps {
+                alerts.extend(rules.peek(block, &self.masks)?);
+                continue;
             }
             for (piece, clock) in pieces_of(&(block.clone(), clock.clone()), Cut::Anywhere)? {
                 alerts.extend(rules.run(&piece, &clock, &self.masks, &mut context)?);
             }
         }
-        let blocks: Vec<Arc<Block>> = flows.into_iter().map(|flow| flow.0).collect();
-        Ok(Step { leaps, ..self.step_of(&blocks, alerts, context.records, &sources)? })
+        let blocks = flows.into_iter().map(|flow| flow.0).collect();
+        Ok(Some(Operated { blocks, alerts, records: context.records, sources, leaps }))
     }
 
     /// Builds the result tables of a step.
-    fn step_of(
-        &self,
-        blocks: &[Arc<Block>],
-        mut alerts: Vec<Alert>,
-        mut records: Vec<Record>,
-        sources: &[Option<Vec<ArrayRef>>],
-    ) -> Result<Step> {
+    fn step_of(&self, done: Operated) -> Result<Step> {
+        let Operated { blocks, mut alerts, mut records, sources, leaps } = done;
         let Some(running) = &self.pipeline.running else { return Ok(self.nothing()) };
         alerts.sort_by_key(|alert| alert.seq);
         records.sort_by_key(|record| (record.seq, record.node.wrapping_add(1)));
@@ -300,7 +324,7 @@ impl Engine {
         }
         let tables = wide::runs(&alerts, Alert::bytes).into_iter().map(alert::table);
         let alerts = Batches::new(alert::schema(), tables.collect::<Result<_>>()?);
-        Ok(Step { outputs: outputs?, alerts, late, invalid, leaps: vec![] })
+        Ok(Step { outputs: outputs?, alerts, late, invalid, leaps })
     }
 
     /// The input whose table a record belongs to: the row's own input, or for a fired row the first
@@ -422,7 +446,16 @@ impl Engine {
     pub fn peek(&mut self, feed: Feed) -> Result<Step> {
         self.alive()?;
         let heard = self.pipeline.running.is_some();
-        let answer = self.answer(feed);
+        let mut is_done = false;
+        let answer = caught(|| {
+            let answer = self.answer(feed);
+            is_done = true;
+            answer
+        });
+        if !is_done {
+            // A panic may have left the state half changed.
+            return self.change(|_| answer);
+        }
         if !heard {
             self.pipeline.running = None;
         }
@@ -436,39 +469,15 @@ impl Engine {
         }
         let (mut watermarks, mut seq) = (self.pipeline.watermarks.clone(), self.pipeline.seq);
         let entry = self.enter(rows, Order::Given, &mut watermarks, &mut seq)?;
-        let Some(running) = &self.pipeline.running else { return Ok(self.nothing()) };
-        let mut records = entry.records;
-        let mut flows: Vec<Flow> = vec![];
-        for (i, operator) in running.operators.iter().enumerate() {
-            let (inputs, clock): (Vec<Flow>, Arc<Clock>) = match &self.pipeline.plan.nodes[i] {
-                Node::Input { input } => {
-                    let clock = entry.clocks[*input].clone();
-                    let block = entry.blocks[*input].clone();
-                    let block = block.unwrap_or_else(|| Block::empty(&running.schemas[*input]));
-                    (vec![(Arc::new(block), clock.clone())], clock)
-                }
-                _ => {
-                    let inputs: Vec<Flow> =
-                        running.from[i].iter().map(|&from| flows[from].clone()).collect();
-                    (inputs.clone(), inputs[0].1.clone())
-                }
-            };
-            flows.push((operator.peek(&inputs, &mut records)?, clock));
+        let kept = self.pipeline.running.as_ref().map(BuiltGraph::measures);
+        let done = self.operate(Entered { leaps: vec![], ..entry }, false);
+        if let (Some(running), Some(kept)) = (&mut self.pipeline.running, kept) {
+            running.put_back(kept);
         }
-        let mut alerts = vec![];
-        for (output, rules) in self.pipeline.plan.outputs.iter().zip(&running.rules) {
-            let block = &flows[output.node].0;
-            alerts.extend(rules.peek(block, &self.masks)?);
+        match done? {
+            Some(done) => self.step_of(done),
+            None => Ok(self.nothing()),
         }
-        // Late rows are reported even if a later filter drops them.
-        let is_late = |block: &Block| (0..block.len()).any(|row| block.meta.is_late(row));
-        if let Some(node) = flows.iter().position(|(block, _)| is_late(block)) {
-            let meta = &flows[node].0.meta;
-            let record = Record::row(Reason::Late, node as u32, meta.seq[0], meta.origin(0));
-            records.push(record);
-        }
-        let blocks: Vec<Arc<Block>> = flows.into_iter().map(|flow| flow.0).collect();
-        self.step_of(&blocks, alerts, records, &entry.sources)
     }
 
     /// Serialises the state: all of it, or only what changed after an earlier snapshot, given its

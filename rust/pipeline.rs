@@ -12,7 +12,7 @@ use crate::fate::Counters;
 use crate::graph::{self, Formula, TypedNode};
 use crate::ledger::Ledger;
 use crate::operator::rule::Rules;
-use crate::operator::{CompleteFrom, Operator};
+use crate::operator::{CompleteFrom, Completeness, Operator, Vitals};
 use crate::plan::{Node, Output, Plan};
 use crate::time::{FOREVER, Micros, NEVER};
 use crate::watermark::Watermarks;
@@ -38,29 +38,42 @@ pub struct BuiltGraph {
     pub operators: Vec<Box<dyn Operator>>,
     /// The rules of each output.
     pub rules: Vec<Rules>,
-    /// From when on each verb's output is complete; empty if no verb is warming up.
-    pub complete: Vec<CompleteFrom>,
+    /// From when on the output of each verb is complete.
+    pub completeness: Completeness,
+}
+
+/// What a peek changes beside the state of the operators.
+#[derive(Debug)]
+pub struct Measures {
+    vitals: Vec<Vitals>,
+    completeness: Completeness,
+    spent: Vec<std::time::Duration>,
 }
 
 impl BuiltGraph {
-    /// Recomputes from when on the output of verb `i` is complete, given its inputs.
-    pub fn update_completeness(&mut self, i: usize) {
-        if let Some((before, [complete, ..])) = self.complete.split_at_mut_checked(i) {
-            let inputs: Vec<&CompleteFrom> =
-                self.from[i].iter().map(|&from| &before[from]).collect();
-            *complete = self.operators[i].update_completeness(&inputs);
-        }
+    /// A copy of counters, clocks and completeness.
+    pub fn measures(&self) -> Measures {
+        let vitals = self.operators.iter().map(|operator| *operator.vitals()).collect();
+        let (completeness, spent) = (self.completeness.clone(), self.spent.clone());
+        Measures { vitals, completeness, spent }
     }
 
-    /// Recomputes completeness for all verbs and rules, if any verb is warming up.
-    pub fn update_all_completeness(&mut self, outputs: &[Output]) {
-        if self.operators.iter().all(|operator| operator.warming().seen_from == NEVER) {
-            return;
+    /// Puts back such a copy.
+    pub fn put_back(&mut self, kept: Measures) {
+        let Measures { vitals, completeness, spent } = kept;
+        for (operator, vitals) in self.operators.iter_mut().zip(vitals) {
+            *operator.vitals_mut() = vitals;
         }
-        self.complete = vec![CompleteFrom::always(); self.operators.len()];
-        (0..self.operators.len()).for_each(|i| self.update_completeness(i));
+        (self.completeness, self.spent) = (completeness, spent);
+    }
+
+    /// Computes completeness for all verbs and rules, if any verb is warming up.
+    pub fn update_completeness(&mut self, outputs: &[Output]) {
+        self.completeness.update_all(&self.operators);
         for (output, rules) in outputs.iter().zip(&mut self.rules) {
-            rules.update_completeness(&self.complete[output.node]);
+            if let Some(complete) = self.completeness.complete(output.node) {
+                rules.update_completeness(complete);
+            }
         }
     }
 }
@@ -150,7 +163,8 @@ impl Pipeline {
             Rules::new(output, &typed[output.node], self.prints[output.node].clone())
         };
         let rules: Result<Vec<Rules>> = self.plan.outputs.iter().map(rules).collect();
-        let (rules, from) = (rules?, typed.iter().map(|node| node.from.clone()).collect());
+        let rules = rules?;
+        let from: Vec<Vec<usize>> = typed.iter().map(|node| node.from.clone()).collect();
         let names = typed.iter().map(|node| node.name.clone()).collect();
         let outputs =
             self.plan.outputs.iter().map(|output| typed[output.node].schema.clone()).collect();
@@ -161,7 +175,7 @@ impl Pipeline {
             .collect();
         let operators = operators?;
         let spent = vec![std::time::Duration::ZERO; operators.len()];
-        let complete = vec![];
+        let completeness = Completeness::new(from.clone());
         Ok(BuiltGraph {
             schemas,
             times,
@@ -172,7 +186,7 @@ impl Pipeline {
             spent,
             operators,
             rules,
-            complete,
+            completeness,
         })
     }
 
@@ -203,7 +217,7 @@ impl Pipeline {
     pub fn stats(&self) -> String {
         let operator = |(i, node): (usize, &Node)| {
             let at_work = self.running.as_ref().map(|running| &running.operators[i]);
-            let mut counters = at_work.map_or(Counters::default(), |op| *op.counters());
+            let mut counters = at_work.map_or(Counters::default(), |op| op.vitals().counters);
             if let Node::Input { input } = node {
                 counters.rows_in += self.undecoded[*input];
                 counters.invalid += self.undecoded[*input];
@@ -214,8 +228,9 @@ impl Pipeline {
             all["name"] = json!(format!("{}#{i}", node.verb()));
             all["keys"] = json!(at_work.map_or(0, |op| op.keys()));
             all["bytes"] = json!(at_work.map_or(0, |op| op.bytes()));
-            all["warming"] = json!(at_work.map_or(0, |op| op.warming().rows));
-            let complete = self.running.as_ref().and_then(|running| running.complete.get(i));
+            let completeness = self.running.as_ref().map(|running| &running.completeness);
+            all["warming"] = json!(completeness.map_or(0, |all| all.warming(i).rows));
+            let complete = completeness.and_then(|all| all.complete(i));
             all["full_from"] =
                 json!(complete.map(CompleteFrom::whole).filter(|&from| from != NEVER));
             all

@@ -38,3 +38,23 @@ impl Span {
         moment.saturating_sub(self.front)
     }
 }
+
+/// As of which time a row of a per-event window is answered.
+#[derive(Debug, Clone, Copy)]
+pub struct AnswerTime {
+    /// How far a row may be behind the bound that applies to it.
+    pub lateness: Micros,
+}
+
+impl AnswerTime {
+    /// The time of the answer: the row's own, unless it is late.
+    pub fn at(self, time: Micros, bound: Micros) -> Micros {
+        time.max(shift(bound, -self.lateness))
+    }
+
+    /// By how much a row is late; `None` if it is not.
+    pub fn late_by(self, time: Micros, bound: Micros) -> Option<Micros> {
+        let floor = shift(bound, -self.lateness);
+        (time < floor).then(|| floor.saturating_sub(time))
+    }
+}

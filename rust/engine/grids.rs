@@ -144,7 +144,7 @@ proptest! {
             collect(&engine.step(feed(part), Order::Given).unwrap(), &mut counts);
         }
         collect(&engine.finish(None, None).unwrap(), &mut counts);
-        let late = engine.pipeline.running.as_ref().unwrap().operators[1].counters().late_windows;
+        let late = engine.pipeline.running.as_ref().unwrap().operators[1].vitals().counters.late_windows;
         prop_assert_eq!((counts, late), expected(grid.windows(), firing, &rows));
     }
 }

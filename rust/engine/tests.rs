@@ -6,8 +6,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 
 use super::*;
-use crate::fate::Counters;
-use crate::operator::{CompleteFrom, Operator, SavedPiece, Warming};
+use crate::operator::{Dependence, Operator, SavedPiece, Vitals};
 use crate::origin::Series;
 
 const PLAN: &str = r#"{"version": 1,
@@ -33,43 +32,27 @@ impl Fails {
 }
 
 #[derive(Debug)]
-struct Failing(Fails, Counters, Warming);
+struct Failing(Fails, Vitals);
 
 impl Operator for Failing {
     fn run(&mut self, _: &[Flow], _: &mut Context) -> Result<Flow> {
         self.0.fail("a step")
     }
 
-    fn peek(&self, _: &[Flow], _: &mut Vec<Record>) -> Result<Arc<Block>> {
-        self.0.fail("a look")
-    }
-
-    fn counters(&self) -> &Counters {
+    fn vitals(&self) -> &Vitals {
         &self.1
     }
 
-    fn clock(&self) -> Micros {
-        0
+    fn vitals_mut(&mut self) -> &mut Vitals {
+        &mut self.1
     }
 
-    fn warming(&self) -> &Warming {
-        &self.2
-    }
-
-    fn warming_mut(&mut self) -> &mut Warming {
-        &mut self.2
-    }
-
-    fn update_completeness(&mut self, _: &[&CompleteFrom]) -> CompleteFrom {
-        CompleteFrom::always()
+    fn depends(&self) -> Dependence<'_> {
+        Dependence::Source
     }
 
     fn save(&self, _: u64) -> Result<Vec<SavedPiece>> {
         self.0.fail("a snapshot")
-    }
-
-    fn load(&mut self, _: &[SavedPiece], _: Counters, _: Micros) -> Result<()> {
-        Ok(())
     }
 }
 
@@ -84,7 +67,7 @@ fn replace(engine: &mut Engine, by: Box<dyn Operator>) -> Box<dyn Operator> {
 }
 
 fn failing(fails: Fails) -> Box<dyn Operator> {
-    Box::new(Failing(fails, Counters::default(), Warming::default()))
+    Box::new(Failing(fails, Vitals::new(0)))
 }
 
 fn feed(partition: i64) -> Vec<Feed> {

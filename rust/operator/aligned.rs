@@ -11,6 +11,7 @@ mod saved;
 
 use std::collections::HashSet;
 
+use super::dependence::WindowFacts;
 use super::prepare::Aggregator;
 use super::slots::{Slot, SlotPart};
 use super::task::{RowFacts, Task};
@@ -23,7 +24,7 @@ use crate::fire::FiredRow;
 use crate::plan::{self, Emit};
 use crate::state::panes::{Pane, PaneAt, PaneEntry};
 use crate::state::{Panes, Saved};
-use crate::time::{FOREVER, Micros, NEVER, shift};
+use crate::time::Micros;
 use crate::watermark::Clock;
 
 /// The verbs `tumbling` and `hopping`.
@@ -388,27 +389,9 @@ impl<G: Grid> Windowed for AlignedWindows<G> {
         self.lateness
     }
 
-    fn start_from(&self, from: Micros) -> Micros {
-        from
-    }
-
-    fn full_from(&self, from: Micros) -> Micros {
-        self.grid.full_from(from)
-    }
-
-    fn emits_from(&self, clock: Micros) -> Micros {
-        match shift(clock, -self.wait) {
-            until @ (NEVER | FOREVER) => until,
-            until => self.grid.end_at_or_before(until).unwrap_or(until),
-        }
-    }
-
-    fn fires_from(&self, from: Micros) -> Micros {
-        match self.emit {
-            // Whether a window fires depends on rows that left since the previous window.
-            Emit::Changed => self.grid.second_start(from),
-            Emit::Final | Emit::Each => from,
-        }
+    fn facts(&self) -> WindowFacts<'_> {
+        let is_compared = self.emit == Emit::Changed;
+        WindowFacts { wait: self.wait, is_compared, ..WindowFacts::new(&self.grid) }
     }
 
     fn save(&self, aggregator: &Aggregator, slot: &PaneSlot) -> Result<Vec<SlotPart>> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::known::Known;
 use crate::block::Block;
 use crate::fate::{Counters, Record};
 use crate::watermark::Clock;
@@ -13,6 +14,8 @@ pub struct Context {
     pub threads: usize,
     /// Number of this step.
     pub epoch: u64,
+    /// What the operator that runs knows.
+    pub known: Known,
     /// Late and invalid rows of this step.
     pub records: Vec<Record>,
 }

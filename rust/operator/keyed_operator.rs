@@ -12,18 +12,18 @@ use arrow_schema::{DataType, SchemaRef};
 
 use super::flow::{Context, Flow};
 use super::keyed_rows::{JudgedRow, KeyedRows, Verdict};
+use super::known::Known;
 use super::slots::{SavedPiece, SlotPart, Slots};
 use super::task::{RowFacts, row_facts};
-use super::{CompleteFrom, Operator, Warming};
+use super::{Dependence, Operator, Vitals};
 use crate::block::{Block, all_but};
 use crate::error::{Error, Result};
 use crate::exchange::Routed;
 use crate::fate::{Counters, Reason, Record};
 use crate::graph::TypedKeyed;
 use crate::state::saved::Saving;
-use crate::state::{ByKey, KeyColumns, Next, Remembered, RememberedRow, RowStore, Saved};
+use crate::state::{ByKey, KeyColumns, Next, RANGES, Remembered, RememberedRow, RowStore, Saved};
 use crate::time::{Micros, NEVER, shift};
-use crate::watermark::bound;
 use crate::wide;
 
 /// The state of one range of keys.
@@ -48,14 +48,11 @@ pub struct KeyedOperator<V: KeyedRows> {
     verb: V,
     keyed: TypedKeyed,
     schema: SchemaRef,
-    node: u32,
+    vitals: Vitals,
     slots: Slots<KeyedSlot>,
     store: RowStore,
     /// How many rows all keys remember.
     remembered: usize,
-    counters: Counters,
-    clock: Micros,
-    warming: Warming,
     /// Rows before these event times may be missing among those remembered; their keys may be.
     seen: (Micros, Micros),
 }
@@ -68,20 +65,33 @@ impl<V: KeyedRows> KeyedOperator<V> {
             verb,
             keyed,
             schema,
-            node,
+            vitals: Vitals::new(node),
             slots: Slots::default(),
             store: RowStore::new(types),
             remembered: 0,
-            counters: Counters::default(),
-            clock: NEVER,
-            warming: Warming::default(),
             seen: (NEVER, NEVER),
         }
     }
 
-    fn keys_of(&self, block: &Block) -> Result<KeyColumns> {
+    /// The keys of a block, and its rows by the range of their key.
+    fn routed(&self, block: &Block) -> Result<(KeyColumns, Routed)> {
         let by: Vec<ArrayRef> = self.keyed.by.iter().map(|&at| block.columns[at].clone()).collect();
-        KeyColumns::new(&by, block.len())
+        let keys = KeyColumns::new(&by, block.len())?;
+        let rows: Vec<u32> = (0..block.len() as u32).collect();
+        let routed = Routed::new(&keys, &rows);
+        Ok((keys, routed))
+    }
+
+    /// A slot that holds what the keys of some rows remember.
+    fn copied(&self, from: Option<&KeyedSlot>, (keys, rows): (&KeyColumns, &[u32])) -> KeyedSlot {
+        let mut copy = ByKey::new(self.verb.memory().reach);
+        for row in rows.iter().map(|&row| row as usize).filter(|&row| !keys.is_null(row)) {
+            if let Some(remembered) = from.and_then(|slot| slot.get(keys, row)) {
+                let id = copy.intern(keys, row);
+                *copy.value_mut(id) = remembered.clone();
+            }
+        }
+        copy
     }
 
     /// The columns that are remembered.
@@ -136,7 +146,7 @@ impl<V: KeyedRows> KeyedOperator<V> {
                     let verdict = self.verb.judge(slot.value(id), &judged);
                     let value = slot.value_mut(id);
                     if verdict.remember {
-                        let number = self.counters.rows_in + u64::from(row);
+                        let number = self.vitals.counters.rows_in + u64::from(row);
                         value.insert(RememberedRow { time, number, unknown: verdict.unknown });
                     }
                     memory.forget(value, before, |number| out.gone.push(number));
@@ -170,7 +180,7 @@ impl<V: KeyedRows> KeyedOperator<V> {
         out.counters.late += 1;
         let (meta, at) = (&block.meta, row as usize);
         if !(self.verb.passes_late() && meta.is_late(at)) {
-            let record = Record::row(Reason::Late, self.node, meta.seq[at], meta.origin(at));
+            let record = self.vitals.record(Reason::Late, block, at);
             out.records.push(Record { late_by: Some(late_by), ..record });
         }
         if self.verb.passes_late() {
@@ -183,7 +193,7 @@ impl<V: KeyedRows> KeyedOperator<V> {
         let mut made = Block { meta: block.meta.marked_late(late), ..Block::clone(block) };
         if !self.keyed.shown.is_empty() {
             let shown: Vec<Option<u64>> = verdicts.iter().map(|verdict| verdict.shown).collect();
-            let first = self.counters.rows_in;
+            let first = self.vitals.counters.rows_in;
             made.columns.extend(self.store.columns(&shown, first, &self.stored_of(block))?);
         }
         made.schema = self.schema.clone();
@@ -198,7 +208,7 @@ impl<V: KeyedRows> KeyedOperator<V> {
         if self.keyed.shown.is_empty() {
             return Ok(());
         }
-        let first = self.counters.rows_in;
+        let first = self.vitals.counters.rows_in;
         let (new, old): (Vec<u64>, Vec<u64>) =
             gone.into_iter().partition(|&number| number >= first);
         let kept = all_but(block.len(), new.into_iter().map(|number| (number - first) as usize));
@@ -220,7 +230,9 @@ impl<V: KeyedRows> KeyedOperator<V> {
             order.extend(numbers.iter().enumerate().map(|(row, &number)| (number, (i, row))));
         }
         order.sort_unstable();
-        if let Some((number, _)) = order.last().filter(|last| last.0 >= self.counters.rows_in) {
+        if let Some((number, _)) =
+            order.last().filter(|last| last.0 >= self.vitals.counters.rows_in)
+        {
             return Err(Error::Snapshot(format!(
                 "row {number} of a chunk is not among the rows counted"
             )));
@@ -241,15 +253,19 @@ impl<V: KeyedRows> KeyedOperator<V> {
             self.store.types().iter().enumerate().map(column).collect();
         self.store.push(numbers, columns?)
     }
+}
 
-    /// Notes the rows without a verdict.
-    fn note_unknown(&mut self, block: &Block, verdicts: &[Verdict]) {
-        for (row, _) in verdicts.iter().enumerate().filter(|(_, verdict)| verdict.unknown) {
-            self.warming.rows += 1;
-            let behind = shift(block.meta.time[row], 1);
-            self.warming.open_until = self.warming.open_until.max(behind);
-        }
+/// Notes the rows without a verdict.
+fn note_unknown(block: &Block, verdicts: &[Verdict], known: &mut Known) {
+    for (row, _) in verdicts.iter().enumerate().filter(|(_, verdict)| verdict.unknown) {
+        known.left_open += 1;
+        known.open_until = known.open_until.max(shift(block.meta.time[row], 1));
     }
+}
+
+/// The verdicts of routed rows in the order of the block.
+fn in_block_order(routed: Routed, verdicts: &[Verdict]) -> Vec<Verdict> {
+    routed.into_places().into_iter().map(|place| verdicts[place as usize]).collect()
 }
 
 /// A stored column of a snapshot.
@@ -266,9 +282,8 @@ fn saved_column(saved: &Saved, k: usize, data_type: &DataType) -> Result<ArrayRe
 impl<V: KeyedRows> Operator for KeyedOperator<V> {
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
         let (block, clock) = &inputs[0];
-        let keys = self.keys_of(block)?;
-        let rows: Vec<u32> = (0..block.len() as u32).collect();
-        let routed = Routed::new(&keys, &rows);
+        self.seen = (context.known.seen_from, context.known.keys_from);
+        let (keys, routed) = self.routed(block)?;
         let facts = row_facts(&routed, block, clock);
         let (memory, end) = (self.verb.memory(), clock.end());
         let mut slots = std::mem::take(&mut self.slots);
@@ -296,44 +311,48 @@ impl<V: KeyedRows> Operator for KeyedOperator<V> {
             each.extend(out.each);
             late.extend(out.late);
             gone.extend(out.gone);
-            context.book(&mut self.counters, out.counters, out.records);
+            context.book(&mut self.vitals.counters, out.counters, out.records);
         }
-        let places = routed.into_places();
-        let verdicts: Vec<Verdict> = places.into_iter().map(|place| each[place as usize]).collect();
+        let verdicts = in_block_order(routed, &each);
         let made = self.output(block, &verdicts, &late)?;
         self.store(block, &verdicts, gone)?;
-        self.note_unknown(block, &verdicts);
-        self.counters.rows_in += block.len() as u64;
-        self.clock = end;
+        note_unknown(block, &verdicts, &mut context.known);
+        self.vitals.counters.rows_in += block.len() as u64;
+        self.vitals.clock = end;
         Ok((made, clock.clone()))
     }
 
-    fn peek(&self, inputs: &[Flow], records: &mut Vec<Record>) -> Result<Arc<Block>> {
-        let block = &inputs[0].0;
-        let keys = self.keys_of(block)?;
-        let (nothing, mut out) = (Remembered::default(), Verdicts::default());
-        for row in 0..block.len() {
-            let limit = bound(block.meta.judge[row], self.clock);
-            let (judged, late_by) = self.judged(block.meta.time[row], limit);
-            if let Some(late_by) = late_by {
-                self.late(block, row as u32, late_by, &mut out);
-            }
-            let range = keys.ranges().map_or(0, |ranges| ranges[row] as usize);
-            let rows = self.slots.get(range).and_then(|slot| slot.get(&keys, row));
-            out.each.push(match keys.is_null(row) {
-                _ if judged.late && !self.verb.passes_late() => Verdict::DROP,
-                true => self.without_key(&judged),
-                false => self.verb.judge(rows.unwrap_or(&nothing), &judged),
-            });
+    fn peek(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
+        let (block, clock) = &inputs[0];
+        self.seen = (context.known.seen_from, context.known.keys_from);
+        let (keys, routed) = self.routed(block)?;
+        let facts = row_facts(&routed, block, clock);
+        let mut out = Verdicts::default();
+        for range in 0..RANGES {
+            let (rows, facts) = (routed.rows_of(range), &facts[routed.span(range)]);
+            let mut copy = self.copied(self.slots.get(range), (&keys, rows));
+            self.run_slot((block, &keys), (rows, facts), &mut copy, &mut out);
         }
-        if !self.verb.passes_late() {
-            records.extend(out.records);
-        }
-        self.output(block, &out.each, &out.late)
+        context.records.extend(out.records);
+        let verdicts = in_block_order(routed, &out.each);
+        Ok((self.output(block, &verdicts, &out.late)?, clock.clone()))
     }
 
-    fn counters(&self) -> &Counters {
-        &self.counters
+    fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    fn vitals_mut(&mut self) -> &mut Vitals {
+        &mut self.vitals
+    }
+
+    fn depends(&self) -> Dependence<'_> {
+        Dependence::Remembered {
+            by: &self.keyed.by,
+            shown: &self.keyed.shown,
+            width: self.schema.fields().len() - self.keyed.shown.len(),
+            drops_unknown: self.verb.drops_unknown(),
+        }
     }
 
     fn keys(&self) -> usize {
@@ -343,30 +362,6 @@ impl<V: KeyedRows> Operator for KeyedOperator<V> {
     fn bytes(&self) -> usize {
         let remembered = self.remembered * size_of::<RememberedRow>();
         self.slots.bytes() + remembered + self.store.bytes()
-    }
-
-    fn clock(&self) -> Micros {
-        self.clock
-    }
-
-    fn warming(&self) -> &Warming {
-        &self.warming
-    }
-
-    fn warming_mut(&mut self) -> &mut Warming {
-        &mut self.warming
-    }
-
-    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
-        let input = inputs[0];
-        let keys = input.of_columns(&self.keyed.by);
-        let rows = input.rows.max(self.warming.seen_from);
-        self.seen = (rows.max(keys).max(input.of_columns(&self.keyed.shown)), keys);
-        let width = self.schema.fields().len() - self.keyed.shown.len();
-        let mut columns: Vec<Micros> = (0..width).map(|at| input.of_columns(&[at])).collect();
-        columns.extend(self.keyed.shown.iter().map(|_| self.warming.open_until));
-        let missing = if self.verb.drops_unknown() { self.warming.open_until } else { NEVER };
-        CompleteFrom { rows: rows.max(missing), columns }
     }
 
     fn changed(&self, range: usize, _part: &str) -> u64 {
@@ -395,9 +390,7 @@ impl<V: KeyedRows> Operator for KeyedOperator<V> {
         })
     }
 
-    fn load(&mut self, pieces: &[SavedPiece], counters: Counters, clock: Micros) -> Result<()> {
-        self.counters = counters;
-        self.clock = clock;
+    fn load(&mut self, pieces: &[SavedPiece]) -> Result<()> {
         let (memory, keyed) = (self.verb.memory(), &self.keyed);
         let load = |slot: &mut KeyedSlot, _: &str, saved: &Saved| {
             let keys = saved.columns("key", &keyed.key_types)?;

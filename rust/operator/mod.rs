@@ -12,8 +12,11 @@
 //! A verb that decides about each row from rows of its key is a file with an impl of
 //! [`keyed_rows::KeyedRows`] in place of step 2.
 
-pub mod warming;
+pub mod vitals;
+pub mod known;
+pub mod dependence;
 pub mod flow;
+pub mod completeness;
 pub mod slots;
 pub mod prepare;
 pub mod task;
@@ -39,17 +42,17 @@ use std::sync::Arc;
 
 use arrow_array::{BooleanArray, RecordBatch};
 
+pub use completeness::Completeness;
+pub use dependence::Dependence;
 pub use flow::{Context, Flow};
+pub use known::CompleteFrom;
 pub use slots::SavedPiece;
-pub use warming::{CompleteFrom, Warming};
+pub use vitals::Vitals;
 pub use windowed::Windowed;
 
-use crate::block::Block;
 use crate::error::Result;
-use crate::fate::{Counters, Record};
 use crate::graph::{TypedNode, Verb};
 use crate::plan::Answering;
-use crate::time::Micros;
 use crate::watermark::Clock;
 use crate::wide::{self, Cut};
 
@@ -67,12 +70,20 @@ pub trait Operator: Send + Sync + Debug {
     /// Processes the input of one step and returns the output.
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow>;
 
-    /// Returns what [`Operator::run`] would output for a row, without changing any state; windows
-    /// return nothing. Appends the records of rows that would be rejected.
-    fn peek(&self, inputs: &[Flow], records: &mut Vec<Record>) -> Result<Arc<Block>>;
+    /// Returns what [`Operator::run`] would output for the rows of one `seq`, and leaves the state as
+    /// it was; windows return nothing. The caller puts the vitals back.
+    fn peek(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
+        self.run(inputs, context)
+    }
 
-    /// Counts of rows accepted, rejected and fired.
-    fn counters(&self) -> &Counters;
+    /// Its counters and clock.
+    fn vitals(&self) -> &Vitals;
+
+    /// Its counters and clock, mutable.
+    fn vitals_mut(&mut self) -> &mut Vitals;
+
+    /// On what its rows depend.
+    fn depends(&self) -> Dependence<'_>;
 
     /// Number of keys held in state.
     fn keys(&self) -> usize {
@@ -84,35 +95,20 @@ pub trait Operator: Send + Sync + Debug {
         0
     }
 
-    /// The input's clock after the last step, [`crate::time::NEVER`] before the first.
-    fn clock(&self) -> Micros;
-
-    /// The state of its warm-up.
-    fn warming(&self) -> &Warming;
-
-    /// The state of its warm-up, mutable.
-    fn warming_mut(&mut self) -> &mut Warming;
-
-    /// Given the event times from which the inputs are complete, returns the event times from which
-    /// the output is. Earlier values are null downstream.
-    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom;
-
-    /// Lower bound on the event time of rows this operator has yet to emit, given that of its
-    /// inputs.
-    fn emits_from(&self, inputs: Micros) -> Micros {
-        inputs
-    }
-
     /// The epoch in which a part of a range last changed.
     fn changed(&self, _range: usize, _part: &str) -> u64 {
         0
     }
 
     /// Saves the slots that changed after epoch `since`.
-    fn save(&self, since: u64) -> Result<Vec<SavedPiece>>;
+    fn save(&self, _since: u64) -> Result<Vec<SavedPiece>> {
+        Ok(vec![])
+    }
 
-    /// Restores saved state, counters and clock. Must be called before the first step.
-    fn load(&mut self, pieces: &[SavedPiece], counters: Counters, clock: Micros) -> Result<()>;
+    /// Restores saved state, after its counters and clock and before the first step.
+    fn load(&mut self, _pieces: &[SavedPiece]) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Builds the operator of a typed verb.

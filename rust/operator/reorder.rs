@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::flow::{Context, Flow};
 use super::sliding::SlidingWindows;
 use super::slots::SavedPiece;
-use super::{CompleteFrom, Operator, Warming, in_pieces};
+use super::{Dependence, Operator, Vitals, in_pieces};
 use crate::block::{Block, RowMeta};
 use crate::error::Result;
 use crate::fate::{Counters, Reason, Record};
@@ -21,17 +21,16 @@ use crate::wide::Cut;
 #[derive(Debug)]
 pub struct Reorder {
     inner: SlidingWindows,
-    node: u32,
     waiting: Waiting,
     changed: u64,
-    counters: Counters,
+    vitals: Vitals,
 }
 
 impl Reorder {
     /// Holds back the input of `inner`.
     pub fn new(inner: SlidingWindows, node: u32) -> Reorder {
-        let counters = Counters::default();
-        Reorder { inner, node, waiting: Waiting::default(), changed: 0, counters }
+        let vitals = Vitals::new(node);
+        Reorder { inner, waiting: Waiting::default(), changed: 0, vitals }
     }
 
     /// Rejects rows behind the watermark and holds the others.
@@ -39,8 +38,8 @@ impl Reorder {
         let (block, clock) = flow;
         let meta = &block.meta;
         let prepared = self.inner.prepare(block)?;
-        self.counters.invalid += prepared.invalid.len() as u64;
-        self.counters.nan += prepared.nan;
+        self.vitals.counters.invalid += prepared.invalid.len() as u64;
+        self.vitals.counters.nan += prepared.nan;
         context.records.extend(prepared.invalid);
         let before = clock.before_each(&meta.seq);
         let mut keep = Vec::with_capacity(block.len());
@@ -50,8 +49,8 @@ impl Reorder {
                 keep.push(row as u32);
                 continue;
             }
-            self.counters.late += 1;
-            let record = Record::row(Reason::Late, self.node, meta.seq[row], meta.origin(row));
+            self.vitals.counters.late += 1;
+            let record = self.vitals.record(Reason::Late, block, row);
             let late_by = Some(limit.saturating_sub(meta.time[row]));
             let window = Some(self.inner.longest_window(meta.time[row]));
             context.records.push(Record { window, late_by, ..record });
@@ -80,7 +79,7 @@ impl Reorder {
 
 impl Operator for Reorder {
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
-        self.counters.rows_in += inputs[0].0.len() as u64;
+        self.vitals.counters.rows_in += inputs[0].0.len() as u64;
         self.take_in(&inputs[0], context)?;
         let ready = Arc::new(self.take_out(&inputs[0])?);
         if !ready.is_empty() {
@@ -88,18 +87,27 @@ impl Operator for Reorder {
         }
         let flow = [(ready, inputs[0].1.clone())];
         let out = in_pieces(&mut self.inner, &flow, Cut::Times, context)?;
-        self.counters.fired += out.0.len() as u64;
-        let Counters { rows_in, late, invalid, .. } = self.counters;
-        self.counters.counted = rows_in - late - invalid;
+        self.vitals.counters.fired += out.0.len() as u64;
+        self.vitals.clock = inputs[0].1.end();
+        let Counters { rows_in, late, invalid, .. } = self.vitals.counters;
+        self.vitals.counters.counted = rows_in - late - invalid;
         Ok(out)
     }
 
-    fn peek(&self, _inputs: &[Flow], _records: &mut Vec<Record>) -> Result<Arc<Block>> {
-        Ok(Arc::new(Block::empty(self.inner.schema())))
+    fn peek(&mut self, inputs: &[Flow], _context: &mut Context) -> Result<Flow> {
+        Ok((Arc::new(Block::empty(self.inner.schema())), inputs[0].1.clone()))
     }
 
-    fn counters(&self) -> &Counters {
-        &self.counters
+    fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    fn vitals_mut(&mut self) -> &mut Vitals {
+        &mut self.vitals
+    }
+
+    fn depends(&self) -> Dependence<'_> {
+        self.inner.depends()
     }
 
     fn keys(&self) -> usize {
@@ -108,26 +116,6 @@ impl Operator for Reorder {
 
     fn bytes(&self) -> usize {
         self.inner.bytes() + self.waiting.bytes()
-    }
-
-    fn clock(&self) -> Micros {
-        self.inner.clock()
-    }
-
-    fn warming(&self) -> &Warming {
-        self.inner.warming()
-    }
-
-    fn warming_mut(&mut self) -> &mut Warming {
-        self.inner.warming_mut()
-    }
-
-    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
-        self.inner.update_completeness(inputs)
-    }
-
-    fn emits_from(&self, _inputs: Micros) -> Micros {
-        self.clock()
     }
 
     fn changed(&self, range: usize, part: &str) -> u64 {
@@ -144,7 +132,7 @@ impl Operator for Reorder {
         Ok(pieces)
     }
 
-    fn load(&mut self, pieces: &[SavedPiece], counters: Counters, clock: Micros) -> Result<()> {
+    fn load(&mut self, pieces: &[SavedPiece]) -> Result<()> {
         let (waiting, inner): (Vec<SavedPiece>, Vec<SavedPiece>) =
             pieces.iter().cloned().partition(|piece| piece.part == WAITING);
         let width = self.inner.schema().fields().len() - self.inner.features();
@@ -153,7 +141,6 @@ impl Operator for Reorder {
             self.changed = piece.epoch;
             self.waiting.load(&piece.saved, &schema)?;
         }
-        self.counters = counters;
-        self.inner.load(&inner, Counters::default(), clock)
+        self.inner.load(&inner)
     }
 }

@@ -12,9 +12,9 @@ use arrow_buffer::BooleanBuffer;
 
 use super::alert::{Alert, id, object};
 use super::flow::Context;
+use super::known::UnknownUntil;
 use super::message::message;
 use super::slots::{SavedPiece, SlotPart, Slots};
-use super::warming::UnknownUntil;
 use super::{CompleteFrom, Mask};
 use crate::block::Block;
 use crate::error::{Error, Result};

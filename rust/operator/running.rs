@@ -483,8 +483,9 @@ impl EventWindows {
         self.windows[w].span
     }
 
-    /// How far back the longest window reaches.
-    pub fn back(&self) -> Micros {
-        self.windows.iter().map(|window| window.span.back).max().unwrap_or(0)
+    /// The latest time that no window reaches which is answered for at `moment` or later.
+    pub fn unreachable(&self, moment: Micros) -> Micros {
+        let lower = self.windows.iter().map(|window| window.span.lower(moment)).min();
+        lower.unwrap_or(moment)
     }
 }

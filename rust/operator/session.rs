@@ -4,18 +4,20 @@
 //! [`crate::state::sessions`] decides which session a row joins and which have closed; this file
 //! holds the accumulators.
 
+use super::dependence::WindowFacts;
 use super::prepare::Aggregator;
 use super::sessions::{self, Spans};
 use super::slots::{Slot, SlotPart};
 use super::task::{RowFacts, Task};
 use super::windowed::{SlotOut, Windowed};
 use crate::aggregate::{Moment, StateRows};
+use crate::assign::Gaps;
 use crate::error::{Error, Result};
 use crate::fire::FiredRow;
 use crate::plan;
 use crate::state::Saved;
-use crate::state::sessions::{Gaps, NO_ROW, Open};
-use crate::time::{Micros, shift};
+use crate::state::sessions::{NO_ROW, Open};
+use crate::time::Micros;
 use crate::watermark::Clock;
 
 /// The verb `session`.
@@ -155,13 +157,8 @@ impl Windowed for SessionOperator {
         self.gaps.lateness + 1
     }
 
-    fn start_from(&self, from: Micros) -> Micros {
-        shift(from, self.gaps.reach)
-    }
-
-    fn full_from(&self, from: Micros) -> Micros {
-        // A session of one row that starts before `start_from` ends before this time.
-        shift(self.start_from(from), self.gaps.gap - 1)
+    fn facts(&self) -> WindowFacts<'_> {
+        WindowFacts::new(&self.gaps)
     }
 
     fn save(&self, aggregator: &Aggregator, slot: &SessionSlot) -> Result<Vec<SlotPart>> {

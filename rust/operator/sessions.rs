@@ -5,10 +5,11 @@ use arrow_schema::DataType;
 use super::slots::SlotPart;
 use super::task::{RowFacts, Task};
 use super::windowed::SlotOut;
+use crate::assign::Gaps;
 use crate::error::Result;
 use crate::fate::{Reason, Record};
 use crate::state::saved::Saving;
-use crate::state::sessions::{Gaps, Open, Sessions};
+use crate::state::sessions::{Open, Sessions};
 use crate::state::{KeyColumns, Keys, Saved, Timers};
 use crate::time::{Micros, NEVER};
 
@@ -53,8 +54,7 @@ impl Spans {
     ) -> bool {
         let RowFacts { row, time, limit, .. } = facts;
         // Reject times so close to the limits that the session's bounds would overflow.
-        let room = time.checked_sub(gaps.gap).and_then(|_| time.checked_add(gaps.gap));
-        let Some(end) = room else {
+        let Some(end) = gaps.end_of(time) else {
             out.counters.invalid += 1;
             out.records.push(task.record(Reason::WindowOutOfRange, row));
             return false;

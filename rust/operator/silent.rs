@@ -15,11 +15,13 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, StringArray};
 use arrow_schema::DataType;
 
+use super::dependence::WindowFacts;
 use super::prepare::Aggregator;
 use super::sessions::{self, Spans};
 use super::slots::{Slot, SlotPart, Slots};
 use super::task::{RowFacts, Task};
 use super::windowed::{SlotOut, Windowed};
+use crate::assign::{FromRow, Gaps};
 use crate::error::{Error, Result};
 use crate::fate::{Reason, Record};
 use crate::fire::FiredRow;
@@ -27,7 +29,7 @@ use crate::graph::TypedAggregates;
 use crate::origin::Origin;
 use crate::plan;
 use crate::state::saved::Saving;
-use crate::state::sessions::{Gaps, NO_ROW, Open, Touch, has_passed};
+use crate::state::sessions::{NO_ROW, Open, Touch, has_passed};
 use crate::state::{KeyColumns, RANGES, Saved};
 use crate::time::{FOREVER, Micros, NEVER, shift};
 use crate::watermark::Clock;
@@ -41,14 +43,13 @@ const REPEATS_MAX: i64 = 100;
 pub struct Silence {
     gaps: Gaps,
     every: Option<Micros>,
-    known: Option<Known>,
-    /// No key counts as heard before this time.
-    floor: Micros,
+    known: Option<KnownKeys>,
+    windows: FromRow,
 }
 
 /// The keys named in `known=`.
 #[derive(Debug)]
-struct Known {
+struct KnownKeys {
     keys: KeyColumns,
     len: usize,
 }
@@ -92,19 +93,20 @@ impl Silence {
             .map(|rows| {
                 let columns = known_columns(rows, &folding.key_types)?;
                 let keys = KeyColumns::new(&columns, rows.len())?;
-                Ok::<_, Error>(Known { keys, len: rows.len() })
+                Ok::<_, Error>(KnownKeys { keys, len: rows.len() })
             })
             .transpose()?;
         let gaps = Gaps { gap: plan.after, reach: plan.after, lateness: 0 };
-        Ok(Silence { gaps, every: plan.every, known, floor: NEVER })
+        let windows = FromRow { size: plan.after };
+        Ok(Silence { gaps, every: plan.every, known, windows })
     }
 
     /// Counts the known keys as heard at the first value of the clock.
-    fn found(&self, slot: &mut SilentSlot, first: Micros) {
+    fn found(&self, slot: &mut SilentSlot, task: &Task<'_>, first: Micros) {
         let Some(known) = self.known.as_ref().filter(|_| first != NEVER && first != FOREVER) else {
             return;
         };
-        let last = first.max(self.floor);
+        let last = first.max(floor(task));
         for row in std::mem::take(&mut slot.waiting) {
             let found = slot.spans.keys.get(&known.keys, row as usize);
             if last.checked_add(self.gaps.gap).is_some() && found.is_none() {
@@ -119,17 +121,18 @@ impl Silence {
 
     /// The first value the clock shows in a step; if the clock was already set before anything this
     /// operator has seen, that value belongs to an earlier step.
-    fn first_value(&self, clock: &Clock) -> Micros {
+    fn first_value(&self, task: &Task<'_>) -> Micros {
+        let (clock, floor) = (task.clock, floor(task));
         match clock.start() {
             NEVER => clock.rises().first().map_or(NEVER, |rise| rise.1),
-            _ if self.floor != NEVER => self.floor,
+            _ if floor != NEVER => floor,
             start => start,
         }
     }
 
     /// Adds a row that is not late to the sessions of its key.
     fn take(&self, slot: &mut SilentSlot, id: u32, task: &Task<'_>, facts: RowFacts) {
-        let (first, last) = (facts.time, facts.time.max(self.floor));
+        let (first, last) = (facts.time, facts.time.max(floor(task)));
         let touch = (1, task.ordinal(facts.row));
         let alone = Open { first, last, opened: touch, newest: touch, row: NO_ROW };
         let of = &mut slot.spans.of[id as usize];
@@ -203,6 +206,11 @@ impl Silence {
             slot.lasting.remove(&id);
         }
     }
+}
+
+/// No key counts as heard before this time.
+fn floor(task: &Task<'_>) -> Micros {
+    shift(task.seen_from, -1)
 }
 
 /// Fires a row for the silence of a key from `last` to `end`.
@@ -281,9 +289,9 @@ impl Windowed for Silence {
         task: &Task<'_>,
         out: &mut SlotOut,
     ) -> Result<()> {
-        let first = self.first_value(task.clock);
+        let first = self.first_value(task);
         for &facts in task.facts {
-            self.found(slot, facts.before.min(first));
+            self.found(slot, task, facts.before.min(first));
             let known = slot.spans.keys.get(task.keys, facts.row as usize);
             if let Some(id) = known {
                 self.close(slot, id, task, facts.before, out);
@@ -293,7 +301,7 @@ impl Windowed for Silence {
                 self.take(slot, id, task, facts);
             }
         }
-        self.found(slot, task.clock.end().min(first));
+        self.found(slot, task, task.clock.end().min(first));
         let now = task.clock.come_to();
         let due = slot.spans.take_due(now);
         for &id in &due {
@@ -311,24 +319,8 @@ impl Windowed for Silence {
         1
     }
 
-    fn start_from(&self, from: Micros) -> Micros {
-        from
-    }
-
-    fn full_from(&self, from: Micros) -> Micros {
-        shift(from, self.gaps.gap - 1)
-    }
-
-    fn seen_from(&mut self, from: Micros) {
-        self.floor = shift(from, -1);
-    }
-
-    /// A known key may have been heard before this operator started. If so, it does not count as
-    /// heard at the clock's first value, unlike other known keys.
-    fn sure_from(&self, clock: &Clock) -> Option<Micros> {
-        let first = clock.rises().first().map(|rise| rise.1).filter(|&first| first != FOREVER);
-        let unsure = self.known.is_some() && self.floor != NEVER && clock.start() == NEVER;
-        first.filter(|_| unsure).map(|first| shift(first, 1))
+    fn facts(&self) -> WindowFacts<'_> {
+        WindowFacts { has_known_keys: self.known.is_some(), ..WindowFacts::new(&self.windows) }
     }
 
     fn save(&self, aggregator: &Aggregator, slot: &SilentSlot) -> Result<Vec<SlotPart>> {

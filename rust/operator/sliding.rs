@@ -15,16 +15,16 @@ use arrow_select::take::take;
 
 use answers::{Answers, SlotRows};
 
+use super::dependence::LookBack;
 use super::flow::{Context, Flow};
 use super::prepare::{Aggregator, Prepared};
 use super::running::{EventWindows, SlidingSlot};
 use super::slots::{SavedPiece, SlotPart, Slots};
 use super::task::Task;
-use super::warming::null_unknown;
-use super::{CompleteFrom, Operator, Warming};
+use super::{Dependence, Operator, Vitals};
 use crate::aggregate::{Answer, AnswerColumn, ArgumentColumns, Class};
-use crate::assign::Span;
-use crate::block::{Block, RowMeta};
+use crate::assign::{AnswerTime, Span};
+use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::exchange::Routed;
 use crate::fate::{Counters, Reason, Record};
@@ -32,7 +32,7 @@ use crate::graph::TypedAggregates;
 use crate::plan::{self, Answering, NullKey};
 use crate::state::saved::Saving;
 use crate::state::{KeyColumns, Saved};
-use crate::time::{Micros, NEVER, shift};
+use crate::time::{Micros, NEVER};
 use crate::watermark::bound;
 use crate::wide;
 
@@ -42,19 +42,14 @@ pub struct SlidingWindows {
     running: EventWindows,
     rule: Moments,
     schema: SchemaRef,
-    node: u32,
     slots: Slots<SlidingSlot>,
-    counters: Counters,
-    clock: Micros,
-    warming: Warming,
-    /// For each column, the earliest answer time at which it is known; empty if always.
-    moments: Vec<Micros>,
+    vitals: Vitals,
 }
 
 /// Which rows count in an answer, and as of which time.
 #[derive(Debug)]
 struct Moments {
-    lateness: Micros,
+    answered: AnswerTime,
     /// The longest window size.
     longest: Micros,
     include_current: bool,
@@ -66,8 +61,7 @@ struct Moments {
 impl Moments {
     /// The time as of which a row is answered, and by how much the row is late.
     fn answer_time(&self, time: Micros, limit: Micros) -> (Micros, Option<Micros>) {
-        let floor = shift(limit, -self.lateness);
-        (time.max(floor), (time < floor).then(|| floor.saturating_sub(time)))
+        (self.answered.at(time, limit), self.answered.late_by(time, limit))
     }
 
     /// The bounds of the longest window that ends at `moment`.
@@ -93,25 +87,21 @@ impl SlidingWindows {
         Ok(SlidingWindows {
             running: EventWindows::new(spans, plan.columns.clone(), Aggregator::new(folding)?),
             rule: Moments {
-                lateness: plan.allowed_lateness,
+                answered: AnswerTime { lateness: plan.allowed_lateness },
                 longest: plan.sizes.iter().copied().max().unwrap_or(0),
                 include_current: plan.include_current,
                 peers: plan.emit == Answering::Watermark,
                 null_is_key: plan.null_key == NullKey::Group,
             },
             schema,
-            node,
             slots: Slots::default(),
-            counters: Counters::default(),
-            clock: NEVER,
-            warming: Warming::default(),
-            moments: vec![],
+            vitals: Vitals::new(node),
         })
     }
 
     /// Evaluates the keys and arguments of a block.
     pub fn prepare(&self, block: &Block) -> Result<Prepared> {
-        self.running.aggregator.prepare(block, self.node)
+        self.running.aggregator.prepare(block, self.vitals.node)
     }
 
     /// The bounds of the longest window that ends at `moment`.
@@ -173,11 +163,11 @@ impl SlidingWindows {
             answers.iter().flat_map(|column| column.overflows().to_vec()).collect();
         overflowed.sort_unstable();
         overflowed.dedup();
-        records.extend(overflowed.into_iter().map(|i| {
-            let row = rows[i] as usize;
-            let (seq, origin) = (block.meta.seq[row], block.meta.origin(row));
-            Record::row(Reason::SumOverflow, self.node, seq, origin)
-        }));
+        records.extend(
+            overflowed
+                .into_iter()
+                .map(|i| self.vitals.record(Reason::SumOverflow, block, rows[i] as usize)),
+        );
     }
 }
 
@@ -192,11 +182,11 @@ fn places(rows: &[u32], late: &[u32], len: usize) -> Vec<u32> {
 impl Operator for SlidingWindows {
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
         let (block, clock) = &inputs[0];
-        let node = self.node;
+        let node = self.vitals.node;
         let prepared = self.running.aggregator.prepare(block, node)?;
         let routed = Routed::new(&prepared.keys, &prepared.rows);
         let facts = super::task::row_facts(&routed, block, clock);
-        let until = shift(clock.end(), -self.rule.lateness).saturating_sub(self.running.back());
+        let until = self.running.unreachable(self.rule.answered.at(NEVER, clock.end()));
         let (running, rule) = (&self.running, &self.rule);
         let arranged = running.arrange(&prepared.columns, routed.rows());
         let share = routed.len() / context.threads;
@@ -209,7 +199,8 @@ impl Operator for SlidingWindows {
                 let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
                 let span = routed.span(range);
                 let (first, facts) = (span.start, &facts[span]);
-                let task = Task { block, keys, columns, clock, node, facts, base: 0 };
+                let task =
+                    Task { block, keys, columns, clock, node, facts, base: 0, seen_from: NEVER };
                 let rows = routed.rows_of(range);
                 let given = SlotRows { running, rule, task, rows, arranged: &arranged, first };
                 if rule.peers {
@@ -221,16 +212,16 @@ impl Operator for SlidingWindows {
                 Ok(())
             },
         )?;
-        self.clock = clock.end();
+        self.vitals.clock = clock.end();
         let (rows_in, invalid) = (block.len() as u64, prepared.invalid.len() as u64);
         let counted = Counters { rows_in, invalid, nan: prepared.nan, ..Counters::default() };
-        context.book(&mut self.counters, counted, prepared.invalid);
+        context.book(&mut self.vitals.counters, counted, prepared.invalid);
         let (mut late, mut features) = (vec![], Vec::with_capacity(outs.len()));
         let mut rest = routed.rows();
         for out in outs {
             let (rows, behind) = rest.split_at(out.columns.first().map_or(0, AnswerColumn::len));
             rest = behind;
-            context.book(&mut self.counters, out.counters, out.records);
+            context.book(&mut self.vitals.counters, out.counters, out.records);
             late.extend(out.late);
             self.record_overflows(block, rows, &out.columns, &mut context.records);
             let columns: Result<Vec<ArrayRef>> =
@@ -244,20 +235,18 @@ impl Operator for SlidingWindows {
         } else {
             self.output(&block.take(&prepared.rows)?, order, &late, features)?
         };
-        let (made, open) = self.leave_open(made, clock.start(), |seq| clock.before(seq))?;
-        self.warming.rows += open;
         Ok((Arc::new(made), clock.clone()))
     }
 
-    fn peek(&self, inputs: &[Flow], records: &mut Vec<Record>) -> Result<Arc<Block>> {
-        let block = &inputs[0].0;
-        let prepared = self.running.aggregator.prepare(block, self.node)?;
+    fn peek(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
+        let (block, records) = (&inputs[0].0, &mut context.records);
+        let prepared = self.running.aggregator.prepare(block, self.vitals.node)?;
         records.extend(prepared.invalid.iter().cloned());
         let mut features = self.running.columns(1);
         let mut late = vec![];
         for &row in &prepared.rows {
             let (time, judge) = (block.meta.time[row as usize], block.meta.judge[row as usize]);
-            let (moment, late_by) = self.rule.answer_time(time, bound(judge, self.clock));
+            let (moment, late_by) = self.rule.answer_time(time, bound(judge, self.vitals.clock));
             if late_by.is_some() {
                 late.push(row);
             }
@@ -278,11 +267,26 @@ impl Operator for SlidingWindows {
         let order: Vec<u32> = (0..prepared.rows.len() as u32).collect();
         let late = places(&prepared.rows, &late, block.len());
         let made = self.output(&block.take(&prepared.rows)?, order, &late, vec![columns?])?;
-        Ok(Arc::new(self.leave_open(made, self.clock, |_| self.clock)?.0))
+        Ok((Arc::new(made), inputs[0].1.clone()))
     }
 
-    fn counters(&self) -> &Counters {
-        &self.counters
+    fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    fn vitals_mut(&mut self) -> &mut Vitals {
+        &mut self.vitals
+    }
+
+    fn depends(&self) -> Dependence<'_> {
+        let feature = |each: &plan::Feature| (each.aggregate, self.running.span(each.size));
+        Dependence::Earlier(LookBack {
+            aggregates: &self.running.aggregator.folding,
+            width: self.schema.fields().len() - self.features(),
+            features: self.running.features.iter().map(feature).collect(),
+            answered: self.rule.answered,
+            is_sorted: self.rule.peers,
+        })
     }
 
     fn keys(&self) -> usize {
@@ -293,32 +297,6 @@ impl Operator for SlidingWindows {
         self.slots.bytes()
     }
 
-    fn clock(&self) -> Micros {
-        self.clock
-    }
-
-    fn warming(&self) -> &Warming {
-        &self.warming
-    }
-
-    fn warming_mut(&mut self) -> &mut Warming {
-        &mut self.warming
-    }
-
-    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
-        let (_, answers) = self.warming.since(&self.running.aggregator.folding, inputs[0]);
-        let width = self.schema.fields().len() - self.features();
-        let feature = |feature: &plan::Feature| {
-            self.running.span(feature.size).full_from(answers[feature.aggregate])
-        };
-        let features: Vec<Micros> = self.running.features.iter().map(feature).collect();
-        self.moments = vec![NEVER; width];
-        self.moments.extend(&features);
-        let mut columns: Vec<Micros> = (0..width).map(|at| inputs[0].of_columns(&[at])).collect();
-        columns.extend(&features);
-        CompleteFrom { rows: inputs[0].rows.max(self.warming.seen_from), columns }
-    }
-
     fn changed(&self, range: usize, _part: &str) -> u64 {
         self.slots.changed(range)
     }
@@ -327,9 +305,7 @@ impl Operator for SlidingWindows {
         self.slots.save(since, |slot| self.save_slot(slot))
     }
 
-    fn load(&mut self, pieces: &[SavedPiece], counters: Counters, clock: Micros) -> Result<()> {
-        self.counters = counters;
-        self.clock = clock;
+    fn load(&mut self, pieces: &[SavedPiece]) -> Result<()> {
         let running = &self.running;
         let load = |slot: &mut SlidingSlot, _: &str, saved: &Saved| load_slot(running, slot, saved);
         self.slots.load(pieces, || running.slot(), load)
@@ -337,28 +313,6 @@ impl Operator for SlidingWindows {
 }
 
 impl SlidingWindows {
-    /// Sets to null the values that unseen rows could have changed; also returns how many rows were
-    /// affected. `before` returns the clock before a row; `start` is the clock before all of them.
-    fn leave_open(
-        &self,
-        made: Block,
-        start: Micros,
-        before: impl Fn(u64) -> Micros,
-    ) -> Result<(Block, u64)> {
-        let least = self.rule.answer_time(NEVER, start).0;
-        if self.moments.iter().all(|&moment| moment <= least) {
-            return Ok((made, 0));
-        }
-        let meta = made.meta.clone();
-        let RowMeta { time, judge, seq, .. } = &*meta;
-        let moment = |row: usize| match self.rule.peers {
-            true => time[row],
-            false => self.rule.answer_time(time[row], bound(judge[row], before(seq[row]))).0,
-        };
-        let (made, rows) = null_unknown(made, &self.moments, moment)?;
-        Ok((made, rows.len() as u64))
-    }
-
     /// Saves the rows a window can reach, in order of arrival; links and running values are rebuilt
     /// from them on load.
     fn save_slot(&self, slot: &SlidingSlot) -> Result<Vec<SlotPart>> {

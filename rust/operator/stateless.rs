@@ -7,142 +7,82 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
 
 use super::flow::{Context, Flow};
+use super::known::{Known, null_where};
 use super::prepare::refused;
-use super::slots::SavedPiece;
-use super::warming::{UnknownUntil, left_open};
-use super::{CompleteFrom, Operator, Warming};
+use super::{Dependence, Operator, Vitals};
 use crate::block::{Block, RowMeta, all_but};
 use crate::error::Result;
 use crate::expr::Lost;
-use crate::fate::{Counters, Reason, Record};
+use crate::fate::Reason;
 use crate::graph::Formula;
 use crate::origin::Origins;
 use crate::schema::widened;
-use crate::time::{Micros, NEVER};
 use crate::watermark::Clock;
 use crate::wide;
 
 /// Invalid rows in rising order, each with the reason.
 type Refused = Vec<(usize, Reason)>;
 
-/// Fields shared by verbs without state.
-#[derive(Debug)]
-struct Vitals {
-    node: u32,
-    counters: Counters,
-    clock: Micros,
-    warming: Warming,
-}
-
-impl Vitals {
-    fn new(node: u32) -> Vitals {
-        let (counters, warming) = (Counters::default(), Warming::default());
-        Vitals { node, counters, clock: NEVER, warming }
-    }
-
-    /// Counts and records invalid rows.
-    fn set_aside(&mut self, block: &Block, rows: &Refused, context: &mut Context) {
-        self.counters.invalid += rows.len() as u64;
-        self.record(block, rows, &mut context.records);
-    }
-
-    /// Appends a record for each row whose expression failed.
-    fn record(&self, block: &Block, rows: &Refused, records: &mut Vec<Record>) {
-        let meta = &block.meta;
-        let record = |&(row, reason): &(usize, Reason)| {
-            Record::row(reason, self.node, meta.seq[row], meta.origin(row))
-        };
-        records.extend(rows.iter().map(record));
-    }
-}
-
-macro_rules! plain_operator {
-    () => {
-        fn counters(&self) -> &Counters {
-            &self.plain.counters
-        }
-
-        fn clock(&self) -> Micros {
-            self.plain.clock
-        }
-
-        fn warming(&self) -> &Warming {
-            &self.plain.warming
-        }
-
-        fn warming_mut(&mut self) -> &mut Warming {
-            &mut self.plain.warming
-        }
-
-        fn save(&self, _since: u64) -> Result<Vec<SavedPiece>> {
-            Ok(vec![])
-        }
-
-        fn load(
-            &mut self,
-            _pieces: &[SavedPiece],
-            counters: Counters,
-            clock: Micros,
-        ) -> Result<()> {
-            self.plain.counters = counters;
-            self.plain.clock = clock;
-            Ok(())
-        }
-    };
+/// Counts and records invalid rows.
+fn set_aside(vitals: &mut Vitals, block: &Block, rows: &Refused, context: &mut Context) {
+    vitals.counters.invalid += rows.len() as u64;
+    let record = |&(row, reason): &(usize, Reason)| vitals.record(reason, block, row);
+    context.records.extend(rows.iter().map(record));
 }
 
 /// The rows of an input, already decoded and stamped.
 #[derive(Debug)]
 pub struct InputOperator {
-    plain: Vitals,
+    vitals: Vitals,
 }
 
 impl InputOperator {
     /// The verb `input`.
     pub fn new(node: u32) -> InputOperator {
-        InputOperator { plain: Vitals::new(node) }
+        InputOperator { vitals: Vitals::new(node) }
     }
 }
 
 impl Operator for InputOperator {
     fn run(&mut self, inputs: &[Flow], _context: &mut Context) -> Result<Flow> {
         let (block, clock) = &inputs[0];
-        self.plain.counters.rows_in += block.len() as u64;
-        self.plain.counters.counted += block.len() as u64;
-        self.plain.clock = clock.end();
+        self.vitals.counters.rows_in += block.len() as u64;
+        self.vitals.counters.counted += block.len() as u64;
+        self.vitals.clock = clock.end();
         Ok((block.clone(), clock.clone()))
     }
 
-    fn peek(&self, inputs: &[Flow], _records: &mut Vec<Record>) -> Result<Arc<Block>> {
-        Ok(inputs[0].0.clone())
+    fn vitals(&self) -> &Vitals {
+        &self.vitals
     }
 
-    fn update_completeness(&mut self, _inputs: &[&CompleteFrom]) -> CompleteFrom {
-        CompleteFrom::always()
+    fn vitals_mut(&mut self) -> &mut Vitals {
+        &mut self.vitals
     }
 
-    plain_operator!();
+    fn depends(&self) -> Dependence<'_> {
+        Dependence::Source
+    }
 }
 
 /// Keeps rows for which a condition is true; rows with an unknown condition are dropped.
 #[derive(Debug)]
 pub struct Filter {
     condition: Formula,
-    unknown: UnknownUntil,
-    plain: Vitals,
+    vitals: Vitals,
 }
 
 impl Filter {
     /// The verb `filter`.
     pub fn new(condition: Formula, node: u32) -> Filter {
-        Filter { condition, unknown: UnknownUntil::default(), plain: Vitals::new(node) }
+        Filter { condition, vitals: Vitals::new(node) }
     }
 
     /// The rows to keep, those in which the condition failed, and the number of unknown ones.
-    fn test(&self, block: &Block) -> Result<(BooleanBuffer, Refused, u64)> {
+    fn test(&self, block: &Block, known: &Known) -> Result<(BooleanBuffer, Refused, u64)> {
         let (keep, lost) = self.condition.test(block)?;
         let bad = refused(&lost).collect();
-        let Some(open) = self.unknown.open(block) else { return Ok((keep, bad, 0)) };
+        let Some(open) = known.unknown(0, block) else { return Ok((keep, bad, 0)) };
         Ok((&keep & &!&open, bad, open.count_set_bits() as u64))
     }
 }
@@ -150,58 +90,52 @@ impl Filter {
 impl Operator for Filter {
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
         let (block, clock) = &inputs[0];
-        let (keep, bad, open) = self.test(block)?;
-        self.plain.warming.rows += open;
-        self.plain.set_aside(block, &bad, context);
+        let (keep, bad, open) = self.test(block, &context.known)?;
+        context.known.left_open += open;
+        set_aside(&mut self.vitals, block, &bad, context);
         let kept = keep.count_set_bits() as u64;
-        self.plain.counters.rows_in += block.len() as u64;
-        self.plain.counters.counted += kept;
-        self.plain.counters.filtered += block.len() as u64 - kept - bad.len() as u64;
-        self.plain.clock = clock.end();
+        self.vitals.counters.rows_in += block.len() as u64;
+        self.vitals.counters.counted += kept;
+        self.vitals.counters.filtered += block.len() as u64 - kept - bad.len() as u64;
+        self.vitals.clock = clock.end();
         Ok((Arc::new(block.filter(&keep)?), clock.clone()))
     }
 
-    fn peek(&self, inputs: &[Flow], records: &mut Vec<Record>) -> Result<Arc<Block>> {
-        let block = &inputs[0].0;
-        let (keep, bad, _) = self.test(block)?;
-        self.plain.record(block, &bad, records);
-        Ok(Arc::new(block.filter(&keep)?))
+    fn vitals(&self) -> &Vitals {
+        &self.vitals
     }
 
-    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
-        let mut complete = inputs[0].clone();
-        self.unknown = UnknownUntil::new(self.condition.reads.iter().copied(), &complete);
-        complete.rows = complete.rows.max(complete.of_columns(&self.condition.reads));
-        complete
+    fn vitals_mut(&mut self) -> &mut Vitals {
+        &mut self.vitals
     }
 
-    plain_operator!();
+    fn depends(&self) -> Dependence<'_> {
+        Dependence::Kept(&self.condition)
+    }
 }
 
 /// Computes columns.
 #[derive(Debug)]
 pub struct Project {
     columns: Vec<Formula>,
-    /// Per computed column, the inputs that are not yet known; empty if all are known.
-    unknown: Vec<UnknownUntil>,
     schema: SchemaRef,
-    plain: Vitals,
+    vitals: Vitals,
 }
 
 impl Project {
     /// The verbs `select` and `with_columns`.
     pub fn new(columns: Vec<Formula>, schema: SchemaRef, node: u32) -> Project {
-        Project { columns, unknown: vec![], schema, plain: Vitals::new(node) }
+        Project { columns, schema, vitals: Vitals::new(node) }
     }
 
     /// Computes the columns; also returns the rows in which one failed.
-    fn project(&self, block: &Block) -> Result<(Block, Refused)> {
+    fn project(&self, block: &Block, known: &Known) -> Result<(Block, Refused)> {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
         let mut lost = Lost::default();
         for (i, formula) in self.columns.iter().enumerate() {
             let (mut array, more) = formula.eval(block)?;
-            if let Some(open) = self.unknown.get(i).and_then(|unknown| unknown.open(block)) {
-                array = left_open(&array, &open)?;
+            if let Some(open) = known.unknown(i, block) {
+                array = null_where(&array, &open)?;
             }
             lost = lost.then(more);
             columns.push(array);
@@ -215,33 +149,25 @@ impl Project {
 impl Operator for Project {
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
         let (block, clock) = &inputs[0];
-        let (made, bad) = self.project(block)?;
-        self.plain.set_aside(block, &bad, context);
-        self.plain.counters.rows_in += block.len() as u64;
-        self.plain.counters.counted += made.len() as u64;
-        self.plain.clock = clock.end();
+        let (made, bad) = self.project(block, &context.known)?;
+        set_aside(&mut self.vitals, block, &bad, context);
+        self.vitals.counters.rows_in += block.len() as u64;
+        self.vitals.counters.counted += made.len() as u64;
+        self.vitals.clock = clock.end();
         Ok((Arc::new(made), clock.clone()))
     }
 
-    fn peek(&self, inputs: &[Flow], records: &mut Vec<Record>) -> Result<Arc<Block>> {
-        let block = &inputs[0].0;
-        let (made, bad) = self.project(block)?;
-        self.plain.record(block, &bad, records);
-        Ok(Arc::new(made))
+    fn vitals(&self) -> &Vitals {
+        &self.vitals
     }
 
-    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
-        let complete = inputs[0];
-        let computed = |formula: &Formula| match formula.typed.as_column() {
-            Some(_) => UnknownUntil::default(),
-            None => UnknownUntil::new(formula.reads.iter().copied(), complete),
-        };
-        self.unknown = self.columns.iter().map(computed).collect();
-        let columns = self.columns.iter().map(|formula| complete.formula(Some(formula))).collect();
-        CompleteFrom { rows: complete.rows, columns }
+    fn vitals_mut(&mut self) -> &mut Vitals {
+        &mut self.vitals
     }
 
-    plain_operator!();
+    fn depends(&self) -> Dependence<'_> {
+        Dependence::Computed(&self.columns)
+    }
 }
 
 /// Merges several streams by order of arrival.
@@ -249,7 +175,7 @@ impl Operator for Project {
 pub struct Union {
     sides: Vec<(Vec<Option<usize>>, Option<String>)>,
     schema: SchemaRef,
-    plain: Vitals,
+    vitals: Vitals,
 }
 
 impl Union {
@@ -259,7 +185,7 @@ impl Union {
         schema: SchemaRef,
         node: u32,
     ) -> Union {
-        Union { sides, schema, plain: Vitals::new(node) }
+        Union { sides, schema, vitals: Vitals::new(node) }
     }
 
     /// Converts a side's block to the union's columns; also returns the rows with a value that does
@@ -356,39 +282,27 @@ impl Operator for Union {
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
         let (merged, bad) = self.merge(inputs)?;
         for ((block, _), rows) in inputs.iter().zip(&bad) {
-            self.plain.set_aside(block, rows, context);
-            self.plain.counters.rows_in += rows.len() as u64;
+            set_aside(&mut self.vitals, block, rows, context);
+            self.vitals.counters.rows_in += rows.len() as u64;
         }
         let clocks: Vec<&Clock> = inputs.iter().map(|(_, clock)| clock.as_ref()).collect();
-        let clock = Clock::minimum(&clocks, self.plain.clock);
-        self.plain.counters.rows_in += merged.len() as u64;
-        self.plain.counters.counted += merged.len() as u64;
-        self.plain.clock = clock.end();
+        let clock = Clock::minimum(&clocks, self.vitals.clock);
+        self.vitals.counters.rows_in += merged.len() as u64;
+        self.vitals.counters.counted += merged.len() as u64;
+        self.vitals.clock = clock.end();
         Ok((Arc::new(merged), Arc::new(clock)))
     }
 
-    fn peek(&self, inputs: &[Flow], records: &mut Vec<Record>) -> Result<Arc<Block>> {
-        let (merged, bad) = self.merge(inputs)?;
-        for ((block, _), rows) in inputs.iter().zip(&bad) {
-            self.plain.record(block, rows, records);
-        }
-        Ok(Arc::new(merged))
+    fn vitals(&self) -> &Vitals {
+        &self.vitals
     }
 
-    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
-        let column = |k: usize| {
-            let place =
-                |(input, side): (&&CompleteFrom, &(Vec<Option<usize>>, _))| match side.0.get(k) {
-                    Some(Some(at)) => input.of_columns(&[*at]),
-                    Some(None) | None => NEVER,
-                };
-            inputs.iter().zip(&self.sides).map(place).max().unwrap_or(NEVER)
-        };
-        CompleteFrom {
-            rows: inputs.iter().map(|input| input.rows).max().unwrap_or(NEVER),
-            columns: (0..self.schema.fields().len()).map(column).collect(),
-        }
+    fn vitals_mut(&mut self) -> &mut Vitals {
+        &mut self.vitals
     }
 
-    plain_operator!();
+    fn depends(&self) -> Dependence<'_> {
+        let columns = self.sides.iter().map(|side| side.0.as_slice()).collect();
+        Dependence::Merged { columns, width: self.schema.fields().len() }
+    }
 }

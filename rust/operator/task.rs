@@ -25,6 +25,8 @@ pub struct Task<'a> {
     pub facts: &'a [RowFacts],
     /// How many rows the operator received before this block.
     pub base: u64,
+    /// The event time from which the operator has seen all rows.
+    pub seen_from: Micros,
 }
 
 /// The fields needed to judge a row, copied into slot order: reading them from the block would cost

@@ -4,12 +4,12 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use super::dependence::WindowFacts;
 use super::flow::{Context, Flow};
 use super::prepare::Aggregator;
 use super::slots::{SavedPiece, Slot, SlotPart, Slots};
 use super::task::Task;
-use super::warming::null_unknown;
-use super::{CompleteFrom, Operator, Warming};
+use super::{Dependence, Operator, Vitals};
 use crate::block::Block;
 use crate::error::Result;
 use crate::exchange::Routed;
@@ -17,8 +17,7 @@ use crate::fate::{Counters, Reason, Record};
 use crate::fire::{Fired, FiredRow, Shape, assemble};
 use crate::graph::TypedAggregates;
 use crate::state::Saved;
-use crate::time::{Micros, NEVER};
-use crate::watermark::Clock;
+use crate::time::Micros;
 
 /// The result of one slot for one step.
 #[derive(Debug)]
@@ -58,32 +57,8 @@ pub trait Windowed: Send + Sync + Debug {
     /// recent.
     fn delay(&self) -> Micros;
 
-    /// First window start that is unaffected by rows before `from`.
-    fn start_from(&self, from: Micros) -> Micros;
-
-    /// Earliest event time such that all output rows from there on come from windows unaffected by
-    /// rows before `from`.
-    fn full_from(&self, from: Micros) -> Micros;
-
-    /// Earliest event time from which we can be sure whether a window fires. Differs from `from`
-    /// only for `emit="changed"`.
-    fn fires_from(&self, from: Micros) -> Micros {
-        from
-    }
-
-    /// Lower bound on the event time of rows this verb has yet to emit, at this clock.
-    fn emits_from(&self, clock: Micros) -> Micros {
-        clock
-    }
-
-    /// Sets the event time from which the verb has seen all rows; rows before it may be missing.
-    fn seen_from(&mut self, _from: Micros) {}
-
-    /// For a verb that has not seen all rows: the event time from which its windows are certain, if
-    /// the clock of this step determines it.
-    fn sure_from(&self, _clock: &Clock) -> Option<Micros> {
-        None
-    }
+    /// What the completeness of its rows depends on.
+    fn facts(&self) -> WindowFacts<'_>;
 
     /// Creates slots that must exist before the first row arrives.
     fn ensure(&self, _slots: &mut Slots<Self::Slot>, _kit: &Aggregator) {}
@@ -107,14 +82,8 @@ pub struct WindowOperator<V: Windowed> {
     verb: V,
     aggregator: Aggregator,
     shape: Shape,
-    node: u32,
     slots: Slots<V::Slot>,
-    counters: Counters,
-    clock: Micros,
-    warming: Warming,
-    /// For each column, the first window start from which its values are known; empty if they
-    /// always are.
-    starts: Vec<Micros>,
+    vitals: Vitals,
 }
 
 impl<V: Windowed> WindowOperator<V> {
@@ -126,49 +95,19 @@ impl<V: Windowed> WindowOperator<V> {
         node: u32,
     ) -> Result<WindowOperator<V>> {
         let aggregator = Aggregator::new(folding)?;
-        let (slots, counters) = (Slots::default(), Counters::default());
-        let (warming, starts) = (Warming::default(), vec![]);
-        Ok(WindowOperator {
-            verb,
-            aggregator,
-            shape,
-            node,
-            slots,
-            counters,
-            clock: NEVER,
-            warming,
-            starts,
-        })
-    }
-
-    /// Sets to null the values that unseen rows could have changed.
-    fn null_unknown(&mut self, made: Block) -> Result<Block> {
-        if self.starts.is_empty() {
-            return Ok(made);
-        }
-        let meta = made.meta.clone();
-        let (made, rows) = null_unknown(made, &self.starts, |row| meta.firing_of(row).start)?;
-        self.warming.rows += rows.len() as u64;
-        let newest = rows.into_iter().map(|row| meta.firing_of(row).end).max();
-        self.warming.open_until = self.warming.open_until.max(newest.unwrap_or(NEVER));
-        Ok(made)
+        let (slots, vitals) = (Slots::default(), Vitals::new(node));
+        Ok(WindowOperator { verb, aggregator, shape, slots, vitals })
     }
 }
 
 impl<V: Windowed> Operator for WindowOperator<V> {
     fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
         let (block, clock) = &inputs[0];
-        let (verb, aggregator, node) = (&self.verb, &self.aggregator, self.node);
+        let (verb, aggregator, node) = (&self.verb, &self.aggregator, self.vitals.node);
         let prepared = aggregator.prepare(block, node)?;
         let routed = Routed::new(&prepared.keys, &prepared.rows);
         let delay = -verb.delay();
-        let base = self.counters.rows_in;
-        if let Some(from) = verb.sure_from(clock) {
-            self.warming.sure_from = from;
-            let least = verb.start_from(from);
-            let open = self.starts.iter_mut().filter(|start| **start != NEVER);
-            open.for_each(|start| *start = (*start).max(least));
-        }
+        let (base, seen_from) = (self.vitals.counters.rows_in, context.known.seen_from);
         let facts = super::task::row_facts(&routed, block, clock);
         verb.ensure(&mut self.slots, aggregator);
         let outs = self.slots.run(
@@ -179,7 +118,7 @@ impl<V: Windowed> Operator for WindowOperator<V> {
             |range, slot, outs| {
                 let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
                 let facts = &facts[routed.span(range)];
-                let task = Task { block, keys, columns, clock, node, facts, base };
+                let task = Task { block, keys, columns, clock, node, facts, base, seen_from };
                 let fired = Fired::new(aggregator.answers());
                 let (counters, records, unfired) = (Counters::default(), vec![], vec![]);
                 let mut out = SlotOut { counters, records, fired, unfired };
@@ -188,21 +127,20 @@ impl<V: Windowed> Operator for WindowOperator<V> {
                 Ok(())
             },
         )?;
-        self.clock = clock.end();
+        self.vitals.clock = clock.end();
         let invalid = prepared.invalid.len() as u64;
         let (rows_in, nan) = (block.len() as u64, prepared.nan);
         let counted = Counters { rows_in, invalid, nan, ..Counters::default() };
-        context.book(&mut self.counters, counted, prepared.invalid);
+        context.book(&mut self.vitals.counters, counted, prepared.invalid);
         let mut fired = Vec::with_capacity(outs.len());
         let mut unfired = vec![];
         for (range, out) in outs.into_iter().flatten() {
             unfired.extend(out.unfired.into_iter().map(|(row, record)| (row.place(range), record)));
-            context.book(&mut self.counters, out.counters, out.records);
+            context.book(&mut self.vitals.counters, out.counters, out.records);
             fired.push((range, out.fired));
         }
         let (made, overflowed) = assemble(&self.shape, fired)?;
-        let made = self.null_unknown(made)?;
-        self.counters.fired += made.len() as u64;
+        self.vitals.counters.fired += made.len() as u64;
         context.records.extend(overflowed.into_iter().map(|row| {
             let (seq, origin) = (made.meta.seq[row], made.meta.origin(row));
             let window = made.meta.firing.as_ref().map(|all| (all[row].start, all[row].end));
@@ -213,12 +151,22 @@ impl<V: Windowed> Operator for WindowOperator<V> {
         Ok((Arc::new(made), clock.shifted(delay)))
     }
 
-    fn peek(&self, _inputs: &[Flow], _records: &mut Vec<Record>) -> Result<Arc<Block>> {
-        Ok(Arc::new(Block::empty(&self.shape.schema)))
+    fn peek(&mut self, inputs: &[Flow], _context: &mut Context) -> Result<Flow> {
+        let clock = inputs[0].1.shifted(-self.verb.delay());
+        Ok((Arc::new(Block::empty(&self.shape.schema)), clock))
     }
 
-    fn counters(&self) -> &Counters {
-        &self.counters
+    fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    fn vitals_mut(&mut self) -> &mut Vitals {
+        &mut self.vitals
+    }
+
+    fn depends(&self) -> Dependence<'_> {
+        let extra = (self.shape.last, self.shape.revision);
+        Dependence::Windows(&self.aggregator.folding, self.verb.facts(), extra)
     }
 
     fn keys(&self) -> usize {
@@ -229,48 +177,6 @@ impl<V: Windowed> Operator for WindowOperator<V> {
         self.slots.bytes()
     }
 
-    fn clock(&self) -> Micros {
-        self.clock
-    }
-
-    fn warming(&self) -> &Warming {
-        &self.warming
-    }
-
-    fn warming_mut(&mut self) -> &mut Warming {
-        &mut self.warming
-    }
-
-    fn update_completeness(&mut self, inputs: &[&CompleteFrom]) -> CompleteFrom {
-        let (rows, answers) = self.warming.since(&self.aggregator.folding, inputs[0]);
-        self.verb.seen_from(rows);
-        let sure = self.warming.sure_from;
-        let (rows, answers) = (rows.max(sure), answers.into_iter().map(|from| from.max(sure)));
-        let (verb, fires) = (&self.verb, self.verb.fires_from(rows));
-        let keys = self
-            .aggregator
-            .folding
-            .by
-            .iter()
-            .map(|&at| (NEVER, verb.full_from(inputs[0].of_columns(&[at]))));
-        let answer = |from: Micros| (verb.start_from(from), verb.full_from(from));
-        let columns: Vec<(Micros, Micros)> = keys
-            .chain([(NEVER, NEVER); 2])
-            .chain(self.shape.last.then(|| answer(rows)))
-            .chain(answers.map(answer))
-            .chain(self.shape.revision.then(|| answer(fires)))
-            .collect();
-        self.starts = columns.iter().map(|column| column.0).collect();
-        let columns = columns.into_iter().map(|column| column.1).collect();
-        let mut complete = CompleteFrom { rows: verb.full_from(fires), columns };
-        complete.at_least(self.warming.open_until);
-        complete
-    }
-
-    fn emits_from(&self, _inputs: Micros) -> Micros {
-        self.verb.emits_from(self.clock)
-    }
-
     fn changed(&self, range: usize, _part: &str) -> u64 {
         self.slots.changed(range)
     }
@@ -279,9 +185,7 @@ impl<V: Windowed> Operator for WindowOperator<V> {
         self.slots.save(since, |slot| self.verb.save(&self.aggregator, slot))
     }
 
-    fn load(&mut self, pieces: &[SavedPiece], counters: Counters, clock: Micros) -> Result<()> {
-        self.counters = counters;
-        self.clock = clock;
+    fn load(&mut self, pieces: &[SavedPiece]) -> Result<()> {
         let (verb, aggregator) = (&self.verb, &self.aggregator);
         let load = |slot: &mut V::Slot, part: &str, saved: &Saved| {
             verb.load(aggregator, slot, part, saved)

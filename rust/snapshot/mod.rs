@@ -38,13 +38,13 @@ pub fn take(pipeline: &Pipeline, since: u64, before: &[String]) -> Result<Vec<u8
     let (mut all, owners) = (vec![], Owners::new(&pipeline.plan, &pipeline.prints));
     let (mut operators, mut rules, mut schemas) = (vec![], vec![], vec![]);
     if let Some(running) = &pipeline.running {
-        for (owner, operator) in owners.verbs.iter().zip(&running.operators) {
+        for (i, (owner, operator)) in owners.verbs.iter().zip(&running.operators).enumerate() {
             chunks(owner, operator.save(since)?, &mut all)?;
             operators.push(json!({
                 "owner": owner,
-                "counters": operator.counters(),
-                "clock": operator.clock(),
-                "warming": operator.warming(),
+                "counters": operator.vitals().counters,
+                "clock": operator.vitals().clock,
+                "warming": running.completeness.warming(i),
             }));
         }
         for (o, (of_output, owners)) in running.rules.iter().zip(&owners.rules).enumerate() {

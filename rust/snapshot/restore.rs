@@ -11,13 +11,11 @@ use super::change::{Change, OnChange, same_pipeline};
 use super::{Name, Owners, read};
 use crate::chunk::{decode_batch, unpack};
 use crate::error::{Error, Result};
-use crate::fate::Counters;
-use crate::operator::{SavedPiece, Warming};
+use crate::operator::SavedPiece;
 use crate::pipeline::{BuiltGraph, Pipeline};
 use crate::plan::{Node, Plan};
 use crate::schema::{parse_type, type_word};
 use crate::state::{RANGES, Saved, waiting};
-use crate::time::{Micros, NEVER, shift};
 use crate::watermark::Watermarks;
 
 /// Saved pieces by owner.
@@ -138,7 +136,7 @@ impl SnapshotState<'_> {
             self.warm(pipeline, &mut running);
         }
         self.rules(pipeline, &mut running, &owners, &pieces)?;
-        running.update_all_completeness(&pipeline.plan.outputs);
+        running.update_completeness(&pipeline.plan.outputs);
         Ok(running)
     }
 
@@ -151,28 +149,24 @@ impl SnapshotState<'_> {
         }
         for (i, operator) in running.operators.iter_mut().enumerate() {
             let Some(at) = self.change.verbs[i] else { continue };
-            let counters: Counters = read(&saved[at], "counters")?;
-            let clock: Micros = read(&saved[at], "clock")?;
-            operator.load(pieces_of(&owners.verbs[i], pieces), counters, clock)?;
-            *operator.warming_mut() = read::<Warming>(&saved[at], "warming")?;
+            let vitals = operator.vitals_mut();
+            vitals.counters = read(&saved[at], "counters")?;
+            vitals.clock = read(&saved[at], "clock")?;
+            operator.load(pieces_of(&owners.verbs[i], pieces))?;
+            running.completeness.load(i, read(&saved[at], "warming")?);
         }
         Ok(())
     }
 
-    /// Sets for each new verb the time from which it sees all rows: after the newest row of the
-    /// snapshot.
+    /// Notes for each new verb with state from when on it sees all rows.
     fn warm(&self, pipeline: &Pipeline, running: &mut BuiltGraph) {
-        let mut ahead: Vec<Micros> = vec![];
-        for (i, operator) in running.operators.iter_mut().enumerate() {
-            let inputs = match &pipeline.plan.nodes[i] {
-                Node::Input { input } => shift(pipeline.watermarks[*input].newest(), 1),
-                node => node.from().iter().map(|&from| ahead[from]).max().unwrap_or(NEVER),
-            };
-            if self.change.verbs[i].is_none() && pipeline.plan.nodes[i].has_state() {
-                operator.warming_mut().seen_from = inputs;
-            }
-            ahead.push(operator.emits_from(inputs));
-        }
+        let nodes = &pipeline.plan.nodes;
+        let newest = |i: usize| match &nodes[i] {
+            Node::Input { input } => Some(pipeline.watermarks[*input].newest()),
+            _ => None,
+        };
+        let is_new = |i: usize| self.change.verbs[i].is_none() && nodes[i].has_state();
+        running.completeness.start(&running.operators, newest, is_new);
     }
 
     /// Restores the cooldowns of rules with the same output, name, key and cooldown.
@@ -193,7 +187,7 @@ impl SnapshotState<'_> {
             let Some(at) = at else { continue };
             let rule = outputs[at].rules.iter().position(|rule| rule.name == name);
             let Some(rule) = rule else { continue };
-            let clock = running.operators[outputs[at].node].clock();
+            let clock = running.operators[outputs[at].node].vitals().clock;
             let pieces = pieces_of(&owners.rules[at][rule], pieces);
             running.rules[at].load(&name, counts, pieces, clock)?;
         }

@@ -17,7 +17,7 @@ pub struct RememberedRow {
 
 /// The rows of one key, in order of time, then arrival. Most keys have one, so the newest is not
 /// on the heap.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Remembered {
     newest: Option<RememberedRow>,
     #[allow(clippy::box_collection)] // most keys have none, and then it takes eight bytes, not 32

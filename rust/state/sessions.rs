@@ -15,6 +15,7 @@
 //! A forgotten key may have had sessions up to `clock - 4 gap - L - 1`: that becomes the floor of
 //! its next session. All of this is checked when a key is touched; timers only trigger the check.
 
+use crate::assign::Gaps;
 use crate::fate::Reason;
 use crate::time::{FOREVER, Micros, NEVER};
 
@@ -23,17 +24,6 @@ pub type Touch = (Micros, u64);
 
 /// The value of [`Open::row`] for a session without accumulators.
 pub const NO_ROW: u32 = u32::MAX;
-
-/// The times that decide when sessions join and close.
-#[derive(Debug, Clone, Copy)]
-pub struct Gaps {
-    /// From the last row to the end of the window.
-    pub gap: Micros,
-    /// The greatest distance between neighbouring rows of one session.
-    pub reach: Micros,
-    /// The allowed lateness, for which a session stays open in addition.
-    pub lateness: Micros,
-}
 
 /// An open session.
 #[derive(Debug, Clone, Copy)]
@@ -72,37 +62,6 @@ impl Default for Sessions {
 /// Whether a clock has passed a time. After the end of all rows it has passed every time.
 pub fn has_passed(clock: Micros, moment: Micros) -> bool {
     clock == FOREVER || clock > moment
-}
-
-impl Gaps {
-    /// The time the clock must pass for a session to close.
-    pub fn until(&self, last: Micros) -> Micros {
-        last.saturating_add(self.reach).saturating_add(self.lateness)
-    }
-
-    /// The time the clock must pass for a session's marker to be forgotten.
-    fn marked_until(&self, last: Micros) -> Micros {
-        self.until(last).saturating_add(self.reach)
-    }
-
-    /// The time the clock must pass for the key to be forgotten.
-    fn known_until(&self, last: Micros) -> Micros {
-        self.marked_until(last).saturating_add(self.reach.saturating_mul(2))
-    }
-
-    /// The newest `last` of sessions that may have been forgotten with their key at this clock.
-    fn forgotten(&self, clock: Micros) -> Micros {
-        let memory = self.reach.saturating_mul(4).saturating_add(self.lateness);
-        clock.saturating_sub(memory).saturating_sub(1)
-    }
-
-    fn touches(&self, (first, last): (Micros, Micros), time: Micros) -> bool {
-        first.saturating_sub(self.reach) <= time && time <= last.saturating_add(self.reach)
-    }
-
-    fn blocks(&self, floor: Micros, time: Micros) -> bool {
-        floor != NEVER && time <= floor.saturating_add(self.reach)
-    }
 }
 
 impl Sessions {

@@ -1,24 +1,19 @@
-//! Warm-up: how an operator added to a running pipeline marks results it cannot know yet (null).
-//!
-//! An operator that is new in a changed pipeline has not seen earlier rows. Values those rows could
-//! have affected are null until the window lies wholly after the point of change. This depends on
-//! event time alone: [`CompleteFrom`] holds, per stream and column, the event time from which
-//! values are known, and each operator derives its own from those of its inputs.
+//! From when on the rows and values of a stream are known, and what an operator does with those that
+//! are not: null in columns that it reads, and set to null in columns that it computes.
 
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_select::nullif::nullif;
-use serde::{Deserialize, Serialize};
 
 use crate::block::Block;
 use crate::error::Result;
-use crate::graph::{Formula, TypedAggregates};
+use crate::graph::Formula;
 use crate::time::{Micros, NEVER};
 
 /// The event time from which a stream is complete, as if the operator had seen every row.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompleteFrom {
     /// From this event time on, no row is missing and none is present that should not be.
     pub rows: Micros,
@@ -27,20 +22,22 @@ pub struct CompleteFrom {
     pub columns: Vec<Micros>,
 }
 
-impl CompleteFrom {
+impl Default for CompleteFrom {
     /// A stream that has been complete from the start.
-    pub fn always() -> CompleteFrom {
+    fn default() -> CompleteFrom {
         CompleteFrom { rows: NEVER, columns: vec![] }
     }
+}
 
+impl CompleteFrom {
     /// The event time from which values computed from these columns are known.
     pub fn of_columns(&self, columns: &[usize]) -> Micros {
         columns.iter().filter_map(|&at| self.columns.get(at).copied()).max().unwrap_or(NEVER)
     }
 
     /// The event time from which the formula's values are known.
-    pub fn formula(&self, formula: Option<&Formula>) -> Micros {
-        formula.map_or(NEVER, |formula| self.of_columns(&formula.reads))
+    pub fn formula(&self, formula: &Formula) -> Micros {
+        self.of_columns(&formula.reads)
     }
 
     /// Raises every bound to at least `from`.
@@ -52,45 +49,6 @@ impl CompleteFrom {
     /// The event time from which all rows and columns are known.
     pub fn whole(&self) -> Micros {
         self.columns.iter().copied().max().unwrap_or(NEVER).max(self.rows)
-    }
-}
-
-/// What an operator remembers about its warm-up, next to its state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Warming {
-    /// The operator has seen all rows from this event time on; [`NEVER`]: every row there was.
-    pub seen_from: Micros,
-    /// Windows that start before this event time may depend on rows the operator did not see, even
-    /// though the windows contain none of them; [`NEVER`]: there are none.
-    #[serde(default = "never")]
-    pub sure_from: Micros,
-    /// No row at or after this event time was emitted with an unknown value.
-    pub open_until: Micros,
-    /// How many rows were emitted with an unknown value, or dropped because of one.
-    pub rows: u64,
-}
-
-impl Default for Warming {
-    fn default() -> Warming {
-        Warming { seen_from: NEVER, sure_from: NEVER, open_until: NEVER, rows: 0 }
-    }
-}
-
-/// The default for snapshots that lack `sure_from`.
-fn never() -> Micros {
-    NEVER
-}
-
-impl Warming {
-    /// The event times from which a keyed operator's input rows, and the arguments of each
-    /// aggregate, are complete.
-    pub fn since(&self, folding: &TypedAggregates, input: &CompleteFrom) -> (Micros, Vec<Micros>) {
-        let rows = self.seen_from.max(input.rows).max(input.of_columns(&folding.by));
-        let complete = |fold: &crate::graph::TypedAggregate| {
-            let read = fold.arguments.iter().chain(&fold.filter);
-            read.map(|formula| input.formula(Some(formula))).fold(rows, Micros::max)
-        };
-        (rows, folding.aggregates.iter().map(complete).collect())
     }
 }
 
@@ -120,28 +78,57 @@ impl UnknownUntil {
     }
 }
 
+/// What an operator knows in a step.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The event time from which the operator has seen all rows; [`NEVER`]: every row there was.
+    pub seen_from: Micros,
+    /// The event time from which the columns of its keys are known.
+    pub keys_from: Micros,
+    /// For each formula of the operator, the columns it reads that are not known in all rows; empty
+    /// if all are.
+    pub formulas: Vec<UnknownUntil>,
+    /// Counted by the operator: rows that it could not decide about.
+    pub left_open: u64,
+    /// Noted by the operator: it decided about all rows at or after this event time.
+    pub open_until: Micros,
+}
+
+impl Default for Known {
+    fn default() -> Known {
+        let [seen_from, keys_from, open_until] = [NEVER; 3];
+        Known { seen_from, keys_from, formulas: vec![], left_open: 0, open_until }
+    }
+}
+
+impl Known {
+    /// The rows in which the value of formula `k` is unknown.
+    pub fn unknown(&self, k: usize, block: &Block) -> Option<BooleanBuffer> {
+        self.formulas.get(k).and_then(|formula| formula.open(block))
+    }
+}
+
 /// Returns the column with nulls where a bit is set.
-pub fn left_open(column: &ArrayRef, open: &BooleanBuffer) -> Result<ArrayRef> {
+pub fn null_where(column: &ArrayRef, open: &BooleanBuffer) -> Result<ArrayRef> {
     Ok(nullif(column, &BooleanArray::new(open.clone(), None::<NullBuffer>))?)
 }
 
 /// Sets column `at` to null in each row whose `moment(row)` is before `from[at]`; also returns the
 /// affected rows.
-pub fn null_unknown(
-    block: Block,
+pub fn null_before(
+    block: Arc<Block>,
     from: &[Micros],
     moment: impl Fn(usize) -> Micros,
-) -> Result<(Block, Vec<usize>)> {
+) -> Result<(Arc<Block>, Vec<usize>)> {
     let last = from.iter().copied().max().unwrap_or(NEVER);
     let rows: Vec<usize> = (0..block.len()).filter(|&row| moment(row) < last).collect();
     if rows.is_empty() {
         return Ok((block, rows));
     }
-    let mut columns = block.columns.clone();
-    for (column, &from) in columns.iter_mut().zip(from).filter(|(_, from)| **from != NEVER) {
-        let open = BooleanBuffer::collect_bool(block.len(), |row| moment(row) < from);
-        *column = left_open(column, &open)?;
+    let mut block = Arc::unwrap_or_clone(block);
+    for (column, &from) in block.columns.iter_mut().zip(from).filter(|(_, from)| **from != NEVER) {
+        let open = BooleanBuffer::collect_bool(block.meta.time.len(), |row| moment(row) < from);
+        *column = null_where(column, &open)?;
     }
-    let meta = Arc::clone(&block.meta);
-    Ok((Block { schema: block.schema, columns, meta }, rows))
+    Ok((Arc::new(block), rows))
 }
