@@ -1,6 +1,8 @@
 //! Engine: the public operations (step, advance, idle, open, finish, snapshot). The only file that
 //! knows the order of the stages.
 
+mod peek;
+
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
@@ -15,7 +17,7 @@ use crate::limits::TEXT_BYTES_MAX;
 use crate::operator::alert::{self, Alert};
 use crate::operator::known::Known;
 use crate::operator::{Context, Flow, Mask, in_pieces, pieces_of};
-use crate::pipeline::{BuiltGraph, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::plan::{Node, Plan};
 use crate::snapshot::{self, OnChange};
 use crate::time::{FOREVER, Micros};
@@ -266,12 +268,11 @@ impl Engine {
             if let Some(complete) = running.completeness.complete(output.node) {
                 rules.update_completeness(complete);
             }
-            if !keeps {
-                alerts.extend(rules.peek(block, &self.masks)?);
-                continue;
-            }
             for (piece, clock) in pieces_of(&(block.clone(), clock.clone()), Cut::Anywhere)? {
-                alerts.extend(rules.run(&piece, &clock, &self.masks, &mut context)?);
+                alerts.extend(match keeps {
+                    true => rules.run(&piece, &clock, &self.masks, &mut context)?,
+                    false => rules.peek(&piece, &clock, &self.masks, &mut context)?,
+                });
             }
         }
         let blocks = flows.into_iter().map(|flow| flow.0).collect();
@@ -440,44 +441,6 @@ impl Engine {
             }
             Ok(())
         })
-    }
-
-    /// Returns what a row would produce, without changing any state.
-    pub fn peek(&mut self, feed: Feed) -> Result<Step> {
-        self.alive()?;
-        let heard = self.pipeline.running.is_some();
-        let mut is_done = false;
-        let answer = caught(|| {
-            let answer = self.answer(feed);
-            is_done = true;
-            answer
-        });
-        if !is_done {
-            // A panic may have left the state half changed.
-            return self.change(|_| answer);
-        }
-        if !heard {
-            self.pipeline.running = None;
-        }
-        answer
-    }
-
-    fn answer(&mut self, feed: Feed) -> Result<Step> {
-        let rows = self.decode(std::slice::from_ref(&feed))?;
-        if rows.iter().map(|rows| rows.time.len()).sum::<usize>() != 1 {
-            return Err(Error::Data("peek takes exactly one row".into()));
-        }
-        let (mut watermarks, mut seq) = (self.pipeline.watermarks.clone(), self.pipeline.seq);
-        let entry = self.enter(rows, Order::Given, &mut watermarks, &mut seq)?;
-        let kept = self.pipeline.running.as_ref().map(BuiltGraph::measures);
-        let done = self.operate(Entered { leaps: vec![], ..entry }, false);
-        if let (Some(running), Some(kept)) = (&mut self.pipeline.running, kept) {
-            running.put_back(kept);
-        }
-        match done? {
-            Some(done) => self.step_of(done),
-            None => Ok(self.nothing()),
-        }
     }
 
     /// Serialises the state: all of it, or only what changed after an earlier snapshot, given its

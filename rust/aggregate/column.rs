@@ -98,6 +98,19 @@ impl ColumnValues {
         }
     }
 
+    fn pop(&mut self) {
+        match self {
+            ColumnValues::Unit => {}
+            ColumnValues::I64(v) => drop(v.pop()),
+            ColumnValues::I128(v) => drop(v.pop()),
+            ColumnValues::F64(v) => drop(v.pop()),
+            ColumnValues::Bytes { offsets, data } => {
+                offsets.truncate(offsets.len().max(2) - 1);
+                data.truncate(offsets.last().map_or(0, |&end| end as usize));
+            }
+        }
+    }
+
     fn clear(&mut self) {
         match self {
             ColumnValues::Unit => {}
@@ -246,6 +259,12 @@ impl ArgumentColumns {
         }
         debug_assert!(fits || args.is_none(), "a value of another class");
         self.present.push(fits);
+    }
+
+    /// Removes the last row.
+    pub fn pop(&mut self) {
+        self.values.iter_mut().for_each(ColumnValues::pop);
+        self.present.pop();
     }
 
     /// Removes all rows and keeps the memory.

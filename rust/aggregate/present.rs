@@ -58,6 +58,17 @@ impl Present {
         self.len += 1;
     }
 
+    /// Removes the last row.
+    pub fn pop(&mut self) {
+        self.len = self.len.saturating_sub(1);
+        if let Some(bits) = &mut self.bits {
+            bits.truncate(self.len.div_ceil(64));
+            if let (Some(last), rest @ 1..) = (bits.last_mut(), self.len % 64) {
+                *last &= (1 << rest) - 1;
+            }
+        }
+    }
+
     /// The bits as an Arrow null buffer; `None` if every row is present.
     pub fn nulls(&self) -> Option<NullBuffer> {
         self.bits.as_ref().map(|bits| {
@@ -83,6 +94,11 @@ mod tests {
             let expected: Vec<bool> = (0..before + 3).map(|i| i != before + 1).collect();
             assert_eq!(seen, expected);
             assert_eq!(present.nulls().unwrap().null_count(), 1);
+            present.pop();
+            present.pop();
+            present.push(true);
+            assert_eq!(present.len(), before + 2);
+            assert_eq!(present.nulls().map_or(0, |nulls| nulls.null_count()), 0);
         }
     }
 }

@@ -5,6 +5,8 @@
 //! `last + cooldown`. The second condition makes the result independent of when old entries are
 //! forgotten. Rules see only a window's first firing.
 
+mod trial;
+
 use std::collections::HashSet;
 
 use arrow_array::Array;
@@ -24,6 +26,7 @@ use crate::state::saved::Saving;
 use crate::state::{ByKey, KeyColumns, Next, Saved};
 use crate::time::{Micros, NEVER};
 use crate::watermark::Clock;
+use trial::Begun;
 
 /// When a key last fired.
 #[derive(Debug)]
@@ -97,7 +100,6 @@ pub struct Rules {
     output: String,
     pipeline: String,
     rules: Vec<RuleState>,
-    clock: Micros,
     given: Given,
 }
 
@@ -128,13 +130,7 @@ impl Rules {
             })
         };
         let rules: Result<Vec<RuleState>> = output.rules.iter().zip(formulas).map(rule).collect();
-        Ok(Rules {
-            output: output.name.clone(),
-            pipeline,
-            rules: rules?,
-            clock: NEVER,
-            given: Given::default(),
-        })
+        Ok(Rules { output: output.name.clone(), pipeline, rules: rules?, given: Given::default() })
     }
 
     /// Sets from when the rows are complete: a rule does not fire where a column it reads is
@@ -156,40 +152,32 @@ impl Rules {
         masks: &[Box<dyn Mask>],
         context: &mut Context,
     ) -> Result<Vec<Alert>> {
-        self.clock = clock.end();
+        let alerts = self.alerts(block, clock, masks, (context.epoch, &mut None))?;
+        for rule in &mut self.rules {
+            rule.forget(clock.end());
+        }
+        Ok(alerts)
+    }
+
+    /// The alerts of a block. Cooldowns that begin with them are noted in `taken`, if it is there.
+    fn alerts(
+        &mut self,
+        block: &Block,
+        clock: &Clock,
+        masks: &[Box<dyn Mask>],
+        (epoch, taken): (u64, &mut Option<Vec<Begun>>),
+    ) -> Result<Vec<Alert>> {
         let mut found: Vec<(usize, usize, Alert)> = vec![];
         if !block.is_empty() {
             for r in 0..self.rules.len() {
                 match self.hits(r, block, masks)? {
-                    Some(hits) => self.fire(r, &hits, block, clock, context.epoch, &mut found)?,
+                    Some(hits) => self.fire(r, &hits, (block, clock, epoch), taken, &mut found)?,
                     None => self.rules[r].failed += 1,
                 }
             }
         }
-        for rule in &mut self.rules {
-            rule.forget(clock.end());
-        }
         let mut alerts = in_order(found);
         self.given.distinct(&mut alerts);
-        Ok(alerts)
-    }
-
-    /// The alerts a block would produce, without changing any state.
-    pub fn peek(&self, block: &Block, masks: &[Box<dyn Mask>]) -> Result<Vec<Alert>> {
-        let mut found: Vec<(usize, usize, Alert)> = vec![];
-        for (r, rule) in self.rules.iter().enumerate() {
-            let Some(hits) = self.hits(r, block, masks)? else { continue };
-            let keys = rule.keys(block)?;
-            for row in hits.set_indices() {
-                let range = keys.ranges().map_or(0, |ranges| ranges[row] as usize);
-                let slot = rule.slots.get(range);
-                if !rule.suppressed(slot, &keys, row, block.meta.time[row], self.clock) {
-                    found.push((row, r, self.alert(rule, block, row)?));
-                }
-            }
-        }
-        let mut alerts = in_order(found);
-        Given::default().distinct(&mut alerts);
         Ok(alerts)
     }
 
@@ -238,9 +226,8 @@ impl Rules {
         &mut self,
         r: usize,
         hits: &BooleanBuffer,
-        block: &Block,
-        clock: &Clock,
-        epoch: u64,
+        (block, clock, epoch): (&Block, &Clock, u64),
+        taken: &mut Option<Vec<Begun>>,
         found: &mut Vec<(usize, usize, Alert)>,
     ) -> Result<()> {
         if hits.count_set_bits() == 0 {
@@ -257,9 +244,14 @@ impl Rules {
                     continue;
                 }
                 let until = time.saturating_add(cooldown);
-                let slot = rule.slots.touch(range, epoch, || ByKey::new(cooldown));
-                set_fired(slot, &keys, row, (time, until));
-                rule.due = sooner(rule.due, Some(until));
+                match taken {
+                    Some(taken) => taken.push(rule.begin_on_trial((r, range), &keys, row, time)),
+                    None => {
+                        let slot = rule.slots.touch(range, epoch, || ByKey::new(cooldown));
+                        set_fired(slot, &keys, row, (time, until));
+                        rule.due = sooner(rule.due, Some(until));
+                    }
+                }
             }
             rule.fired += 1;
             found.push((row, r, self.alert(&self.rules[r], block, row)?));
@@ -341,9 +333,7 @@ impl Rules {
         name: &str,
         (fired, failed): (u64, u64),
         pieces: &[SavedPiece],
-        clock: Micros,
     ) -> Result<()> {
-        self.clock = clock;
         let Some(rule) = self.rules.iter_mut().find(|rule| rule.plan.name == name) else {
             return Ok(());
         };

@@ -15,6 +15,7 @@ mod chunked;
 mod in_place;
 mod question;
 mod reclaim;
+mod trial;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -205,11 +206,15 @@ impl EventWindows {
     pub fn slot(&self) -> SlidingSlot {
         let mut scratch = self.aggregator.layout.hot();
         scratch.push();
-        let words = HEAD + self.windows.len() * (self.aggregator.layout.stride + OLDEST);
         let log = Log::new(self.arguments.clone());
-        let (keys, hot) = (Keys::default(), StateRows::new(words));
+        let (keys, hot) = (Keys::default(), StateRows::new(self.words()));
         let chunks = HashMap::default();
         SlidingSlot { keys, hot, log, unreachable: NEVER, scratch, chunks }
+    }
+
+    /// Number of words of a key's row.
+    fn words(&self) -> usize {
+        HEAD + self.windows.len() * (self.aggregator.layout.stride + OLDEST)
     }
 
     /// Empty tapes with capacity for this many rows.
@@ -485,7 +490,6 @@ impl EventWindows {
 
     /// The latest time that no window reaches which is answered for at `moment` or later.
     pub fn unreachable(&self, moment: Micros) -> Micros {
-        let lower = self.windows.iter().map(|window| window.span.lower(moment)).min();
-        lower.unwrap_or(moment)
+        self.windows.iter().map(|window| window.span.lower(moment)).min().unwrap_or(moment)
     }
 }

@@ -22,7 +22,7 @@ use super::running::{EventWindows, SlidingSlot};
 use super::slots::{SavedPiece, SlotPart, Slots};
 use super::task::Task;
 use super::{Dependence, Operator, Vitals};
-use crate::aggregate::{Answer, AnswerColumn, ArgumentColumns, Class};
+use crate::aggregate::{AnswerColumn, ArgumentColumns, Class};
 use crate::assign::{AnswerTime, Span};
 use crate::block::Block;
 use crate::error::{Error, Result};
@@ -33,7 +33,6 @@ use crate::plan::{self, Answering, NullKey};
 use crate::state::saved::Saving;
 use crate::state::{KeyColumns, Saved};
 use crate::time::{Micros, NEVER};
-use crate::watermark::bound;
 use crate::wide;
 
 /// The operator of the verb `sliding`.
@@ -171,16 +170,9 @@ impl SlidingWindows {
     }
 }
 
-/// Converts late block rows to their indices among the rows that remain.
-fn places(rows: &[u32], late: &[u32], len: usize) -> Vec<u32> {
-    if rows.len() == len {
-        return late.to_vec();
-    }
-    late.iter().filter_map(|row| rows.binary_search(row).ok()).map(|place| place as u32).collect()
-}
-
-impl Operator for SlidingWindows {
-    fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
+impl SlidingWindows {
+    /// Answers the rows of a block; `keeps` is whether they count in later answers.
+    fn answer(&mut self, inputs: &[Flow], context: &mut Context, keeps: bool) -> Result<Flow> {
         let (block, clock) = &inputs[0];
         let node = self.vitals.node;
         let prepared = self.running.aggregator.prepare(block, node)?;
@@ -190,28 +182,36 @@ impl Operator for SlidingWindows {
         let (running, rule) = (&self.running, &self.rule);
         let arranged = running.arrange(&prepared.columns, routed.rows());
         let share = routed.len() / context.threads;
-        let outs = self.slots.run(
-            &routed,
-            context,
-            (|| running.slot(), |slot: &SlidingSlot| slot.log.is_due(until)),
-            || Answers::new(running, share),
-            |range, slot, out| {
-                let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
-                let span = routed.span(range);
-                let (first, facts) = (span.start, &facts[span]);
-                let task =
-                    Task { block, keys, columns, clock, node, facts, base: 0, seen_from: NEVER };
-                let rows = routed.rows_of(range);
-                let given = SlotRows { running, rule, task, rows, arranged: &arranged, first };
-                if rule.peers {
-                    given.with_peers(slot, out);
-                } else {
-                    given.on_arrival(slot, out);
-                }
+        let answer = |range: usize, slot: &mut SlidingSlot, out: &mut Answers| {
+            let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
+            let span = routed.span(range);
+            let (first, facts) = (span.start, &facts[span]);
+            let task = Task { block, keys, columns, clock, node, facts, base: 0, seen_from: NEVER };
+            let rows = routed.rows_of(range);
+            let given = SlotRows { running, rule, task, rows, arranged: &arranged, first };
+            if rule.peers {
+                given.with_peers(slot, out);
+            } else {
+                given.on_arrival(slot, out);
+            }
+        };
+        let new = || running.slot();
+        let outs = if keeps {
+            let due = |slot: &SlidingSlot| slot.log.is_due(until);
+            let work = |range: usize, slot: &mut SlidingSlot, out: &mut Answers| {
+                answer(range, slot, out);
                 running.reclaim(slot, until, &mut out.tapes);
                 Ok(())
-            },
-        )?;
+            };
+            self.slots.run(&routed, context, (new, due), || Answers::new(running, share), work)?
+        } else {
+            let mut out = Answers::new(running, share);
+            self.slots.try_out(&routed, new, |range, slot| {
+                let rows = (&prepared.keys, routed.rows_of(range));
+                running.try_out(slot, rows, |slot| answer(range, slot, &mut out));
+            });
+            vec![out]
+        };
         self.vitals.clock = clock.end();
         let (rows_in, invalid) = (block.len() as u64, prepared.invalid.len() as u64);
         let counted = Counters { rows_in, invalid, nan: prepared.nan, ..Counters::default() };
@@ -237,37 +237,23 @@ impl Operator for SlidingWindows {
         };
         Ok((Arc::new(made), clock.clone()))
     }
+}
+
+/// Converts late block rows to their indices among the rows that remain.
+fn places(rows: &[u32], late: &[u32], len: usize) -> Vec<u32> {
+    if rows.len() == len {
+        return late.to_vec();
+    }
+    late.iter().filter_map(|row| rows.binary_search(row).ok()).map(|place| place as u32).collect()
+}
+
+impl Operator for SlidingWindows {
+    fn run(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
+        self.answer(inputs, context, true)
+    }
 
     fn peek(&mut self, inputs: &[Flow], context: &mut Context) -> Result<Flow> {
-        let (block, records) = (&inputs[0].0, &mut context.records);
-        let prepared = self.running.aggregator.prepare(block, self.vitals.node)?;
-        records.extend(prepared.invalid.iter().cloned());
-        let mut features = self.running.columns(1);
-        let mut late = vec![];
-        for &row in &prepared.rows {
-            let (time, judge) = (block.meta.time[row as usize], block.meta.judge[row as usize]);
-            let (moment, late_by) = self.rule.answer_time(time, bound(judge, self.vitals.clock));
-            if late_by.is_some() {
-                late.push(row);
-            }
-            if prepared.keys.is_null(row as usize) && !self.rule.null_is_key {
-                features.iter_mut().for_each(|column| column.push(Answer::Null));
-                continue;
-            }
-            let range = prepared.keys.ranges().map_or(0, |ranges| ranges[row as usize] as usize);
-            let slot = self.slots.get(range);
-            let slot = slot
-                .and_then(|slot| slot.keys.get(&prepared.keys, row as usize).map(|id| (slot, id)));
-            let current = self.rule.include_current.then_some((time, prepared.columns.as_slice()));
-            self.running.peek(slot, (moment, late_by.is_some()), current, &mut features);
-        }
-        self.record_overflows(block, &prepared.rows, &features, records);
-        let columns: Result<Vec<ArrayRef>> =
-            features.into_iter().map(AnswerColumn::finish).collect();
-        let order: Vec<u32> = (0..prepared.rows.len() as u32).collect();
-        let late = places(&prepared.rows, &late, block.len());
-        let made = self.output(&block.take(&prepared.rows)?, order, &late, vec![columns?])?;
-        Ok((Arc::new(made), inputs[0].1.clone()))
+        self.answer(inputs, context, false)
     }
 
     fn vitals(&self) -> &Vitals {

@@ -61,6 +61,31 @@ impl<S: Slot> Slots<S> {
         exchange::run(context.threads, routed.len(), busy, out, work)
     }
 
+    /// Runs `work` on the slot of each range that has rows, without marking it as changed. `work`
+    /// must leave the slots as they are; a slot that did not exist is dropped afterwards.
+    pub fn try_out(
+        &mut self,
+        routed: &Routed,
+        new: impl Fn() -> S,
+        mut work: impl FnMut(usize, &mut S),
+    ) {
+        for (range, slot) in self.slots.iter_mut().enumerate() {
+            if routed.rows_of(range).is_empty() {
+                continue;
+            }
+            match slot {
+                Some(slot) => work(range, slot),
+                None => work(range, &mut new()),
+            }
+        }
+    }
+
+    /// Drops the slot of a range without keys that no step has changed.
+    pub fn drop_unchanged(&mut self, range: usize) {
+        let is_new = self.changed[range] == 0;
+        self.slots[range].take_if(|slot| is_new && slot.keys() == 0);
+    }
+
     /// Returns the slot of a range, creating it if needed.
     pub fn get_or_insert(&mut self, range: usize, new: impl FnOnce() -> S) -> &mut S {
         self.slots[range].get_or_insert_with(new)

@@ -187,9 +187,8 @@ impl SnapshotState<'_> {
             let Some(at) = at else { continue };
             let rule = outputs[at].rules.iter().position(|rule| rule.name == name);
             let Some(rule) = rule else { continue };
-            let clock = running.operators[outputs[at].node].vitals().clock;
             let pieces = pieces_of(&owners.rules[at][rule], pieces);
-            running.rules[at].load(&name, counts, pieces, clock)?;
+            running.rules[at].load(&name, counts, pieces)?;
         }
         Ok(())
     }

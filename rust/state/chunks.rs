@@ -178,6 +178,34 @@ impl Chunks {
         self.split(kept, to)
     }
 
+    /// Takes out an entry that is in the tree.
+    pub fn remove(&mut self, kept: Kept<'_>, at: At) {
+        self.len -= 1;
+        self.remove_from(kept, self.root, at);
+    }
+
+    fn remove_from(&mut self, kept: Kept<'_>, from: u32, at: At) {
+        let node = &mut self.nodes[from as usize];
+        let place = node.last.partition_point(|last| *last < at);
+        if node.below.is_empty() {
+            node.last.remove(place);
+            return self.refold(kept, from);
+        }
+        let below = node.below[place];
+        self.remove_from(kept, below, at);
+        let last = self.nodes[below as usize].last.last().copied();
+        let node = &mut self.nodes[from as usize];
+        match last {
+            Some(last) => node.last[place] = last,
+            None => {
+                node.last.remove(place);
+                node.below.remove(place);
+                self.release(kept, below);
+            }
+        }
+        self.refold(kept, from);
+    }
+
     /// Moves half of an overfull node to a new one.
     fn split(&mut self, kept: Kept<'_>, at: u32) -> Option<u32> {
         let node = &mut self.nodes[at as usize];
@@ -409,6 +437,14 @@ mod tests {
                 check(chunks, kept, held, ((least, u64::MAX), (i64::MAX, u64::MAX)));
                 Ok(())
             };
+            all(&chunks, &held, i64::MIN)?;
+            for &at in rest.iter().rev() {
+                chunks.remove(kept, at);
+            }
+            let mut fewer = first.to_vec();
+            fewer.sort_unstable();
+            all(&chunks, &fewer, i64::MIN)?;
+            rest.iter().for_each(|&at| chunks.insert(kept, at));
             all(&chunks, &held, i64::MIN)?;
             chunks.free_until(kept, until);
             prop_assert!(chunks.len >= held.iter().filter(|at| at.0 > until).count());

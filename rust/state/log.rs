@@ -3,6 +3,8 @@
 //! Each key's entries are linked in order of (event time, arrival). A segment is freed once no
 //! window can reach any of its entries; a link into a freed segment ends the list.
 
+mod trial;
+
 use std::collections::VecDeque;
 
 use crate::aggregate::{Args, ArgumentColumns, ArgumentRow, Arguments};
@@ -397,6 +399,28 @@ mod tests {
         assert!(log.args(5000, 1).is_none() && log.row(0).is_none());
     }
 
+    #[test]
+    fn what_is_taken_back_leaves_nothing() {
+        let columns = columns(9);
+        for before in [0, 1, 5, SEGMENT - 1, SEGMENT, SEGMENT + 3] {
+            let mut log = log();
+            let mut tail = NONE;
+            for i in 0..before {
+                (_, tail) = append(&mut log, 10 * i as i64, tail, &columns, i % 9);
+            }
+            let (end, held) = (log.end(), list(&log, tail));
+            let mut newest = tail;
+            for (row, time) in [3, 10 * before as i64, 25, 7].into_iter().enumerate() {
+                (_, newest) = append(&mut log, time, newest, &columns, row);
+            }
+            (0..5).for_each(|_| log.take_back(end));
+            assert_eq!((list(&log, tail), log.len), (held, before));
+            let at = append(&mut log, i64::MAX, tail, &columns, 2).0;
+            assert_eq!(log.args(at, 1), columns[1].get(2));
+            assert_eq!(list(&log, at).len(), before + 1);
+        }
+    }
+
     fn list(log: &Log, tail: u64) -> Vec<(Micros, u64)> {
         let mut all = Vec::new();
         let mut at = tail;
@@ -440,7 +464,6 @@ mod tests {
         assert_eq!(list(&log, tail).len(), 2 * SEGMENT);
         assert_eq!(free(&mut log, i64::MAX), 2 * SEGMENT);
         assert!(log.is_empty() && log.get(tail).is_none());
-        let at = 3 * SEGMENT as u64 + 1;
-        assert_eq!(append(&mut log, 0, tail, &columns, 0), (at, at));
+        assert_eq!(append(&mut log, 0, tail, &columns, 0).0, 3 * SEGMENT as u64 + 1);
     }
 }

@@ -10,7 +10,7 @@ use crate::state::{At, Chunks, Kept, Log};
 use crate::time::Micros;
 
 impl EventWindows {
-    fn kept<'a>(&'a self, log: &'a Log) -> Kept<'a> {
+    pub(super) fn kept<'a>(&'a self, log: &'a Log) -> Kept<'a> {
         Kept { layout: &self.aggregator.layout, which: &self.small, log }
     }
 

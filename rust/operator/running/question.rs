@@ -1,8 +1,8 @@
 //! Answers that differ from the running value: the first or last value of a window, an older time,
-//! a window without one of its rows, or with a row that is not in the log (peek).
+//! a window without one of its rows, or with a row before it.
 
 use super::{EventWindows, Oldest, SlidingSlot, Tapes};
-use crate::aggregate::{Answer, AnswerColumn, ArgumentColumns, End, Moment, Retract, StateRows};
+use crate::aggregate::{Answer, AnswerColumn, End, Moment, Retract, StateRows};
 use crate::assign::Span;
 use crate::state::Log;
 use crate::state::log::NONE;
@@ -285,59 +285,5 @@ impl EventWindows {
             next = entry.newer;
         }
         None
-    }
-
-    /// Returns what [`EventWindows::answer`] would return for a row, without adding the row. A late
-    /// row counts even if it lies before the window.
-    pub fn peek(
-        &self,
-        slot: Option<(&SlidingSlot, u32)>,
-        (moment, late): (Micros, bool),
-        current: Option<(Micros, &[ArgumentColumns])>,
-        out: &mut [AnswerColumn],
-    ) {
-        for (feature, column) in self.features.iter().zip(out) {
-            let (w, j) = (feature.size, feature.aggregate);
-            let span = self.windows[w].span;
-            let mut one = self.aggregator.layout.hot();
-            let row = one.push();
-            if let Some((slot, id)) = slot {
-                let (tail, reference) = slot.head(id);
-                let ask = Ask { id, w, tail, reference, span, moment, j, skip: NONE, also: NONE };
-                self.peek_one(slot, ask, &mut one);
-            }
-            let holds = |time: Micros| time > span.lower(moment) && time <= span.upper(moment);
-            if let Some((time, columns)) = current.filter(|(time, _)| late || holds(*time))
-                && let Some(args) = columns[j].get(0)
-            {
-                let (aggregate, offset) = &self.aggregator.layout.items[j];
-                let cell = one.cell(row, *offset, aggregate.words());
-                aggregate.update(cell, &args, Moment { time, seq: u64::MAX });
-            }
-            column.push(self.aggregator.layout.evaluate(&one, row, j));
-        }
-    }
-
-    /// Computes a question's answer from the key's rows into row 0 of `scratch`.
-    fn peek_one(&self, slot: &SlidingSlot, ask: Ask, scratch: &mut StateRows) {
-        let (aggregate, offset) = &self.aggregator.layout.items[ask.j];
-        if ask.reference <= ask.span.lower(ask.moment) {
-            return;
-        }
-        let chunks = slot.chunks.get(&ask.id).filter(|_| self.is_small(ask.j));
-        if let Some(chunks) = chunks {
-            let cell = scratch.cell(0, *offset, aggregate.words());
-            return self.ask_chunks(chunks, &slot.log, ask, cell);
-        }
-        let mut steps = Steps::any();
-        let Some(end) = self.ends[ask.j] else {
-            return self.correct(&slot.log, &slot.hot, scratch, ask, &mut steps);
-        };
-        let found = self.end(&slot.log, &slot.hot, end, ask, &mut steps);
-        if let Some((entry, args)) = found.and_then(|at| Some((at, slot.log.args(at, ask.j)?))) {
-            let time = slot.log.get(entry).map_or(ask.moment, |entry| entry.time);
-            let cell = scratch.cell(0, *offset, aggregate.words());
-            aggregate.update(cell, &args, Moment { time, seq: entry });
-        }
     }
 }
