@@ -9,7 +9,7 @@ use std::thread::ScopedJoinHandle;
 
 use crate::error::Result;
 use crate::limits::INLINE_ROWS_MAX;
-use crate::state::{KeyColumns, RANGES};
+use crate::state::{Address, KeyColumns, RANGES};
 
 /// The rows of a block grouped by range, in order within each range.
 #[derive(Debug)]
@@ -71,12 +71,13 @@ impl Routed {
     }
 
     /// The rows of a range.
-    pub fn rows_of(&self, range: usize) -> &[u32] {
-        &self.rows[self.span(range)]
+    pub fn rows_of(&self, address: Address) -> &[u32] {
+        &self.rows[self.span(address)]
     }
 
     /// The indices of a range's rows among the grouped rows.
-    pub fn span(&self, range: usize) -> std::ops::Range<usize> {
+    pub fn span(&self, address: Address) -> std::ops::Range<usize> {
+        let range = address.index();
         let start = if range == 0 { 0 } else { self.ends[range - 1] };
         start as usize..self.ends[range] as usize
     }
@@ -93,17 +94,17 @@ impl Routed {
 }
 
 /// Runs `work` on each slot, each slot on one thread. A thread collects the results of its slots in
-/// one value made by `new`; these are returned in rising order of range.
+/// one value made by `new`; these are returned in rising order of address.
 pub fn run<S: Send, T: Send>(
     threads: usize,
     rows: usize,
-    mut slots: Vec<(usize, &mut S)>,
+    mut slots: Vec<(Address, &mut S)>,
     new: impl Fn() -> T + Sync,
-    work: impl Fn(usize, &mut S, &mut T) -> Result<()> + Sync,
+    work: impl Fn(Address, &mut S, &mut T) -> Result<()> + Sync,
 ) -> Result<Vec<T>> {
-    let own = |part: &mut [(usize, &mut S)]| -> Result<T> {
+    let own = |part: &mut [(Address, &mut S)]| -> Result<T> {
         let mut out = new();
-        part.iter_mut().try_for_each(|(range, slot)| work(*range, slot, &mut out))?;
+        part.iter_mut().try_for_each(|(address, slot)| work(*address, slot, &mut out))?;
         Ok(out)
     };
     if threads <= 1 || rows < INLINE_ROWS_MAX || slots.len() < 2 {
@@ -132,12 +133,13 @@ mod tests {
     /// The threads that worked on the slots in a step of `rows` rows.
     fn threads_of(threads: usize, rows: usize, slots: usize) -> (HashSet<ThreadId>, Vec<usize>) {
         let mut state = vec![0u8; slots];
-        let work = |range: usize, slot: &mut u8, out: &mut Vec<(ThreadId, usize)>| {
+        let work = |address: Address, slot: &mut u8, out: &mut Vec<(ThreadId, usize)>| {
             *slot += 1;
-            out.push((std::thread::current().id(), range));
+            out.push((std::thread::current().id(), address.index()));
             Ok(())
         };
-        let all = run(threads, rows, state.iter_mut().enumerate().collect(), Vec::new, work);
+        let slots = Address::all().zip(&mut state).collect();
+        let all = run(threads, rows, slots, Vec::new, work);
         let all: Vec<_> = all.unwrap().into_iter().flatten().collect();
         assert!(state.iter().all(|times| *times == 1));
         (all.iter().map(|each| each.0).collect(), all.iter().map(|each| each.1).collect())
@@ -162,8 +164,8 @@ mod tests {
     #[test]
     fn the_error_of_any_slot_is_that_of_the_step() {
         let mut state = [0u8; 4];
-        let slots = state.iter_mut().enumerate().collect();
-        let work = |range: usize, _: &mut u8, _: &mut ()| match range {
+        let slots = Address::all().zip(&mut state).collect();
+        let work = |address: Address, _: &mut u8, _: &mut ()| match address.range {
             3 => Err(Error::Engine("of the last".into())),
             _ => Ok(()),
         };

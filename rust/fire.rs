@@ -1,7 +1,7 @@
 //! Fire: orders the rows of closed windows and turns them into columns.
 //!
 //! Rows are ordered by the row that closed the window (the trigger), window end, window start,
-//! range of the key, and first touch of the key. None of these depends on threads, batch boundaries
+//! address of the key, and first touch of the key. None of these depends on threads, batch boundaries
 //! or key ids.
 
 use std::collections::HashSet;
@@ -16,6 +16,7 @@ use crate::block::{Block, Firing, RowMeta};
 use crate::error::Result;
 use crate::limits::RUN_ROWS_MIN;
 use crate::origin::Origins;
+use crate::state::Address;
 use crate::time::Micros;
 use crate::wide;
 
@@ -38,9 +39,9 @@ pub struct FiredRow {
 }
 
 impl FiredRow {
-    /// The sort key of fired rows; `range` is the range of their key.
-    pub fn place(&self, range: usize) -> (u64, Micros, Micros, usize, (Micros, u64)) {
-        (self.trigger, self.end, self.start, range, self.touch)
+    /// The sort key of fired rows; `address` is that of their key.
+    pub fn place(&self, address: Address) -> (u64, Micros, Micros, Address, (Micros, u64)) {
+        (self.trigger, self.end, self.start, address, self.touch)
     }
 }
 
@@ -94,10 +95,10 @@ struct Run {
     places: Range<usize>,
 }
 
-/// Combines the rows fired by the slots, given in rising range, into one block. Also returns the
+/// Combines the rows fired by the slots, given in rising address, into one block. Also returns the
 /// rows with an aggregate that overflowed.
-pub fn assemble(shape: &Shape, slots: Vec<(usize, Fired)>) -> Result<(Block, Vec<usize>)> {
-    let slots: Vec<(usize, Fired)> = slots.into_iter().filter(|s| !s.1.ids.is_empty()).collect();
+pub fn assemble(shape: &Shape, slots: Vec<(Address, Fired)>) -> Result<(Block, Vec<usize>)> {
+    let slots: Vec<(Address, Fired)> = slots.into_iter().filter(|s| !s.1.ids.is_empty()).collect();
     if slots.is_empty() {
         return Ok((Block::empty(&shape.schema), vec![]));
     }
@@ -158,7 +159,7 @@ fn meta(runs: &[Run]) -> RowMeta {
 }
 
 /// The rows with an answer too large for its column.
-fn overflowed(slots: &[(usize, Fired)], runs: &[Run]) -> Vec<usize> {
+fn overflowed(slots: &[(Address, Fired)], runs: &[Run]) -> Vec<usize> {
     let over = |slot: usize| slots[slot].1.answers.iter().flat_map(AnswerColumn::overflows);
     let over: HashSet<(usize, usize)> =
         (0..slots.len()).flat_map(|slot| over(slot).map(move |&place| (slot, place))).collect();
@@ -182,7 +183,7 @@ fn gather(parts: Vec<&dyn Array>, runs: &[Run]) -> Result<ArrayRef> {
 }
 
 /// Sorts the runs for output. Rows of one window and one slot are already adjacent.
-fn in_order(slots: &[(usize, Fired)]) -> Vec<Run> {
+fn in_order(slots: &[(Address, Fired)]) -> Vec<Run> {
     let mut all: Vec<Run> = Vec::new();
     for (slot, (_, fired)) in slots.iter().enumerate() {
         let mut next = 0;

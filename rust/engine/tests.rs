@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 
 use super::*;
+use crate::chunk::{Chunk, pack, unpack};
 use crate::operator::{Dependence, Operator, SavedPiece, Vitals};
 use crate::origin::Series;
 
@@ -164,4 +165,27 @@ fn rows_of_an_undeclared_partition_are_invalid_and_the_engine_lives_on() {
         2
     );
     assert_eq!(push(&mut engine), Ok(2));
+}
+
+#[test]
+fn a_snapshot_of_a_part_that_does_not_exist_yet_is_refused() {
+    let session = r#"{"op": "input", "input": 0}, {"op": "session", "from": 0, "by": ["at"],
+        "gap": 5, "gap_closed": true, "allowed_lateness": 0, "aggregates": []}"#;
+    let plan = PLAN.replace(r#"{"op": "input", "input": 0}"#, session);
+    let new = |snapshot| Engine::new(&plan, vec![vec![0]], 1, vec![], snapshot, "refuse");
+    let mut engine = new(None).unwrap();
+    assert_eq!(push(&mut engine), Ok(2));
+    let snapshot = engine.snapshot(0, &[]).unwrap();
+    let (manifest, chunks) = unpack(&snapshot).unwrap();
+    let packed = |part: &str| {
+        let renamed = chunks.iter().map(|(name, bytes)| Chunk {
+            name: name.replacen('/', &format!("/{part}"), 1),
+            bytes: bytes.to_vec(),
+        });
+        pack(&renamed.collect::<Vec<_>>(), &manifest)
+    };
+    assert!(!chunks.is_empty() && new(Some(&packed(""))).is_ok());
+    let message = |part| new(Some(&packed(part))).err().unwrap().message().to_string();
+    assert!(message("3.").contains("is of part 3 of the stream"), "{}", message("3."));
+    assert!(message("0.").contains("has an invalid name"), "{}", message("0."));
 }

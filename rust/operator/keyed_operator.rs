@@ -22,7 +22,7 @@ use crate::exchange::Routed;
 use crate::fate::{Counters, Reason, Record};
 use crate::graph::TypedKeyed;
 use crate::state::saved::Saving;
-use crate::state::{ByKey, KeyColumns, Next, RANGES, Remembered, RememberedRow, RowStore, Saved};
+use crate::state::{Address, ByKey, KeyColumns, Next, Remembered, RememberedRow, RowStore, Saved};
 use crate::time::{Micros, NEVER, shift};
 use crate::wide;
 
@@ -295,9 +295,9 @@ impl<V: KeyedRows> Operator for KeyedOperator<V> {
                 |slot: &KeyedSlot| slot.due().is_some_and(|due| due <= end),
             ),
             Verdicts::default,
-            |range, slot, out| {
-                let facts = &facts[routed.span(range)];
-                self.run_slot((block, &keys), (routed.rows_of(range), facts), slot, out);
+            |address, slot, out| {
+                let facts = &facts[routed.span(address)];
+                self.run_slot((block, &keys), (routed.rows_of(address), facts), slot, out);
                 slot.look(end, |rows| {
                     memory.forget(rows, end, |number| out.gone.push(number));
                     memory.next(rows)
@@ -328,9 +328,9 @@ impl<V: KeyedRows> Operator for KeyedOperator<V> {
         let (keys, routed) = self.routed(block)?;
         let facts = row_facts(&routed, block, clock);
         let mut out = Verdicts::default();
-        for range in 0..RANGES {
-            let (rows, facts) = (routed.rows_of(range), &facts[routed.span(range)]);
-            let mut copy = self.copied(self.slots.get(range), (&keys, rows));
+        for address in Address::all() {
+            let (rows, facts) = (routed.rows_of(address), &facts[routed.span(address)]);
+            let mut copy = self.copied(self.slots.get(address), (&keys, rows));
             self.run_slot((block, &keys), (rows, facts), &mut copy, &mut out);
         }
         context.records.extend(out.records);
@@ -364,8 +364,8 @@ impl<V: KeyedRows> Operator for KeyedOperator<V> {
         self.slots.bytes() + remembered + self.store.bytes()
     }
 
-    fn changed(&self, range: usize, _part: &str) -> u64 {
-        self.slots.changed(range)
+    fn changed(&self, address: Address, _name: &str) -> u64 {
+        self.slots.changed(address)
     }
 
     fn save(&self, since: u64) -> Result<Vec<SavedPiece>> {

@@ -53,6 +53,7 @@ pub use windowed::Windowed;
 use crate::error::Result;
 use crate::graph::{TypedNode, Verb};
 use crate::plan::Answering;
+use crate::state::Address;
 use crate::watermark::Clock;
 use crate::wide::{self, Cut};
 
@@ -95,8 +96,8 @@ pub trait Operator: Send + Sync + Debug {
         0
     }
 
-    /// The epoch in which a part of a range last changed.
-    fn changed(&self, _range: usize, _part: &str) -> u64 {
+    /// The epoch in which a named part of a slot last changed.
+    fn changed(&self, _address: Address, _name: &str) -> u64 {
         0
     }
 

@@ -11,8 +11,8 @@ use super::{Dependence, Operator, Vitals, in_pieces};
 use crate::block::{Block, RowMeta};
 use crate::error::Result;
 use crate::fate::{Counters, Reason, Record};
-use crate::state::Waiting;
 use crate::state::waiting::WAITING;
+use crate::state::{Address, Waiting};
 use crate::time::Micros;
 use crate::watermark::bound;
 use crate::wide::Cut;
@@ -118,8 +118,8 @@ impl Operator for Reorder {
         self.inner.bytes() + self.waiting.bytes()
     }
 
-    fn changed(&self, range: usize, part: &str) -> u64 {
-        if part == WAITING { self.changed } else { self.inner.changed(range, part) }
+    fn changed(&self, address: Address, name: &str) -> u64 {
+        if name == WAITING { self.changed } else { self.inner.changed(address, name) }
     }
 
     fn save(&self, since: u64) -> Result<Vec<SavedPiece>> {
@@ -127,14 +127,15 @@ impl Operator for Reorder {
         if (self.changed > since || since == 0)
             && let Some(saved) = self.waiting.save()?
         {
-            pieces.push(SavedPiece { range: 0, part: WAITING.into(), epoch: self.changed, saved });
+            let (address, epoch) = (Address::default(), self.changed);
+            pieces.push(SavedPiece { address, name: WAITING.into(), epoch, saved });
         }
         Ok(pieces)
     }
 
     fn load(&mut self, pieces: &[SavedPiece]) -> Result<()> {
         let (waiting, inner): (Vec<SavedPiece>, Vec<SavedPiece>) =
-            pieces.iter().cloned().partition(|piece| piece.part == WAITING);
+            pieces.iter().cloned().partition(|piece| piece.name == WAITING);
         let width = self.inner.schema().fields().len() - self.inner.features();
         let schema = Arc::new(self.inner.schema().project(&(0..width).collect::<Vec<_>>())?);
         for piece in waiting {

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Formula, TypedNode, check_rules};
 use crate::plan;
 use crate::state::saved::Saving;
-use crate::state::{ByKey, KeyColumns, Next, Saved};
+use crate::state::{Address, ByKey, KeyColumns, Next, Saved};
 use crate::time::{Micros, NEVER};
 use crate::watermark::Clock;
 use trial::Begun;
@@ -238,16 +238,16 @@ impl Rules {
             let rule = &mut self.rules[r];
             let time = block.meta.time[row];
             if let Some(cooldown) = rule.plan.cooldown {
-                let range = keys.ranges().map_or(0, |ranges| ranges[row] as usize);
+                let address = keys.address(row);
                 let before = clock.before(block.meta.seq[row]);
-                if rule.suppressed(rule.slots.get(range), &keys, row, time, before) {
+                if rule.suppressed(rule.slots.get(address), &keys, row, time, before) {
                     continue;
                 }
                 let until = time.saturating_add(cooldown);
                 match taken {
-                    Some(taken) => taken.push(rule.begin_on_trial((r, range), &keys, row, time)),
+                    Some(taken) => taken.push(rule.begin_on_trial((r, address), &keys, row, time)),
                     None => {
-                        let slot = rule.slots.touch(range, epoch, || ByKey::new(cooldown));
+                        let slot = rule.slots.touch(address, epoch, || ByKey::new(cooldown));
                         set_fired(slot, &keys, row, (time, until));
                         rule.due = sooner(rule.due, Some(until));
                     }
@@ -305,9 +305,9 @@ impl Rules {
         self.rules.iter().map(|rule| (rule.plan.name.as_str(), rule.fired, rule.failed))
     }
 
-    /// The epoch in which a range of a rule's cooldowns last changed.
-    pub fn changed(&self, rule: usize, range: usize) -> u64 {
-        self.rules.get(rule).map_or(0, |rule| rule.slots.changed(range))
+    /// The epoch in which a slot of a rule's cooldowns last changed.
+    pub fn changed(&self, rule: usize, address: Address) -> u64 {
+        self.rules.get(rule).map_or(0, |rule| rule.slots.changed(address))
     }
 
     /// Saves the cooldowns that changed after epoch `since`, by rule.

@@ -30,7 +30,7 @@ use crate::origin::Origin;
 use crate::plan;
 use crate::state::saved::Saving;
 use crate::state::sessions::{NO_ROW, Open, Touch, has_passed};
-use crate::state::{KeyColumns, RANGES, Saved};
+use crate::state::{Address, KeyColumns, Saved};
 use crate::time::{FOREVER, Micros, NEVER, shift};
 use crate::watermark::Clock;
 
@@ -272,10 +272,9 @@ impl Windowed for Silence {
 
     fn ensure(&self, slots: &mut Slots<SilentSlot>, aggregator: &Aggregator) {
         let Some(known) = &self.known else { return };
-        for range in 0..RANGES {
-            slots.get_or_insert(range, || {
-                let ranges = known.keys.ranges();
-                let here = |row: &u32| ranges.map_or(0, |all| all[*row as usize]) as usize == range;
+        for address in Address::all() {
+            slots.get_or_insert(address, || {
+                let here = |row: &u32| known.keys.address(*row as usize) == address;
                 let waiting = (0..known.len as u32).filter(here).collect();
                 SilentSlot { waiting, ..self.slot(aggregator) }
             });

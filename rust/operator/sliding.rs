@@ -31,7 +31,7 @@ use crate::fate::{Counters, Reason, Record};
 use crate::graph::TypedAggregates;
 use crate::plan::{self, Answering, NullKey};
 use crate::state::saved::Saving;
-use crate::state::{KeyColumns, Saved};
+use crate::state::{Address, KeyColumns, Saved};
 use crate::time::{Micros, NEVER};
 use crate::wide;
 
@@ -182,12 +182,12 @@ impl SlidingWindows {
         let (running, rule) = (&self.running, &self.rule);
         let arranged = running.arrange(&prepared.columns, routed.rows());
         let share = routed.len() / context.threads;
-        let answer = |range: usize, slot: &mut SlidingSlot, out: &mut Answers| {
+        let answer = |address: Address, slot: &mut SlidingSlot, out: &mut Answers| {
             let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
-            let span = routed.span(range);
+            let span = routed.span(address);
             let (first, facts) = (span.start, &facts[span]);
             let task = Task { block, keys, columns, clock, node, facts, base: 0, seen_from: NEVER };
-            let rows = routed.rows_of(range);
+            let rows = routed.rows_of(address);
             let given = SlotRows { running, rule, task, rows, arranged: &arranged, first };
             if rule.peers {
                 given.with_peers(slot, out);
@@ -198,17 +198,17 @@ impl SlidingWindows {
         let new = || running.slot();
         let outs = if keeps {
             let due = |slot: &SlidingSlot| slot.log.is_due(until);
-            let work = |range: usize, slot: &mut SlidingSlot, out: &mut Answers| {
-                answer(range, slot, out);
+            let work = |address: Address, slot: &mut SlidingSlot, out: &mut Answers| {
+                answer(address, slot, out);
                 running.reclaim(slot, until, &mut out.tapes);
                 Ok(())
             };
             self.slots.run(&routed, context, (new, due), || Answers::new(running, share), work)?
         } else {
             let mut out = Answers::new(running, share);
-            self.slots.try_out(&routed, new, |range, slot| {
-                let rows = (&prepared.keys, routed.rows_of(range));
-                running.try_out(slot, rows, |slot| answer(range, slot, &mut out));
+            self.slots.try_out(&routed, new, |address, slot| {
+                let rows = (&prepared.keys, routed.rows_of(address));
+                running.try_out(slot, rows, |slot| answer(address, slot, &mut out));
             });
             vec![out]
         };
@@ -283,8 +283,8 @@ impl Operator for SlidingWindows {
         self.slots.bytes()
     }
 
-    fn changed(&self, range: usize, _part: &str) -> u64 {
-        self.slots.changed(range)
+    fn changed(&self, address: Address, _name: &str) -> u64 {
+        self.slots.changed(address)
     }
 
     fn save(&self, since: u64) -> Result<Vec<SavedPiece>> {

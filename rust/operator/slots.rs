@@ -1,11 +1,11 @@
-//! Slots: the state of a keyed operator, split by range of keys, and its pieces in a snapshot.
+//! Slots: the state of a keyed operator, split by address, and its pieces in a snapshot.
 
 use super::flow::Context;
 use crate::error::Result;
 use crate::exchange::{self, Routed};
-use crate::state::{ByKey, RANGES, Saved};
+use crate::state::{Address, ByKey, RANGES, Saved};
 
-/// The state of one range of keys.
+/// The state at one address.
 pub trait Slot: Send + Sync {
     /// Number of keys.
     fn keys(&self) -> usize;
@@ -23,7 +23,7 @@ impl<S: Default + Send + Sync> Slot for ByKey<S> {
     }
 }
 
-/// The slots of an operator, one for each range that has ever had a key.
+/// The slots of an operator, one for each address that has ever had a key.
 #[derive(Debug)]
 pub struct Slots<S> {
     slots: Vec<Option<S>>,
@@ -45,61 +45,61 @@ impl<S: Slot> Slots<S> {
         context: &Context,
         (new, due): (impl Fn() -> S, impl Fn(&S) -> bool),
         out: impl Fn() -> T + Sync,
-        work: impl Fn(usize, &mut S, &mut T) -> Result<()> + Sync,
+        work: impl Fn(Address, &mut S, &mut T) -> Result<()> + Sync,
     ) -> Result<Vec<T>> {
         let mut busy = Vec::new();
-        for (range, slot) in self.slots.iter_mut().enumerate() {
-            let has_rows = !routed.rows_of(range).is_empty();
+        for (address, slot) in Address::all().zip(&mut self.slots) {
+            let has_rows = !routed.rows_of(address).is_empty();
             if has_rows && slot.is_none() {
                 *slot = Some(new());
             }
             if let Some(slot) = slot.as_mut().filter(|slot| has_rows || due(slot)) {
-                self.changed[range] = context.epoch;
-                busy.push((range, slot));
+                self.changed[address.index()] = context.epoch;
+                busy.push((address, slot));
             }
         }
         exchange::run(context.threads, routed.len(), busy, out, work)
     }
 
-    /// Runs `work` on the slot of each range that has rows, without marking it as changed. `work`
+    /// Runs `work` on each slot that has rows, without marking it as changed. `work`
     /// must leave the slots as they are; a slot that did not exist is dropped afterwards.
     pub fn try_out(
         &mut self,
         routed: &Routed,
         new: impl Fn() -> S,
-        mut work: impl FnMut(usize, &mut S),
+        mut work: impl FnMut(Address, &mut S),
     ) {
-        for (range, slot) in self.slots.iter_mut().enumerate() {
-            if routed.rows_of(range).is_empty() {
+        for (address, slot) in Address::all().zip(&mut self.slots) {
+            if routed.rows_of(address).is_empty() {
                 continue;
             }
             match slot {
-                Some(slot) => work(range, slot),
-                None => work(range, &mut new()),
+                Some(slot) => work(address, slot),
+                None => work(address, &mut new()),
             }
         }
     }
 
-    /// Drops the slot of a range without keys that no step has changed.
-    pub fn drop_unchanged(&mut self, range: usize) {
-        let is_new = self.changed[range] == 0;
-        self.slots[range].take_if(|slot| is_new && slot.keys() == 0);
+    /// Drops the slot at an address without keys that no step has changed.
+    pub fn drop_unchanged(&mut self, address: Address) {
+        let is_new = self.changed[address.index()] == 0;
+        self.slots[address.index()].take_if(|slot| is_new && slot.keys() == 0);
     }
 
-    /// Returns the slot of a range, creating it if needed.
-    pub fn get_or_insert(&mut self, range: usize, new: impl FnOnce() -> S) -> &mut S {
-        self.slots[range].get_or_insert_with(new)
+    /// Returns the slot at an address, creating it if needed.
+    pub fn get_or_insert(&mut self, address: Address, new: impl FnOnce() -> S) -> &mut S {
+        self.slots[address.index()].get_or_insert_with(new)
     }
 
     /// The slot of a range.
-    pub fn get(&self, range: usize) -> Option<&S> {
-        self.slots[range].as_ref()
+    pub fn get(&self, address: Address) -> Option<&S> {
+        self.slots[address.index()].as_ref()
     }
 
-    /// Returns the slot of a range, creating it if needed, and marks it as changed in this epoch.
-    pub fn touch(&mut self, range: usize, epoch: u64, new: impl FnOnce() -> S) -> &mut S {
-        self.changed[range] = epoch;
-        self.get_or_insert(range, new)
+    /// Returns the slot at an address, creating it if needed, and marks it as changed in this epoch.
+    pub fn touch(&mut self, address: Address, epoch: u64, new: impl FnOnce() -> S) -> &mut S {
+        self.changed[address.index()] = epoch;
+        self.get_or_insert(address, new)
     }
 
     /// All slots, mutable, without marking them as changed for the next snapshot.
@@ -117,9 +117,9 @@ impl<S: Slot> Slots<S> {
         self.slots.iter().flatten().map(Slot::bytes).sum()
     }
 
-    /// The epoch in which a range last changed.
-    pub fn changed(&self, range: usize) -> u64 {
-        self.changed[range]
+    /// The epoch in which a slot last changed.
+    pub fn changed(&self, address: Address) -> u64 {
+        self.changed[address.index()]
     }
 
     /// Saves the slots changed after epoch `since`, each with the epoch of its last change.
@@ -129,11 +129,11 @@ impl<S: Slot> Slots<S> {
         save: impl Fn(&S) -> Result<Vec<SlotPart>>,
     ) -> Result<Vec<SavedPiece>> {
         let mut pieces = Vec::new();
-        for (range, slot) in self.slots.iter().enumerate() {
-            let epoch = self.changed[range];
+        for (address, slot) in Address::all().zip(&self.slots) {
+            let epoch = self.changed(address);
             if let Some(slot) = slot.as_ref().filter(|_| epoch > since || since == 0) {
-                for (part, saved) in save(slot)? {
-                    pieces.push(SavedPiece { range, part: part.to_string(), epoch, saved });
+                for (name, saved) in save(slot)? {
+                    pieces.push(SavedPiece { address, name: name.to_string(), epoch, saved });
                 }
             }
         }
@@ -148,8 +148,8 @@ impl<S: Slot> Slots<S> {
         load: impl Fn(&mut S, &str, &Saved) -> Result<()>,
     ) -> Result<()> {
         for piece in pieces {
-            self.changed[piece.range] = piece.epoch;
-            load(self.slots[piece.range].get_or_insert_with(&new), &piece.part, &piece.saved)?;
+            let slot = self.touch(piece.address, piece.epoch, &new);
+            load(slot, &piece.name, &piece.saved)?;
         }
         Ok(())
     }
@@ -161,10 +161,10 @@ pub type SlotPart = (&'static str, Saved);
 /// A saved part of a slot and where it belongs; becomes one chunk of a snapshot.
 #[derive(Debug, Clone)]
 pub struct SavedPiece {
-    /// Range of the keys.
-    pub range: usize,
-    /// Name of the part.
-    pub part: String,
+    /// The slot.
+    pub address: Address,
+    /// Name of the part of the slot.
+    pub name: String,
     /// Epoch of the slot's last change.
     pub epoch: u64,
     /// Its content.

@@ -16,7 +16,7 @@ use crate::exchange::Routed;
 use crate::fate::{Counters, Reason, Record};
 use crate::fire::{Fired, FiredRow, Shape, assemble};
 use crate::graph::TypedAggregates;
-use crate::state::Saved;
+use crate::state::{Address, Saved};
 use crate::time::Micros;
 
 /// The result of one slot for one step.
@@ -115,15 +115,15 @@ impl<V: Windowed> Operator for WindowOperator<V> {
             context,
             (|| verb.slot(aggregator), |slot: &V::Slot| verb.due(slot, clock.end())),
             Vec::new,
-            |range, slot, outs| {
+            |address, slot, outs| {
                 let (keys, columns) = (&prepared.keys, prepared.columns.as_slice());
-                let facts = &facts[routed.span(range)];
+                let facts = &facts[routed.span(address)];
                 let task = Task { block, keys, columns, clock, node, facts, base, seen_from };
                 let fired = Fired::new(aggregator.answers());
                 let (counters, records, unfired) = (Counters::default(), vec![], vec![]);
                 let mut out = SlotOut { counters, records, fired, unfired };
                 verb.apply(aggregator, slot, &task, &mut out)?;
-                outs.push((range, out));
+                outs.push((address, out));
                 Ok(())
             },
         )?;
@@ -134,10 +134,11 @@ impl<V: Windowed> Operator for WindowOperator<V> {
         context.book(&mut self.vitals.counters, counted, prepared.invalid);
         let mut fired = Vec::with_capacity(outs.len());
         let mut unfired = vec![];
-        for (range, out) in outs.into_iter().flatten() {
-            unfired.extend(out.unfired.into_iter().map(|(row, record)| (row.place(range), record)));
+        for (address, out) in outs.into_iter().flatten() {
+            unfired
+                .extend(out.unfired.into_iter().map(|(row, record)| (row.place(address), record)));
             context.book(&mut self.vitals.counters, out.counters, out.records);
-            fired.push((range, out.fired));
+            fired.push((address, out.fired));
         }
         let (made, overflowed) = assemble(&self.shape, fired)?;
         self.vitals.counters.fired += made.len() as u64;
@@ -177,8 +178,8 @@ impl<V: Windowed> Operator for WindowOperator<V> {
         self.slots.bytes()
     }
 
-    fn changed(&self, range: usize, _part: &str) -> u64 {
-        self.slots.changed(range)
+    fn changed(&self, address: Address, _name: &str) -> u64 {
+        self.slots.changed(address)
     }
 
     fn save(&self, since: u64) -> Result<Vec<SavedPiece>> {

@@ -18,15 +18,16 @@ use crate::operator::SavedPiece;
 use crate::pipeline::Pipeline;
 use crate::plan::{self, Plan};
 use crate::schema::type_word;
-use crate::state::RANGES;
+use crate::state::{Address, RANGES};
 
 pub use change::OnChange;
 pub use restore::restore;
 
 fn chunks(owner: &str, pieces: Vec<SavedPiece>, all: &mut Vec<Chunk>) -> Result<()> {
     for piece in pieces {
-        let name = format!("{owner}/{}/{}/{}", piece.range, piece.part, piece.epoch);
-        all.push(Chunk { name, bytes: encode_batch(&piece.saved.batch)? });
+        let SavedPiece { address, name, epoch, saved } = piece;
+        let name = format!("{owner}/{address}/{name}/{epoch}");
+        all.push(Chunk { name, bytes: encode_batch(&saved.batch)? });
     }
     Ok(())
 }
@@ -123,8 +124,8 @@ fn kept<'a>(
     let holds = |name: &&String| {
         let Some(name) = Name::parse(name) else { return false };
         let changed = match verbs.get(name.owner) {
-            Some(verb) => Some(verb.changed(name.range, name.part)),
-            None => rules.get(name.owner).map(|(rules, r)| rules.changed(*r, name.range)),
+            Some(verb) => Some(verb.changed(name.address, name.part)),
+            None => rules.get(name.owner).map(|(rules, r)| rules.changed(*r, name.address)),
         };
         changed.is_some_and(|epoch| epoch == name.epoch && epoch <= since)
     };
@@ -171,7 +172,7 @@ fn read<T: serde::de::DeserializeOwned>(manifest: &Value, field: &str) -> Result
 /// The parts of a chunk's name.
 struct Name<'a> {
     owner: &'a str,
-    range: usize,
+    address: Address,
     part: &'a str,
     epoch: u64,
 }
@@ -179,8 +180,8 @@ struct Name<'a> {
 impl Name<'_> {
     fn parse(name: &str) -> Option<Name<'_>> {
         let parts: Vec<&str> = name.split('/').collect();
-        let [owner, range, part, epoch] = parts.as_slice() else { return None };
-        let range = range.parse().ok().filter(|&range: &usize| range < RANGES)?;
-        Some(Name { owner, range, part, epoch: epoch.parse().ok()? })
+        let [owner, address, part, epoch] = parts.as_slice() else { return None };
+        let address = address.parse().ok()?;
+        Some(Name { owner, address, part, epoch: epoch.parse().ok()? })
     }
 }

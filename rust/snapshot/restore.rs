@@ -195,7 +195,14 @@ impl SnapshotState<'_> {
 
     fn piece(&self, name: &str, bytes: &[u8]) -> Result<(String, SavedPiece)> {
         let bad = || Error::Snapshot(format!("chunk \"{name}\" has an invalid name"));
-        let Name { owner, range, part, epoch } = Name::parse(name).ok_or_else(bad)?;
+        let Name { owner, address, part, epoch } = Name::parse(name).ok_or_else(bad)?;
+        if address.part != 0 {
+            return Err(Error::Snapshot(format!(
+                "chunk \"{name}\" is of part {} of the stream, and this version knows only part 0\n\
+                 hint: restore it with the version that took it",
+                address.part
+            )));
+        }
         let saved = Saved { batch: decode_batch(bytes)? };
         if saved.batch.columns().iter().all(|c| *c.data_type() == DataType::Null)
             && !saved.is_empty()
@@ -206,7 +213,7 @@ impl SnapshotState<'_> {
             )));
         }
         let saved = waiting::renumber(part, saved, &self.change.places())?;
-        Ok((owner.to_string(), SavedPiece { range, part: part.to_string(), epoch, saved }))
+        Ok((owner.to_string(), SavedPiece { address, name: part.to_string(), epoch, saved }))
     }
 }
 

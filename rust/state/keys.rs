@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, Hasher};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 
+use super::Address;
 use super::encode::{Encoded, Key, decode, encode, words_as};
 use super::index::Index;
 use crate::aggregate::lines::grow;
@@ -37,6 +38,12 @@ impl KeyColumns {
     /// The range of each row; `None` if there is only one key, which is in range 0.
     pub fn ranges(&self) -> Option<&[u8]> {
         self.ranges.as_deref()
+    }
+
+    /// The address of a row's key.
+    #[inline]
+    pub fn address(&self, row: usize) -> Address {
+        Address::of_range(self.ranges.as_ref().map_or(0, |ranges| ranges[row].into()))
     }
 
     /// The key of a row.

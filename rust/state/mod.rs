@@ -2,6 +2,7 @@
 //! has one owner.
 
 pub mod hash;
+pub mod address;
 pub mod encode;
 pub mod index;
 pub mod keys;
@@ -16,6 +17,7 @@ pub mod remembered;
 pub mod row_store;
 pub mod waiting;
 
+pub use address::Address;
 pub use by_key::{ByKey, Next};
 pub use chunks::{At, Chunks, Kept};
 pub use encode::check_key;

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::operator::Mask;
 use crate::operator::alert::Alert;
 use crate::operator::flow::Context;
-use crate::state::{ByKey, KeyColumns};
+use crate::state::{Address, ByKey, KeyColumns};
 use crate::time::{Micros, NEVER};
 use crate::watermark::Clock;
 
@@ -15,7 +15,7 @@ use crate::watermark::Clock;
 pub(super) struct Begun {
     /// Index of the rule.
     rule: usize,
-    range: usize,
+    address: Address,
     id: u32,
     /// When the key fired before.
     before: Micros,
@@ -49,25 +49,25 @@ impl RuleState {
     /// Begins a cooldown that [`RuleState::take_back`] ends.
     pub(super) fn begin_on_trial(
         &mut self,
-        (rule, range): (usize, usize),
+        (rule, address): (usize, Address),
         keys: &KeyColumns,
         row: usize,
         time: Micros,
     ) -> Begun {
         let cooldown = self.plan.cooldown.unwrap_or_default();
-        let slot = self.slots.get_or_insert(range, || ByKey::new(cooldown));
+        let slot = self.slots.get_or_insert(address, || ByKey::new(cooldown));
         let id = slot.intern(keys, row);
         let before = std::mem::replace(slot.value_mut(id), LastFired(time)).0;
-        Begun { rule, range, id, before }
+        Begun { rule, address, id, before }
     }
 
-    fn take_back(&mut self, Begun { range, id, before, .. }: Begun) {
+    fn take_back(&mut self, Begun { address, id, before, .. }: Begun) {
         let cooldown = self.plan.cooldown.unwrap_or_default();
-        let slot = self.slots.get_or_insert(range, || ByKey::new(cooldown));
+        let slot = self.slots.get_or_insert(address, || ByKey::new(cooldown));
         *slot.value_mut(id) = LastFired(before);
         if before == NEVER {
             slot.forget(id);
         }
-        self.slots.drop_unchanged(range);
+        self.slots.drop_unchanged(address);
     }
 }
