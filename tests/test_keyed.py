@@ -261,7 +261,7 @@ BAD = {
     "revisions": (
         lambda: PAID.tumbling("1h", allowed_lateness="1h").agg(n=mt.count()).previous(by=[], m="n"),
         mt.PlanError,
-        "come out with revisions",
+        "revisions=False",
     ),
 }
 
