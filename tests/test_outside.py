@@ -229,6 +229,37 @@ def test_a_null_key_has_null_features() -> None:
         assert (row["n"] is None) == (row["k"] is None or row["s"] is None)
 
 
+@by_seed
+@by_key
+def test_previous_is_duckdbs_lag(by: tuple[str, ...], seed: int) -> None:
+    table = events(seed)
+    whole = " and ".join(f"{name} is not null" for name in by) or "true"
+    over = f"over ({columns(by and f'partition by {columns(*by)}')} order by id)"
+    query = f"""
+        select id, case when {whole} then a end, case when {whole} then b end
+        from (select *, lag(v) {over} a, lag(s) {over} b from events)
+    """
+    with duckdb.connect() as connection:
+        expected = ordered(connection.register("events", table).sql(query).fetchall())
+    assert muntin(EVENTS.previous(by=by, a="v", b="s"), table, "id", "a", "b") == expected
+
+
+@by_seed
+@pytest.mark.parametrize("ago", ["1s", "60s", "420s"])
+def test_previous_of_a_while_ago_is_duckdbs_asof_join(ago: str, seed: int) -> None:
+    table = events(seed)
+    query = f"""
+        with last as (select k, ts, arg_max(v, id) v, max(id) id from
+            (select id, k, ts, coalesce(v, -1) v from events) group by k, ts)
+        select e.id, p.v from events e asof left join last p
+            on e.k = p.k and e.ts - interval {seconds(ago)} seconds >= p.ts
+    """
+    with duckdb.connect() as connection:
+        expected = ordered(connection.register("events", table).sql(query).fetchall())
+    pipeline = EVENTS.with_columns(v="coalesce(v, -1)").previous(by="k", ago=ago, then="v")
+    assert muntin(pipeline, table, "id", "then") == expected
+
+
 # ── Polars ──────────────────────────────────────────────────────────────────────────────────────
 
 
