@@ -6,7 +6,9 @@ use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, ListArray, PrimitiveArray,
     StringArray, StructArray,
 };
-use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{
+    BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer,
+};
 use arrow_schema::{DataType, FieldRef};
 
 use super::json::{Json, ObjectFields, Unfit, items};
@@ -34,8 +36,7 @@ pub fn column(data_type: &DataType) -> Option<Box<dyn Column>> {
         DataType::List(item) => Some(Box::new(ListColumn {
             item: item.clone(),
             items: column(item.data_type())?,
-            ends: vec![0],
-            nulls: NullBufferBuilder::new(0),
+            ends: Ends::default(),
         })),
         DataType::Struct(fields) => Some(Box::new(StructColumn {
             fields: ObjectFields::new(fields)?,
@@ -173,16 +174,50 @@ impl<C: Convert<Vec<u8>>> Column for BinaryColumn<C> {
     }
 }
 
-struct TextColumn {
-    bytes: Vec<u8>,
+/// Where values of different lengths end, and which are null.
+struct Ends {
     ends: Vec<i32>,
     nulls: NullBufferBuilder,
 }
 
-impl Default for TextColumn {
-    fn default() -> TextColumn {
-        TextColumn { bytes: vec![], ends: vec![0], nulls: NullBufferBuilder::new(0) }
+impl Default for Ends {
+    fn default() -> Ends {
+        Ends { ends: vec![0], nulls: NullBufferBuilder::new(0) }
     }
+}
+
+impl Ends {
+    fn last(&self) -> i32 {
+        self.ends[self.ends.len() - 1]
+    }
+
+    fn push(&mut self, end: i32) {
+        self.ends.push(end);
+        self.nulls.append_non_null();
+    }
+
+    fn push_null(&mut self) {
+        self.ends.push(self.last());
+        self.nulls.append_null();
+    }
+
+    /// Keeps `len` values; returns where the last of them ends.
+    fn truncate(&mut self, len: usize) -> usize {
+        self.ends.truncate(len + 1);
+        self.nulls.truncate(len);
+        self.last() as usize
+    }
+
+    fn finish(&mut self) -> (OffsetBuffer<i32>, Option<NullBuffer>) {
+        let Ends { ends, mut nulls } = std::mem::take(self);
+        (OffsetBuffer::new(ScalarBuffer::from(ends)), nulls.finish())
+    }
+}
+
+#[derive(Default)]
+struct TextColumn {
+    bytes: Vec<u8>,
+    ends: Ends,
 }
 
 impl Column for TextColumn {
@@ -191,39 +226,34 @@ impl Column for TextColumn {
         let end = i32::try_from(self.bytes.len() + text.len()).map_err(|_| Unfit)?;
         self.bytes.extend_from_slice(text.as_bytes());
         self.ends.push(end);
-        self.nulls.append_non_null();
         Ok(())
     }
 
     fn push_null(&mut self) {
-        self.ends.push(self.ends[self.ends.len() - 1]);
-        self.nulls.append_null();
+        self.ends.push_null();
     }
 
     fn truncate(&mut self, len: usize) {
-        self.ends.truncate(len + 1);
-        self.bytes.truncate(self.ends[len] as usize);
-        self.nulls.truncate(len);
+        self.bytes.truncate(self.ends.truncate(len));
     }
 
     fn finish(&mut self) -> ArrayRef {
-        let TextColumn { bytes, ends, mut nulls } = std::mem::take(self);
-        let ends = OffsetBuffer::new(ScalarBuffer::from(ends));
-        Arc::new(StringArray::new(ends, Buffer::from_vec(bytes), nulls.finish()))
+        let (ends, nulls) = self.ends.finish();
+        let bytes = Buffer::from_vec(std::mem::take(&mut self.bytes));
+        Arc::new(StringArray::new(ends, bytes, nulls))
     }
 }
 
 struct ListColumn {
     item: FieldRef,
     items: Box<dyn Column>,
-    ends: Vec<i32>,
-    nulls: NullBufferBuilder,
+    ends: Ends,
 }
 
 impl Column for ListColumn {
     fn push(&mut self, value: Json<'_>) -> Result<(), Unfit> {
         let Json::Array(array) = value else { return Err(Unfit) };
-        let mut end = self.ends[self.ends.len() - 1];
+        let mut end = self.ends.last();
         items(array, &mut |item| {
             end = end.checked_add(1).ok_or(Unfit)?;
             match item {
@@ -233,26 +263,20 @@ impl Column for ListColumn {
             Ok(())
         })?;
         self.ends.push(end);
-        self.nulls.append_non_null();
         Ok(())
     }
 
     fn push_null(&mut self) {
-        self.ends.push(self.ends[self.ends.len() - 1]);
-        self.nulls.append_null();
+        self.ends.push_null();
     }
 
     fn truncate(&mut self, len: usize) {
-        self.ends.truncate(len + 1);
-        self.items.truncate(self.ends[len] as usize);
-        self.nulls.truncate(len);
+        self.items.truncate(self.ends.truncate(len));
     }
 
     fn finish(&mut self) -> ArrayRef {
-        let ends = std::mem::replace(&mut self.ends, vec![0]);
-        let ends = OffsetBuffer::new(ScalarBuffer::from(ends));
-        let (items, nulls) = (self.items.finish(), self.nulls.finish());
-        Arc::new(ListArray::new(self.item.clone(), ends, items, nulls))
+        let (ends, nulls) = self.ends.finish();
+        Arc::new(ListArray::new(self.item.clone(), ends, self.items.finish(), nulls))
     }
 }
 
