@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from fuzzing import CORPUS, changed, rounds
 from muntin.base import core
+from muntin.sources import JsonLines
 from muntin.sources.decode.decoded import Decoded, Roles
 from muntin.sources.files.jsonlines import _Objects
 from muntin.sources.files.records import Block
@@ -152,3 +155,72 @@ def test_nesting_and_many_keys_are_left_to_the_other_reader() -> None:
         assert read is not None
         assert read[2] == [(0, 0, len(line))]
         check([line, b'{"v": 1}'], arrow_schema([("v", "i64")]))
+
+
+CASES: list[tuple[bytes, str | None]] = [
+    (b'{"v": 19.90}', None),
+    (b'{"v": "19.90"}', None),
+    (b'{"v": 1e1}', None),
+    (b'{"v": null}', None),
+    (b"{}", None),
+    (b' {"v": 1} ', None),
+    (b'{"v": 1, "x": NaN, "y": -Infinity, "z": Infinity}', None),
+    (b'{"v": 1, "x": 1e400, "y": ' + b"9" * 5000 + b"}", None),
+    (b'{"v": 1, "x": "\\ud83d\\ude00"}', None),
+    (b'{"v": 1, "x": "a\\"b\\": c"}', None),
+    (b'{"v": 1, "x": ' + b"[" * 120 + b"]" * 120 + b"}", None),
+    (b'{"v": 1, "x": [' + b"[]," * 500 + b"[]]}", None),
+    (b'{"v": 1, "x": "' + b"[" * 500 + b'"}', None),
+    (
+        b'{"v": 19.999}',
+        'column "v" does not fit decimal(12, 2): 19.999 has more digits than it keeps',
+    ),
+    (b'{"v": 1e400}', "is beyond its range"),
+    (b'{"v": 1e-400}', "has more digits than it keeps"),
+    (b'{"v": ' + b"9" * 5000 + b"}", "is beyond its range"),
+    (b'{"v": NaN}', "does not fit decimal(12, 2): nan is beyond its range"),
+    (b'{"v": true}', "does not fit decimal(12, 2): True is of another type"),
+    (b'{"v": 1, "v": 1}', 'the key "v" is there twice'),
+    (b'{"v" : 1, "x": {"a": 1, "a" : 2}}', 'the key "a" is there twice'),
+    (b'{"v": 1, "x": "\\ud800"}', "half of a surrogate pair"),
+    (b'{"v": 1, "x": "\x01"}', "it is not JSON"),
+    (b'{"v": 1, "x": "\xff"}', "it is not UTF-8"),
+    (b'\xef\xbb\xbf{"v": 1}', "it is not JSON"),
+    (b'{"v": 1, "x": ' + b"[" * 2000 + b"]" * 2000 + b"}", "it nests deeper than 128 levels"),
+    (b'{"v": 1, "x": ' + b'{"a":' * 2000 + b"1" + b"}" * 2001, "it nests deeper than 128 levels"),
+    (b"[" * 100_000, "it nests deeper than 128 levels"),
+    (b'{"v": 01}', "it is not JSON"),
+    (b'{"v": 1}x', "it is not JSON"),
+    (b'{"v": 1', "it is not JSON"),
+    (b"[1]", "not a JSON object but an array"),
+    (b"1", "not a JSON object but a number"),
+    (b"null", "not a JSON object but null"),
+]
+
+
+@pytest.mark.parametrize("beside", [0, 3])
+def test_each_line_of_json_is_a_row_or_an_invalid_record(tmp_path: Path, beside: int) -> None:
+    path = tmp_path / "v.jsonl"
+    others = [b'{"v": 5}'] * beside
+    for line, detail in CASES:
+        path.write_bytes(b"\n".join([b'{"v": 5}', line, *others, b""]))
+        reader = JsonLines(path, schema={"v": "decimal(12, 2)"}).open(None, {})
+        delivery = reader.poll()
+        reader.close()
+        bad = delivery.undecodable
+        rows = len(pa.table(delivery.batch))
+        assert (rows, len(bad)) == (1 + beside + (detail is None), int(detail is not None)), line[
+            :40
+        ]
+        assert detail is None or (detail in bad[0].detail and bad[0].line == 2), bad
+
+
+def test_a_byte_order_mark_begins_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "v.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"v": 1}\n')
+    reader = JsonLines(path, schema={"v": "i64"}).open(None, {})
+    with closing(reader):
+        assert pa.table(reader.poll().batch)["v"].to_pylist() == [1]
+
+
+# ── expressions ─────────────────────────────────────────────────────────────────────────────────
