@@ -23,10 +23,10 @@ pub type Args<'a> = PerArgument<Value<'a>>;
 impl<T> PerArgument<T> {
     /// Applies a function to each item.
     #[inline(always)]
-    pub fn map<R>(self, of: impl FnMut(T) -> R) -> PerArgument<R> {
+    pub fn map<R>(self, mut of: impl FnMut(T) -> R) -> PerArgument<R> {
         match self {
-            PerArgument::One(one) => PerArgument::One(one.map(of)),
-            PerArgument::Two(two) => PerArgument::Two(two.map(of)),
+            PerArgument::One([one]) => PerArgument::One([of(one)]),
+            PerArgument::Two([one, two]) => PerArgument::Two([of(one), of(two)]),
         }
     }
 }

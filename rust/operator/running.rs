@@ -25,7 +25,7 @@ use super::prepare::Aggregator;
 use super::slots::Slot;
 use crate::aggregate::{
     Answer, AnswerColumn, ArgumentColumns, ArgumentRow, ArgumentRows, ArgumentSlot, Arguments,
-    Cell, CellRef, Classes, End, Moment, Retract, StateRows, Tape,
+    Cell, CellRef, End, Moment, Retract, StateRows, Tape,
 };
 use crate::assign::Span;
 use crate::limits::{AHEAD_ROUNDS, AHEAD_ROWS};
@@ -51,6 +51,8 @@ pub struct EventWindows {
     ends: Vec<Option<End>>,
     /// The aggregates whose states stay small; only these are kept in chunks.
     small: Vec<usize>,
+    /// For each aggregate, whether older times are answered in place.
+    in_place: Vec<bool>,
     arguments: Arguments,
     /// Whether the tape alone answers every column, except for older times.
     all_taped: bool,
@@ -176,9 +178,17 @@ impl EventWindows {
         let arguments = Arguments::new(aggregator.classes());
         let items = aggregator.layout.items.iter().enumerate();
         let small = items.filter(|(_, (each, _))| !each.grows()).map(|(j, _)| j).collect();
-        let (windows, all_taped) = (vec![], false);
-        let mut running =
-            EventWindows { features, aggregator, windows, ends, small, arguments, all_taped };
+        let in_place = in_place::choices(&aggregator.layout);
+        let mut running = EventWindows {
+            windows: vec![],
+            all_taped: false,
+            features,
+            aggregator,
+            ends,
+            small,
+            in_place,
+            arguments,
+        };
         let stride = running.aggregator.layout.stride + OLDEST;
         let window = |(w, span): (usize, Span)| Window::new(w, span, HEAD + w * stride, &running);
         running.windows = spans.into_iter().enumerate().map(window).collect();
@@ -192,14 +202,9 @@ impl EventWindows {
         self.arguments.arrange(columns, rows)
     }
 
-    /// The classes of the arguments of each aggregate.
-    pub fn classes(&self) -> impl Iterator<Item = Classes> {
-        self.aggregator.classes()
-    }
-
     /// Empty columns for the arguments.
     pub fn arguments(&self) -> Vec<ArgumentColumns> {
-        self.classes().map(|classes| ArgumentColumns::empty(&classes)).collect()
+        self.aggregator.classes().map(|classes| ArgumentColumns::empty(&classes)).collect()
     }
 
     /// Creates an empty slot.

@@ -336,6 +336,7 @@ fn load_slot(running: &EventWindows, slot: &mut SlidingSlot, saved: &Saved) -> R
     let keys = KeyColumns::new(&keys, saved.len())?;
     let times = saved.i64("time")?;
     let columns: Result<Vec<ArgumentColumns>> = running
+        .aggregator
         .classes()
         .enumerate()
         .map(|(j, classes)| load_arguments(saved, j, &classes))

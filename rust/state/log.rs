@@ -234,6 +234,7 @@ impl Log {
     }
 
     /// The arguments of aggregate `j` of an entry, if they are present.
+    #[inline]
     pub fn args(&self, at: u64, j: usize) -> Option<Args<'_>> {
         if let Some(place) = self.arguments.places[j] {
             return place.read(self.row(at)?);

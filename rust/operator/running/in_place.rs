@@ -3,10 +3,15 @@
 
 use super::question::Ask;
 use super::{EventWindows, Oldest, SlidingSlot};
-use crate::aggregate::{AnswerColumn, Moment};
+use crate::aggregate::{AnswerColumn, Layout, Moment};
 use crate::state::Log;
 use crate::state::log::NONE;
 use crate::time::NEVER;
+
+/// For each aggregate, whether it is answered in place.
+pub(super) fn choices(layout: &Layout) -> Vec<bool> {
+    layout.items.iter().map(|(each, _)| each.grows() && each.inverts()).collect()
+}
 
 /// An entry by which an answer differs from the running value.
 #[derive(Debug, Clone, Copy)]
@@ -25,12 +30,6 @@ impl Correction {
 }
 
 impl EventWindows {
-    /// Whether aggregate `j` is answered in place.
-    pub(super) fn is_in_place(&self, j: usize) -> bool {
-        let (aggregate, _) = &self.aggregator.layout.items[j];
-        aggregate.grows() && aggregate.inverts()
-    }
-
     /// Answers a question from the running value, which is as before afterwards.
     pub(super) fn answer_in_place(&self, slot: &mut SlidingSlot, ask: Ask, out: &mut AnswerColumn) {
         let window = &self.windows[ask.w];

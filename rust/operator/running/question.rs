@@ -106,7 +106,7 @@ impl EventWindows {
     /// if few need to be read, otherwise from its chunks.
     fn look(&self, slot: &mut SlidingSlot, ask: Ask, out: &mut AnswerColumn) {
         let Ask { id, j, .. } = ask;
-        if self.is_in_place(j) {
+        if self.in_place[j] {
             return self.answer_in_place(slot, ask, out);
         }
         let is_chunked = !slot.chunks.is_empty() && slot.chunks.contains_key(&id);
