@@ -172,7 +172,9 @@ fn a_snapshot_of_a_part_that_does_not_exist_yet_is_refused() {
     let session = r#"{"op": "input", "input": 0}, {"op": "session", "from": 0, "by": ["at"],
         "gap": 5, "gap_closed": true, "allowed_lateness": 0, "aggregates": []}"#;
     let plan = PLAN.replace(r#"{"op": "input", "input": 0}"#, session);
-    let new = |snapshot| Engine::new(&plan, vec![vec![0]], 1, vec![], snapshot, "refuse");
+    let new = |snapshot: Option<Vec<u8>>| {
+        Engine::new(&plan, vec![vec![0]], 1, vec![], snapshot.as_deref(), "refuse")
+    };
     let mut engine = new(None).unwrap();
     assert_eq!(push(&mut engine), Ok(2));
     let snapshot = engine.snapshot(0, &[]).unwrap();
@@ -184,8 +186,8 @@ fn a_snapshot_of_a_part_that_does_not_exist_yet_is_refused() {
         });
         pack(&renamed.collect::<Vec<_>>(), &manifest)
     };
-    assert!(!chunks.is_empty() && new(Some(&packed(""))).is_ok());
-    let message = |part| new(Some(&packed(part))).err().unwrap().message().to_string();
+    assert!(!chunks.is_empty() && new(Some(packed(""))).is_ok());
+    let message = |part| new(Some(packed(part))).err().unwrap().message().to_string();
     assert!(message("3.").contains("is of part 3 of the stream"), "{}", message("3."));
     assert!(message("0.").contains("has an invalid name"), "{}", message("0."));
 }
