@@ -128,7 +128,8 @@ pub fn interleave(parts: &[&dyn Array], order: &[(usize, usize)]) -> Result<Arra
 }
 
 /// Picks values like [`interleave`], for values that repeat and columns that hold much more than is
-/// picked: it takes time and memory for the values picked alone.
+/// picked: it takes time and memory for the values picked alone. They have the type of the first
+/// column, if they fit.
 pub fn pick(parts: &[&dyn Array], order: &[(usize, usize)]) -> Result<ArrayRef> {
     let large = parts.first().and_then(|part| large(part.data_type()));
     let Some(large) = large else { return Ok(arrow_select::interleave::interleave(parts, order)?) };
@@ -150,7 +151,9 @@ pub fn pick(parts: &[&dyn Array], order: &[(usize, usize)]) -> Result<ArrayRef> 
         (part, next[part] - 1)
     };
     let order: Vec<(usize, usize)> = order.iter().map(place).collect();
-    Ok(arrow_select::interleave::interleave(&taken, &order)?)
+    let made = arrow_select::interleave::interleave(&taken, &order)?;
+    // A block of few rows must not be wide because of what lies beside them.
+    if total <= TEXT_BYTES_MAX { Ok(cast(&made, parts[0].data_type())?) } else { Ok(made) }
 }
 
 /// How many bytes of text a value holds; a list, how many items and bytes.

@@ -186,6 +186,11 @@ mod tests {
             assert_eq!(text, number.map_or("null".into(), |n| format!("row {n}")));
         }
         assert!(store.remove(&[9000]).is_err());
+        let none = store.columns(&[], 9000, &columns(&[])).unwrap();
+        assert_eq!(
+            none.iter().map(|c| c.data_type()).collect::<Vec<_>>(),
+            store.types().iter().collect::<Vec<_>>()
+        );
         store.remove(&needed).unwrap();
         assert!(store.chunks.is_empty() && store.bytes() == 0);
     }
