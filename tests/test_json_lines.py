@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import muntin as mt
 from fuzzing import CORPUS, changed, rounds
 from muntin.base import core
 from muntin.sources import JsonLines
@@ -44,7 +45,7 @@ def decoded(kind: type[_Objects], text: bytes, schema: Any, roles: Roles) -> tup
     rows.validate(full=True)
     ordinals = list(range(found.records)) if found.ordinals is None else found.ordinals.to_pylist()
     # as text: NaN equals NaN, and -0.0 is not 0.0
-    return rows.schema, repr(rows.to_pylist()), ordinals, found.bad, found.records
+    return rows.schema, repr(mt.Table([rows]).to_dicts()), ordinals, found.bad, found.records
 
 
 NO_ROLES = Roles()
