@@ -16,15 +16,15 @@ mod fit;
 #[cfg(test)]
 mod fit_tests;
 pub mod texts;
-mod widen;
+mod common;
 
+pub use common::{common_type, in_common_type};
 pub use complain::{complain, shown};
 pub use edge::{is_utc, may_lose, normalised, rezoned};
 pub use fit::{Fitted, fit};
 pub use large::large;
 pub use normalise::{may_fit, normalise};
 pub use single::TextsFor;
-pub use widen::{widen, widened};
 
 /// Words for types without parameters.
 static PLAIN: [(&str, DataType); 16] = [

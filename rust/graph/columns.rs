@@ -7,7 +7,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use super::{Formula, TypedNode, Verb};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
-use crate::schema::widen;
+use crate::schema::{common_type, named};
 
 /// The columns of `with_columns`: the old ones, replaced in place, and the new ones.
 pub fn with_columns(old: &Schema, columns: &[(String, Expr)]) -> Vec<(String, Expr)> {
@@ -43,22 +43,24 @@ pub fn union(
     tag: Option<&str>,
     names: &[String],
 ) -> Result<TypedNode> {
-    let mut fields: Vec<(String, DataType)> = Vec::new();
+    let mut found: Vec<(String, Vec<&DataType>)> = Vec::new();
     for field in sides.iter().flat_map(|side| side.schema.fields()) {
-        match fields.iter_mut().find(|(known, _)| known == field.name()) {
-            None => fields.push((field.name().clone(), field.data_type().clone())),
-            Some((_, known)) => {
-                *known = widen(known, field.data_type()).ok_or_else(|| {
-                    Error::Schema(format!(
-                        "column \"{}\" is {known} in one stream and {} in another\nhint: cast one \
-                         of them with with_columns",
-                        field.name(),
-                        field.data_type()
-                    ))
-                })?;
-            }
+        match found.iter_mut().find(|(known, _)| known == field.name()) {
+            None => found.push((field.name().clone(), vec![field.data_type()])),
+            Some((_, types)) => types.push(field.data_type()),
         }
     }
+    let common = |(name, types): (String, Vec<&DataType>)| {
+        let common = common_type(&types).map_err(|(a, b)| {
+            let (a, b) = (named(a), named(b));
+            Error::Schema(format!(
+                "column \"{name}\" is {a} in one stream and {b} in another\nhint: cast one of \
+                 them with with_columns"
+            ))
+        })?;
+        Ok((name, common))
+    };
+    let mut fields = found.into_iter().map(common).collect::<Result<Vec<_>>>()?;
     if tag.is_some() && names.len() != sides.len() {
         let (names, sides) = (names.len(), sides.len());
         return Err(Error::Plan(format!(

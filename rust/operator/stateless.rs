@@ -16,7 +16,7 @@ use crate::expr::Lost;
 use crate::fate::Reason;
 use crate::graph::Formula;
 use crate::origin::Origins;
-use crate::schema::widened;
+use crate::schema::in_common_type;
 use crate::watermark::Clock;
 use crate::wide;
 
@@ -200,7 +200,7 @@ impl Union {
                     block.columns[*at].clone()
                 }
                 Some(at) => {
-                    let wide = widened(&block.columns[*at], field.data_type())?;
+                    let wide = in_common_type(&block.columns[*at], field.data_type())?;
                     bad.extend(wide.misfits.iter().map(|&(row, _)| (row, Reason::CastFailed)));
                     wide.array
                 }

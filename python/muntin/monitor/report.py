@@ -1,4 +1,4 @@
-"""The report of a finished run: rows by fate, windows, alerts, rate."""
+"""The report of a finished run: rows read and emitted, alerts, late and invalid rows, rate."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Report:
         sources: rows read, by input, without lines that could not be decoded.
         outputs: rows emitted, by output.
         alerts: alerts, by rule, shadow rules included.
-        late: records of late rows, one per row and operator.
+        late: records of late rows; a row that is late for two operators counts twice.
         invalid: records of invalid rows, including lines that could not be decoded.
         operators: the counters of each node of the plan, as in `Operator.stats`.
-        seconds: time from the first row to the last, in seconds.
+        seconds: time from the start of reading to the last checkpoint, waits included.
         stopped: whether the run was stopped before its sources had ended.
         saved: the last checkpoint, None if there was none.
         dropped: alerts that could not be sent, by sink.
@@ -62,16 +62,16 @@ class Report:
         return self.rows / self.seconds if self.seconds else 0.0
 
     def lines(self) -> list[tuple[str, str]]:
-        """The report's lines, as pairs of a word and a text.
+        """The report's lines, as pairs of label and value.
 
         >>> Report(None, {"clicks": 10}, {"rows": 2}, {}, 1, 0, (), 0.5).lines()[1:3]
-        [('read', 'clicks 10'), ('gave', 'rows 2')]
+        [('read', 'clicks 10'), ('emitted', 'rows 2')]
         """
         rate = f"{self.rows_per_second:,.0f} rows a second"
         lines = [("rows", f"{self.rows:,} in {self.seconds:.2f} s, {rate}")]
         for word, counts in (
             ("read", self.sources),
-            ("gave", self.outputs),
+            ("emitted", self.outputs),
             ("alerts", self.alerts),
             ("not sent", {name: count for name, count in self.dropped.items() if count}),
         ):

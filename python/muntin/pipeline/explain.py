@@ -20,7 +20,7 @@ def explain(node: Node) -> str:
     facts = check(node)
     path = list(node.path())
     numbers = {one.key: i for i, one in enumerate(path)}
-    lines = [f"plan {node.print[:16]}"]
+    lines = [f"plan {node.fingerprint[:16]}"]
     for i, one in enumerate(path):
         reads = ", ".join(str(numbers[parent.key]) for parent in one.parents)
         readers = sum(one.key == parent.key for other in path for parent in other.parents)

@@ -32,11 +32,11 @@ ONLY_OUTPUT = "rows"
 class Node:
     """One verb and the nodes before it; equal keys mean equal results.
 
-    `print` is the same for nodes that differ in nothing but texts in place of what they mean.
+    `fingerprint` is the same for an SQL text and the equal expression of Python, `key` is not.
 
     `body` is its JSON without the parents, `call` the verb as a user would type it, `columns` the
-    names that come out if they are known, `typed` whether all inputs above declare a schema, and
-    `revisions` whether a window may come out more than once.
+    names of the columns that come out (None if unknown), `typed` whether all inputs above declare
+    a schema, and `revisions` whether a window may come out more than once.
     """
 
     op: str
@@ -47,13 +47,13 @@ class Node:
     typed: bool
     revisions: bool = False
     key: str = field(init=False)
-    print: str = field(init=False)
+    fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
         meaning = self.body
         if '{"text":[' in meaning:
             meaning = dumps(by_meaning(json.loads(meaning)))
-        for name, body in (("key", self.body), ("print", meaning)):
+        for name, body in (("key", self.body), ("fingerprint", meaning)):
             above = " ".join(getattr(parent, name) for parent in self.parents)
             digest = sha256(f"{self.op} {above} {body}".encode()).hexdigest()
             object.__setattr__(self, name, digest)
@@ -177,7 +177,7 @@ def named_outputs(
             raise PlanError(with_hint(f"{arguments.shown(item)} is not an output", hint))
     if rules and len(pipeline) != 1:
         hint = 'say whose they are: mt.output("name", pipeline, rules=[...])'
-        raise PlanError(with_hint(f"rules= with {len(pipeline)} outputs", hint))
+        raise PlanError(with_hint(f"rules= is for one output, and there are {len(pipeline)}", hint))
     return [Output(item.name, item.pipeline, item.rules + rules, item.sinks) for item in pipeline]
 
 
@@ -202,7 +202,7 @@ def compile(outputs: Sequence[tuple[str, Pipeline, Sequence[Rule]]]) -> Compiled
         [_rule(rule, node, name, masks) for rule in rules]
         for (name, _, rules), node in zip(outputs, nodes, strict=True)
     ]
-    for (name, _, rules), _node in zip(outputs, nodes, strict=True):
+    for name, _, rules in outputs:
         _once([rule.name for rule in rules], f'output "{name}": rule')
     plan, inputs = _assemble(list(zip(names, nodes, written, strict=True)))
     return CompiledPlan(plan, tuple(inputs), tuple(masks), tuple(names), tuple(_checked(plan)))

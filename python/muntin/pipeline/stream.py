@@ -77,7 +77,7 @@ class Stream(Hinting):
         >>> orders.filter("n > 1").fingerprint == orders.filter("1 < n").fingerprint
         False
         """
-        return self.node.print
+        return self.node.fingerprint
 
     def explain(self, rows_per_second: float | None = None, keys: int | None = None) -> str:
         """The typed plan as text: nodes, columns, scope and why, stable in replay or not.
@@ -179,7 +179,7 @@ class Stream(Hinting):
         it comes out once, that much later. `emit="each"` sends the running value at every row,
         `emit_every` also the changed windows at each step of event time.
 
-        Raises `PlanError` and its kin for parameters that mean nothing; `rows`, `time_zone`,
+        Raises `PlanError` and its kin for invalid parameters; `rows`, `time_zone`,
         `week_start` and `fill` are not there yet.
 
         >>> from muntin import count, stream
@@ -400,10 +400,14 @@ class Stream(Hinting):
         return stream_of(made)
 
     def __eq__(self, other: object) -> bool:
-        return self.node.print == other.node.print if isinstance(other, Stream) else NotImplemented
+        return (
+            self.node.fingerprint == other.node.fingerprint
+            if isinstance(other, Stream)
+            else NotImplemented
+        )
 
     def __hash__(self) -> int:
-        return hash(self.node.print)
+        return hash(self.node.fingerprint)
 
     def __repr__(self) -> str:
         return text_of(self.node)
