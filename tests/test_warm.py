@@ -224,6 +224,16 @@ def test_known_keys_are_sure_only_behind_the_clocks_first_value(restored: bool) 
     assert [each["n"] for each in found] == [None], "one of the two fell silent at second 30"
 
 
+def test_what_is_behind_a_silence_that_repeats_stays_unknown() -> None:
+    """A key that sent nothing since the change may be silent again and again, unseen here."""
+    repeated = EVENTS.silent("10s", by="k", every="10s").tumbling("10s").agg(**N)
+    op = on(begun(EVENTS, 1, 20), repeated)
+    assert {n for _, n in told(op, 35, 60, 100, 200)} == {None}
+    assert op.stats["operators"][1]["full_from"] == 2**63 - 1
+    once = EVENTS.silent("10s", by="k").tumbling("10s").agg(**N)
+    assert 1 in [n for _, n in told(on(begun(EVENTS, 1, 20), once), 35, 60, 100, 200)]
+
+
 def test_peek_says_what_ask_would() -> None:
     op = on(begun(EVENTS, 1), SCORED)
     for second, want in ((5, None), (11, 2)):

@@ -48,6 +48,9 @@ impl<G: Grid> Bounds for G {
 pub struct FromRow {
     /// Their length.
     pub size: Micros,
+    /// Whether a window repeats until the key's next row. A key that sends none then has windows
+    /// for ever, also if all its rows came before the operator started.
+    pub repeats: bool,
 }
 
 impl Bounds for FromRow {
@@ -56,7 +59,7 @@ impl Bounds for FromRow {
     }
 
     fn full_from(&self, from: Micros) -> Micros {
-        shift(from, self.size - 1)
+        if self.repeats && from != NEVER { FOREVER } else { shift(from, self.size - 1) }
     }
 }
 
@@ -67,6 +70,6 @@ impl Bounds for Gaps {
 
     fn full_from(&self, from: Micros) -> Micros {
         // A session of one row that starts before `start_from` ends before this time.
-        FromRow { size: self.gap }.full_from(self.start_from(from))
+        FromRow { size: self.gap, repeats: false }.full_from(self.start_from(from))
     }
 }

@@ -97,7 +97,7 @@ impl Silence {
             })
             .transpose()?;
         let gaps = Gaps { gap: plan.after, reach: plan.after, lateness: 0 };
-        let windows = FromRow { size: plan.after };
+        let windows = FromRow { size: plan.after, repeats: plan.every.is_some() };
         Ok(Silence { gaps, every: plan.every, known, windows })
     }
 
