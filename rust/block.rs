@@ -92,7 +92,7 @@ impl RowMeta {
 pub struct Block {
     /// Names and types of the columns.
     pub schema: SchemaRef,
-    /// The columns, in normalised types.
+    /// The columns, in internal types.
     pub columns: Vec<ArrayRef>,
     /// The metadata of each row.
     pub meta: Arc<RowMeta>,

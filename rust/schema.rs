@@ -1,4 +1,11 @@
-//! Type words, and the edge where many Arrow layouts of a value become one.
+//! Types: their words, and how a value of one becomes a value of another.
+//!
+//! A column comes in any of Arrow's layouts. [`internal_type`] says in which type the engine carries
+//! it (`layout`), [`may_fit`] whether columns of one type can become those of another at all, and
+//! [`convert_column`] converts one as a whole (`convert`). [`fit`] does so value by value, with a null
+//! and a [`texts::Misfit`] where one does not fit; how a single value is read as each type is in
+//! `single`, numbers and times as text in `texts` and `moments`, and [`explain_misfit`] has the words
+//! of the message. [`common_type`] is that of columns of several streams.
 
 use std::sync::Arc;
 
@@ -6,12 +13,12 @@ use arrow_schema::{DataType, Field, Fields, TimeUnit};
 
 use crate::error::{Error, Result};
 
-mod complain;
-mod edge;
+mod explain;
+mod layout;
 pub mod single;
 pub mod moments;
 mod large;
-mod normalise;
+mod convert;
 mod fit;
 #[cfg(test)]
 mod fit_tests;
@@ -19,11 +26,11 @@ pub mod texts;
 mod common;
 
 pub use common::{common_type, in_common_type};
-pub use complain::{complain, shown};
-pub use edge::{is_utc, may_lose, normalised, rezoned};
+pub use convert::{convert_column, may_fit};
+pub use explain::{explain_misfit, shown};
 pub use fit::{Fitted, fit};
 pub use large::large;
-pub use normalise::{may_fit, normalise};
+pub use layout::{internal_type, is_utc, may_lose, rezoned};
 pub use single::TextsFor;
 
 /// Words for types without parameters.
@@ -88,7 +95,7 @@ pub fn parse_type(word: &str) -> Result<DataType> {
     })
 }
 
-/// The word of a normalised type.
+/// The word of an internal type.
 pub fn type_word(data_type: &DataType) -> Result<String> {
     if let Some((word, _)) = PLAIN.iter().find(|(_, plain)| plain == data_type) {
         return Ok(word.to_string());

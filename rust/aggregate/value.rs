@@ -133,7 +133,7 @@ impl Classes {
 }
 
 impl Class {
-    /// The class of an (already normalised) Arrow type.
+    /// The class of an (already internal_type) Arrow type.
     pub fn for_type(data_type: &DataType) -> Class {
         match data_type {
             DataType::Null

@@ -21,7 +21,7 @@ use crate::fate::Reason;
 use crate::graph::Formula;
 use crate::origin::Series;
 use crate::plan;
-use crate::schema::{may_lose, normalise, normalised};
+use crate::schema::{convert_column, internal_type, may_lose};
 use crate::time::{FOREVER, Micros, NEVER};
 use crate::watermark::Watermarks;
 use crate::wide;
@@ -70,7 +70,7 @@ pub type Unusable = Vec<(u32, Reason)>;
 pub struct DecodedRows {
     /// Index of the input.
     pub input: usize,
-    /// The columns in normalised types.
+    /// The columns in internal types.
     pub columns: Vec<ArrayRef>,
     /// Event time.
     pub time: Vec<Micros>,
@@ -98,7 +98,7 @@ pub fn learn(schema: &Schema, plan: &plan::Plan) -> Result<SchemaRef> {
             return Ok(Field::new(name, own.clone(), true));
         }
         let data_type =
-            normalised(own).map_err(|error| error.within(&format!("column \"{name}\"")))?;
+            internal_type(own).map_err(|error| error.within(&format!("column \"{name}\"")))?;
         Ok(Field::new(name, data_type, true))
     };
     let fields: Result<Vec<Field>> = schema.fields().iter().map(field).collect();
@@ -250,7 +250,7 @@ fn columns(feed: &Feed, schema: &SchemaRef, input: &plan::Input) -> Result<Vec<A
             ))
         })?;
         let place = format!("column \"{name}\" of stream \"{}\"", input.name);
-        let part = |batch: &RecordBatch| normalise(batch.column(at), field.data_type());
+        let part = |batch: &RecordBatch| convert_column(batch.column(at), field.data_type());
         let parts: Result<Vec<ArrayRef>> = feed.batches.iter().map(part).collect();
         let of_column = |error| match error {
             Error::Schema(said) => Error::Schema(format!("{place} {said}")),

@@ -5,8 +5,8 @@ use arrow_schema::{DataType, Schema, TimeUnit};
 
 use super::among::ConstantSet;
 use super::cast::{cast, castable};
-use super::complain::{at, hint, needs, wrong};
 use super::literal::Literal;
+use super::messages::{at, hint, needs, wrong};
 use super::promote::{Signature, arithmetic, common, compared, computed};
 use super::tree::{Comparison, Expr, Function, Operation};
 use crate::error::{Error, Result, unknown_column};
@@ -107,7 +107,7 @@ impl Typed {
     }
 }
 
-/// Gives every part of `expr` its type over rows of `schema`, whose types are normalised.
+/// Gives every part of `expr` its type over rows of `schema`, whose types are internal_type.
 ///
 /// # Errors
 ///

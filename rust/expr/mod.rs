@@ -10,7 +10,7 @@ mod arithmetic;
 mod cast;
 mod check;
 mod compare;
-mod complain;
+mod messages;
 mod eval;
 mod kernels;
 mod literal;

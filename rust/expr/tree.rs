@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::literal::Literal;
 use crate::error::{Error, Result};
-use crate::schema::{named, normalised, parse_type, type_word};
+use crate::schema::{internal_type, named, parse_type, type_word};
 
 /// An expression over the columns of one row.
 ///
@@ -285,8 +285,8 @@ impl TryFrom<ExprObject> for Expr {
                 if name == "cast" && args.len() == 1 =>
             {
                 let to = parse_type(&word)?;
-                if normalised(&to)? != to {
-                    let hint = format!("cast to {}", named(&normalised(&to)?));
+                if internal_type(&to)? != to {
+                    let hint = format!("cast to {}", named(&internal_type(&to)?));
                     let said = format!("a cast to {word} is not supported\nhint: {hint}");
                     return Err(Error::Expression(said));
                 }

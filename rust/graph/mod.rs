@@ -200,7 +200,7 @@ pub fn declared(input: &plan::Input) -> Result<Option<SchemaRef>> {
     let fields: Result<Vec<Field>> = columns
         .iter()
         .map(|(name, word)| {
-            let data_type = crate::schema::normalised(&parse_type(word)?)
+            let data_type = crate::schema::internal_type(&parse_type(word)?)
                 .map_err(|error| error.within(&format!("column \"{name}\"")))?;
             Ok(Field::new(name, data_type, true))
         })

@@ -29,7 +29,7 @@ pub trait Column: Send {
     fn finish(&mut self) -> ArrayRef;
 }
 
-/// An empty column of a normalised type; none if JSON is not read into such columns here.
+/// An empty column of an internal type; none if JSON is not read into such columns here.
 pub fn column(data_type: &DataType) -> Option<Box<dyn Column>> {
     match data_type {
         DataType::Utf8 => Some(Box::new(TextColumn::default())),

@@ -13,7 +13,7 @@ use crate::decode;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::ingest;
-use crate::schema::{self, TextsFor, normalised, type_word};
+use crate::schema::{self, TextsFor, internal_type, type_word};
 
 /// Record batches of one schema, for any library with Arrow's PyCapsule interface.
 #[pyclass(frozen, module = "muntin._core", name = "Batches")]
@@ -97,7 +97,7 @@ impl PyStep {
 /// Column names with the words of their types, as the engine takes them in.
 pub fn words(schema: &Schema) -> Result<Vec<(String, String)>> {
     let word = |field: &arrow_schema::FieldRef| {
-        let word = normalised(field.data_type()).and_then(|kind| type_word(&kind));
+        let word = internal_type(field.data_type()).and_then(|kind| type_word(&kind));
         let place = format!("column \"{}\"", field.name());
         Ok((field.name().clone(), word.map_err(|error| error.within(&place))?))
     };
@@ -123,7 +123,7 @@ pub type MisfitFields = (usize, usize, String, String, String);
 pub fn may_fit(from: &Schema, to: &Schema) -> Result<Vec<bool>> {
     let pairs = from.fields().iter().zip(to.fields());
     pairs
-        .map(|(from, to)| Ok(schema::may_fit(from.data_type(), &normalised(to.data_type())?)))
+        .map(|(from, to)| Ok(schema::may_fit(from.data_type(), &internal_type(to.data_type())?)))
         .collect()
 }
 
@@ -156,7 +156,7 @@ pub fn json_lines(
 fn declared_type(data_type: &DataType) -> Result<DataType> {
     match data_type {
         own @ DataType::Duration(_) => Ok(own.clone()),
-        other => normalised(other),
+        other => internal_type(other),
     }
 }
 
@@ -182,7 +182,7 @@ pub fn fitted(
             let kind = field.data_type();
             let made = schema::fit(column, kind, texts).map_err(|error| error.within(&place))?;
             misfits.extend(made.misfits.iter().map(|&(row, why)| {
-                let (said, hint) = schema::complain(why, kind);
+                let (said, hint) = schema::explain_misfit(why, kind);
                 (
                     before + row,
                     index,

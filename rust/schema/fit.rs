@@ -13,7 +13,7 @@ use arrow_buffer::NullBuffer;
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, TimeUnit};
 
-use super::edge::{rezoned, text_fits};
+use super::layout::{rezoned, text_fits};
 use super::moments::per_second;
 use super::named;
 use super::single::{ByType, Convert, DAY_NS, SingleValue, TextsFor, of_type};
@@ -28,7 +28,7 @@ pub struct Fitted {
     pub misfits: Vec<(usize, Misfit)>,
 }
 
-/// The column as type `to`, a normalised type.
+/// The column as type `to`, an internal type.
 ///
 /// # Errors
 ///

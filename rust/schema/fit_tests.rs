@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::texts::Misfit;
-use super::{TextsFor, fit, normalise, normalised, parse_type, type_word};
+use super::{TextsFor, convert_column, fit, internal_type, parse_type, type_word};
 use crate::error::{Error, Result};
 use arrow_array::builder::StringDictionaryBuilder;
 use arrow_array::cast::AsArray;
@@ -13,8 +13,8 @@ use arrow_buffer::{NullBuffer, i256};
 use arrow_schema::{DataType, Field};
 
 fn normal(array: impl Array + 'static) -> Result<ArrayRef> {
-    let to = normalised(array.data_type())?;
-    normalise(&(Arc::new(array) as ArrayRef), &to)
+    let to = internal_type(array.data_type())?;
+    convert_column(&(Arc::new(array) as ArrayRef), &to)
 }
 
 #[test]
@@ -48,11 +48,11 @@ fn nothing_is_rounded() {
     assert_eq!(fits.as_primitive::<arrow_array::types::Decimal128Type>().value(0), 150);
     assert!(normal(wide(i256::MAX)).is_err());
     let long: ArrayRef = Arc::new(Int64Array::from(vec![Some(300), None]));
-    assert!(matches!(normalise(&long, &DataType::Int8), Err(Error::Data(_))));
-    assert!(normalise(&long, &DataType::Int32).is_ok());
-    assert!(matches!(normalise(&long, &DataType::Utf8), Err(Error::Schema(_))));
+    assert!(matches!(convert_column(&long, &DataType::Int8), Err(Error::Data(_))));
+    assert!(convert_column(&long, &DataType::Int32).is_ok());
+    assert!(matches!(convert_column(&long, &DataType::Utf8), Err(Error::Schema(_))));
     let nanos: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![-1]));
-    assert!(normalise(&nanos, &parse_type("timestamp[us]").unwrap()).is_err());
+    assert!(convert_column(&nanos, &parse_type("timestamp[us]").unwrap()).is_err());
 }
 
 #[test]
@@ -60,16 +60,16 @@ fn names_of_utc_are_one_zone() {
     let times = TimestampMicrosecondArray::from(vec![5]).with_timezone("Etc/UTC");
     let times: ArrayRef = Arc::new(times);
     let utc = parse_type("timestamp[us, UTC]").unwrap();
-    assert_eq!(normalise(&times, &utc).unwrap().data_type(), &utc);
+    assert_eq!(convert_column(&times, &utc).unwrap().data_type(), &utc);
     // a time without a zone is UTC
     let naive = parse_type("timestamp[us]").unwrap();
-    assert_eq!(normalise(&times, &naive).unwrap().data_type(), &naive);
+    assert_eq!(convert_column(&times, &naive).unwrap().data_type(), &naive);
 }
 
 #[test]
 fn lists_and_structs_are_normalised_inside() {
     let field = Arc::new(Field::new("element", DataType::LargeUtf8, false));
-    let list = normalised(&DataType::LargeList(field)).unwrap();
+    let list = internal_type(&DataType::LargeList(field)).unwrap();
     assert_eq!(type_word(&list).unwrap(), "list[str]");
     assert_eq!(parse_type("list[str]").unwrap(), list);
     let values = LargeStringArray::from(vec!["a", "b", "c"]);
@@ -77,9 +77,9 @@ fn lists_and_structs_are_normalised_inside() {
     let lists = FixedSizeListArray::new(item, 1, Arc::new(values), None);
     assert_eq!(normal(lists).unwrap().data_type(), &list);
     let negative = DataType::Decimal128(5, -2);
-    assert_eq!(normalised(&negative), Ok(DataType::Decimal128(7, 0)));
+    assert_eq!(internal_type(&negative), Ok(DataType::Decimal128(7, 0)));
     let span = DataType::Interval(arrow_schema::IntervalUnit::DayTime);
-    assert_eq!(normalised(&span).as_ref(), Ok(&span));
+    assert_eq!(internal_type(&span).as_ref(), Ok(&span));
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub trait ByType {
     fn other(self) -> Self::Made;
 }
 
-/// Makes something for type `to`, a normalised type.
+/// Makes something for type `to`, an internal type.
 pub fn of_type<B: ByType>(to: &DataType, made: B) -> B::Made {
     use DataType::*;
     match *to {

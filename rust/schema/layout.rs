@@ -1,4 +1,4 @@
-//! One layout behind the edge: one kind of string, of binary, of list, of decimal; no dictionary.
+//! The one layout that the engine carries: one kind of string, binary, list and decimal; no dictionary.
 //!
 //! Timestamps keep their unit and zone: the column passes through unchanged, and only the role of
 //! event time floors to microseconds.
@@ -16,11 +16,11 @@ use arrow_schema::{DataType, Field, TimeUnit};
 use super::{list, named};
 use crate::error::{Error, Result};
 
-/// The type in which a column of `data_type` is carried from the edge on.
-pub fn normalised(data_type: &DataType) -> Result<DataType> {
+/// The type in which the engine carries a column of `data_type`.
+pub fn internal_type(data_type: &DataType) -> Result<DataType> {
     Ok(match data_type {
-        DataType::Dictionary(_, values) => normalised(values)?,
-        DataType::RunEndEncoded(_, values) => normalised(values.data_type())?,
+        DataType::Dictionary(_, values) => internal_type(values)?,
+        DataType::RunEndEncoded(_, values) => internal_type(values.data_type())?,
         DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
         DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
             DataType::Binary
@@ -39,11 +39,11 @@ pub fn normalised(data_type: &DataType) -> Result<DataType> {
         | DataType::LargeList(item)
         | DataType::ListView(item)
         | DataType::LargeListView(item)
-        | DataType::FixedSizeList(item, _) => list(normalised(item.data_type())?),
+        | DataType::FixedSizeList(item, _) => list(internal_type(item.data_type())?),
         DataType::Struct(fields) => {
             let fields: Result<Vec<Field>> = fields
                 .iter()
-                .map(|field| Ok(Field::new(field.name(), normalised(field.data_type())?, true)))
+                .map(|field| Ok(Field::new(field.name(), internal_type(field.data_type())?, true)))
                 .collect();
             DataType::Struct(fields?.into())
         }
@@ -52,7 +52,7 @@ pub fn normalised(data_type: &DataType) -> Result<DataType> {
     })
 }
 
-/// Whether a value of this type may be lost in its [`normalised`] type, for want of digits.
+/// Whether a value of this type may be lost in its [`internal_type`] type, for want of digits.
 pub fn may_lose(data_type: &DataType) -> bool {
     match data_type {
         DataType::Dictionary(_, values) => may_lose(values),

@@ -1,4 +1,4 @@
-//! What a message says of a value that does not fit.
+//! Says why a value does not fit its column, and what to do.
 
 use arrow_array::{Array, ArrayRef};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
@@ -19,7 +19,7 @@ pub fn shown(array: &ArrayRef, row: usize) -> String {
 }
 
 /// What a message says of a value that does not fit, and what to do.
-pub fn complain(why: Misfit, to: &DataType) -> (&'static str, &'static str) {
+pub fn explain_misfit(why: Misfit, to: &DataType) -> (&'static str, &'static str) {
     let said = match why {
         Misfit::Kind => "is of another type",
         Misfit::Digits if to.is_integer() => "has a fraction",
