@@ -1,5 +1,6 @@
 //! Ingest: turns bytes of a source into rows, before `decode` brings them into the stream.
 
+mod value;
 mod columns;
 mod json;
 

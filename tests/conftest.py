@@ -1,6 +1,7 @@
 """How the suite runs: on how many cores, how long Hypothesis searches, and with which seed.
 
 A normal run takes a new seed for each test and prints a failing example so that it can be repeated.
+Where the variable `CI` is set, the examples are the same each time: a change is judged by itself.
 `pytest --hypothesis-profile=nightly` searches seventy times as long with one seed, which it prints
 and adds to `.hypothesis/seeds.txt`; `--hypothesis-seed=N` searches the same way again.
 """
@@ -8,6 +9,7 @@ and adds to `.hypothesis/seeds.txt`; `--hypothesis-seed=N` searches the same way
 from __future__ import annotations
 
 import logging
+import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -17,8 +19,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# the oracle costs some 0.1 s an example; every run and every build draws others
+# the oracle costs some 0.1 s an example; every run draws others
 settings.register_profile("default", deadline=None, print_blob=True, max_examples=30)
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True, database=None)
 settings.register_profile(
     "nightly",
     deadline=None,
@@ -26,7 +29,7 @@ settings.register_profile(
     max_examples=2000,
     suppress_health_check=[*HealthCheck],
 )
-settings.load_profile("default")
+settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 SEEDS = Path(__file__).parent.parent / ".hypothesis" / "seeds.txt"
 

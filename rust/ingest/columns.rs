@@ -1,5 +1,6 @@
 //! Columns that grow value by value, and can be cut back to the row before a bad one.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow_array::{
@@ -9,9 +10,12 @@ use arrow_array::{
 use arrow_buffer::{
     BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer,
 };
-use arrow_schema::{DataType, FieldRef};
+use arrow_schema::{DataType, FieldRef, Fields};
+use hashbrown::HashMap;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
-use super::json::{Json, ObjectFields, Unfit, items};
+use super::value::{DEPTH_MAX, FieldName, FieldNames, Json, Unfit, items, sound};
 use crate::schema::single::{ByType, Convert, SingleValue, TextsFor, of_type};
 
 /// One column in the making.
@@ -306,5 +310,135 @@ impl Column for StructColumn {
     fn finish(&mut self) -> ArrayRef {
         let (fields, arrays) = self.fields.finish();
         Arc::new(StructArray::new(fields, arrays, self.nulls.finish()))
+    }
+}
+
+/// The columns of an object's fields.
+pub struct ObjectFields {
+    fields: Fields,
+    columns: Vec<Box<dyn Column>>,
+    required: Vec<bool>,
+    index: HashMap<String, usize, foldhash::fast::RandomState>,
+    /// The column after each column in the row before, the first one last: most rows have the
+    /// same order.
+    next: Vec<usize>,
+    /// For each column, the last row in which it had a field.
+    filled: Vec<usize>,
+    row: usize,
+}
+
+impl fmt::Debug for ObjectFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectFields").field("fields", &self.fields).finish_non_exhaustive()
+    }
+}
+
+impl ObjectFields {
+    /// Empty columns; none if one has a type that is not read here.
+    pub fn new(fields: &Fields) -> Option<ObjectFields> {
+        let columns = fields.iter().map(|field| column(field.data_type()));
+        let columns = columns.collect::<Option<Vec<_>>>()?;
+        let index: HashMap<_, _, _> =
+            fields.iter().enumerate().map(|(i, field)| (field.name().clone(), i)).collect();
+        let count = columns.len();
+        (index.len() == count).then(|| ObjectFields {
+            fields: fields.clone(),
+            columns,
+            required: vec![false; count],
+            index,
+            next: (1..=count).chain([0]).collect(),
+            filled: vec![0; count],
+            row: 0,
+        })
+    }
+
+    /// Leaves rows with a null in one of these columns unread.
+    pub fn require(&mut self, columns: &[usize]) {
+        columns.iter().for_each(|&i| self.required[i] = true);
+    }
+
+    /// Reads an object as one row.
+    pub fn read(&mut self, object: &str) -> Result<(), Unfit> {
+        self.row += 1;
+        let mut source = serde_json::Deserializer::from_str(object);
+        source.deserialize_map(ObjectRow(self)).and_then(|()| source.end()).map_err(|_| Unfit)?;
+        for i in 0..self.columns.len() {
+            if self.filled[i] != self.row {
+                self.null(i)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends a row of nulls.
+    pub fn push_null(&mut self) {
+        self.row += 1;
+        self.columns.iter_mut().for_each(|column| column.push_null());
+    }
+
+    /// Removes all rows from the `len`-th on.
+    pub fn truncate(&mut self, len: usize) {
+        self.columns.iter_mut().for_each(|column| column.truncate(len));
+    }
+
+    /// The fields and their values.
+    pub fn finish(&mut self) -> (Fields, Vec<ArrayRef>) {
+        (self.fields.clone(), self.columns.iter_mut().map(|column| column.finish()).collect())
+    }
+
+    fn null(&mut self, i: usize) -> Result<(), Unfit> {
+        self.columns[i].push_null();
+        if self.required[i] { Err(Unfit) } else { Ok(()) }
+    }
+
+    /// The column of a key, where the one before was that of `last`.
+    fn find(&mut self, key: &str, last: usize) -> Option<usize> {
+        let guess = self.next[last];
+        if self.fields.get(guess).is_some_and(|field| field.name() == key) {
+            return Some(guess);
+        }
+        let found = self.index.get(key).copied()?;
+        self.next[last] = found;
+        Some(found)
+    }
+
+    fn take(&mut self, i: usize, raw: &str) -> Result<(), Unfit> {
+        if std::mem::replace(&mut self.filled[i], self.row) == self.row {
+            return Err(Unfit);
+        }
+        match Json::read(raw)? {
+            Json::Null => self.null(i),
+            value => self.columns[i].push(value),
+        }
+    }
+}
+
+/// Puts the fields of an object into columns.
+struct ObjectRow<'f>(&'f mut ObjectFields);
+
+impl<'de> Visitor<'de> for ObjectRow<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let fields = self.0;
+        let mut others = FieldNames::default();
+        // the place before the first column
+        let mut last = fields.columns.len();
+        while let Some(FieldName(key)) = map.next_key()? {
+            let raw: &RawValue = map.next_value()?;
+            let taken = match fields.find(&key, last) {
+                Some(i) => {
+                    last = i;
+                    fields.take(i, raw.get())
+                }
+                None => others.add(key).and_then(|()| sound(raw.get(), DEPTH_MAX)),
+            };
+            taken.map_err(|Unfit| A::Error::custom("unfit"))?;
+        }
+        Ok(())
     }
 }
