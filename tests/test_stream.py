@@ -30,6 +30,12 @@ pay = stream("pay", time="at", out_of_order="1s", schema=WORDS)
 loose = stream(time="at", out_of_order="1s")
 
 
+def typed(word: str) -> Stream:
+    return stream(
+        f"a {word}", time="at", out_of_order="0s", schema={"at": "timestamp[us]", "v": word}
+    )
+
+
 def plan_of(pipeline: Any, *rules: Rule) -> dict[str, Any]:
     return dict(json.loads(compile(outputs_of(pipeline, rules)).json))
 
@@ -215,6 +221,8 @@ one = loose.tumbling("1m", by="card")
         (lambda: pay.silent("1m", by="card", every="0s"), D, "silent: every"),
         (lambda: pay.explain(keys=3), P, "not there yet"),
         (lambda: union(pay), P, "two are the least"),
+        (lambda: union(typed("u64"), typed("i64")), S, "is u64 in one stream and i64 in another"),
+        (lambda: union(typed("i8"), typed("f64"), typed("str")), S, "i8 in one stream and str"),
         (lambda: union(pay, loose), P, "each need one"),
         (lambda: union(pay, pay.filter("amount > 1"), tag="card"), C, "already"),
         (lambda: stream("x", time="at", out_of_order="10"), D, "not a duration"),

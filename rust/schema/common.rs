@@ -13,18 +13,29 @@ use crate::error::Result;
 /// Equal types stay, integers become i64, numbers with a float among them f64. u64 does not mix with
 /// other integers alone: not all of its values are an i64.
 pub fn common_type<'a>(types: &[&'a DataType]) -> Result<DataType, (&'a DataType, &'a DataType)> {
-    let mut known = types.iter().copied().filter(|kind| **kind != DataType::Null);
-    let Some(first) = known.next() else { return Ok(DataType::Null) };
-    let Some(other) = known.clone().find(|&kind| kind != first) else { return Ok(first.clone()) };
-    let all = |test: fn(&DataType) -> bool| test(first) && known.clone().all(test);
-    let with_float = first.is_floating() || known.clone().any(DataType::is_floating);
-    if all(|kind| kind.is_integer() && *kind != DataType::UInt64) {
-        Ok(DataType::Int64)
-    } else if with_float && all(|kind| kind.is_integer() || kind.is_floating()) {
-        Ok(DataType::Float64)
+    let known: Vec<&DataType> =
+        types.iter().copied().filter(|kind| **kind != DataType::Null).collect();
+    let Some(&first) = known.first() else { return Ok(DataType::Null) };
+    common(&known).ok_or_else(|| {
+        let odd = known.iter().copied().find(|kind| common(&[first, kind]).is_none());
+        // each goes with the first, but not all of them with one another
+        (first, odd.unwrap_or(known[known.len() - 1]))
+    })
+}
+
+/// The common type of types other than null, if they have one.
+fn common(types: &[&DataType]) -> Option<DataType> {
+    let all = |test: fn(&DataType) -> bool| types.iter().all(|kind| test(kind));
+    if types.iter().all(|&kind| kind == types[0]) {
+        Some(types[0].clone())
+    } else if all(|kind| kind.is_integer() && *kind != DataType::UInt64) {
+        Some(DataType::Int64)
+    } else if all(|kind| kind.is_integer() || kind.is_floating())
+        && types.iter().any(|kind| kind.is_floating())
+    {
+        Some(DataType::Float64)
     } else {
-        let odd = known.find(|kind| common_type(&[first, kind]).is_err());
-        Err((first, odd.unwrap_or(other)))
+        None
     }
 }
 
