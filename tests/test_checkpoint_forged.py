@@ -196,6 +196,7 @@ def sink_of(kind: str, path: Path) -> Any:
     return KINDS[kind][0](path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STATES)
 def test_every_forged_state_of_a_sink_is_refused_by_name(kind: str, tmp_path: Path) -> None:
     good = STATES[kind]
