@@ -207,6 +207,12 @@ def _missing(value: object) -> str:
     return f"it lacks {', '.join(missing)}: see mt.Sink"
 
 
+def label(part: object) -> str:
+    """A source or a sink as a few words: its repr, if it defines one."""
+    own = type(part).__repr__ is not object.__repr__
+    return repr(part) if own else type(part).__name__
+
+
 def not_yet(place: str, **given: bool) -> None:
     """Refuse parameters that are planned but not implemented."""
     for name, used in given.items():

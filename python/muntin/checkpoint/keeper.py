@@ -316,8 +316,8 @@ def tell_change(op: Operator, on_change: OnChange) -> None:
         return
     new = "warming" if on_change == "warm" else "new, with results from only the rows they see"
     words = {"restored": "restored", "new": new, "dropped": "dropped with their state"}
-    message = [f"{word}: {', '.join(found[key]) or 'none'}" for key, word in words.items()]
-    _log.warning("the pipeline changed since the checkpoint; verbs %s", "; ".join(message))
+    changes = [f"{word}: {', '.join(found[key]) or 'none'}" for key, word in words.items()]
+    _log.warning("the pipeline changed since the checkpoint; verbs %s", "; ".join(changes))
 
 
 def _rows_part(number: int, data: bytes) -> Part | None:

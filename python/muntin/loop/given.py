@@ -67,15 +67,8 @@ def check_replayable(sources: Mapping[str, Source]) -> None:
     """A checkpoint needs sources that can be read again."""
     for name, source in sources.items():
         if not replayable(source):
-            message = (
-                f'input "{name}": {label(source)} can be read only once, so no later run could '
-            )
+            shown = arguments.label(source)
+            message = f'input "{name}": {shown} can be read only once, so no later run could '
             hint = "leave checkpoint= out, or give what can be read again: a list, a file, or a "
             hint += "function that makes the generator, mt.sources.Rows(make)"
             raise SourceError(with_hint(f"{message}resume from the checkpoint", hint))
-
-
-def label(part: object) -> str:
-    """A source or a sink as a few words: its repr, if it defines one."""
-    own = type(part).__repr__ is not object.__repr__
-    return repr(part) if own else type(part).__name__

@@ -13,7 +13,6 @@ from muntin.base.errors import PlanError, with_hint
 from muntin.checkpoint import Checkpoint, Keeper, tell_change
 from muntin.engine.operator import Operator, operator
 from muntin.loop.claims import claimed
-from muntin.loop.given import label
 from muntin.loop.loop import Loop
 from muntin.loop.routes import Destinations, Routes
 from muntin.loop.saver import Saving
@@ -114,9 +113,11 @@ class Setting:
             plan=op.plan,
             facts=op.facts,
             titles=titles(self._ends()),
-            sources={key: label(each) for key, each in self.sources.items()},
-            sinks={each.name: [label(sink) for sink in each.sinks] for each in self.outputs},
-            alerts=[label(sink) for sink in self.destinations.alerts],
+            sources={key: arguments.label(each) for key, each in self.sources.items()},
+            sinks={
+                each.name: [arguments.label(sink) for sink in each.sinks] for each in self.outputs
+            },
+            alerts=[arguments.label(sink) for sink in self.destinations.alerts],
             started=time.time(),
             total=sum(known) if len(known) == len(totals) else None,
         )

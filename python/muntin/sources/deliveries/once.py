@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from muntin.base.arguments import label
 from muntin.base.errors import SourceError, with_hint
 from muntin.sources.base import Delivery, Quiet, Reader, Source, Words, opened
 from muntin.sources.deliveries.pace import PacedReader
@@ -33,8 +34,7 @@ class Once:
 
     def __repr__(self) -> str:
         """That of the source."""
-        own = type(self._given).__repr__ is not object.__repr__
-        return repr(self._given) if own else type(self._given).__name__
+        return label(self._given)
 
     @property
     def bounded(self) -> bool:
