@@ -9,19 +9,25 @@ from typing import Any, get_args
 from muntin.base.arguments import one_of, path, shown
 from muntin.base.durations import Duration, parse
 from muntin.base.errors import PlanError, with_hint
+from muntin.checkpoint.authority import Authority, CommitLost, Pointer, TakenOver
 from muntin.checkpoint.directory import Directory, Store
-from muntin.checkpoint.keeper import Keeper, Restored, Where, tell_change
+from muntin.checkpoint.keeper import Keeper, OnMissing, Restored, Where, tell_change
 from muntin.checkpoint.manifest import Manifest
 from muntin.engine.operator import OnChange
 
 __all__ = [
+    "Authority",
     "Checkpoint",
+    "CommitLost",
     "Directory",
     "Keeper",
     "Manifest",
     "OnChange",
+    "OnMissing",
+    "Pointer",
     "Restored",
     "Store",
+    "TakenOver",
     "Where",
     "tell_change",
 ]
@@ -43,6 +49,9 @@ class Checkpoint:
         on_change: with "refuse", a checkpoint of another pipeline ends the run with a diff. With
             "warm" and "keep" unchanged verbs keep their state; new verbs warm up, or give results
             at once from the rows they see (see `mt.operator`).
+        on_missing: where a transaction of Kafka says which checkpoint counts, and it points to none
+            though the store has some: "refuse" ends the run, "latest" resumes from the newest one,
+            which may repeat rows, "fresh" starts anew.
 
     >>> Checkpoint("state/fraud", every="10s").every
     '10s'
@@ -51,15 +60,18 @@ class Checkpoint:
     store: Store
     every: str
     on_change: OnChange
+    on_missing: OnMissing
 
     def __init__(
         self,
         store: str | os.PathLike[str] | Store,
         every: Duration = "10s",
         on_change: OnChange = "refuse",
+        on_missing: OnMissing = "refuse",
     ) -> None:
         """Keep the arguments; nothing is read or written before the run starts."""
         one_of(on_change, get_args(OnChange), "Checkpoint: on_change")
+        one_of(on_missing, get_args(OnMissing), "Checkpoint: on_missing")
         place: Any = store
         if isinstance(store, (str, os.PathLike)):
             place = Directory(path(store, "Checkpoint", error=PlanError))
@@ -69,6 +81,7 @@ class Checkpoint:
         object.__setattr__(self, "store", place)
         object.__setattr__(self, "every", parse(every, "Checkpoint: every", zero=True).text)
         object.__setattr__(self, "on_change", on_change)
+        object.__setattr__(self, "on_missing", on_missing)
 
     @property
     def seconds(self) -> float:

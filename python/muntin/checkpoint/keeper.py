@@ -11,10 +11,11 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from muntin.base import limits
 from muntin.base.errors import SnapshotError, with_hint
+from muntin.checkpoint.authority import Authority, Pointer, StoreAuthority
 from muntin.checkpoint.directory import Store
 from muntin.checkpoint.manifest import (
     Counts,
@@ -27,6 +28,7 @@ from muntin.checkpoint.manifest import (
     part_name,
     row_numbers,
     rows_name,
+    seal_of,
 )
 from muntin.checkpoint.saved import Saved
 from muntin.engine.operator import OnChange, Operator, assembled, snapshot_contents
@@ -38,6 +40,10 @@ KEPT = 2
 
 Chunk: TypeAlias = tuple[str, int]
 """The file that a chunk of the engine's state is in, and its length in bytes."""
+
+OnMissing: TypeAlias = Literal["refuse", "latest", "fresh"]
+"""What to do if nothing points to a checkpoint, but the store has some: refuse to start, resume
+from the newest, or start anew."""
 
 Prepare: TypeAlias = Callable[[], dict[str, dict[str, Any]]]
 """Makes staged rows durable in the sinks; returns the sinks' states by place."""
@@ -101,9 +107,22 @@ class _Base:
 class Keeper:
     """The checkpoints of one run in one store."""
 
-    def __init__(self, store: Store) -> None:
-        """Read nothing before `recover`."""
+    def __init__(
+        self,
+        store: Store,
+        authority: Authority | None = None,
+        on_missing: OnMissing = "refuse",
+    ) -> None:
+        """Read nothing before `recover`.
+
+        Args:
+            store: where the files are.
+            authority: says which checkpoint counts; None: the newest in the store.
+            on_missing: what to do if the authority has no pointer, but the store has checkpoints.
+        """
         self._store = store
+        self._authority = authority or StoreAuthority(store)
+        self._on_missing = on_missing
         self._bases = [_Base(), _Base()]  # of the newest checkpoint, and of the one before
         self._last = 0
         self._good: list[Manifest] = []
@@ -114,33 +133,69 @@ class Keeper:
         return repr(self._store)
 
     def recover(self) -> Restored | None:
-        """The newest complete checkpoint; None if there never was one.
+        """Own the checkpoints, and load the one that counts; None if there never was one.
 
-        A damaged one is skipped with a warning that names it.
+        Where the store itself says which one counts, a damaged one is skipped with a warning that
+        names it, and the one before it stands in.
 
         Raises:
-            SnapshotError: there are checkpoints, but all are damaged.
+            SnapshotError: the one that counts is damaged or missing, or the authority does not
+                point to any of those in the store.
         """
+        pointers = self._authority.acquire()
         manifests, parts = numbers(self._store.names())
-        self._last = max([0, *manifests, *parts])
+        self._last = max([0, *manifests, *parts, *(each.number for each in pointers)])
+        if manifests and not pointers:
+            pointers = self._without_pointer(manifests)
         found: Restored | None = None
         problems: list[str] = []
-        for number in manifests:
+        for pointer in pointers:
             try:
-                if found is not None:
-                    # needed only as a base for later checkpoints, so it may be damaged
-                    self._bases[1] = self._load(number)[1]
-                    break
-                found, self._bases[0] = self._load(number)
+                found, self._bases[0] = self._load(pointer.number, pointer)
                 self._good = [found.manifest]
+                break
             except SnapshotError as error:
-                _log.warning("checkpoint %d cannot be used: %s", number, error)
+                _log.warning("checkpoint %d cannot be used: %s", pointer.number, error)
                 problems.append(str(error).partition("\n")[0])
         if problems and found is None:
             hint = "to start from the beginning, give an empty directory and empty sinks"
             message = f"no checkpoint in {self._store!r} can be used: {'; '.join(problems)}"
             raise SnapshotError(with_hint(message, hint))
+        if found is not None:
+            self._check_authority(found.manifest)
+            self._load_second_base(manifests, found.manifest.number)
         return found
+
+    def _without_pointer(self, manifests: Sequence[int]) -> Sequence[Pointer]:
+        """What to resume from if the authority has no pointer."""
+        if self._on_missing == "fresh":
+            return []
+        if self._on_missing == "latest":
+            return [Pointer(number) for number in manifests]
+        hint = 'it may have expired: Checkpoint(..., on_missing="latest") resumes from the newest '
+        hint += 'checkpoint of the store, which may repeat rows; on_missing="fresh" starts anew'
+        message = f"{self._authority.name} points to no checkpoint, but {self._store!r} has some"
+        raise SnapshotError(with_hint(message, hint))
+
+    def _check_authority(self, manifest: Manifest) -> None:
+        """A checkpoint that waited for another authority may never have counted."""
+        if manifest.authority != self._authority.name and self._on_missing != "latest":
+            hint = 'Checkpoint(..., on_missing="latest") resumes from it all the same, '
+            hint += "which may repeat rows"
+            message = f"checkpoint {manifest.number} in {self._store!r} counts only if "
+            message += (
+                f"{manifest.authority} points to it, and this run asks {self._authority.name}"
+            )
+            raise SnapshotError(with_hint(message, hint))
+
+    def _load_second_base(self, manifests: Iterable[int], newest: int) -> None:
+        """Load the checkpoint before; only later checkpoints build on it, so it may be damaged."""
+        before = next((number for number in manifests if number < newest), None)
+        if before is not None:
+            try:
+                self._bases[1] = self._load(before)[1]
+            except SnapshotError as error:
+                _log.warning("checkpoint %d cannot be used: %s", before, error)
 
     def look(self) -> Restored | None:
         """The newest checkpoint, read without locking or changing the store.
@@ -171,6 +226,7 @@ class Keeper:
         Raises:
             OSError: the state could not be written, or a sink could not prepare; there is no new
                 checkpoint, the run may go on.
+            CommitLost, TakenOver: what the authority raises.
             SnapshotError: the manifest could not be written, and nobody knows whether a restart
                 would find it; the run must end.
         """
@@ -197,14 +253,10 @@ class Keeper:
             staged=dict(where.staged),
             also=dict(where.also),
             rows=rows,
+            authority=self._authority.name,
         )
         data = manifest.encode()
-        try:
-            self._store.commit(manifest_name(manifest.number), data)
-        except OSError as error:
-            hint = "free disk space or repair the directory, then start again: nothing is lost"
-            message = f"checkpoint {manifest.number} in {self._store!r} cannot be written: {error}"
-            raise SnapshotError(with_hint(message, hint)) from error
+        self._authority.commit(Pointer(manifest.number, seal_of(data)), data)
         self._bases = [base, self._bases[0]]
         self._good = [manifest, *self._good][:KEPT]
         self._tidy()
@@ -251,9 +303,12 @@ class Keeper:
         known = {part.file: part.bytes for part in self._bases[-1].parts}
         return {name: known.get(name, 0) for name in self._store.names()}
 
-    def _load(self, number: int) -> tuple[Restored, _Base]:
+    def _load(self, number: int, pointer: Pointer | None = None) -> tuple[Restored, _Base]:
         name = manifest_name(number)
-        manifest = decode(name, self._read(name))
+        text = self._read(name)
+        manifest = decode(name, text)
+        if pointer is not None and not pointer.names(number, text):
+            raise SnapshotError(f'"{name}" is not what {self._authority.name} points to')
         known: dict[str, Chunk] = {}
         base, parts = _Base(), []
         for part in manifest.parts:

@@ -81,6 +81,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         also: further places of sinks, and the place under which their state is kept.
         rows: the file with rows that sinks without a state have not published yet; it is removed
             when they have.
+        authority: what says that this checkpoint counts; without it, it counts for nothing.
     """
 
     number: Count
@@ -94,12 +95,18 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     staged: dict[str, Count] = {}
     also: dict[str, str] = {}
     rows: Part | None = None
+    authority: str = "store"
     format: int = FORMAT
 
     def encode(self) -> bytes:
         """The manifest as bytes."""
         line = msgspec.json.encode(self)
         return line + b"\n" + hashlib.sha256(line).hexdigest().encode() + b"\n"
+
+
+def seal_of(data: bytes) -> str:
+    """The seal of a manifest: the SHA-256 of its first line, in hexadecimal digits."""
+    return hashlib.sha256(data.partition(b"\n")[0]).hexdigest()
 
 
 def decode(name: str, data: bytes) -> Manifest:
@@ -109,7 +116,7 @@ def decode(name: str, data: bytes) -> Manifest:
         SnapshotError: it is damaged, or of another version.
     """
     line, _, rest = data.partition(b"\n")
-    if rest != hashlib.sha256(line).hexdigest().encode() + b"\n":
+    if rest != seal_of(line).encode() + b"\n":
         raise SnapshotError(f'"{name}" is damaged: its checksum does not match')
     try:
         version = msgspec.json.decode(line)["format"]
