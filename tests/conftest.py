@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from kafka.broker.fixtures import kafka, kafka_broker  # noqa: F401 (fixtures for all tests)
+
 # the oracle costs some 0.1 s an example; every run draws others
 settings.register_profile("default", deadline=None, print_blob=True, max_examples=30)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, database=None)

@@ -14,8 +14,8 @@ import pytest
 
 import muntin as mt
 
-HERE = Path(__file__).parent / "kafka"
-CLASS_PATH = HERE.parent.parent / "target" / "kafka-streams-classpath"
+HERE = Path(__file__).parent / "kafka" / "streams"
+CLASS_PATH = HERE.parents[2] / "target" / "kafka-streams-classpath"
 GRACE, MINUTE, HOP_SIZE = 10_000, 60_000, 300_000
 GAP = 30_001  # odd, where all times are even: Kafka fires a session at the very moment of its end
 MISSING = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
