@@ -27,7 +27,7 @@ RUST_ORDER = re.findall(r"^(?:pub )?mod (\w+);", (ROOT / "rust" / "lib.rs").read
 
 # The rooms of the package, in the order of the data.
 PYTHON_ORDER = """
-    base values expr pipeline sources engine sinks checkpoint monitor loop testing commands
+    base values expr pipeline clients sources engine sinks checkpoint monitor loop testing commands
 """.split()
 
 MAY_BE_UNSAFE = {"py/bridge.rs", "prefetch.rs"}
