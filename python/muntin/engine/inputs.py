@@ -49,6 +49,12 @@ class Inputs:
             raise PlanError(unknown("input", str(name), self.names))
         return self.names.index(name)
 
+    def opened(self, index: int, partition: int) -> None:
+        """Note a partition that was declared after the start."""
+        name = self.names[index]
+        if partition not in self.partitions[name]:
+            self.partitions[name] += (partition,)
+
     def which(self, name: str | None, partition: int | None) -> tuple[int, int | None]:
         """The number of an input, and a partition of it; None for all of them."""
         number = None if partition is None else arguments.partition(partition)

@@ -212,8 +212,10 @@ class Operator:
         1
         """
         with self._lock:
-            number = arguments.partition(partition)
-            return self._wrap(self._engine.open(self._inputs.index(input), number))
+            number, index = arguments.partition(partition), self._inputs.index(input)
+            step = self._engine.open(index, number)
+            self._inputs.opened(index, number)
+            return self._wrap(step)
 
     def finish(self, *, input: str | None = None, partition: int | None = None) -> Result:
         """End a partition, an input or everything: open windows that only waited for it fire.
@@ -387,7 +389,7 @@ class Operator:
 
     @property
     def partitions(self) -> dict[str, tuple[int, ...]]:
-        """The partitions of each input that were declared at the start."""
+        """The partitions of each input that were declared, at the start or by `open`."""
         return dict(self._inputs.partitions)
 
     @property

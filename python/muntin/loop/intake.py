@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from muntin.base.errors import SourceError, with_hint
 from muntin.engine.feeds import Feed
 from muntin.engine.operator import Order
-from muntin.sources import Delivery, Quiet, Reader, Undecodable
+from muntin.sources import Added, Delivery, Quiet, Reader, Undecodable
 from muntin.sources.deliveries.split import split
 from muntin.values.order import FIRST, LAST, is_sorted, micros, rising, rows_before, runs
 from muntin.values.table import table_of
@@ -37,6 +37,8 @@ class Reading:
         order: how the step merges them.
         undecodable: for each input, records that could not be decoded.
         quiet: (input, partition) pairs that were polled and had no rows.
+        lost: (input, partition) pairs of which nothing is known for now.
+        added: (input, partition) pairs that are new.
         ended: inputs that have no more rows.
         waited: seconds of it that the sources waited for rows.
         resume: for each input and partition in it, the position after its last row.
@@ -47,6 +49,8 @@ class Reading:
     order: Order = "given"
     undecodable: list[tuple[str, Undecodable]] = field(default_factory=list)
     quiet: list[tuple[str, int]] = field(default_factory=list)
+    lost: list[tuple[str, int]] = field(default_factory=list)
+    added: list[tuple[str, int]] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     waited: float = 0.0
     resume: list[tuple[str, int, int]] = field(default_factory=list)
@@ -73,9 +77,13 @@ def as_they_come(readers: Mapping[str, Reader]) -> Iterator[Reading]:
                 case None:
                     del open_readers[name]
                     yield Reading(ended=[name], waited=waited)
-                case Quiet(partitions=partitions):
+                case Quiet(partitions=partitions, lost=lost):
                     quiet = [(name, partition) for partition in partitions]
-                    yield Reading(quiet=quiet, waited=inf)
+                    gone = [(name, partition) for partition in lost]
+                    yield Reading(quiet=quiet, lost=gone, waited=inf)
+                case Added(partitions=partitions):
+                    added = [(name, partition) for partition in partitions]
+                    yield Reading(added=added, waited=waited)
                 case Delivery() as delivery:
                     bad = [(name, record) for record in delivery.undecodable]
                     feed = _feed(name, delivery)
@@ -199,6 +207,9 @@ class _Queue:
                 if len(part.table):
                     self._floor = part.keys[-1].as_py()
                     more = False
+            elif isinstance(polled, Added):
+                hint = "only a source without an end may add partitions"
+                raise SourceError(with_hint(f'input "{self.name}": {polled!r}', hint))
             else:
                 self.quiet = True
                 self._floor = max(self._floor, FIRST if polled.until is None else polled.until)

@@ -103,6 +103,9 @@ class Loop:
         if self._restored and self._restored.manifest.ended:
             self._nothing_new(readers)
             return False
+        for name, source in self._sources.items():
+            for partition in source.partitions():
+                self._open(name, partition)
         through = self._rounds(readers)
         ended = through and not self._once
         if ended:
@@ -134,9 +137,13 @@ class Loop:
         return as_they_come(readers)
 
     def _process(self, reading: Reading) -> None:
-        """One round: the partitions that are quiet, the rows, the inputs that have ended."""
+        """One round: new and quiet partitions, the rows, the inputs that have ended."""
+        for name, partition in reading.added:
+            self._open(name, partition)
         for feed in reading.feeds:
             self._quiet.has_rows(str(feed.input), feed.partition)
+        for name, partition in reading.lost:
+            self._quiet.is_lost(name, partition)
         for name, partition in () if self._once else reading.quiet:
             with self._publishing_what_is_complete(_NOTHING):
                 for result in self._quiet.has_none(name, partition):
@@ -148,6 +155,13 @@ class Loop:
         if not self._once and len(self._sources) > len(reading.ended):
             for name in reading.ended:
                 self._finish(name)
+
+    def _open(self, name: str, partition: int) -> None:
+        """Open a partition that the engine does not have yet."""
+        if partition not in self._op.partitions[name]:
+            facts = {"event": "partition_added", "run": self._name, "input": name}
+            _log.info('input "%s": partition %d is new', name, partition, extra=facts)
+            self._deliver(self._op.open(input=name, partition=partition), _NOTHING)
 
     def _step(self, reading: Reading) -> None:
         feeds = [self._stamped(feed) for feed in reading.feeds]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from muntin.base.errors import SourceError, with_hint
 from muntin.checkpoint import Restored
 from muntin.checkpoint.manifest import Position
+from muntin.engine.operator import snapshot_contents
 from muntin.loop.intake import Reading
 from muntin.sources import Reader, Source
-from muntin.sources.base import Words, opened
+from muntin.sources.base import Recalling, Words, opened
 
 
 class Positions:
@@ -60,3 +61,40 @@ class Positions:
             name: Position(identity, self._next[name], self._marks[name])
             for name, identity in self._identities.items()
         }
+
+
+def partitions_then(
+    sources: Mapping[str, Source], restored: Restored | None
+) -> dict[str, Sequence[int]]:
+    """The partitions with which the engine starts: of those there are, the checkpoint's.
+
+    The loop opens the others, as it does with partitions that are added while it runs. Sources
+    that number partitions by their identity learn that of the checkpoint first.
+    """
+    before = restored.manifest.inputs if restored else {}
+    found: dict[str, Sequence[int]] = {}
+    for name, source in sources.items():
+        if isinstance(source, Recalling):
+            source.recall(before[name].identity if name in before else [])
+        found[name] = tuple(source.partitions())
+    if restored and any(set(now) - _passed(before.get(name)) for name, now in found.items()):
+        saved = _saved_partitions(restored.snapshot)
+        for name in found.keys() & saved.keys():
+            found[name] = [each for each in found[name] if each in saved[name]]
+    return found
+
+
+def _passed(position: Position | None) -> set[int]:
+    """The partitions that an input surely had: reading a snapshot takes long if it is large."""
+    return set(position.next) if position else set()
+
+
+def _saved_partitions(snapshot: bytes) -> dict[str, set[int]]:
+    """The partitions of each input in a snapshot."""
+    manifest = snapshot_contents(snapshot)["manifest"]
+    names = [each["name"] for each in manifest["plan"]["inputs"]]
+    marks = manifest["watermarks"]
+    return {
+        name: {int(each["id"]) for each in mark["partitions"]}
+        for name, mark in zip(names, marks, strict=True)
+    }

@@ -31,7 +31,6 @@ class QuietPartitions:
         """All partitions start as active."""
         self._op = op
         self._after = {name: _seconds(op.input_plan(name)["idle_after"]) for name in op.inputs}
-        self._partitions = op.partitions
         self._clock = clock
         self._since: dict[tuple[str, int], float] = {}
         self._idle: set[tuple[str, int]] = set()
@@ -41,7 +40,7 @@ class QuietPartitions:
     def has_rows(self, name: str, partition: Any) -> None:
         """Note rows of a partition, or of several: an array with the partition of each row."""
         partitions = {partition} if isinstance(partition, int) else _distinct(partition)
-        partitions &= set(self._partitions[name])  # rows of undeclared partitions are invalid
+        partitions &= set(self._op.partitions[name])  # rows of undeclared partitions are invalid
         if partitions:
             self._went_idle.pop(name, None)
         for key in [(name, each) for each in partitions]:
@@ -61,9 +60,15 @@ class QuietPartitions:
         verdict = self._op.idle(input=name, partition=partition)
         return [verdict, *self._time_passes(name, after, now)]
 
+    def is_lost(self, name: str, partition: int) -> None:
+        """Note that nothing is known of a partition for now: its silence begins anew."""
+        self._went_idle.pop(name, None)
+        self._since.pop((name, partition), None)
+        self._idle.discard((name, partition))
+
     def _time_passes(self, name: str, after: float, now: float) -> list[Result]:
         """If all of an input is idle, advance its watermark from that of its newest partition."""
-        if any((name, each) not in self._idle for each in self._partitions[name]):
+        if any((name, each) not in self._idle for each in self._op.partitions[name]):
             return []
         if name not in self._went_idle:
             at = self._op.newest_watermark(name)

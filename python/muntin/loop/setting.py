@@ -14,6 +14,7 @@ from muntin.checkpoint import Checkpoint, Keeper, tell_change
 from muntin.engine.operator import Operator, operator
 from muntin.loop.claims import claimed
 from muntin.loop.loop import Loop
+from muntin.loop.positions import partitions_then
 from muntin.loop.routes import Destinations, Routes
 from muntin.loop.saver import Saving
 from muntin.loop.stop import Stop
@@ -58,7 +59,7 @@ class Setting:
             op = operator(
                 self.outputs,
                 threads=self.threads,
-                partitions={key: tuple(each.partitions()) for key, each in self.sources.items()},
+                partitions=partitions_then(self.sources, restored),
                 snapshot=restored.snapshot if restored else None,
                 on_change=self.checkpoint.on_change if self.checkpoint else "refuse",
             )

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Never
 
 from muntin.base.missing import NOT_YET, missing
-from muntin.sources.base import Delivery, Quiet, Reader, Source, Undecodable
+from muntin.sources.base import Added, Delivery, Quiet, Reader, Source, Undecodable
 from muntin.sources.deliveries.pace import Clock, Pace
 from muntin.sources.files.csv import Csv
 from muntin.sources.files.jsonlines import JsonLines
@@ -13,6 +13,7 @@ from muntin.sources.memory.arrow import Arrow
 from muntin.sources.memory.rows import Rows
 
 __all__ = [
+    "Added",
     "Arrow",
     "Clock",
     "Csv",

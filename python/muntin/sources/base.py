@@ -30,6 +30,7 @@ class Undecodable:
         line: its line in the file, from 1, or None.
         text: its text; invalid UTF-8 is replaced.
         detail: what was wrong with it.
+        payload: its bytes, where it is a message of a broker.
 
     >>> Undecodable(0, 7, "rows.csv", 8, "a,b", "3 fields expected, got 2").line
     8
@@ -41,6 +42,7 @@ class Undecodable:
     line: int | None
     text: str
     detail: str
+    payload: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,15 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """Partitions that were just polled successfully and had no rows.
+    """No rows for now: what is known of the partitions.
 
     Attributes:
-        partitions: the partitions.
+        partitions: those that were just polled successfully and had no rows.
         until: every row still to come has an arrival time of at least this, in microseconds since
             1970 in UTC; None if that is unknown. Other sources need not wait for this one up to
             then.
+        lost: those whose server cannot be reached: whether they have rows is not known, and their
+            silence begins anew when they are polled successfully again.
 
     >>> Quiet(partitions=(0, 1)).until is None
     True
@@ -92,6 +96,25 @@ class Quiet:
 
     partitions: tuple[int, ...]
     until: int | None = None
+    lost: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Partitions that a source without an end has from now on, besides those it had.
+
+    Attributes:
+        partitions: the new partitions.
+
+    >>> Added((4, 5)).partitions
+    (4, 5)
+    """
+
+    partitions: tuple[int, ...]
+
+
+Polled: TypeAlias = Delivery | Quiet | Added | None
+"""What a reader's `poll` returns."""
 
 
 @runtime_checkable
@@ -108,8 +131,11 @@ class Reader(Protocol):
     >>> reader.close()
     """
 
-    def poll(self) -> Delivery | Quiet | None:
-        """The next rows, or `Quiet` if there are none now, or None at the end."""
+    def poll(self) -> Polled:
+        """The next rows, or `Quiet` if there are none now, or None at the end.
+
+        A reader of a source without an end may also return `Added`, before rows of new partitions.
+        """
 
     def close(self) -> None:
         """Release files and connections; called once, in any case."""
@@ -166,6 +192,21 @@ class Source(Protocol):
 
         Raises:
             SourceError: it cannot be read.
+        """
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """A source whose partitions are numbered by its identity, in the order of earlier runs."""
+
+    def recall(self, identity: Sequence[str]) -> None:
+        """Continue the identity of a checkpoint; called before `partitions` and `identity`.
+
+        Args:
+            identity: as an earlier run had it; empty if there is no checkpoint.
+
+        Raises:
+            SourceError: it is that of something else.
         """
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 import pyarrow as pa
 
-from muntin.sources import Delivery, Quiet, Reader, Source, Undecodable
+from muntin.sources import Added, Delivery, Quiet, Reader, Source, Undecodable
 from muntin.sources.base import Words, opened
 from muntin.values.table import table_of
 
@@ -120,16 +120,18 @@ class _Checker:
                         quiet = 0
                     case Quiet(partitions):
                         self._check_known(partitions, "Quiet")
-                        _require(len(partitions) > 0, "Quiet must name a partition")
                         quiet += 1
                         if not self._source.bounded and quiet == self._quiets:
                             return reading
+                    case Added(partitions):
+                        _require(not self._source.bounded, "Added, but bounded is True")
+                        self._partitions |= set(partitions)
                     case None:
                         _require(self._source.bounded, "poll() gave None, but bounded is False")
                         _require(reader.poll() is None, "poll() must give None again at the end")
                         return reading
                     case other:
-                        _fail(f"poll() must return a Delivery, Quiet or None, got {other!r}")
+                        _fail(f"poll() must return a Delivery, Quiet, Added or None, got {other!r}")
         raise AssertionError(f"no end after {self._polls} polls; is it bounded?")
 
     def _take(self, delivery: Delivery, reading: _Reading) -> None:
@@ -145,7 +147,8 @@ class _Checker:
             *zip(partitions, positions, table.to_pylist(), strict=True),
             *bad,
         ]
-        _require(len(came) > 0, "a Delivery must have a row or an undecodable record")
+        what = "a row, an undecodable record or a position"
+        _require(bool(came or delivery.resume), f"a Delivery must have {what}")
         _rising(list(zip(partitions, positions, strict=True)), "rows")
         _rising([(partition, position) for partition, position, _ in bad], "undecodable records")
         self._check_known({partition for partition, _, _ in came}, "a row")

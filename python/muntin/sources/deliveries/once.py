@@ -7,7 +7,17 @@ from typing import Any, Protocol, runtime_checkable
 
 from muntin.base.arguments import label
 from muntin.base.errors import SourceError, with_hint
-from muntin.sources.base import Delivery, Quiet, Reader, Source, Words, opened
+from muntin.sources.base import (
+    Added,
+    Delivery,
+    Polled,
+    Quiet,
+    Reader,
+    Recalling,
+    Source,
+    Words,
+    opened,
+)
 from muntin.sources.deliveries.pace import PacedReader
 
 
@@ -59,6 +69,11 @@ class Once:
         """That of the source."""
         return self._source.identity()
 
+    def recall(self, identity: Sequence[str]) -> None:
+        """Continue the identity of a checkpoint."""
+        if isinstance(self._source, Recalling):
+            self._source.recall(identity)
+
     def open(
         self,
         schema: Words | None,
@@ -83,13 +98,16 @@ class _OnceReader:
         self._quiet: set[int] = set()
         self._ended = False
 
-    def poll(self) -> Delivery | Quiet | None:
+    def poll(self) -> Polled:
         """The next rows, or None when there are none now."""
         if self._ended:
             return None
         polled = self._reader.poll()
         if isinstance(polled, Delivery):
             self._quiet.clear()
+            return polled
+        if isinstance(polled, Added):
+            self._partitions |= set(polled.partitions)
             return polled
         if isinstance(polled, Quiet):
             self._quiet |= set(polled.partitions)

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias
 import pyarrow as pa
 
 from muntin.base.errors import SourceError, unknown, with_hint
-from muntin.sources.base import Delivery, Quiet, Reader
+from muntin.sources.base import Added, Delivery, Polled, Quiet, Reader
 from muntin.sources.deliveries.split import partitions_of, split
 from muntin.values.order import FIRST, micros, rising, rows_before
 from muntin.values.table import table_of
@@ -167,7 +167,7 @@ class PacedReader:
         first = int(self._times[0].as_py())
         return first if first > FIRST else None
 
-    def poll(self) -> Delivery | Quiet | None:
+    def poll(self) -> Polled:
         """The rows that are due, or `Quiet` if none are, or None at the end."""
         message = self._fill()
         if message is not None:
@@ -191,13 +191,13 @@ class PacedReader:
         self._pace.left(self)
         self._reader.close()
 
-    def _fill(self) -> Quiet | None:
-        """Buffer the next delivery; returns the source's `Quiet` if there is none."""
+    def _fill(self) -> Quiet | Added | None:
+        """Buffer the next delivery; returns what the source gave if that was something else."""
         while self._held is None and not self._ended:
             polled = self._reader.poll()
             if polled is None:
                 self._ended = True
-            elif isinstance(polled, Quiet):
+            elif isinstance(polled, Quiet | Added):
                 return polled
             else:
                 self._held = polled
