@@ -151,7 +151,7 @@ class Kafka:
         finally:
             consumer.close()
 
-    def committed(self, group: str, topic: str) -> dict[int, tuple[int, str | None]]:
+    def committed(self, group: str, topic: str) -> dict[int, tuple[int, str]]:
         """Offset and metadata that a group has committed, by partition; not those that it has not.
 
         Asks for one partition at a time: one with an open transaction blocks a whole request.
@@ -165,7 +165,7 @@ class Kafka:
                 (place,) = consumer.committed([TopicPartition(topic, part)], timeout=20)
                 assert place.error is None, place.error
                 if place.offset >= 0:
-                    found[part] = (place.offset, place.metadata)
+                    found[part] = (place.offset, place.metadata or "")
             return found
         finally:
             consumer.close()
