@@ -171,10 +171,10 @@ STREAM = mt.stream(time="at", out_of_order="0s")
         (lambda: STREAM.join, "Stream.join is not there yet"),  # type: ignore[attr-defined]
         (lambda: STREAM.fliter, 'did you mean "filter"'),  # type: ignore[attr-defined]
         (lambda: STREAM.tumbling("1m").sum, "write .agg"),  # type: ignore[attr-defined]
+        (lambda: mt.sinks.Delta, "sinks.Delta is not there yet"),  # type: ignore[attr-defined]
         (lambda: mt.backtest, "muntin.backtest is not there yet"),  # type: ignore[attr-defined]
         (lambda: mt.opertor, 'did you mean "operator"'),  # type: ignore[attr-defined]
         (lambda: mt.len, r"write mt\.count"),  # type: ignore[attr-defined]
-        (lambda: mt.sinks.Kafka, "sinks.Kafka is not there yet"),  # type: ignore[attr-defined]
         (lambda: mt.sources.Jsonlines, 'mean "JsonLines"'),  # type: ignore[attr-defined]
         (lambda: Table([STORES]).groupby, "take it into a library"),
         (lambda: Table([STORES]).to_list, r"write \.to_dicts"),

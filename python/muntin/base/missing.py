@@ -46,7 +46,7 @@ NOT_YET: dict[str, frozenset[str]] = {
         "collect_distinct corr cov decayed_sum ewma histogram kurtosis mode rate "
         "skew slope std table top_k var".split()
     ),
-    "muntin.sinks": frozenset("Kafka Postgres Delta Iceberg DuckDB".split()),
+    "muntin.sinks": frozenset("Postgres Delta Iceberg DuckDB".split()),
     "muntin.sources": frozenset("Http Kafka Kinesis Mqtt WebSocket Avro Protobuf".split()),
 }
 """What is planned: the names exist in no version so far."""

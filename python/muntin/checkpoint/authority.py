@@ -36,7 +36,7 @@ class Pointer:
     """Names the checkpoint that counts.
 
     Attributes:
-        number: its number.
+        number: its number; 0: there is none yet.
         seal: the SHA-256 of its manifest in hexadecimal digits, or a prefix of that; empty if the
             authority does not know it.
     """
@@ -60,8 +60,17 @@ class Authority(Protocol):
         """Become the owner, so that no earlier owner can commit, then read the pointer.
 
         Returns:
-            The checkpoints that a run may resume from, the best one first; empty if there never
-            was one.
+            The checkpoints that a run may resume from, the best one first; empty if there is no
+            pointer.
+        """
+
+    def begin(self) -> None:
+        """Point to no checkpoint, since the run starts anew.
+
+        A pointer that is missing later is one that got lost, so no run takes that for a new start.
+
+        Raises:
+            As `commit`.
         """
 
     def commit(self, pointer: Pointer, manifest: bytes) -> None:
@@ -90,6 +99,9 @@ class StoreAuthority:
     def acquire(self) -> Sequence[Pointer]:
         """All manifests, the newest first; the store's lock keeps other runs out."""
         return [Pointer(number) for number in numbers(self._store.names())[0]]
+
+    def begin(self) -> None:
+        """Nothing to do: a store without manifests says the same."""
 
     def commit(self, pointer: Pointer, manifest: bytes) -> None:
         """Write the manifest: complete, or not at all."""

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from muntin.base import limits
 from muntin.base.errors import SnapshotError, with_hint
-from muntin.checkpoint.authority import Authority, Pointer, StoreAuthority
+from muntin.checkpoint.authority import STORE, Authority, Pointer, StoreAuthority
 from muntin.checkpoint.directory import Store
 from muntin.checkpoint.manifest import (
     Counts,
@@ -147,24 +147,45 @@ class Keeper:
         self._last = max([0, *manifests, *parts, *(each.number for each in pointers)])
         if manifests and not pointers:
             pointers = self._without_pointer(manifests)
-        found: Restored | None = None
-        problems: list[str] = []
-        for pointer in pointers:
-            try:
-                found, self._bases[0] = self._load(pointer.number, pointer)
-                self._good = [found.manifest]
-                break
-            except SnapshotError as error:
-                _log.warning("checkpoint %d cannot be used: %s", pointer.number, error)
-                problems.append(str(error).partition("\n")[0])
+        found, problems = self._first_usable(pointers)
+        if problems and found is None and self._authority.name != STORE:
+            found, problems = self._instead_of_pointer(manifests, problems)
         if problems and found is None:
             hint = "to start from the beginning, give an empty directory and empty sinks"
             message = f"no checkpoint in {self._store!r} can be used: {'; '.join(problems)}"
             raise SnapshotError(with_hint(message, hint))
+        if found is None and not pointers:
+            self._authority.begin()
         if found is not None:
             self._check_authority(found.manifest)
             self._load_second_base(manifests, found.manifest.number)
         return found
+
+    def _first_usable(self, pointers: Iterable[Pointer]) -> tuple[Restored | None, list[str]]:
+        """The first checkpoint that is not damaged, and what is wrong with those before it."""
+        problems: list[str] = []
+        for pointer in (each for each in pointers if each.number):
+            try:
+                found, self._bases[0] = self._load(pointer.number, pointer)
+            except SnapshotError as error:
+                _log.warning("checkpoint %d cannot be used: %s", pointer.number, error)
+                problems.append(str(error).partition("\n")[0])
+            else:
+                self._good = [found.manifest]
+                return found, problems
+        return None, problems
+
+    def _instead_of_pointer(
+        self, manifests: Sequence[int], problems: list[str]
+    ) -> tuple[Restored | None, list[str]]:
+        """What to resume from if the checkpoint that the authority points to cannot be used."""
+        if self._on_missing == "refuse":
+            hint = "give the store that the run used before; or Checkpoint(..., "
+            hint += 'on_missing="latest") resumes from the newest checkpoint of this one, which '
+            hint += 'may repeat rows, and on_missing="fresh" starts anew'
+            message = f"{self._authority.name} points to a checkpoint that cannot be used in "
+            raise SnapshotError(with_hint(f"{message}{self._store!r}: {problems[0]}", hint))
+        return self._first_usable(self._without_pointer(manifests))
 
     def _without_pointer(self, manifests: Sequence[int]) -> Sequence[Pointer]:
         """What to resume from if the authority has no pointer."""

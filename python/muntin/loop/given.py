@@ -63,6 +63,12 @@ def sources_given(
     return {name: Once(each) for name, each in found.items()} if once else found
 
 
+def group_of(sources: Mapping[str, Source]) -> str | None:
+    """The group of the Kafka source, if all have the same."""
+    groups = {getattr(each, "group", None) for each in sources.values()} - {None}
+    return str(groups.pop()) if len(groups) == 1 else None
+
+
 def check_replayable(sources: Mapping[str, Source]) -> None:
     """A checkpoint needs sources that can be read again."""
     for name, source in sources.items():

@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
 from muntin.base.errors import RuleError, SourceError, with_hint
+from muntin.checkpoint import CommitLost
 from muntin.engine.event_times import event_times
 from muntin.engine.feeds import Feed
 from muntin.engine.operator import Operator
@@ -22,6 +23,7 @@ from muntin.engine.result import Result
 from muntin.loop.intake import Reading, as_they_come, merged
 from muntin.loop.positions import Positions
 from muntin.loop.quiet import Clock, QuietPartitions
+from muntin.loop.retries import Retries
 from muntin.loop.routes import Routes
 from muntin.loop.saver import Saver, Saving
 from muntin.loop.stages import Stages
@@ -52,6 +54,7 @@ class Loop:
         once: bool = False,
         watchers: Sequence[Watcher] = (),
         stop: Stop | None = None,
+        retries: Retries | None = None,
         clock: Clock = time.monotonic,
         wall: Clock = time.time,
     ) -> None:
@@ -73,7 +76,7 @@ class Loop:
         self._saver = None
         if saving:
             self._saver = Saver(
-                saving, scene.name, op, routes, self._positions, tally, stages, clock
+                saving, scene.name, op, routes, self._positions, tally, stages, clock, retries
             )
         self._status = Status(scene, op, routes, tally, stages, watchers, self._saver, clock)
 
@@ -83,6 +86,8 @@ class Loop:
             stack.callback(self._routes.close)
             try:
                 stopped = self._whole_run(stack)
+            except CommitLost:
+                raise  # another loop goes on
             except BaseException as error:
                 self._status.end(error)
                 raise

@@ -8,10 +8,11 @@ from typing import Any
 from muntin.base.errors import SourceError, with_hint
 from muntin.checkpoint import Restored
 from muntin.checkpoint.manifest import Position
+from muntin.clients.kafka.transaction import Offset
 from muntin.engine.operator import snapshot_contents
 from muntin.loop.intake import Reading
 from muntin.sources import Reader, Source
-from muntin.sources.base import Recalling, Words, opened
+from muntin.sources.base import GroupReader, Recalling, Words, opened
 
 
 class Positions:
@@ -24,6 +25,7 @@ class Positions:
         self._identities = {name: list(each.identity()) for name, each in sources.items()}
         self._next: dict[str, dict[int, int]] = {name: {} for name in sources}
         self._marks: dict[str, Any] = dict.fromkeys(sources)
+        self._readers: dict[str, Reader] = {}
         for name, position in self._before.items():
             if name in sources:
                 self._next[name] = dict(position.next)
@@ -47,13 +49,30 @@ class Positions:
 
     def opened(self, name: str, declared: Words | None) -> Reader:
         """Open a source where the run is; `declared` are the columns of its input."""
-        return opened(self._sources[name], declared, self._next[name], self._marks[name])
+        reader = opened(self._sources[name], declared, self._next[name], self._marks[name])
+        self._readers[name] = reader
+        return reader
 
     def passed(self, reading: Reading) -> None:
         """Move on behind rows that were processed."""
         for name, partition, at in reading.resume:
             self._next[name][partition] = at
         self._marks.update(reading.marks)
+
+    def offsets(self) -> dict[str, list[Offset]]:
+        """For each group of Kafka, how far its rows were processed."""
+        found: dict[str, list[Offset]] = {}
+        for name, reader in self._readers.items():
+            if isinstance(reader, GroupReader):
+                group, offsets = reader.group_offsets(self._next[name])
+                found.setdefault(group, []).extend(offsets)
+        return found
+
+    def checkpointed(self) -> None:
+        """Tell readers that rows up to the present positions are in a checkpoint."""
+        for name, reader in self._readers.items():
+            if isinstance(reader, GroupReader):
+                reader.checkpointed(self._next[name])
 
     def saved(self) -> dict[str, Position]:
         """The positions for a checkpoint."""

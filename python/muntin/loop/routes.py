@@ -18,7 +18,7 @@ from muntin.expr.build import resolve
 from muntin.loop.unshown import packed, unpacked
 from muntin.pipeline.start import stream
 from muntin.sinks import Durable, Sink
-from muntin.sinks.base import Placed
+from muntin.sinks.base import Placed, Transactional
 from muntin.sinks.channels.outbox import OutboxSink
 from muntin.sinks.records import RECORD_SCHEMA, SAID
 from muntin.sources import Undecodable
@@ -177,7 +177,7 @@ class Routes:
                         "sink %s is not in the checkpoint: it gets rows from now on", place
                     )
                 sink.restore(state)
-            else:
+            elif not (isinstance(sink, Transactional) and sink.joined):
                 self._plain[id(sink)] = place
                 _log.info("sink %s delivers at least once: a restart may repeat rows", place)
 
@@ -238,11 +238,14 @@ class Routes:
             if isinstance(sink, Durable)
         }
 
-    def publish(self) -> None:
-        """Make everything staged visible."""
+    def publish(self, *, wait: bool = False) -> None:
+        """Make everything staged visible; with `wait`, return when brokers have it, too."""
         self._waiting.clear()
         for sink in self._places.values():
             sink.publish()
+        for sink in self._places.values() if wait else ():
+            if isinstance(sink, Transactional):
+                sink.flush()
         self._unshown.clear()
 
     def unshown(self) -> bytes:

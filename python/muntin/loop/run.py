@@ -12,7 +12,13 @@ from muntin.base.errors import PlanError, with_hint
 from muntin.checkpoint import Checkpoint
 from muntin.engine.operator import Pipelines
 from muntin.loop.background import Running
-from muntin.loop.given import check_replayable, checkpoint_given, outputs_given, sources_given
+from muntin.loop.given import (
+    check_replayable,
+    checkpoint_given,
+    group_of,
+    outputs_given,
+    sources_given,
+)
 from muntin.loop.routes import Destinations
 from muntin.loop.setting import Setting
 from muntin.loop.stop import Stop
@@ -94,7 +100,9 @@ def run(
         source: a source, or rows: an Arrow object, a list or a generator of dicts; with several
             inputs a dict of these by the inputs' names.
         pipeline: one stream, several by the names of their outputs, or `mt.output` values.
-        name: a name for the run, for the report, the page and the checkpoints.
+        name: a name for the run, for the report, the page and the checkpoints. If rows and
+            checkpoints are committed in transactions of Kafka, it is the transactional id: one run
+            at a time may have it. By default the group of a Kafka source.
         rules: rules on the rows of the only output.
         sinks: sinks for the rows of every output, besides an output's own.
         alerts: sinks for alerts; their `when=` says which. Alerts of shadow rules go only to
@@ -150,10 +158,11 @@ def run(
     )
     beside = {"alerts": alerts, "late": late, "invalid": invalid}
     channels = {word: arguments.sinks(given, f"run: {word}") for word, given in beside.items()}
+    sources = sources_given(source, compile(outputs_of(outputs)).inputs, once=once)
     setting = Setting(
-        name or "run",
+        name or group_of(sources) or "run",
         outputs,
-        sources_given(source, compile(outputs_of(outputs)).inputs, once=once),
+        sources,
         Destinations({each.name: each.sinks for each in outputs}, **channels),
         None if checkpoint is None else checkpoint_given(checkpoint),
         os.environ.get(DASHBOARD) if dashboard is None else dashboard,

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from muntin.base import limits
 from muntin.base.errors import MuntinError, SnapshotError, with_hint
 from muntin.checkpoint import Keeper, Restored, Where
+from muntin.checkpoint.kafka import KafkaAuthority
 from muntin.checkpoint.saved import Saved
 from muntin.engine.operator import Operator
 from muntin.loop.positions import Positions
 from muntin.loop.quiet import Clock
+from muntin.loop.retries import Retries
 from muntin.loop.routes import Routes
 from muntin.loop.stages import Stages
 from muntin.loop.tally import Tally
@@ -32,11 +34,13 @@ class Saving:
         keeper: takes them.
         every: the time between two checkpoints, in seconds.
         restored: the one this run resumes from.
+        authority: the transaction in which they count; None: the keeper's store.
     """
 
     keeper: Keeper
     every: float
     restored: Restored | None
+    authority: KafkaAuthority | None = None
 
 
 class Saver:
@@ -52,9 +56,14 @@ class Saver:
         tally: Tally,
         stages: Stages,
         clock: Clock,
+        retries: Retries | None = None,
     ) -> None:
         """Keep the parts of the run called `run`; nothing is written yet."""
         self._keeper = saving.keeper
+        self._authority = saving.authority
+        if self._authority is not None:
+            self._authority.offsets = positions.offsets
+        self._retries = retries
         self._every = saving.every
         self._run = run
         self._op = op
@@ -119,9 +128,13 @@ class Saver:
             facts = {"event": "checkpoint_again", "run": self._run}
             _log.info("checkpoints are written again", extra=facts)
         self._failures = 0
+        if self._retries is not None:
+            self._retries.committed()
         with self._stages.spent("sink"):
-            self._routes.publish()
+            self._routes.publish(wait=True)
         self._keeper.shown()
+        if self._authority is None:
+            self._positions.checkpointed()
 
     def settle(self, *, ended: bool) -> None:
         """Let alert channels send waiting rows, then checkpoint that everything is published.

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 from muntin.base import arguments
 from muntin.base.errors import PlanError, with_hint
-from muntin.checkpoint import Checkpoint, Keeper, tell_change
+from muntin.checkpoint import Checkpoint, CommitLost, Keeper, tell_change
+from muntin.checkpoint.kafka import KafkaAuthority
 from muntin.engine.operator import Operator, operator
+from muntin.loop.authority import joined
 from muntin.loop.claims import claimed
 from muntin.loop.loop import Loop
 from muntin.loop.positions import partitions_then
+from muntin.loop.retries import Retries
 from muntin.loop.routes import Destinations, Routes
 from muntin.loop.saver import Saving
 from muntin.loop.stop import Stop
@@ -45,7 +48,11 @@ class Setting:
     once: bool
 
     def play(self, stop: Stop, watchers: Sequence[Watcher]) -> Report:
-        """Build the parts, and run the loop over them."""
+        """Build the parts, and run the loop over them.
+
+        If a commit is lost, all that is in memory is dropped, and a new loop resumes from the
+        checkpoint that counts.
+        """
         with ExitStack() as stack:
             progress = Progress()
             stack.callback(progress.close)
@@ -54,28 +61,54 @@ class Setting:
             shown = [*lines, *watchers, *self._pages(stack)]
             store = self.checkpoint.store if self.checkpoint else None
             stack.enter_context(claimed(self.name, self.sources, self.destinations, store))
-            saving = self._saving(stack)
-            restored = saving.restored if saving else None
-            op = operator(
-                self.outputs,
-                threads=self.threads,
-                partitions=partitions_then(self.sources, restored),
-                snapshot=restored.snapshot if restored else None,
-                on_change=self.checkpoint.on_change if self.checkpoint else "refuse",
-            )
-            if self.checkpoint:
-                tell_change(op, self.checkpoint.on_change)
+            authority = self._opened(stack)
             self._warn_of_waiting()
-            return Loop(
-                op,
-                self.sources,
-                Routes(self.destinations, op.upsert_keys),
-                self._scene(op),
-                saving=saving,
-                once=self.once,
-                watchers=[*shown, Journal(restored)],
-                stop=stop,
-            ).run()
+            retries = Retries(stop)
+            while True:
+                try:
+                    return self._loop(authority, shown, stop, retries).run()
+                except CommitLost as error:
+                    retries.wait(error)
+
+    def _opened(self, stack: ExitStack) -> KafkaAuthority | None:
+        """Open the store; the authority, if that is not the store itself."""
+        if self.checkpoint is not None:
+            self.checkpoint.store.open()
+            stack.callback(self.checkpoint.store.close)
+        authority = joined(self.destinations, self.checkpoint, self.name)
+        if authority is not None:
+            stack.callback(authority.close)
+        return authority
+
+    def _loop(
+        self,
+        authority: KafkaAuthority | None,
+        watchers: Sequence[Watcher],
+        stop: Stop,
+        retries: Retries,
+    ) -> Loop:
+        saving = self._saving(authority)
+        restored = saving.restored if saving else None
+        op = operator(
+            self.outputs,
+            threads=self.threads,
+            partitions=partitions_then(self.sources, restored),
+            snapshot=restored.snapshot if restored else None,
+            on_change=self.checkpoint.on_change if self.checkpoint else "refuse",
+        )
+        if self.checkpoint:
+            tell_change(op, self.checkpoint.on_change)
+        return Loop(
+            op,
+            self.sources,
+            Routes(self.destinations, op.upsert_keys),
+            self._scene(op),
+            saving=saving,
+            once=self.once,
+            watchers=[*watchers, Journal(restored)],
+            stop=stop,
+            retries=retries,
+        )
 
     def _warn_of_waiting(self) -> None:
         """Warn if `silent` reads a live source and needs rows of other keys to fire."""
@@ -98,13 +131,11 @@ class Setting:
         _check_watcher(self.dashboard)
         return [self.dashboard]
 
-    def _saving(self, stack: ExitStack) -> Saving | None:
+    def _saving(self, authority: KafkaAuthority | None) -> Saving | None:
         if self.checkpoint is None:
             return None
-        self.checkpoint.store.open()
-        stack.callback(self.checkpoint.store.close)
-        keeper = Keeper(self.checkpoint.store)
-        return Saving(keeper, self.checkpoint.seconds, keeper.recover())
+        keeper = Keeper(self.checkpoint.store, authority, self.checkpoint.on_missing)
+        return Saving(keeper, self.checkpoint.seconds, keeper.recover(), authority)
 
     def _scene(self, op: Operator) -> Scene:
         totals = [each.total for each in self.sources.values()]

@@ -12,6 +12,7 @@ from muntin.sinks.databases.sqlite import Sqlite
 from muntin.sinks.files.csv import Csv
 from muntin.sinks.files.jsonlines import JsonLines
 from muntin.sinks.files.parquet import Parquet
+from muntin.sinks.topics.kafka import Kafka
 
 __all__ = [
     "Callback",
@@ -20,6 +21,7 @@ __all__ = [
     "Durable",
     "Email",
     "JsonLines",
+    "Kafka",
     "Parquet",
     "Sink",
     "Sqlite",

@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from muntin.base.arguments import shown
 from muntin.base.errors import SinkError, with_hint
+from muntin.clients.kafka.transaction import Transaction
 from muntin.expr.build import Expr
 from muntin.values.table import Table
 
@@ -138,6 +139,34 @@ class Durable(Sink, Protocol):
             OSError: it cannot be written now; the checkpoint fails, the run may go on and calls
                 `prepare` again later.
             SinkError: it cannot be written; the run ends.
+        """
+
+
+@runtime_checkable
+class Transactional(Sink, Protocol):
+    """A sink of Kafka, whose rows can become visible in one transaction with a checkpoint."""
+
+    topic: str
+
+    @property
+    def cluster(self) -> str:
+        """What the sinks that may share a transaction have in common."""
+
+    def transaction(self, transactional_id: str, timeout: float) -> Transaction:
+        """A transaction of its cluster that this sink and others may join."""
+
+    def join(self, transaction: Transaction | None) -> None:
+        """Send rows in this transaction from now on; None: send them alone."""
+
+    @property
+    def joined(self) -> bool:
+        """Whether it sends rows in a transaction."""
+
+    def flush(self) -> None:
+        """Wait until the brokers have all published rows.
+
+        Raises:
+            SinkError: they do not take them.
         """
 
 

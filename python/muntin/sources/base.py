@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from muntin.base.errors import SourceError, with_hint
+from muntin.clients.kafka.transaction import Offset
 from muntin.values.protocols import ArrowArrayExportable, ArrowStreamExportable
 
 Words: TypeAlias = Sequence[tuple[str, str]]
@@ -139,6 +140,20 @@ class Reader(Protocol):
 
     def close(self) -> None:
         """Release files and connections; called once, in any case."""
+
+
+@runtime_checkable
+class GroupReader(Reader, Protocol):
+    """A reader of Kafka, whose group's offsets show to others how far a run is."""
+
+    def group_offsets(self, positions: Mapping[int, int]) -> tuple[str, Sequence[Offset]]:
+        """The group, and its offsets at these positions; a sink's transaction commits them."""
+
+    def checkpointed(self, positions: Mapping[int, int]) -> None:
+        """Rows up to these positions are in a checkpoint; commit the offsets for others to see.
+
+        It does not wait and does not fail: no run reads them.
+        """
 
 
 @runtime_checkable

@@ -59,6 +59,7 @@ PRODUCER: Mapping[str, str] = {
     **OF_ALL,
     "group.id": "it belongs to the source",
     "transactional.id": "muntin names the transactions after the run",
+    "transaction.timeout.ms": "it follows from every= of the checkpoint",
     "enable.idempotence": "muntin sets it to true, so that no row is written twice",
     "acks": "muntin sets it to all, so that no row is lost",
     "request.required.acks": "muntin sets it to all, so that no row is lost",

@@ -1,0 +1,129 @@
+"""A transaction of Kafka as the authority: rows, offsets and the pointer to a checkpoint in one.
+
+The pointer is the metadata of an offset, in a group named after the transactional id, of partition
+0 of the first topic that the run writes. Kafka Streams keeps its metadata in the same place.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from muntin.base.errors import SnapshotError, with_hint
+from muntin.checkpoint.authority import CommitLost, Pointer, TakenOver
+from muntin.checkpoint.directory import Store
+from muntin.checkpoint.manifest import manifest_name
+from muntin.clients.kafka.transaction import Offset, Transaction, TransactionLost
+
+_log = logging.getLogger("muntin.checkpoint")
+
+_FORMAT = 1
+_SEAL_DIGITS = 32
+
+Offsets = Callable[[], Mapping[str, Sequence[Offset]]]
+"""For each group of a source, the offsets that its rows were processed up to."""
+
+
+class _Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The pointer as text: format, number and seal of the manifest, and the run that wrote it."""
+
+    v: int
+    n: int
+    s: str
+    o: str
+
+
+class KafkaAuthority:
+    """The transactions of one cluster and one transactional id.
+
+    Each start fences the run that had the id before. A run that is fenced cannot commit; it resumes
+    from the pointer, unless another run has moved that: then it ends.
+    """
+
+    def __init__(self, transaction: Transaction, store: Store, topics: Sequence[str]) -> None:
+        """Keep the arguments; `acquire` connects.
+
+        Args:
+            transaction: sends the rows; the sinks have it, too.
+            store: where the manifests are.
+            topics: the topics that the run writes; not empty.
+        """
+        self._transaction = transaction
+        self._store = store
+        self._topics = list(topics)
+        self._owner = secrets.token_hex(6)
+        self._seen: set[str] | None = None
+        self.offsets: Offsets = dict
+
+    @property
+    def name(self) -> str:
+        """Its place in the cluster."""
+        return f'the transactional id "{self._transaction.id}" of Kafka'
+
+    @property
+    def _slot(self) -> tuple[str, str, int]:
+        """The group, topic and partition whose offset has the pointer."""
+        return self._transaction.id, self._topics[0], 0
+
+    def acquire(self) -> Sequence[Pointer]:
+        """Fence the run before, end what it left open, and then read the pointer."""
+        group, topic, partition = self._slot
+        try:
+            self._transaction.start(self._topics, (group, Offset(topic, partition, 0)))
+            found = self._transaction.committed(group, topic, partition)
+        except TransactionLost as error:
+            raise CommitLost(str(error)) from error
+        text = "" if found is None else found.metadata
+        if self._seen is not None and text not in self._seen:
+            message = f"another run has taken over {self.name}: it committed {text!r}"
+            raise TakenOver(with_hint(message, "one run at a time may use a name"))
+        self._seen = {text}
+        if found is None:
+            return []
+        pointer = _read(text)
+        if pointer is None:
+            hint = 'Checkpoint(..., on_missing="latest") resumes from the newest checkpoint of the '
+            hint += "store, which may repeat rows"
+            message = f'offset {found.offset} of group "{group}" has {text!r} as metadata, '
+            raise SnapshotError(with_hint(f"{message}which names no checkpoint", hint))
+        return [pointer]
+
+    def begin(self) -> None:
+        """Commit a pointer to no checkpoint."""
+        self._commit(Pointer(0), {})
+
+    def commit(self, pointer: Pointer, manifest: bytes) -> None:
+        """Write the manifest, then commit the rows and the pointer to it together."""
+        self._store.commit(manifest_name(pointer.number), manifest)
+        self._commit(pointer, self.offsets())
+
+    def _commit(self, pointer: Pointer, offsets: Mapping[str, Sequence[Offset]]) -> None:
+        seal = pointer.seal[:_SEAL_DIGITS]
+        text = msgspec.json.encode(_Text(_FORMAT, pointer.number, seal, self._owner)).decode()
+        group, topic, partition = self._slot
+        every = {name: list(each) for name, each in offsets.items()}
+        every.setdefault(group, []).append(Offset(topic, partition, pointer.number, text))
+        # until the commit is known to have taken effect, either may be found
+        self._seen = {*(self._seen or ()), text}
+        try:
+            self._transaction.commit(every)
+        except TransactionLost as error:
+            raise CommitLost(str(error)) from error
+        self._seen = {text}
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._transaction.close()
+
+
+def _read(text: str) -> Pointer | None:
+    try:
+        found = msgspec.json.decode(text, type=_Text)
+    except msgspec.DecodeError:
+        return None
+    if found.v != _FORMAT or found.n < 0 or len(found.s) != (_SEAL_DIGITS if found.n else 0):
+        return None
+    return Pointer(found.n, found.s)

@@ -1,0 +1,54 @@
+"""Which authority a run has: the transaction of its Kafka sinks, else the checkpoint's store."""
+
+from __future__ import annotations
+
+import logging
+
+from muntin.base.errors import PlanError, with_hint
+from muntin.checkpoint import Checkpoint
+from muntin.checkpoint.kafka import KafkaAuthority
+from muntin.loop.routes import Destinations
+from muntin.sinks.base import Transactional
+
+_log = logging.getLogger("muntin.run")
+
+_TIMEOUT_MIN_S = 60.0
+_TIMEOUT_MAX_S = 900.0  # the most that brokers allow by default
+_INTERVALS = 4
+
+
+def joined(to: Destinations, checkpoint: Checkpoint | None, name: str) -> KafkaAuthority | None:
+    """Let the sinks of one Kafka cluster share a transaction, which is the authority then.
+
+    Raises:
+        PlanError: the run has no name, or checkpoints are further apart than a transaction lasts.
+    """
+    sinks = list(
+        {id(each): each for _, each in to.places() if isinstance(each, Transactional)}.values()
+    )
+    clusters = list(dict.fromkeys(each.cluster for each in sinks))
+    if checkpoint is None or not sinks:
+        for each in sinks:
+            each.join(None)
+        return None
+    if name == "run":
+        hint = (
+            'run(..., name="scored"): another run with the same name would take this one\'s place'
+        )
+        message = "a run that writes to Kafka with checkpoints needs a name of its own"
+        raise PlanError(with_hint(message, hint))
+    timeout = max(_TIMEOUT_MIN_S, _INTERVALS * checkpoint.seconds)
+    if timeout > _TIMEOUT_MAX_S:
+        most = f"{_TIMEOUT_MAX_S / _INTERVALS:g}s"
+        message = (
+            f"checkpoints every {checkpoint.every} are too far apart for transactions of Kafka"
+        )
+        raise PlanError(with_hint(message, f'at most every="{most}"'))
+    ours = [each for each in sinks if each.cluster == clusters[0]]
+    transaction = ours[0].transaction(name, timeout)
+    for each in sinks:
+        each.join(transaction if each in ours else None)
+        if each not in ours:
+            _log.info("%r delivers at least once: its cluster is not that of %r", each, ours[0])
+    topics = list(dict.fromkeys(each.topic for each in ours))
+    return KafkaAuthority(transaction, checkpoint.store, topics)
