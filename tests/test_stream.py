@@ -169,6 +169,22 @@ def test_explain_tells_scope_and_nodes() -> None:
         assert part in text
 
 
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        (None, 'global: no source declares partitioned_by= (it could be "card")'),
+        ("card", 'partition: the key of sliding#1 contains "card", unchanged from the source'),
+        (["amount"], 'global: the key "card" of sliding#1 lacks "amount"'),
+    ],
+)
+def test_explain_tells_the_scope_for_a_partitioned_source(columns: object, text: str) -> None:
+    pipeline = pay.sliding("1m", by="card").agg(n=count())
+    lines = pipeline.explain(partitioned_by=columns).splitlines()  # type: ignore[arg-type]
+    assert f"scope          {text}" in lines
+    stable = next(line for line in lines if line.startswith("replay stable"))
+    assert ("yes" in stable) == text.startswith("partition")
+
+
 S, C, D, P, X = SchemaError, ColumnError, DurationError, PlanError, ExpressionError
 one = loose.tumbling("1m", by="card")
 
@@ -220,6 +236,11 @@ one = loose.tumbling("1m", by="card")
         (lambda: pay.silent("1m", by="card", known=[1.5]), P, "not there yet"),
         (lambda: pay.silent("1m", by="card", every="0s"), D, "silent: every"),
         (lambda: pay.explain(keys=3), P, "not there yet"),
+        (lambda: pay.explain(partitioned_by="cart"), C, 'did you mean "card"'),
+        (lambda: pay.explain(partitioned_by=[]), P, "no column"),
+        (lambda: pay.explain(partitioned_by=["card", "card"]), P, "comes twice"),
+        (lambda: pay.explain(partitioned_by=3), P, "is not a list"),
+        (lambda: pay.explain(partitioned_by=[3]), P, "3 is not a column"),
         (lambda: union(pay), P, "two are the least"),
         (lambda: union(typed("u64"), typed("i64")), S, "is u64 in one stream and i64 in another"),
         (lambda: union(typed("i8"), typed("f64"), typed("str")), S, "i8 in one stream and str"),

@@ -253,7 +253,7 @@ fn changed_plans() {
             change_json(&mut plan, rng);
         }
         let plan = plan.to_string();
-        let _ = crate::graph::describe(&plan, &Registry::default());
+        let _ = crate::graph::describe(&plan, &Registry::default(), None);
         if let Ok(mut engine) = engine(&plan, None) {
             drive(&mut engine, 0, rng);
         }

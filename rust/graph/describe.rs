@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::facts::{Facts, facts};
+use super::scope::Scope;
 use super::{Formula, TypedNode, declared, type_plan};
 use crate::aggregate::Registry;
 use crate::error::{Result, unknown_column};
@@ -40,12 +41,21 @@ struct Described<'a> {
     facts: &'a Facts,
 }
 
-/// Checks a plan as far as its inputs declare columns; returns the typed verbs as JSON.
-pub fn describe(plan_json: &str, registry: &Registry) -> Result<String> {
+/// Checks a plan as far as its inputs declare columns; returns as JSON the typed verbs, and the
+/// scope if the source of its only input is partitioned by some columns.
+pub fn describe(
+    plan_json: &str,
+    registry: &Registry,
+    partitioned_by: Option<&[String]>,
+) -> Result<String> {
     let plan = Plan::parse(plan_json)?;
     let inputs: Vec<Option<SchemaRef>> = plan.inputs.iter().map(declared).collect::<Result<_>>()?;
     let typed = type_plan(&plan, registry, &inputs)?;
-    let (prints, known) = (fingerprints(&plan), facts(&plan));
+    if let ([Some(schema)], Some(columns)) = (inputs.as_slice(), partitioned_by) {
+        known_columns(schema, columns).map_err(|error| error.within("partitioned_by"))?;
+    }
+    let scope = Scope::infer(&plan, partitioned_by);
+    let (prints, known) = (fingerprints(&plan), facts(&plan, &scope));
     let nodes: Result<Vec<serde_json::Value>> = typed
         .iter()
         .enumerate()
@@ -66,7 +76,15 @@ pub fn describe(plan_json: &str, registry: &Registry) -> Result<String> {
             check_rules(output, node)?;
         }
     }
-    Ok(json!({ "nodes": nodes? }).to_string())
+    Ok(json!({ "nodes": nodes?, "scope": scope }).to_string())
+}
+
+fn known_columns(schema: &Schema, columns: &[String]) -> Result<()> {
+    let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    match columns.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(unknown_column(name, &known)),
+        None => Ok(()),
+    }
 }
 
 /// Types the rules of an output.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::scope::Scope;
 use crate::expr::Expr;
 use crate::plan::{Aligned, Answering, Emit, Node, Plan};
 
@@ -30,11 +31,13 @@ pub struct Facts {
 }
 
 /// The facts of each verb of a plan, in its order.
-pub fn facts(plan: &Plan) -> Vec<Facts> {
+pub fn facts(plan: &Plan, scope: &Scope) -> Vec<Facts> {
     let mut known: Vec<Facts> = Vec::with_capacity(plan.nodes.len());
     for node in &plan.nodes {
         let above: Vec<&Facts> = node.from().iter().map(|&from| &known[from]).collect();
-        let next = of_node(plan, node, &above);
+        let mut next = of_node(plan, node, &above);
+        // the rows of one partition have one order
+        next.replay_stable |= scope.is_partition();
         known.push(next);
     }
     known
@@ -162,7 +165,8 @@ mod tests {
         let mut plan: serde_json::Value = serde_json::from_str(plan).expect("a plan");
         let nodes = plan["nodes"].as_array_mut().expect("nodes");
         nodes.extend_from_slice(more);
-        facts(&Plan::parse(&plan.to_string()).expect("a plan")).pop().expect("a node")
+        let plan = Plan::parse(&plan.to_string()).expect("a plan");
+        facts(&plan, &Scope::infer(&plan, None)).pop().expect("a node")
     }
 
     const TUMBLING: &str = include_str!("../../tests/corpus/plans/tumbling.json");
@@ -202,6 +206,16 @@ mod tests {
         assert!(
             facts.answers_later.is_none() && !facts.replay_stable && facts.upsert_key.is_empty()
         );
+    }
+
+    #[test]
+    fn rows_answered_at_once_are_stable_where_each_partition_is_alone() {
+        let plan = Plan::parse(SLIDING).expect("a plan");
+        for (by, stable) in [("k", true), ("v", false)] {
+            let scope = Scope::infer(&plan, Some(&[by.to_owned()]));
+            assert_eq!(scope.is_partition(), stable);
+            assert_eq!(facts(&plan, &scope).pop().expect("a node").replay_stable, stable);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! fingerprints.
 
 mod columns;
+mod scope;
 mod facts;
 mod windows;
 mod keyed;
@@ -25,6 +26,7 @@ use windows::{check_aligned, fold, positive, sliding, stateful, windowed};
 
 pub use describe::{check_rules, describe, fingerprints};
 pub use keyed::TypedKeyed;
+pub use scope::Scope;
 
 /// A typed expression.
 #[derive(Debug, Clone)]

@@ -49,10 +49,13 @@ mod _core {
     }
 }
 
-/// Type a plan; JSON with the schema and fingerprint of each node.
+/// Type a plan; JSON with the schema and fingerprint of each node, and with the scope of the state
+/// if the source of its only input is partitioned by some columns.
 #[pyfunction]
-fn check(py: Python<'_>, plan_json: &str) -> PyResult<String> {
-    enter::enter(py, || crate::graph::describe(plan_json, &Registry::default()))
+#[pyo3(signature = (plan_json, partitioned_by=None))]
+fn check(py: Python<'_>, plan_json: &str, partitioned_by: Option<Vec<String>>) -> PyResult<String> {
+    let registry = Registry::default();
+    enter::enter(py, || crate::graph::describe(plan_json, &registry, partitioned_by.as_deref()))
 }
 
 /// Column names and type words of anything with `__arrow_c_schema__`.

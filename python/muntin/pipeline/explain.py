@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from muntin.base.durations import short
-from muntin.pipeline.plan import Node, check
+from muntin.pipeline.plan import Node, check, scope_of
 from muntin.values.literals import quote
 
-_SCOPE = "global: one owner per key over all partitions, as no source declares partitioned_by="
 
-
-def explain(node: Node) -> str:
+def explain(node: Node, partitioned_by: Sequence[str] | None = None) -> str:
     """The typed plan of a node, a line each for the nodes above it and itself.
 
-    A node that several others read is listed once, and read by its number.
+    A node that several others read is listed once, and read by its number. `partitioned_by` are
+    the columns by which its source is partitioned.
     """
-    facts = check(node)
+    facts = check(node, partitioned_by)
     path = list(node.path())
     numbers = {one.key: i for i, one in enumerate(path)}
     lines = [f"plan {node.fingerprint[:16]}"]
@@ -27,7 +26,7 @@ def explain(node: Node) -> str:
         shared = f"  (shared by {readers})" if readers > 1 else ""
         title = _title(one) + (f"  <- {reads}" if reads else "")
         lines += [f"{i:>3}  {title}{shared}", f"     {_columns(one, facts[i])}"]
-    lines.append(f"scope          {_SCOPE}")
+    lines.append(f"scope          {scope_of(node, partitioned_by)}")
     lines.append(f"replay stable  {_stable(path, facts)}")
     lines.append(
         f"revisions      {'yes: sinks upsert by key and window' if node.revisions else 'no'}"

@@ -17,6 +17,7 @@ from muntin.base import arguments, core
 from muntin.base.errors import ColumnError, PlanError, SchemaError, unknown, with_hint
 from muntin.expr.texts import by_meaning
 from muntin.pipeline.rules import Rule
+from muntin.pipeline.scope import Scope
 from muntin.values.literals import Json, quote, text
 from muntin.values.protocols import ArrowSchemaExportable, type_word
 
@@ -110,7 +111,8 @@ class CompiledPlan:
 
     `json` is the plan, `inputs` and `outputs` are names in its order, and `masks` the rules that
     are Python functions, by the numbers that the plan gives them. `facts` are what the engine
-    reports of each node: its schema, its keys, whether it answers row by row.
+    reports of each node: its schema, its keys, whether it answers row by row. `scope` is whether
+    each partition has its own state.
     """
 
     json: str
@@ -118,6 +120,7 @@ class CompiledPlan:
     masks: tuple[Rule, ...]
     outputs: tuple[str, ...]
     facts: tuple[Mapping[str, Any], ...]
+    scope: Scope
 
     @property
     def fingerprint(self) -> str:
@@ -181,8 +184,13 @@ def named_outputs(
     return [Output(item.name, item.pipeline, item.rules + rules, item.sinks) for item in pipeline]
 
 
-def compile(outputs: Sequence[tuple[str, Pipeline, Sequence[Rule]]]) -> CompiledPlan:
+def compile(
+    outputs: Sequence[tuple[str, Pipeline, Sequence[Rule]]],
+    partitioned_by: Sequence[str] | None = None,
+) -> CompiledPlan:
     """The plan of named pipelines and their rules, equal nodes merged.
+
+    `partitioned_by` are the columns that decide the partition of a row of its only input.
 
     Raises `PlanError`: no output, two of one name, two different inputs of one name, several
     inputs without `schema=`, or a rule that does not fit its output; and what the engine finds.
@@ -205,15 +213,27 @@ def compile(outputs: Sequence[tuple[str, Pipeline, Sequence[Rule]]]) -> Compiled
     for name, _, rules in outputs:
         _once([rule.name for rule in rules], f'output "{name}": rule')
     plan, inputs = _assemble(list(zip(names, nodes, written, strict=True)))
-    return CompiledPlan(plan, tuple(inputs), tuple(masks), tuple(names), tuple(_checked(plan)))
+    known = _checked(plan, _tuple(partitioned_by))
+    facts, scope = tuple(known["nodes"]), Scope(**known["scope"])
+    return CompiledPlan(plan, tuple(inputs), tuple(masks), tuple(names), facts, scope)
 
 
-def check(node: Node) -> list[dict[str, Any]]:
+def check(node: Node, partitioned_by: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """What the engine reports of the nodes of `node.path()`: schema, keys, and so on.
 
     Raises what is wrong with the plan.
     """
-    return _checked(_assemble([(ONLY_OUTPUT, node, [])])[0])
+    plan = _assemble([(ONLY_OUTPUT, node, [])])[0]
+    return list(_checked(plan, _tuple(partitioned_by))["nodes"])
+
+
+def scope_of(node: Node, partitioned_by: Sequence[str] | None = None) -> Scope:
+    """The scope of a pipeline without rules.
+
+    Raises what is wrong with the plan.
+    """
+    plan = _assemble([(ONLY_OUTPUT, node, [])])[0]
+    return Scope(**_checked(plan, _tuple(partitioned_by))["scope"])
 
 
 def schema_words(schema: Schema, place: str) -> list[tuple[str, str]]:
@@ -350,5 +370,9 @@ def _rule_key(rule: Rule, node: Node, name: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=256)
-def _checked(plan: str) -> list[dict[str, Any]]:
-    return list(json.loads(core.check(plan))["nodes"])
+def _checked(plan: str, partitioned_by: tuple[str, ...] | None) -> dict[str, Any]:
+    return dict(json.loads(core.check(plan, partitioned_by)))
+
+
+def _tuple(columns: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if columns is None else tuple(columns)

@@ -18,6 +18,7 @@ from muntin.pipeline.inputs import ONLY_INPUT, text_of
 from muntin.pipeline.keyed import deduplicate, previous
 from muntin.pipeline.keys import By, no_collisions
 from muntin.pipeline.plan import Node, check, dumps
+from muntin.pipeline.scope import columns_of
 from muntin.pipeline.windows.aligned import aligned
 from muntin.pipeline.windows.base import Window, agg_json, aggregated, aggregates_text, all_named
 from muntin.pipeline.windows.session import session
@@ -79,10 +80,22 @@ class Stream(Hinting):
         """
         return self.node.fingerprint
 
-    def explain(self, rows_per_second: float | None = None, keys: int | None = None) -> str:
+    def explain(
+        self,
+        rows_per_second: float | None = None,
+        keys: int | None = None,
+        *,
+        partitioned_by: str | Sequence[str] | None = None,
+    ) -> str:
         """The typed plan as text: nodes, columns, scope and why, stable in replay or not.
 
-        `rows_per_second` and `keys`, for an estimate of memory, are not there yet.
+        Args:
+            partitioned_by: the columns by which the source is partitioned. Without them the text
+                says which could be declared.
+            rows_per_second, keys: for an estimate of memory; not implemented.
+
+        Raises:
+            ColumnError: the stream has no such column.
 
         >>> from muntin import stream
         >>> orders = stream(time="at", out_of_order="0s", schema={"at": "date", "shop": "str"})
@@ -93,10 +106,14 @@ class Stream(Hinting):
           1  select("shop")  <- 0
              shop str
         ...
+        >>> from muntin import count
+        >>> daily = orders.tumbling("1d", by="shop").agg(n=count())
+        >>> print(daily.explain(partitioned_by="shop").splitlines()[-3])
+        scope          partition: the key of tumbling#1 contains "shop", unchanged from the source
         """
         given = rows_per_second is not None, keys is not None
         not_yet("explain", rows_per_second=given[0], keys=given[1])
-        return explain(self.node)
+        return explain(self.node, columns_of(partitioned_by, "explain: partitioned_by"))
 
     def filter(self, where: Expr | str) -> Stream:
         """Keep the rows where the condition is true; false and null drop them.
