@@ -181,3 +181,27 @@ def test_a_checkpoint_that_never_counted_is_not_used(kafka, tmp_path: Path, monk
         mt.run(ROWS, windows(), name=name, checkpoint=tmp_path / "c")
     run(kafka, topic, name, tmp_path / "c")
     assert counted(values(kafka, topic)) == EXPECTED
+
+
+def test_what_a_source_cannot_decode_goes_into_its_own_sink_in_the_same_transaction(
+    kafka, tmp_path: Path
+) -> None:
+    rows, refused = tmp_path / "rows.jsonl", kafka.topic(partitions=1)
+    lines = [json.dumps({**row, "at": row["at"].isoformat()}) for row in ROWS]
+    lines[100] = "{"
+    rows.write_text("".join(line + "\n" for line in lines))
+
+    class WithBad(mt.sources.JsonLines):
+        bad = mt.sinks.Kafka(refused, servers=kafka.servers)
+
+    topic, name = kafka.topic(partitions=1), kafka.name("run")
+    sink = mt.sinks.Kafka(topic, servers=kafka.servers)
+    invalid: list[mt.Table] = []
+    report = mt.run(
+        WithBad(rows), windows(), sinks=sink, name=name, checkpoint=tmp_path / "c",
+        invalid=mt.sinks.Callback(invalid.append),
+    )  # fmt: skip
+    (record,) = values(kafka, refused)
+    assert (record["input"], record["offset"]) == ("input", 100)
+    assert report.invalid == 1 and not invalid
+    assert sum(row["n"] for row in values(kafka, topic)) == 599

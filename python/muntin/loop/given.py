@@ -63,6 +63,12 @@ def sources_given(
     return {name: Once(each) for name, each in found.items()} if once else found
 
 
+def bad_sinks(sources: Mapping[str, Source]) -> dict[str, Sink]:
+    """The sinks that sources have for messages that cannot be decoded, by input."""
+    named = {name: getattr(each, "bad", None) for name, each in sources.items()}
+    return {name: sink for name, sink in named.items() if isinstance(sink, Sink)}
+
+
 def group_of(sources: Mapping[str, Source]) -> str | None:
     """The group of the Kafka source, if all have the same."""
     groups = {getattr(each, "group", None) for each in sources.values()} - {None}

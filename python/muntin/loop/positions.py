@@ -13,6 +13,7 @@ from muntin.engine.operator import snapshot_contents
 from muntin.loop.intake import Reading
 from muntin.sources import Reader, Source
 from muntin.sources.base import GroupReader, Recalling, Words, opened
+from muntin.sources.deliveries.once import inner
 
 
 class Positions:
@@ -50,7 +51,7 @@ class Positions:
     def opened(self, name: str, declared: Words | None) -> Reader:
         """Open a source where the run is; `declared` are the columns of its input."""
         reader = opened(self._sources[name], declared, self._next[name], self._marks[name])
-        self._readers[name] = reader
+        self._readers[name] = inner(reader)
         return reader
 
     def passed(self, reading: Reading) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -56,17 +56,27 @@ def _no_records() -> Table:
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """The sinks of a run: of each output by its name, of alerts, of late and of invalid rows."""
+    """The sinks of a run.
+
+    Attributes:
+        rows: of each output, by its name.
+        alerts: of alerts.
+        late: of the records of late rows.
+        invalid: of the records of invalid rows, and of those that cannot be decoded.
+        bad: for inputs whose source has a sink of its own for what cannot be decoded, that sink.
+    """
 
     rows: dict[str, Sequence[Sink]]
     alerts: Sequence[Sink]
     late: Sequence[Sink]
     invalid: Sequence[Sink]
+    bad: Mapping[str, Sink] = field(default_factory=dict)
 
     def places(self) -> Iterator[tuple[str, Sink]]:
         """Each sink with its place in the run, which identifies it in a checkpoint."""
         named = [(f"rows/{name}", sinks) for name, sinks in self.rows.items()]
         named += [(word, getattr(self, word)) for word in ("alerts", "late", "invalid")]
+        named += [(f"bad/{name}", [sink]) for name, sink in self.bad.items()]
         for start, sinks in named:
             for i, sink in enumerate(sinks):
                 yield f"{start}/{i}/{type(sink).__name__}", sink
@@ -116,6 +126,8 @@ class Routes:
         for word in ("late", "invalid"):
             for sink in getattr(self._to, word):
                 sink.open(word, ())
+        for sink in self._to.bad.values():
+            sink.open("bad", ())
 
     def describe(self, schemas: Mapping[str, Mapping[str, str] | None]) -> None:
         """Tell sinks the columns of alerts and of the outputs whose schema is known.
@@ -209,8 +221,17 @@ class Routes:
         ):
             for rows in tables.values():
                 self._stage(sinks, word, rows)
-        if records := list(undecodable):
+        records: list[tuple[str, Undecodable]] = []
+        bad: dict[str, list[Undecodable]] = {}
+        for name, record in undecodable:
+            if name in self._to.bad:
+                bad.setdefault(name, []).append(record)
+            else:
+                records.append((name, record))
+        if records:
             self._stage(self._to.invalid, "invalid", undecodable_table(records))
+        for name, each in bad.items():
+            self._stage([self._to.bad[name]], "bad", bad_table(name, each))
 
     @property
     def waiting(self) -> int:
@@ -344,6 +365,25 @@ def _without_rows(words: Mapping[str, str]) -> Table | None:
         return Table([arrow_schema(words.items()).empty_table()]) if words else None
     except SchemaError:
         return None
+
+
+def bad_table(name: str, records: Sequence[Undecodable]) -> Table:
+    """A table of messages that could not be decoded: their bytes, place, and what was wrong.
+
+    >>> record = Undecodable(0, 7, "payments", None, "{", "not JSON", b"{")
+    >>> bad_table("input", [record]).to_dicts()[0]["payload"]
+    b'{'
+    """
+    columns = {
+        "input": pa.array([name] * len(records), pa.string()),
+        "topic": pa.array([record.file for record in records], pa.string()),
+        # several topics of an input are told apart by the upper half
+        "partition": pa.array([record.partition & 0xFFFF_FFFF for record in records], pa.int64()),
+        "offset": pa.array([record.position for record in records], pa.int64()),
+        "detail": pa.array([record.detail for record in records], pa.string()),
+        "payload": pa.array([record.payload for record in records], pa.binary()),
+    }
+    return Table([pa.table(columns)])
 
 
 def undecodable_table(records: Sequence[tuple[str, Undecodable]]) -> Table:

@@ -13,6 +13,7 @@ from muntin.checkpoint import Checkpoint
 from muntin.engine.operator import Pipelines
 from muntin.loop.background import Running
 from muntin.loop.given import (
+    bad_sinks,
     check_replayable,
     checkpoint_given,
     group_of,
@@ -163,7 +164,9 @@ def run(
         name or group_of(sources) or "run",
         outputs,
         sources,
-        Destinations({each.name: each.sinks for each in outputs}, **channels),
+        Destinations(
+            {each.name: each.sinks for each in outputs}, **channels, bad=bad_sinks(sources)
+        ),
         None if checkpoint is None else checkpoint_given(checkpoint),
         os.environ.get(DASHBOARD) if dashboard is None else dashboard,
         threads,

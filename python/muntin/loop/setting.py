@@ -15,6 +15,7 @@ from muntin.checkpoint.kafka import KafkaAuthority
 from muntin.engine.operator import Operator, operator
 from muntin.loop.authority import joined
 from muntin.loop.claims import claimed
+from muntin.loop.guarantees import guarantee
 from muntin.loop.loop import Loop
 from muntin.loop.positions import partitions_then
 from muntin.loop.retries import Retries
@@ -63,6 +64,10 @@ class Setting:
             stack.enter_context(claimed(self.name, self.sources, self.destinations, store))
             authority = self._opened(stack)
             self._warn_of_waiting()
+            if self.checkpoint is not None:
+                facts = {"event": "guarantee", "run": self.name}
+                said = guarantee(self.destinations, checkpoints=True)
+                _log.info('run "%s" writes %s', self.name, said, extra=facts)
             retries = Retries(stop)
             while True:
                 try:

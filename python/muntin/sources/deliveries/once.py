@@ -57,6 +57,16 @@ class Once:
         return replayable(self._given)
 
     @property
+    def bad(self) -> Any:
+        """The source's own sink for what it cannot decode, if it has one."""
+        return getattr(self._given, "bad", None)
+
+    @property
+    def group(self) -> Any:
+        """The group of a Kafka source."""
+        return getattr(self._given, "group", None)
+
+    @property
     def total(self) -> int | None:
         """The number of rows, if that is known."""
         return self._given.total
@@ -89,11 +99,16 @@ class Once:
         return _OnceReader(reader, self._source.partitions())
 
 
+def inner(reader: Reader) -> Reader:
+    """The source's own reader."""
+    return reader.inner if isinstance(reader, _OnceReader) else reader
+
+
 class _OnceReader:
     """A reader that ends at the first quiet moment."""
 
     def __init__(self, reader: Reader, partitions: Sequence[int]) -> None:
-        self._reader = reader
+        self.inner = self._reader = reader
         self._partitions = frozenset(partitions)
         self._quiet: set[int] = set()
         self._ended = False
