@@ -21,6 +21,7 @@ pub mod prefetch;
 pub mod schema;
 pub mod show;
 pub mod ingest;
+pub mod encode;
 pub mod expr;
 pub mod plan;
 pub mod aggregate;

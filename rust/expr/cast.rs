@@ -139,7 +139,7 @@ fn by_arrow(array: &ArrayRef, to: &DataType) -> Result<Cast> {
         Err(_) if *to == DataType::Utf8 => {
             let text = |row| match arrow(&array.slice(row, 1)) {
                 Ok(one) => Ok(one.is_valid(0).then(|| one.as_string::<i32>().value(0).to_string())),
-                Err(_) => show::text(array, row).map(Some),
+                Err(_) => Ok(Some(show::text(array, row))),
             };
             let texts: Result<StringArray> = (0..array.len()).map(text).collect();
             Arc::new(texts?) as ArrayRef

@@ -121,7 +121,7 @@ pub fn object(
 ) -> Result<String> {
     let mut object = BTreeMap::new();
     for &at in places {
-        object.insert(schema.field(at).name(), show::json(columns[at].as_ref(), row)?);
+        object.insert(schema.field(at).name(), show::json(columns[at].as_ref(), row));
     }
     let pair = |(name, value): (&String, String)| format!("{}:{value}", show::quoted(name));
     let pairs: Vec<String> = object.into_iter().map(pair).collect();

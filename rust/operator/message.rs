@@ -36,7 +36,7 @@ pub fn message(text: &str, schema: &Schema, columns: &[ArrayRef], row: usize) ->
 
 /// The text for a placeholder; the format applies to numbers and leaves other values unchanged.
 fn place(column: &ArrayRef, row: usize, format: &str) -> Result<String> {
-    let plain = show::text(column.as_ref(), row)?;
+    let plain = show::text(column.as_ref(), row);
     let kind = column.data_type();
     if column.is_null(row) || !(kind.is_integer() || kind.is_floating() || kind.is_decimal()) {
         return Ok(plain);

@@ -27,6 +27,7 @@ use pyo3::types::PyCapsule;
 
 use crate::error::{Error, Result};
 use crate::schema::named;
+use crate::show::with_escapes;
 
 const STREAM: &CStr = c"arrow_array_stream";
 const ARRAY: &CStr = c"arrow_array";
@@ -160,6 +161,19 @@ impl Handed {
             Ok(arrays)
         }))
         .unwrap_or_else(|_| Err(Error::Data("malformed Arrow data: structs disagree".into())))
+    }
+
+    /// Reads everything for a writer, which must be able to write all that Arrow libraries let
+    /// pass: in texts that are not UTF-8 the bytes that are wrong become escapes.
+    pub fn read_for_show(self) -> Result<Arrays> {
+        let mut arrays = self.read(false)?;
+        for data in &mut arrays.data {
+            if check(&arrays.field, data).is_err() {
+                *data = with_escapes(data).map_err(malformed)?;
+                check(&arrays.field, data)?;
+            }
+        }
+        Ok(arrays)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod batches;
 mod bridge;
+mod encode;
 mod engine;
 mod enter;
 mod error;
@@ -27,6 +28,8 @@ mod _core {
 
     #[pymodule_export]
     use super::batches::{PyBatches, PyStep};
+    #[pymodule_export]
+    use super::encode::{encode, encode_lines};
     #[pymodule_export]
     use super::engine::PyEngine;
     #[pymodule_export]

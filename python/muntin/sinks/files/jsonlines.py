@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import msgspec
-
+from muntin.base import core
 from muntin.sinks.files.appended import AppendedFile
-from muntin.sinks.flat import json_rows
 from muntin.values.table import Table
-
-_ENCODER = msgspec.json.Encoder()
 
 
 class JsonLines(AppendedFile):
@@ -37,4 +33,4 @@ class JsonLines(AppendedFile):
         self._encode(output, rows, first=True)
 
     def _encode(self, output: str, rows: Table, *, first: bool) -> bytes:
-        return b"".join(_ENCODER.encode_lines(plain) for plain in json_rows(rows))
+        return core.encode_lines("json", rows.to_arrow(), "{}")
