@@ -60,6 +60,11 @@ static UNITS: [(&str, TimeUnit); 4] = [
     ("ns", TimeUnit::Nanosecond),
 ];
 
+/// The unit of a word: `s`, `ms`, `us` or `ns`.
+pub fn parse_unit(word: &str) -> Option<TimeUnit> {
+    UNITS.iter().find(|(own, _)| *own == word).map(|&(_, unit)| unit)
+}
+
 /// The type of a word, e.g. `timestamp[us, Europe/Berlin]` or `list[i64]`.
 pub fn parse_type(word: &str) -> Result<DataType> {
     let word = word.trim();
@@ -69,8 +74,7 @@ pub fn parse_type(word: &str) -> Result<DataType> {
     let parsed = match word.split_once(['[', '(']) {
         Some(("timestamp", _)) => timestamp(within(word, '[', ']')),
         Some(("duration", _)) => {
-            let unit = UNITS.iter().find(|(unit, _)| Some(*unit) == within(word, '[', ']'));
-            unit.map(|(_, unit)| DataType::Duration(*unit))
+            within(word, '[', ']').and_then(parse_unit).map(DataType::Duration)
         }
         // a type that is carried as it came: Arrow's own word for it
         Some(("arrow", _)) => within(word, '[', ']').and_then(|own| own.parse().ok()),
@@ -142,8 +146,8 @@ fn timestamp(parameters: Option<&str>) -> Option<DataType> {
         Some((unit, zone)) => (unit, Some(zone.trim())),
         None => (parameters, None),
     };
-    let (_, unit) = UNITS.iter().find(|(word, _)| *word == unit.trim())?;
-    (zone != Some("")).then(|| DataType::Timestamp(*unit, zone.map(Arc::from)))
+    let unit = parse_unit(unit.trim())?;
+    (zone != Some("")).then(|| DataType::Timestamp(unit, zone.map(Arc::from)))
 }
 
 fn decimal(parameters: Option<&str>) -> Option<DataType> {

@@ -19,7 +19,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 COOKBOOK = sorted((ROOT / "docs" / "cookbook").glob("*.md"))
 COMING_FROM = sorted((ROOT / "docs" / "coming-from").glob("*.md"))
 RUN_PAGES = [
-    *(ROOT / "docs" / f"{name}.md" for name in ("time", "serving", "testing-a-pipeline")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("decode", "time", "serving", "testing-a-pipeline")),
     *COMING_FROM,
 ]
 FOLDERS = "rust|python|tests|docs|benches|examples"

@@ -76,6 +76,7 @@ from muntin.pipeline.start import stream, union
 from muntin.pipeline.stream import Stream
 from muntin.sinks import Sink
 from muntin.sources import Source
+from muntin.sources.decode.messages import DecodedMessages, decode
 from muntin.values.table import Table
 
 __version__ = VERSION
@@ -87,6 +88,7 @@ __all__ = [
     "ColumnError",
     "Dashboard",
     "DataError",
+    "DecodedMessages",
     "Duration",
     "DurationError",
     "EngineError",
@@ -123,6 +125,7 @@ __all__ = [
     "collect",
     "count",
     "count_distinct",
+    "decode",
     "epoch",
     "first",
     "is_late",

@@ -1,53 +1,93 @@
 //! Columns that grow value by value, and can be cut back to the row before a bad one.
+//!
+//! Offsets have 32 bits: whoever fills a column ends a batch before its messages have more bytes
+//! together than that.
 
-use std::fmt;
 use std::sync::Arc;
 
+use arrow_array::types::{
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
+};
 use arrow_array::{
-    ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, ListArray, PrimitiveArray,
-    StringArray, StructArray,
+    ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, NullArray, PrimitiveArray, StringArray,
 };
 use arrow_buffer::{
     BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer,
 };
-use arrow_schema::{DataType, FieldRef, Fields};
-use hashbrown::HashMap;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use arrow_schema::{DataType, TimeUnit};
 
-use super::value::{DEPTH_MAX, FieldName, FieldNames, Json, Unfit, items, sound};
-use crate::schema::single::{ByType, Convert, SingleValue, TextsFor, of_type};
+use super::cursor::{Json, JsonCursor};
+use super::fault::{Parse, Wrong};
+use crate::schema::single::{ByType, Convert, SingleValue, TextsFor, of_type, since_epoch};
+use crate::schema::texts::Misfit;
 
 /// One column in the making.
 pub trait Column: Send {
-    /// Appends a value, or leaves the column in need of a [`Column::truncate`].
-    fn push(&mut self, value: Json<'_>) -> Result<(), Unfit>;
+    /// Appends a single value; one that does not fit leaves the column as it was.
+    fn push(&mut self, value: SingleValue<'_>, texts: TextsFor) -> Result<(), Misfit>;
+
+    /// Appends a JSON value that begins at `start`; the cursor is behind it, or behind its
+    /// bracket. After an error the column needs a [`Column::truncate`].
+    fn read(&mut self, value: Json<'_>, start: usize, cursor: &mut JsonCursor<'_>) -> Parse<()> {
+        let _ = cursor;
+        let done = match &value {
+            Json::Null => {
+                self.push_null();
+                Ok(())
+            }
+            Json::Bool(value) => self.push(SingleValue::Bool(*value), TextsFor::Some),
+            Json::Whole(value) => self.push(SingleValue::Whole((*value).into()), TextsFor::Some),
+            Json::Number(text) => self.push(SingleValue::Digits(text), TextsFor::Some),
+            Json::Float(value) => self.push(SingleValue::Float(*value), TextsFor::Some),
+            Json::Text(text) => self.push(SingleValue::Text(text), TextsFor::Some),
+            Json::Array | Json::Object => Err(Misfit::Kind),
+        };
+        done.map_err(|why| Wrong::misfit(start, why, &self.data_type()))
+    }
 
     /// Appends a null.
     fn push_null(&mut self);
 
+    /// Whether a value is null.
+    fn is_null(&self, row: usize) -> bool;
+
     /// Removes all values from the `len`-th on.
     fn truncate(&mut self, len: usize);
+
+    /// The type of the values.
+    fn data_type(&self) -> DataType;
 
     /// The values, which leave the column.
     fn finish(&mut self) -> ArrayRef;
 }
 
-/// An empty column of an internal type; none if JSON is not read into such columns here.
-pub fn column(data_type: &DataType) -> Option<Box<dyn Column>> {
-    match data_type {
-        DataType::Utf8 => Some(Box::new(TextColumn::default())),
-        DataType::List(item) => Some(Box::new(ListColumn {
-            item: item.clone(),
-            items: column(item.data_type())?,
-            ends: Ends::default(),
-        })),
-        DataType::Struct(fields) => Some(Box::new(StructColumn {
-            fields: ObjectFields::new(fields)?,
-            nulls: NullBufferBuilder::new(0),
-        })),
-        plain => of_type(plain, NewColumn(plain)),
+/// An empty column of an internal type that is not nested; none for types that no text stands for.
+///
+/// With `epoch`, numbers are times too: counts of this unit since 1970.
+pub fn single_column(data_type: &DataType, epoch: Option<TimeUnit>) -> Option<Box<dyn Column>> {
+    match (data_type, epoch) {
+        (DataType::Utf8, _) => Some(Box::new(TextColumn::default())),
+        (DataType::Null, _) => Some(Box::new(NullColumn(0))),
+        (&DataType::Timestamp(unit, _), Some(counted)) => {
+            let read = move |value: SingleValue<'_>, _: TextsFor| since_epoch(value, counted, unit);
+            Some(match unit {
+                TimeUnit::Second => primitive::<TimestampSecondType>(data_type, read),
+                TimeUnit::Millisecond => primitive::<TimestampMillisecondType>(data_type, read),
+                TimeUnit::Microsecond => primitive::<TimestampMicrosecondType>(data_type, read),
+                TimeUnit::Nanosecond => primitive::<TimestampNanosecondType>(data_type, read),
+            })
+        }
+        (plain, _) => of_type(plain, NewColumn(plain)),
     }
+}
+
+fn primitive<T: ArrowPrimitiveType>(
+    data_type: &DataType,
+    convert: impl Convert<T::Native>,
+) -> Box<dyn Column> {
+    let (values, nulls) = (vec![], NullBufferBuilder::new(0));
+    Box::new(PrimitiveColumn::<T, _> { data_type: data_type.clone(), values, nulls, convert })
 }
 
 struct NewColumn<'a>(&'a DataType);
@@ -56,13 +96,7 @@ impl ByType for NewColumn<'_> {
     type Made = Option<Box<dyn Column>>;
 
     fn primitive<T: ArrowPrimitiveType>(self, convert: impl Convert<T::Native>) -> Self::Made {
-        let (values, nulls) = (vec![], NullBufferBuilder::new(0));
-        Some(Box::new(PrimitiveColumn::<T, _> {
-            data_type: self.0.clone(),
-            values,
-            nulls,
-            convert,
-        }))
+        Some(primitive::<T>(self.0, convert))
     }
 
     fn boolean(self, convert: impl Convert<bool>) -> Self::Made {
@@ -71,28 +105,12 @@ impl ByType for NewColumn<'_> {
     }
 
     fn binary(self, convert: impl Convert<Vec<u8>>) -> Self::Made {
-        Some(Box::new(BinaryColumn { values: vec![], convert }))
+        Some(Box::new(BinaryColumn { bytes: vec![], ends: Ends::default(), convert }))
     }
 
     fn other(self) -> Self::Made {
         None
     }
-}
-
-/// A JSON value as a value on its way, and what its text may stand for.
-fn given<'a>(value: &'a Json<'a>) -> Result<(SingleValue<'a>, TextsFor), Unfit> {
-    match value {
-        Json::Bool(value) => Ok((SingleValue::Bool(*value), TextsFor::Some)),
-        Json::Whole(value) => Ok((SingleValue::Whole(i128::from(*value)), TextsFor::Some)),
-        Json::Number(text) => Ok((SingleValue::Text(text), TextsFor::All)),
-        Json::Text(text) => Ok((SingleValue::Text(text), TextsFor::Some)),
-        Json::Null | Json::Array(_) | Json::Object(_) => Err(Unfit),
-    }
-}
-
-fn converted<V>(value: Json<'_>, convert: &impl Convert<V>) -> Result<V, Unfit> {
-    let (value, texts) = given(&value)?;
-    convert(value, texts).map_err(|_| Unfit)
 }
 
 struct PrimitiveColumn<T: ArrowPrimitiveType, C> {
@@ -103,8 +121,8 @@ struct PrimitiveColumn<T: ArrowPrimitiveType, C> {
 }
 
 impl<T: ArrowPrimitiveType, C: Convert<T::Native>> Column for PrimitiveColumn<T, C> {
-    fn push(&mut self, value: Json<'_>) -> Result<(), Unfit> {
-        self.values.push(converted(value, &self.convert)?);
+    fn push(&mut self, value: SingleValue<'_>, texts: TextsFor) -> Result<(), Misfit> {
+        self.values.push((self.convert)(value, texts)?);
         self.nulls.append_non_null();
         Ok(())
     }
@@ -114,9 +132,17 @@ impl<T: ArrowPrimitiveType, C: Convert<T::Native>> Column for PrimitiveColumn<T,
         self.nulls.append_null();
     }
 
+    fn is_null(&self, row: usize) -> bool {
+        !self.nulls.is_valid(row)
+    }
+
     fn truncate(&mut self, len: usize) {
         self.values.truncate(len);
         self.nulls.truncate(len);
+    }
+
+    fn data_type(&self) -> DataType {
+        self.data_type.clone()
     }
 
     fn finish(&mut self) -> ArrayRef {
@@ -133,8 +159,8 @@ struct BooleanColumn<C> {
 }
 
 impl<C: Convert<bool>> Column for BooleanColumn<C> {
-    fn push(&mut self, value: Json<'_>) -> Result<(), Unfit> {
-        self.values.append(converted(value, &self.convert)?);
+    fn push(&mut self, value: SingleValue<'_>, texts: TextsFor) -> Result<(), Misfit> {
+        self.values.append((self.convert)(value, texts)?);
         self.nulls.append_non_null();
         Ok(())
     }
@@ -144,9 +170,17 @@ impl<C: Convert<bool>> Column for BooleanColumn<C> {
         self.nulls.append_null();
     }
 
+    fn is_null(&self, row: usize) -> bool {
+        !self.nulls.is_valid(row)
+    }
+
     fn truncate(&mut self, len: usize) {
         self.values.truncate(len);
         self.nulls.truncate(len);
+    }
+
+    fn data_type(&self) -> DataType {
+        DataType::Boolean
     }
 
     fn finish(&mut self) -> ArrayRef {
@@ -154,32 +188,8 @@ impl<C: Convert<bool>> Column for BooleanColumn<C> {
     }
 }
 
-struct BinaryColumn<C> {
-    values: Vec<Option<Vec<u8>>>,
-    convert: C,
-}
-
-impl<C: Convert<Vec<u8>>> Column for BinaryColumn<C> {
-    fn push(&mut self, value: Json<'_>) -> Result<(), Unfit> {
-        self.values.push(Some(converted(value, &self.convert)?));
-        Ok(())
-    }
-
-    fn push_null(&mut self) {
-        self.values.push(None);
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.values.truncate(len);
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        Arc::new(std::mem::take(&mut self.values).into_iter().collect::<BinaryArray>())
-    }
-}
-
 /// Where values of different lengths end, and which are null.
-struct Ends {
+pub struct Ends {
     ends: Vec<i32>,
     nulls: NullBufferBuilder,
 }
@@ -191,45 +201,60 @@ impl Default for Ends {
 }
 
 impl Ends {
-    fn last(&self) -> i32 {
-        self.ends[self.ends.len() - 1]
-    }
-
-    fn push(&mut self, end: i32) {
-        self.ends.push(end);
+    /// Adds a value that ends here.
+    pub fn push(&mut self, end: usize) {
+        self.ends.push(end as i32);
         self.nulls.append_non_null();
     }
 
-    fn push_null(&mut self) {
+    /// Adds a null.
+    pub fn push_null(&mut self) {
         self.ends.push(self.last());
         self.nulls.append_null();
     }
 
+    /// Whether a value is null.
+    pub fn is_null(&self, row: usize) -> bool {
+        !self.nulls.is_valid(row)
+    }
+
     /// Keeps `len` values; returns where the last of them ends.
-    fn truncate(&mut self, len: usize) -> usize {
+    pub fn truncate(&mut self, len: usize) -> usize {
         self.ends.truncate(len + 1);
         self.nulls.truncate(len);
         self.last() as usize
     }
 
-    fn finish(&mut self) -> (OffsetBuffer<i32>, Option<NullBuffer>) {
+    /// The offsets and nulls, which leave it.
+    pub fn finish(&mut self) -> (OffsetBuffer<i32>, Option<NullBuffer>) {
         let Ends { ends, mut nulls } = std::mem::take(self);
         (OffsetBuffer::new(ScalarBuffer::from(ends)), nulls.finish())
     }
+
+    fn last(&self) -> i32 {
+        self.ends[self.ends.len() - 1]
+    }
 }
 
+/// A column of text.
 #[derive(Default)]
-struct TextColumn {
+pub struct TextColumn {
     bytes: Vec<u8>,
     ends: Ends,
 }
 
-impl Column for TextColumn {
-    fn push(&mut self, value: Json<'_>) -> Result<(), Unfit> {
-        let Json::Text(text) = value else { return Err(Unfit) };
-        let end = i32::try_from(self.bytes.len() + text.len()).map_err(|_| Unfit)?;
+impl TextColumn {
+    /// Appends a text.
+    pub fn add(&mut self, text: &str) {
         self.bytes.extend_from_slice(text.as_bytes());
-        self.ends.push(end);
+        self.ends.push(self.bytes.len());
+    }
+}
+
+impl Column for TextColumn {
+    fn push(&mut self, value: SingleValue<'_>, _: TextsFor) -> Result<(), Misfit> {
+        let SingleValue::Text(text) = value else { return Err(Misfit::Kind) };
+        self.add(text);
         Ok(())
     }
 
@@ -237,8 +262,16 @@ impl Column for TextColumn {
         self.ends.push_null();
     }
 
+    fn is_null(&self, row: usize) -> bool {
+        self.ends.is_null(row)
+    }
+
     fn truncate(&mut self, len: usize) {
         self.bytes.truncate(self.ends.truncate(len));
+    }
+
+    fn data_type(&self) -> DataType {
+        DataType::Utf8
     }
 
     fn finish(&mut self) -> ArrayRef {
@@ -248,25 +281,19 @@ impl Column for TextColumn {
     }
 }
 
-struct ListColumn {
-    item: FieldRef,
-    items: Box<dyn Column>,
+struct BinaryColumn<C> {
+    bytes: Vec<u8>,
     ends: Ends,
+    convert: C,
 }
 
-impl Column for ListColumn {
-    fn push(&mut self, value: Json<'_>) -> Result<(), Unfit> {
-        let Json::Array(array) = value else { return Err(Unfit) };
-        let mut end = self.ends.last();
-        items(array, &mut |item| {
-            end = end.checked_add(1).ok_or(Unfit)?;
-            match item {
-                Json::Null => self.items.push_null(),
-                item => self.items.push(item)?,
-            }
-            Ok(())
-        })?;
-        self.ends.push(end);
+impl<C: Convert<Vec<u8>>> Column for BinaryColumn<C> {
+    fn push(&mut self, value: SingleValue<'_>, texts: TextsFor) -> Result<(), Misfit> {
+        match value {
+            SingleValue::Bytes(bytes) => self.bytes.extend_from_slice(bytes),
+            other => self.bytes.extend((self.convert)(other, texts)?),
+        }
+        self.ends.push(self.bytes.len());
         Ok(())
     }
 
@@ -274,171 +301,50 @@ impl Column for ListColumn {
         self.ends.push_null();
     }
 
+    fn is_null(&self, row: usize) -> bool {
+        self.ends.is_null(row)
+    }
+
     fn truncate(&mut self, len: usize) {
-        self.items.truncate(self.ends.truncate(len));
+        self.bytes.truncate(self.ends.truncate(len));
+    }
+
+    fn data_type(&self) -> DataType {
+        DataType::Binary
     }
 
     fn finish(&mut self) -> ArrayRef {
         let (ends, nulls) = self.ends.finish();
-        Arc::new(ListArray::new(self.item.clone(), ends, self.items.finish(), nulls))
+        let bytes = Buffer::from_vec(std::mem::take(&mut self.bytes));
+        Arc::new(BinaryArray::new(ends, bytes, nulls))
     }
 }
 
-struct StructColumn {
-    fields: ObjectFields,
-    nulls: NullBufferBuilder,
-}
+/// A column that has nothing but nulls.
+struct NullColumn(usize);
 
-impl Column for StructColumn {
-    fn push(&mut self, value: Json<'_>) -> Result<(), Unfit> {
-        let Json::Object(object) = value else { return Err(Unfit) };
-        self.fields.read(object)?;
-        self.nulls.append_non_null();
-        Ok(())
+impl Column for NullColumn {
+    fn push(&mut self, _: SingleValue<'_>, _: TextsFor) -> Result<(), Misfit> {
+        Err(Misfit::Kind)
     }
 
     fn push_null(&mut self) {
-        self.fields.push_null();
-        self.nulls.append_null();
+        self.0 += 1;
+    }
+
+    fn is_null(&self, _: usize) -> bool {
+        true
     }
 
     fn truncate(&mut self, len: usize) {
-        self.fields.truncate(len);
-        self.nulls.truncate(len);
+        self.0 = self.0.min(len);
+    }
+
+    fn data_type(&self) -> DataType {
+        DataType::Null
     }
 
     fn finish(&mut self) -> ArrayRef {
-        let (fields, arrays) = self.fields.finish();
-        Arc::new(StructArray::new(fields, arrays, self.nulls.finish()))
-    }
-}
-
-/// The columns of an object's fields.
-pub struct ObjectFields {
-    fields: Fields,
-    columns: Vec<Box<dyn Column>>,
-    required: Vec<bool>,
-    index: HashMap<String, usize, foldhash::fast::RandomState>,
-    /// The column after each column in the row before, the first one last: most rows have the
-    /// same order.
-    next: Vec<usize>,
-    /// For each column, the last row in which it had a field.
-    filled: Vec<usize>,
-    row: usize,
-}
-
-impl fmt::Debug for ObjectFields {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ObjectFields").field("fields", &self.fields).finish_non_exhaustive()
-    }
-}
-
-impl ObjectFields {
-    /// Empty columns; none if one has a type that is not read here.
-    pub fn new(fields: &Fields) -> Option<ObjectFields> {
-        let columns = fields.iter().map(|field| column(field.data_type()));
-        let columns = columns.collect::<Option<Vec<_>>>()?;
-        let index: HashMap<_, _, _> =
-            fields.iter().enumerate().map(|(i, field)| (field.name().clone(), i)).collect();
-        let count = columns.len();
-        (index.len() == count).then(|| ObjectFields {
-            fields: fields.clone(),
-            columns,
-            required: vec![false; count],
-            index,
-            next: (1..=count).chain([0]).collect(),
-            filled: vec![0; count],
-            row: 0,
-        })
-    }
-
-    /// Leaves rows with a null in one of these columns unread.
-    pub fn require(&mut self, columns: &[usize]) {
-        columns.iter().for_each(|&i| self.required[i] = true);
-    }
-
-    /// Reads an object as one row.
-    pub fn read(&mut self, object: &str) -> Result<(), Unfit> {
-        self.row += 1;
-        let mut source = serde_json::Deserializer::from_str(object);
-        source.deserialize_map(ObjectRow(self)).and_then(|()| source.end()).map_err(|_| Unfit)?;
-        for i in 0..self.columns.len() {
-            if self.filled[i] != self.row {
-                self.null(i)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Appends a row of nulls.
-    pub fn push_null(&mut self) {
-        self.row += 1;
-        self.columns.iter_mut().for_each(|column| column.push_null());
-    }
-
-    /// Removes all rows from the `len`-th on.
-    pub fn truncate(&mut self, len: usize) {
-        self.columns.iter_mut().for_each(|column| column.truncate(len));
-    }
-
-    /// The fields and their values.
-    pub fn finish(&mut self) -> (Fields, Vec<ArrayRef>) {
-        (self.fields.clone(), self.columns.iter_mut().map(|column| column.finish()).collect())
-    }
-
-    fn null(&mut self, i: usize) -> Result<(), Unfit> {
-        self.columns[i].push_null();
-        if self.required[i] { Err(Unfit) } else { Ok(()) }
-    }
-
-    /// The column of a key, where the one before was that of `last`.
-    fn find(&mut self, key: &str, last: usize) -> Option<usize> {
-        let guess = self.next[last];
-        if self.fields.get(guess).is_some_and(|field| field.name() == key) {
-            return Some(guess);
-        }
-        let found = self.index.get(key).copied()?;
-        self.next[last] = found;
-        Some(found)
-    }
-
-    fn take(&mut self, i: usize, raw: &str) -> Result<(), Unfit> {
-        if std::mem::replace(&mut self.filled[i], self.row) == self.row {
-            return Err(Unfit);
-        }
-        match Json::read(raw)? {
-            Json::Null => self.null(i),
-            value => self.columns[i].push(value),
-        }
-    }
-}
-
-/// Puts the fields of an object into columns.
-struct ObjectRow<'f>(&'f mut ObjectFields);
-
-impl<'de> Visitor<'de> for ObjectRow<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let fields = self.0;
-        let mut others = FieldNames::default();
-        // the place before the first column
-        let mut last = fields.columns.len();
-        while let Some(FieldName(key)) = map.next_key()? {
-            let raw: &RawValue = map.next_value()?;
-            let taken = match fields.find(&key, last) {
-                Some(i) => {
-                    last = i;
-                    fields.take(i, raw.get())
-                }
-                None => others.add(key).and_then(|()| sound(raw.get(), DEPTH_MAX)),
-            };
-            taken.map_err(|Unfit| A::Error::custom("unfit"))?;
-        }
-        Ok(())
+        Arc::new(NullArray::new(std::mem::take(&mut self.0)))
     }
 }

@@ -1,70 +1,113 @@
-//! JSON lines, read straight into columns of known types.
-//!
-//! A line is read here if it is an object as the JSON standard has it, with each key once, and every
-//! value fits its column. Any other line is left to a reader that takes its time: it may still be a
-//! row (`NaN`, say), or it says what is wrong. So this reader only ever has to be sure.
+//! JSON: each message is an object, and its fields are the columns of a row.
 
-use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::SchemaRef;
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::columns::ObjectFields;
-use super::value::Unfit;
-use crate::error::Result;
+use arrow_array::ArrayRef;
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use serde::Deserialize;
 
-/// Lines that were read, and those that were not.
-#[derive(Debug)]
-pub struct JsonLines {
-    /// The rows.
-    pub rows: RecordBatch,
-    /// For each row, the number of its line, from 0; none if each line is a row.
-    pub numbers: Option<Vec<i64>>,
-    /// The other lines that are not blank.
-    pub left: Vec<LineLeft>,
-    /// How many lines there are.
-    pub count: usize,
+use super::Format;
+use super::fault::Parse;
+use super::json_row::object_row;
+use super::objects::{ObjectFields, json_column};
+use super::options::options;
+use super::rows::{RowByRow, RowFormat};
+use crate::error::{Error, Result, unknown_column};
+use crate::schema::{named, parse_unit};
+
+/// The column of what no other column takes.
+const REST: &str = "_rest";
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct JsonOptions {
+    /// Keeps unknown fields as JSON in a column of text.
+    rest: bool,
+    /// Numbers are times: counts of this unit since 1970.
+    epoch: Option<EpochUnits>,
 }
 
-/// A line that was not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LineLeft {
-    /// Its number, from 0.
-    pub number: usize,
-    /// Where it begins in the text.
-    pub start: usize,
-    /// Where it ends, without its line end.
-    pub end: usize,
+/// The unit for all columns of times, or for some.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum EpochUnits {
+    All(String),
+    Some(HashMap<String, String>),
 }
 
-/// Reads lines into columns of `schema`; none if it has a type that is not read here.
-///
-/// A null in one of the `required` columns leaves the line to the other reader.
-pub fn json_lines(
-    text: &[u8],
-    schema: &SchemaRef,
-    required: &[usize],
-) -> Result<Option<JsonLines>> {
-    let Some(mut fields) = ObjectFields::new(schema.fields()) else { return Ok(None) };
-    fields.require(required);
-    let (mut numbers, mut left, mut start) = (vec![], vec![], 0);
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    let ends = memchr::memchr_iter(b'\n', text).chain([text.len()]);
-    let mut count = 0;
-    for (number, end) in ends.enumerate() {
-        let line = &text[start..end];
-        if !line.trim_ascii().is_empty() {
-            let read = std::str::from_utf8(line).map_err(|_| Unfit);
-            match read.and_then(|line| fields.read(line)) {
-                Ok(()) => numbers.push(number as i64),
-                Err(Unfit) => {
-                    fields.truncate(numbers.len());
-                    left.push(LineLeft { number, start, end });
-                }
+impl EpochUnits {
+    /// The unit for each column that has one.
+    fn units(&self, schema: &Schema) -> Result<HashMap<String, TimeUnit>> {
+        let names = || schema.fields().iter().map(|field| field.name());
+        let pairs: Vec<(&String, &String)> = match self {
+            EpochUnits::All(unit) => names().map(|name| (name, unit)).collect(),
+            EpochUnits::Some(units) => units.iter().collect(),
+        };
+        let unit = |(name, unit): (&String, &String)| {
+            if !names().any(|known| known == name) {
+                let known: Vec<&str> = names().map(String::as_str).collect();
+                return Err(unknown_column(name, &known).within("decode json: epoch"));
             }
-        }
-        (start, count) = (end + 1, number + 1);
+            let parsed = parse_unit(unit).ok_or_else(|| {
+                Error::Plan(format!(
+                    "decode json: epoch=\"{unit}\" is not a unit\nhint: there is s, ms, us, ns"
+                ))
+            })?;
+            Ok((name.clone(), parsed))
+        };
+        pairs.into_iter().map(unit).collect()
     }
-    let options = RecordBatchOptions::new().with_row_count(Some(numbers.len()));
-    let rows = RecordBatch::try_new_with_options(schema.clone(), fields.finish().1, &options)?;
-    let numbers = (numbers.len() < count).then_some(numbers);
-    Ok(Some(JsonLines { rows, numbers, left, count }))
+}
+
+/// Messages of JSON.
+pub fn json_format(schema: &SchemaRef, json: &str) -> Result<Box<dyn Format>> {
+    let (common, own) = options::<JsonOptions>("json", json)?;
+    let units = own.epoch.map(|epoch| epoch.units(schema)).transpose()?.unwrap_or_default();
+    let epoch = |name: &str| units.get(name).copied();
+    for field in schema.fields() {
+        if json_column(field.data_type(), None).is_none() {
+            let (name, word) = (field.name(), named(field.data_type()));
+            return Err(Error::Schema(format!(
+                "decode json: column \"{name}\" is {word}, which JSON has no values for"
+            )));
+        }
+    }
+    let mut fields = ObjectFields::new(schema.fields(), epoch).ok_or_else(|| {
+        Error::Schema("decode json: the schema has two columns of one name".to_string())
+    })?;
+    let mut schema = schema.clone();
+    if own.rest {
+        if schema.column_with_name(REST).is_some() {
+            return Err(Error::Schema(format!(
+                "decode json: there is a column \"{REST}\" already\nhint: leave out rest=True"
+            )));
+        }
+        fields.keep_rest();
+        let field = Arc::new(Field::new(REST, DataType::Utf8, true));
+        let all = schema.fields().iter().cloned().chain([field]);
+        schema = Arc::new(Schema::new(all.collect::<Vec<_>>()));
+    }
+    Ok(Box::new(RowByRow { schema, common, format: JsonMessages(fields) }))
+}
+
+#[derive(Debug)]
+struct JsonMessages(ObjectFields);
+
+impl RowFormat for JsonMessages {
+    fn read(&mut self, payload: &[u8]) -> Parse<()> {
+        object_row(&mut self.0, payload)
+    }
+
+    fn push_null(&mut self) {
+        self.0.push_null();
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
+    fn finish(&mut self) -> Vec<ArrayRef> {
+        self.0.finish().1
+    }
 }

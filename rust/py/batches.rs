@@ -127,29 +127,40 @@ pub fn may_fit(from: &Schema, to: &Schema) -> Result<Vec<bool>> {
         .collect()
 }
 
-/// Rows, the numbers of their lines, lines that are left, and how many lines there are.
-pub type PyJsonLines = (PyBatches, Option<Vec<i64>>, Vec<(usize, usize, usize)>, usize);
+/// Rows, the numbers of their lines, bad lines (number, start, end, detail), and how many lines
+/// there are.
+pub type PyJsonLines = (PyBatches, Option<Vec<i64>>, Vec<(usize, usize, usize, String)>, usize);
 
 /// Lines of JSON as rows of a schema, in types that the engine takes.
 pub fn json_lines(
     text: &[u8],
     schema: SchemaRef,
-    required: &[usize],
+    needed: &[(usize, String)],
 ) -> Result<Option<PyJsonLines>> {
-    let normal = |field: &Arc<Field>| {
-        let same = declared_type(field.data_type())? == *field.data_type();
-        Ok::<_, Error>(same)
-    };
-    if !schema.fields().iter().map(normal).collect::<Result<Vec<_>>>()?.into_iter().all(|same| same)
-    {
+    if declared_schema(&schema)? != schema {
         return Ok(None);
     }
-    let read = ingest::json_lines(text, &schema, required)?;
+    let read = ingest::json_lines(text, &schema, needed)?;
     Ok(read.map(|lines| {
-        let left = lines.left.iter().map(|left| (left.number, left.start, left.end)).collect();
+        let bad = lines.bad.into_iter().map(|bad| (bad.number, bad.start, bad.end, bad.detail));
         let rows = engine::Batches { schema, batches: vec![lines.rows] };
-        (PyBatches(rows), lines.numbers, left, lines.count)
+        (PyBatches(rows), lines.numbers, bad.collect(), lines.count)
     }))
+}
+
+/// The schema that values are read as.
+pub fn declared_schema(schema: &SchemaRef) -> Result<SchemaRef> {
+    let mut fields = vec![];
+    for field in schema.fields() {
+        let kind = declared_type(field.data_type())?;
+        // a field of the same type is kept as it is
+        fields.push(if kind == *field.data_type() {
+            field.clone()
+        } else {
+            Arc::new(Field::new(field.name(), kind, true))
+        });
+    }
+    Ok(Arc::new(Schema::new(fields).with_metadata(schema.metadata().clone())))
 }
 
 /// The type that values are read as: a number is a count of a duration's own unit.

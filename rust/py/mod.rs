@@ -6,12 +6,15 @@
 
 mod batches;
 mod bridge;
+mod decoder;
 mod encode;
 mod engine;
 mod enter;
 mod error;
 mod feed;
 mod mask;
+mod payloads;
+mod taken;
 
 use std::collections::HashMap;
 
@@ -29,9 +32,13 @@ mod _core {
     #[pymodule_export]
     use super::batches::{PyBatches, PyStep};
     #[pymodule_export]
+    use super::decoder::PyDecoder;
+    #[pymodule_export]
     use super::encode::{encode, encode_lines};
     #[pymodule_export]
     use super::engine::PyEngine;
+    #[pymodule_export]
+    use super::taken::PyTaken;
     #[pymodule_export]
     use super::{assemble, check, contents, fit, json_lines, limits, may_fit};
     #[pymodule_export]
@@ -100,17 +107,18 @@ fn may_fit(py: Python<'_>, from: &Bound<'_, PyAny>, to: &Bound<'_, PyAny>) -> Py
 }
 
 /// Lines of JSON as rows of a schema: the rows, the number of each row's line, the lines that are
-/// left (number, start and end in the text), and how many lines there are. None if the schema has a
-/// type that is not read here. Lines with a null in a `required` column are left.
+/// no rows (number, start and end in the text, what is wrong), and how many lines there are. None if
+/// the schema has a type that is not read here. The `needed` columns must have a value, which is
+/// what the text says.
 #[pyfunction]
 fn json_lines(
     py: Python<'_>,
     text: &[u8],
     schema: &Bound<'_, PyAny>,
-    required: Vec<usize>,
+    needed: Vec<(usize, String)>,
 ) -> PyResult<Option<batches::PyJsonLines>> {
     let schema = bridge::take_schema(schema)?;
-    enter::enter(py, move || batches::json_lines(text, bridge::schema_of(&schema)?, &required))
+    enter::enter(py, move || batches::json_lines(text, bridge::schema_of(&schema)?, &needed))
 }
 
 /// One snapshot out of parts: the last of them, with the chunks it names in those before.

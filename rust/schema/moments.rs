@@ -64,8 +64,11 @@ impl Instant {
     /// The count of a unit since 1970, toward minus infinity.
     pub fn floored(&self, unit: TimeUnit) -> Option<i64> {
         let step = 1_000_000_000 / per_second(unit);
-        let ticks = i128::from(self.seconds) * i128::from(per_second(unit));
-        i64::try_from(ticks + i128::from(self.fraction.nanos / step)).ok()
+        let (per_second, fraction) = (per_second(unit), self.fraction.nanos / step);
+        let quick = self.seconds.checked_mul(per_second).and_then(|t| t.checked_add(fraction));
+        // far in the past the sum fits where the product does not
+        let exact = || i128::from(self.seconds) * i128::from(per_second) + i128::from(fraction);
+        quick.or_else(|| exact().try_into().ok())
     }
 
     /// The day since 1970 whose midnight it is.
@@ -236,7 +239,13 @@ impl<'a> Cursor<'a> {
 }
 
 fn number(digits: &[u8]) -> Option<i64> {
-    number128(digits).and_then(|value| value.try_into().ok())
+    if digits.len() > 18 {
+        return number128(digits).and_then(|value| value.try_into().ok());
+    }
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(digits.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0')))
 }
 
 fn number128(digits: &[u8]) -> Option<i128> {

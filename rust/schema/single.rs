@@ -33,6 +33,8 @@ pub enum SingleValue<'a> {
     Clock(i128),
     /// Nanoseconds.
     Span(i128),
+    /// A number, as a text writes it.
+    Digits(&'a str),
     /// A text.
     Text(&'a str),
     /// Bytes.
@@ -41,6 +43,16 @@ pub enum SingleValue<'a> {
     Other,
     /// A number of more digits than any type has.
     Huge,
+}
+
+impl<'a> SingleValue<'a> {
+    /// The same value; a text that may stand for a number is taken as one.
+    fn number(self, texts: TextsFor) -> SingleValue<'a> {
+        match self {
+            SingleValue::Text(text) if texts == TextsFor::All => SingleValue::Digits(text),
+            other => other,
+        }
+    }
 }
 
 /// Reads a value as one of type `V`, or says why it does not fit.
@@ -111,8 +123,8 @@ pub const DAY_NS: i128 = 86_400_000_000_000;
 
 /// A number without a fraction, as any integer type.
 fn integer<T: TryFrom<i128>>(value: SingleValue<'_>, texts: TextsFor) -> Result<T, Misfit> {
-    let value = match value {
-        SingleValue::Text(text) if texts == TextsFor::All => {
+    let value = match value.number(texts) {
+        SingleValue::Digits(text) => {
             let value = texts::decimal(text).and_then(texts::whole)?;
             // with a point or an exponent it is what a float is written as
             if !texts::is_whole(text) && value.unsigned_abs() > EXACT_MAX {
@@ -139,14 +151,14 @@ fn whole(value: SingleValue<'_>) -> Result<i128, Misfit> {
 }
 
 fn float(value: SingleValue<'_>, texts: TextsFor) -> Result<f64, Misfit> {
-    match value {
+    match value.number(texts) {
         SingleValue::Float(value) => Ok(value),
         SingleValue::Whole(value) => texts::exact(value),
         SingleValue::Decimal(value, scale) => match texts::whole(number(value, scale)) {
             Ok(value) => texts::exact(value),
             Err(_) => texts::float(&format!("{value}e{}", -i32::from(scale))),
         },
-        SingleValue::Text(text) if texts == TextsFor::All => texts::float(text),
+        SingleValue::Digits(text) => texts::float(text),
         SingleValue::Text("NaN") => Ok(f64::NAN),
         SingleValue::Text("Infinity") => Ok(f64::INFINITY),
         SingleValue::Text("-Infinity") => Ok(f64::NEG_INFINITY),
@@ -160,7 +172,7 @@ fn single(value: SingleValue<'_>, texts: TextsFor) -> Result<f32, Misfit> {
     let is_whole = match &value {
         SingleValue::Whole(_) => true,
         SingleValue::Decimal(value, scale) => texts::whole(number(*value, *scale)).is_ok(),
-        SingleValue::Text(text) => texts::is_whole(text),
+        SingleValue::Text(text) | SingleValue::Digits(text) => texts::is_whole(text),
         _ => false,
     };
     let wide = float(value, texts)?;
@@ -172,7 +184,7 @@ fn decimal(value: SingleValue<'_>, precision: u8, scale: i8) -> Result<i128, Mis
     let number = match value {
         SingleValue::Whole(value) => number(value, 0),
         SingleValue::Decimal(value, scale) => number(value, scale),
-        SingleValue::Text(text) => texts::decimal(text)?,
+        SingleValue::Text(text) | SingleValue::Digits(text) => texts::decimal(text)?,
         // the shortest digits that are this float, which are those that were written
         SingleValue::Float(value) if value.is_finite() => texts::decimal(&format!("{value:e}"))?,
         SingleValue::Float(_) | SingleValue::Huge => return Err(Misfit::Range),
@@ -215,6 +227,22 @@ fn moment(value: SingleValue<'_>, unit: TimeUnit) -> Result<i64, Misfit> {
     }
 }
 
+/// A time given as a count of a unit since 1970, exactly.
+pub fn since_epoch(
+    value: SingleValue<'_>,
+    counted: TimeUnit,
+    unit: TimeUnit,
+) -> Result<i64, Misfit> {
+    let number = match value {
+        SingleValue::Whole(value) => number(value, 0),
+        SingleValue::Digits(text) => texts::decimal(text)?,
+        other => return moment(other, unit),
+    };
+    // a second has 9 digits of nanoseconds, a millisecond 6
+    let digits = (1_000_000_000 / moments::per_second(counted)).ilog10();
+    moments::ticks(texts::scaled(number, digits as i8)?, unit)
+}
+
 fn day(value: SingleValue<'_>) -> Result<i32, Misfit> {
     match value {
         SingleValue::Moment(nanos) if nanos % DAY_NS != 0 => Err(Misfit::Digits),
@@ -227,7 +255,7 @@ fn day(value: SingleValue<'_>) -> Result<i32, Misfit> {
 fn span(value: SingleValue<'_>, unit: TimeUnit) -> Result<i64, Misfit> {
     match value {
         SingleValue::Span(nanos) => moments::ticks(nanos, unit),
-        SingleValue::Text(text) => moments::duration(text, unit),
+        SingleValue::Text(text) | SingleValue::Digits(text) => moments::duration(text, unit),
         number => whole(number)?.try_into().map_err(|_| Misfit::Range),
     }
 }

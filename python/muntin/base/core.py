@@ -3,8 +3,10 @@
 from muntin._core import (
     VERSION,
     Batches,
+    Decoder,
     Engine,
     Step,
+    Taken,
     assemble,
     check,
     contents,
@@ -21,8 +23,10 @@ from muntin._core import (
 __all__ = [
     "VERSION",
     "Batches",
+    "Decoder",
     "Engine",
     "Step",
+    "Taken",
     "assemble",
     "check",
     "contents",

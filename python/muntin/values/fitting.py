@@ -249,8 +249,8 @@ def _plain(values: Sequence[Any], name: str, kind: Any) -> tuple[Any, list[Misfi
         misfits.append(Misfit(row, name, word, shown(values[row]), said, hint))
 
     for group, (rows, kept) in groups.items():
-        if group == "number" and pa.types.is_string(kind):
-            # it is on its way as text, but a number is not a text
+        if group == "number" and (pa.types.is_string(kind) or pa.types.is_binary(kind)):
+            # it is on its way as text, but a number is neither a text nor base64
             for row in rows:
                 misfit(row, *_OTHER_TYPE)
             continue

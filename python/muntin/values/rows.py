@@ -327,7 +327,7 @@ def _kind_of_group(group: str, values: Sequence[Any], name: str) -> Any:
         case "datetime":
             zoned = any(value.tzinfo is not None for value in there)
             return pa.timestamp("us", "UTC") if zoned else pa.timestamp("us")
-        case "number" if all(isinstance(value, Number) for value in there):
+        case "number" if any(isinstance(value, Number) for value in there):
             return pa.float64()
         case "number" if all(isinstance(value, int) for value in there) and min(there) >= 0:
             return pa.uint64()

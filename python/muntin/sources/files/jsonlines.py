@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from muntin.base import core
 from muntin.sources.decode.decoded import (
@@ -133,24 +132,20 @@ class _Objects:
         return self._one_by_one(lines, len(lines), keys)
 
     def _at_once(self, block: Block, schema: Any) -> Decoded | None:
-        """The core reads the lines whose values all fit; None if it does not know a type."""
-        required = [i for i, name in enumerate(schema.names) if name in self._roles.needed()]
-        read = core.json_lines(block.text, schema, required)
+        """The core reads the lines; None if it does not know a type."""
+        needed = self._roles.needed()
+        places = [(i, needed[name]) for i, name in enumerate(schema.names) if name in needed]
+        read = core.json_lines(block.text, schema, places)
         if read is None:
             return None
-        rows, numbers, left, count = read
+        rows, numbers, wrong, count = read
         table = pa.table(rows)
         batch = table.to_batches()[0] if len(table) else no_rows(schema)
         ordinals = None if numbers is None else pa.array(numbers, pa.int64())
-        if not left:
-            return Decoded(batch, ordinals, [], count)
-        lines = [Bad(i, block.line + i, block.text[start:end], "") for i, start, end in left]
-        others = self._one_by_one(lines, count, {})
-        ordinals = pa.concat_arrays([ordinals, others.ordinals])
-        order = pc.sort_indices(ordinals)
-        table = pa.Table.from_batches([batch, others.batch], schema=schema).take(order)
-        batch = table.combine_chunks().to_batches()[0] if len(table) else no_rows(schema)
-        return Decoded(batch, ordinals.take(order), others.bad, count)
+        bad = [
+            Bad(i, block.line + i, block.text[start:end], detail) for i, start, end, detail in wrong
+        ]
+        return Decoded(batch, ordinals, bad, count)
 
     def _one_by_one(self, lines: list[Bad], count: int, keys: Mapping[str, Any]) -> Decoded:
         """Lines as dicts, and what is wrong with the others; there are `count` lines in all."""

@@ -1,0 +1,87 @@
+//! Messages to rows: lists of bytes, and lists of a broker's messages.
+
+use std::sync::Arc;
+
+use arrow_array::Int64Array;
+use arrow_schema::SchemaRef;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyList;
+
+use super::batches::{PyBatches, declared_schema};
+use super::enter::{Raised, Shared, enter};
+use super::taken::{PyTaken, Records};
+use super::{bridge, payloads};
+use crate::engine::Batches;
+use crate::error::Result;
+use crate::ingest::{self, BadMessage, Decoded, Format, Payload};
+
+/// Decodes messages of one format into columns of one schema.
+#[pyclass(frozen, module = "muntin._core", name = "Decoder")]
+pub struct PyDecoder(Shared<Box<dyn Format>>);
+
+/// The number of a message, the byte at which it goes wrong, and what is wrong.
+type BadFields = (usize, Option<usize>, String);
+
+#[pymethods]
+impl PyDecoder {
+    /// A decoder of a format; `options` are those of the format, as JSON.
+    #[new]
+    fn new(
+        py: Python<'_>,
+        format: &str,
+        schema: &Bound<'_, PyAny>,
+        options: &str,
+    ) -> PyResult<PyDecoder> {
+        let schema = bridge::take_schema(schema)?;
+        let format = enter(py, move || {
+            let schema = declared_schema(&bridge::schema_of(&schema)?)?;
+            ingest::decoder(format, &schema, options)
+        })?;
+        Ok(PyDecoder(Shared::new(format, Raised::default())))
+    }
+
+    /// The columns of the rows, as a batch without rows.
+    fn schema(&self, py: Python<'_>) -> PyResult<PyBatches> {
+        let schema = self.0.enter(py, |format| Ok(format.schema().clone()))?;
+        Ok(PyBatches(Batches { schema, batches: vec![] }))
+    }
+
+    /// The rows of a list of payloads, which are bytes or None; for each row the number of its
+    /// payload, unless each is one row; and the payloads that cannot be decoded.
+    fn decode(
+        &self,
+        py: Python<'_>,
+        messages: &Bound<'_, PyAny>,
+    ) -> PyResult<(PyBatches, Option<PyBatches>, Vec<BadFields>)> {
+        let held = payloads::payloads(messages)?;
+        let (schema, decoded) = self.0.enter(py, |format| decoded(format, &held))?;
+        let ordinals = decoded
+            .ordinals
+            .map(|ordinals| payloads::one_column("ordinal", Arc::new(Int64Array::from(ordinals))));
+        let bad = decoded.bad.into_iter().map(|bad: BadMessage| (bad.ordinal, bad.at, bad.detail));
+        let rows = PyBatches(Batches { schema, batches: decoded.batches });
+        Ok((rows, ordinals.transpose()?, bad.collect()))
+    }
+
+    /// The rows of a list of a broker's messages, with these columns of the messages themselves.
+    fn take(
+        &self,
+        py: Python<'_>,
+        messages: &Bound<'_, PyList>,
+        columns: Vec<String>,
+    ) -> PyResult<PyTaken> {
+        let records = Records::read(messages, &columns)?;
+        let (schema, decoded) = self.0.enter(py, |format| decoded(format, &records.payloads))?;
+        let taken = enter(py, || records.joined(&schema, decoded, &columns))?;
+        PyTaken::new(py, records, taken)
+    }
+}
+
+fn decoded(
+    format: &mut Box<dyn Format>,
+    payloads: &[Option<PyBackedBytes>],
+) -> Result<(SchemaRef, Decoded)> {
+    let payloads: Vec<Payload<'_>> = payloads.iter().map(|bytes| bytes.as_deref()).collect();
+    Ok((format.schema().clone(), format.decode(&payloads)?))
+}
