@@ -68,8 +68,10 @@ def test_where_a_run_goes_on_and_why_it_fails(events, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="boom"):
         mt.run(mt.sources.Arrow(rows_at(0, 10)), PER_MINUTE, sinks=mt.sinks.Callback(boom))
     found = events()
-    assert words(found) == ["start", "end", "resume", "end", "start", "fail"]
-    assert (found[2].checkpoint, found[2].rows_read) == (1, 2)
+    resumed = ["guarantee", "resume", "end"]
+    assert words(found) == ["guarantee", "start", "end", *resumed, "start", "fail"]
+    assert (found[4].checkpoint, found[4].rows_read) == (1, 2)
+    assert "writes nothing" in found[0].getMessage()
     assert (found[-1].levelname, found[-1].error_type) == ("ERROR", "ValueError")
 
 

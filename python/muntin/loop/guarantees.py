@@ -28,7 +28,7 @@ def guarantee(to: Destinations, *, checkpoints: bool) -> str:
     if not checkpoints:
         return "without checkpoints a restart starts from the beginning and writes all rows again"
     named = [f"{what} {how}" for what, how in dict.fromkeys(_named(to))]
-    return "; ".join(named) or "nothing is written"
+    return "; ".join(named) or "nothing"
 
 
 def _named(to: Destinations) -> Iterator[tuple[str, str]]:
