@@ -165,7 +165,7 @@ def test_a_run_whose_only_checkpoint_cannot_be_written_fails(
 
     job = Job(tmp_path, lambda: Rows([row(0), row(200)]))
     with monkeypatch.context() as patched:
-        patched.setattr(Keeper, "commit", full)
+        patched.setattr(Keeper, "write", full)
         with pytest.raises(mt.SnapshotError, match="No space left"):
             job.run()
     job.run()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -23,7 +24,7 @@ _log = logging.getLogger("muntin.checkpoint")
 _FORMAT = 1
 _SEAL_DIGITS = 32
 
-Offsets = Callable[[], Mapping[str, Sequence[Offset]]]
+Offsets: TypeAlias = Mapping[str, Sequence[Offset]]
 """For each group of a source, the offsets that its rows were processed up to."""
 
 
@@ -41,6 +42,9 @@ class KafkaAuthority:
 
     Each start fences the run that had the id before. A run that is fenced cannot commit; it resumes
     from the pointer, unless another run has moved that: then it ends.
+
+    Attributes:
+        offsets: those that the next commit contains; set when its checkpoint is begun.
     """
 
     def __init__(self, transaction: Transaction, store: Store, topics: Sequence[str]) -> None:
@@ -56,7 +60,7 @@ class KafkaAuthority:
         self._topics = list(topics)
         self._owner = secrets.token_hex(6)
         self._seen: set[str] | None = None
-        self.offsets: Offsets = dict
+        self.offsets: Offsets = {}
 
     @property
     def name(self) -> str:
@@ -98,9 +102,9 @@ class KafkaAuthority:
     def commit(self, pointer: Pointer, manifest: bytes) -> None:
         """Write the manifest, then commit the rows and the pointer to it together."""
         self._store.commit(manifest_name(pointer.number), manifest)
-        self._commit(pointer, self.offsets())
+        self._commit(pointer, self.offsets)
 
-    def _commit(self, pointer: Pointer, offsets: Mapping[str, Sequence[Offset]]) -> None:
+    def _commit(self, pointer: Pointer, offsets: Offsets) -> None:
         seal = pointer.seal[:_SEAL_DIGITS]
         text = msgspec.json.encode(_Text(_FORMAT, pointer.number, seal, self._owner)).decode()
         group, topic, partition = self._slot

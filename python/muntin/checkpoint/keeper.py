@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+import msgspec
+
 from muntin.base import limits
 from muntin.base.errors import SnapshotError, with_hint
 from muntin.checkpoint.authority import STORE, Authority, Pointer, StoreAuthority
@@ -102,6 +104,25 @@ class _Base:
         held = sum(part.bytes for part in self.parts)
         wasteful = held > 2 * live + limits.SNAPSHOT_WASTE_MIN
         return wasteful or len(self.parts) >= limits.SNAPSHOT_PARTS_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A checkpoint that is taken, but not yet written.
+
+    Attributes:
+        manifest: what it consists of.
+        state: the newest part of the engine's state.
+        rows: rows that sinks without a state have not published yet; may be empty.
+        after: what a later checkpoint builds on.
+        seconds: how long the run was paused to take it.
+    """
+
+    manifest: Manifest
+    state: bytes
+    rows: bytes
+    after: _Base
+    seconds: float
 
 
 class Keeper:
@@ -239,65 +260,78 @@ class Keeper:
         return self.recover()
 
     def commit(self, op: Operator, where: Where, prepare: Prepare) -> Saved:
-        """Take a checkpoint between two steps.
-
-        The state is written and synced first, then the sinks prepare. A checkpoint that fails
-        before its manifest is written has no effect: `prepare` may be called again.
+        """Take a checkpoint between two steps: `begin`, then `write`.
 
         Raises:
-            OSError: the state could not be written, or a sink could not prepare; there is no new
-                checkpoint, the run may go on.
+            As `begin` and `write`.
+        """
+        return self.write(self.begin(op, where, prepare))
+
+    def begin(self, op: Operator, where: Where, prepare: Prepare) -> Begun:
+        """Take the state between two steps, and let the sinks prepare.
+
+        Raises:
+            OSError: a sink could not prepare; the run may go on.
+        """
+        start = time.perf_counter()
+        self._last += 1
+        base = self._next_base()
+        state = op.changes(base.epoch, list(base.chunks))
+        found = snapshot_contents(state)
+        part = Part(part_name(self._last), len(state), found["seal"])
+        manifest = Manifest(
+            number=self._last,
+            at=time.time(),
+            run=where.run,
+            parts=[],
+            inputs=dict(where.inputs),
+            sinks=prepare(),
+            counts=where.counts,
+            ended=where.ended,
+            staged=dict(where.staged),
+            also=dict(where.also),
+            rows=_rows_part(self._last, where.rows),
+            authority=self._authority.name,
+        )
+        after = _base_after(base.chunks, base.parts, part, found)
+        manifest = msgspec.structs.replace(manifest, parts=after.parts)
+        return Begun(manifest, state, where.rows, after, time.perf_counter() - start)
+
+    def write(self, begun: Begun) -> Saved:
+        """Write what was begun, and let it count; on any thread, one after another.
+
+        A checkpoint that fails has no effect, and the next one may be begun.
+
+        Raises:
+            OSError: it could not be written; there is no new checkpoint, the run may go on.
             CommitLost, TakenOver: what the authority raises.
             SnapshotError: the manifest could not be written, and nobody knows whether a restart
                 would find it; the run must end.
         """
         start = time.perf_counter()
-        self._last += 1
-        part, base = self._write_part(op)
-        rows = _rows_part(self._last, where.rows)
-        try:
-            sinks = prepare()
-            if rows is not None:
-                self._store.write(rows.file, where.rows)
-        except BaseException:
-            self._remove([part.file])
-            raise
-        manifest = Manifest(
-            number=self._last,
-            at=time.time(),
-            run=where.run,
-            parts=base.parts,
-            inputs=dict(where.inputs),
-            sinks=sinks,
-            counts=where.counts,
-            ended=where.ended,
-            staged=dict(where.staged),
-            also=dict(where.also),
-            rows=rows,
-            authority=self._authority.name,
-        )
+        manifest, part = begun.manifest, begun.after.parts[-1]
+        self._store.write(part.file, begun.state)
+        if manifest.rows is not None:
+            try:
+                self._store.write(manifest.rows.file, begun.rows)
+            except BaseException:
+                self._remove([part.file])
+                raise
         data = manifest.encode()
         self._authority.commit(Pointer(manifest.number, seal_of(data)), data)
-        self._bases = [base, self._bases[0]]
+        self._bases = [begun.after, self._bases[0]]
         self._good = [manifest, *self._good][:KEPT]
         self._tidy()
         seconds = time.perf_counter() - start
-        total = sum(each.bytes for each in base.parts)
+        total = sum(each.bytes for each in manifest.parts)
         _log.debug("checkpoint %d: %d bytes in %.3f s", manifest.number, part.bytes, seconds)
-        return Saved(manifest.number, manifest.at, seconds, total, part.bytes + len(data))
+        written = part.bytes + len(data)
+        return Saved(manifest.number, manifest.at, begun.seconds, seconds, total, written)
 
     def shown(self) -> None:
         """Note that the last checkpoint's rows are published; a restart need not repeat them."""
         if self._good and self._good[0].rows is not None:
             self._remove([self._good[0].rows.file])
-
-    def _write_part(self, op: Operator) -> tuple[Part, _Base]:
-        base = self._next_base()
-        data = op.changes(base.epoch, list(base.chunks))
-        found = snapshot_contents(data)
-        part = Part(part_name(self._last), len(data), found["seal"])
-        self._store.write(part.file, data)
-        return part, _base_after(base.chunks, base.parts, part, found)
 
     def _next_base(self) -> _Base:
         """What the next checkpoint builds on; an empty base if one of its files is missing."""

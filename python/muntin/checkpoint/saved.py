@@ -12,13 +12,15 @@ class Saved:
     Attributes:
         number: its number, from 1.
         at: wall time, in seconds since 1970.
-        seconds: how long the run was paused for it.
+        paused: seconds that the run was paused to take it.
+        seconds: how long it took to write it; the run may have gone on meanwhile.
         bytes: the size of all files it refers to.
         written: the bytes written for it; the rest is in files of earlier ones.
     """
 
     number: int
     at: float
+    paused: float
     seconds: float
     bytes: int
     written: int

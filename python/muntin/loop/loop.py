@@ -84,6 +84,8 @@ class Loop:
         """Read the sources to their end, or until a stop is requested."""
         with ExitStack() as stack:
             stack.callback(self._routes.close)
+            if self._saver:
+                stack.callback(self._saver.close)
             try:
                 stopped = self._whole_run(stack)
             except CommitLost:
@@ -112,6 +114,8 @@ class Loop:
             for partition in source.partitions():
                 self._open(name, partition)
         through = self._rounds(readers)
+        if self._saver:
+            self._saver.finish_writing()
         ended = through and not self._once
         if ended:
             self._finish(None)
@@ -128,8 +132,8 @@ class Loop:
             self._process(reading)
             now = self._clock()
             self._status.send_now_and_then(now)
-            if self._saver and self._saver.is_due(now):
-                self._saver.save(ended=False, last=self._stop.requested)
+            if self._saver:
+                self._saver.between_steps(now)
             if self._stop.requested:
                 _log.info("stop requested", extra={"event": "stop", "run": self._name})
                 return False

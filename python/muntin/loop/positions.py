@@ -69,16 +69,16 @@ class Positions:
                 found.setdefault(group, []).extend(offsets)
         return found
 
-    def checkpointed(self) -> None:
-        """Tell readers that rows up to the present positions are in a checkpoint."""
+    def checkpointed(self, positions: Mapping[str, Position]) -> None:
+        """Tell readers that rows up to these positions are in a checkpoint."""
         for name, reader in self._readers.items():
             if isinstance(reader, GroupReader):
-                reader.checkpointed(self._next[name])
+                reader.checkpointed(positions[name].next)
 
     def saved(self) -> dict[str, Position]:
         """The positions for a checkpoint."""
         return {
-            name: Position(identity, self._next[name], self._marks[name])
+            name: Position(identity, dict(self._next[name]), self._marks[name])
             for name, identity in self._identities.items()
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,6 +115,7 @@ class Routes:
         self._columns: dict[str, Table] = {}
         self._plain: dict[int, str] = {}  # sinks without a state, in a run with checkpoints
         self._unshown: dict[str, list[tuple[str, Table]]] = {}
+        self._held: list[tuple[Result, Sequence[tuple[str, Undecodable]]]] | None = None
 
     def open(self) -> None:
         """Open every sink for each of its outputs."""
@@ -208,8 +209,28 @@ class Routes:
             raise SinkError(with_hint(message, hint))
         _log.warning("the sink %s of the checkpoint was removed", place)
 
-    def stage(self, result: Result, undecodable: Iterable[tuple[str, Undecodable]]) -> None:
+    def hold(self) -> None:
+        """Keep the results of further steps back: a checkpoint without them is being written."""
+        self._held = []
+
+    def release(self) -> None:
+        """Stage the results that were kept back."""
+        held, self._held = self._held or [], None
+        for result, undecodable in held:
+            self.stage(result, undecodable)
+
+    @property
+    def held(self) -> int:
+        """Rows that are kept back, of all outputs."""
+        return sum(
+            len(rows) for result, _ in self._held or () for rows in result.outputs.values()
+        ) + sum(len(result.alerts) + len(undecodable) for result, undecodable in self._held or ())
+
+    def stage(self, result: Result, undecodable: Sequence[tuple[str, Undecodable]]) -> None:
         """Stage the results of a step, and the records that could not be decoded."""
+        if self._held is not None:
+            self._held.append((result, undecodable))
+            return
         for name, rows in result.outputs.items():
             self._stage(self._to.rows[name], name, rows)
         for alerts in self._alert_filters:

@@ -11,6 +11,7 @@ from muntin.base import limits
 from muntin.base.errors import MuntinError, SnapshotError, with_hint
 from muntin.checkpoint import Keeper, Restored, Where
 from muntin.checkpoint.kafka import KafkaAuthority
+from muntin.checkpoint.manifest import Position
 from muntin.checkpoint.saved import Saved
 from muntin.engine.operator import Operator
 from muntin.loop.positions import Positions
@@ -19,6 +20,7 @@ from muntin.loop.retries import Retries
 from muntin.loop.routes import Routes
 from muntin.loop.stages import Stages
 from muntin.loop.tally import Tally
+from muntin.loop.writing import Writing
 
 _log = logging.getLogger("muntin.run")
 
@@ -61,8 +63,6 @@ class Saver:
         """Keep the parts of the run called `run`; nothing is written yet."""
         self._keeper = saving.keeper
         self._authority = saving.authority
-        if self._authority is not None:
-            self._authority.offsets = positions.offsets
         self._retries = retries
         self._every = saving.every
         self._run = run
@@ -75,6 +75,8 @@ class Saver:
         self._checked = clock()
         self._failures = 0
         self._unshown: Mapping[str, int] = {}
+        self._writing: Writing | None = None
+        self._passed: Mapping[str, Position] = {}
         self.saved: Saved | None = None
         """The newest checkpoint."""
 
@@ -89,21 +91,61 @@ class Saver:
         self._routes.show_again(restored.rows)
         self._keeper.shown()
 
-    def is_due(self, now: float) -> bool:
+    def between_steps(self, now: float) -> None:
+        """Take a checkpoint if it is time, and publish the rows of one that is written.
+
+        The run goes on while a checkpoint is written; the results of its steps are kept back until
+        then. If `every` is zero, the run waits instead.
+
+        Raises:
+            SnapshotError: none can be written, for the third time in a row.
+            CommitLost, TakenOver: what the authority raises.
+        """
+        if self._writing is not None:
+            if not self._writing.done and self._routes.held <= limits.STAGED_ROWS_MAX:
+                return
+            self.finish_writing()
+        if self._is_due(now):
+            self._begin(last=False)
+            if not self._every:
+                self.finish_writing()
+
+    def finish_writing(self) -> None:
+        """Wait until a checkpoint that is being written is complete, and publish its rows.
+
+        Raises:
+            As `between_steps`.
+        """
+        if self._writing is not None:
+            self._complete(last=False)
+
+    def _is_due(self, now: float) -> bool:
         """Whether it is time for a checkpoint, or too many rows wait for one."""
         waits = self._routes.waiting > limits.STAGED_ROWS_MAX
         return waits or now - self._checked >= self._every
 
     def save(self, *, ended: bool, last: bool) -> None:
-        """Take a checkpoint, then publish the rows it contains.
+        """Take a checkpoint, and wait until its rows are published.
 
         Args:
             ended: all inputs have ended, so the run is complete.
             last: no other checkpoint follows that could be written instead.
 
         Raises:
-            SnapshotError: it cannot be written, for the third time or as the last one.
+            As `between_steps`.
         """
+        self.finish_writing()
+        self._begin(ended=ended, last=last)
+        if self._writing is not None:
+            self._complete(last=last)
+
+    def close(self) -> None:
+        """Wait for a checkpoint that is being written, since it uses the store."""
+        if self._writing is not None:
+            self._writing.wait()
+
+    def _begin(self, *, ended: bool = False, last: bool) -> None:
+        """Take the state, and start to write it."""
         self._unshown = staged = self._routes.staged()
         where = Where(
             self._run,
@@ -114,12 +156,32 @@ class Saver:
             self._routes.also,
             self._routes.unshown(),
         )
+        if self._authority is not None:
+            self._authority.offsets = self._positions.offsets()
         with self._stages.spent("checkpoint"):
             try:
-                self.saved = self._keeper.commit(self._op, where, self._routes.prepare)
+                begun = self._keeper.begin(self._op, where, self._routes.prepare)
             except MuntinError:
                 raise
             except OSError as error:
+                self._checked = self._clock()
+                self._failed(error, last=last)
+                return
+        self._passed = self._positions.saved()
+        self._routes.hold()
+        self._writing = Writing(lambda: self._keeper.write(begun))
+
+    def _complete(self, *, last: bool) -> None:
+        """Wait until the checkpoint is written, and publish its rows."""
+        writing, self._writing = self._writing, None
+        assert writing is not None
+        with self._stages.spent("checkpoint"):
+            try:
+                self.saved = writing.result()
+            except MuntinError:
+                raise
+            except OSError as error:
+                self._routes.release()
                 self._failed(error, last=last)
                 return
             finally:
@@ -132,9 +194,10 @@ class Saver:
             self._retries.committed()
         with self._stages.spent("sink"):
             self._routes.publish(wait=True)
+            self._routes.release()
         self._keeper.shown()
         if self._authority is None:
-            self._positions.checkpointed()
+            self._positions.checkpointed(self._passed)
 
     def settle(self, *, ended: bool) -> None:
         """Let alert channels send waiting rows, then checkpoint that everything is published.

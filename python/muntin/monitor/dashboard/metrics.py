@@ -96,8 +96,9 @@ def _saved(moment: Moment) -> Iterator[Metric]:
     age = max(time.time() - saved.at, 0.0)
     yield _gauge("checkpoint_age_seconds", "Age of the last checkpoint", {(): age}, ())
     yield _gauge(
-        "checkpoint_seconds", "How long the run was paused for it", {(): saved.seconds}, ()
+        "checkpoint_paused_seconds", "How long the run was paused for it", {(): saved.paused}, ()
     )
+    yield _gauge("checkpoint_seconds", "How long it took to write it", {(): saved.seconds}, ())
     yield _gauge("checkpoint_bytes", "Size of all files it refers to", {(): saved.bytes}, ())
     yield _gauge("checkpoint_written_bytes", "Bytes written for it", {(): saved.written}, ())
 
