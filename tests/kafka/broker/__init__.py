@@ -5,5 +5,6 @@ from __future__ import annotations
 from kafka.broker.client import Kafka, Record
 from kafka.broker.jars import missing
 from kafka.broker.process import Broker, shared
+from kafka.broker.proxy import Proxy
 
-__all__ = ["Broker", "Kafka", "Record", "missing", "shared"]
+__all__ = ["Broker", "Kafka", "Proxy", "Record", "missing", "shared"]

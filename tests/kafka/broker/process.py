@@ -20,6 +20,7 @@ from typing import Any
 from kafka.broker import keeper
 from kafka.broker.client import EndedEarly, Kafka
 from kafka.broker.jars import class_path
+from kafka.broker.proxy import Proxy
 
 JAVA = ["java", "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 QUIET = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
@@ -27,7 +28,7 @@ SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": 1,
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT",
     "auto.create.topics.enable": "false",
     "log.retention.ms": -1,  # tests have times of years ago
     "offsets.topic.replication.factor": 1,
@@ -47,19 +48,20 @@ SETTINGS = {
 class Broker(Kafka):
     """A broker of its own, which may be killed, paused and started again.
 
-    `settings` are those of server.properties, with underscores for dots or as a dict.
+    `settings` are those of server.properties, with underscores for dots or as a dict. Behind a
+    `proxy` the broker has one more address: clients that start at the proxy stay behind it.
     """
 
-    def __init__(self, place: Path, **settings: Any) -> None:
-        self.place = place
+    def __init__(self, place: Path, proxy: Proxy | None = None, **settings: Any) -> None:
+        self.place, self.proxy = place, proxy
         self.settings = {key.replace("_", "."): value for key, value in settings.items()}
         self._users: Any = None
         place.mkdir(parents=True, exist_ok=True)
         for attempt in range(3):
-            port, controller = _free_ports(2)
-            super().__init__(f"127.0.0.1:{port}")
+            ports = _free_ports(3)
+            super().__init__(f"127.0.0.1:{ports[0]}")
             try:
-                self._format(port, controller)
+                self._format(*ports)
                 self.start()
                 break
             except EndedEarly:  # somebody else took a port in between
@@ -123,12 +125,16 @@ class Broker(Kafka):
             return False
         return True
 
-    def _format(self, port: int, controller: int) -> None:
-        listener = f"PLAINTEXT://127.0.0.1:{port}"
+    def _format(self, port: int, controller: int, behind: int) -> None:
+        listeners = advertised = f"PLAINTEXT://127.0.0.1:{port}"
+        if self.proxy is not None:
+            self.proxy.target = behind
+            listeners += f",PROXIED://127.0.0.1:{behind}"
+            advertised += f",PROXIED://127.0.0.1:{self.proxy.port}"
         settings = {
             **SETTINGS,
-            "listeners": f"{listener},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": listener,
+            "listeners": f"{listeners},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": advertised,
             "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
             "log.dirs": str(self.place / "data"),
             **self.settings,
