@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from muntin.base.errors import PlanError, with_hint
 from muntin.checkpoint import Checkpoint
 from muntin.checkpoint.kafka import KafkaAuthority
+from muntin.clients.kafka.ownership import Ownable, Ownership
 from muntin.loop.routes import Destinations
 from muntin.sinks.base import Transactional
+from muntin.sources import Source
 
 _log = logging.getLogger("muntin.run")
 
@@ -52,3 +55,19 @@ def joined(to: Destinations, checkpoint: Checkpoint | None, name: str) -> KafkaA
             _log.info("%r delivers at least once: its cluster is not that of %r", each, ours[0])
     topics = list(dict.fromkeys(each.topic for each in ours))
     return KafkaAuthority(transaction, checkpoint.store, topics)
+
+
+def ownership_of(to: Destinations, sources: Mapping[str, Source], name: str) -> Ownership:
+    """What makes one of several copies of a run the owner: a group of the run's Kafka cluster.
+
+    Raises:
+        PlanError: the run neither reads nor writes a topic, or has no name.
+    """
+    if name == "run":
+        hint = 'run(..., name="scored"): copies of a run find one another by its name'
+        raise PlanError(with_hint("run: standby=True needs a name", hint))
+    for each in (*(sink for _, sink in to.places()), *sources.values()):
+        if isinstance(each, Ownable):
+            return each.ownership(name)
+    hint = "another scheduler may start it again instead: leave standby= out"
+    raise PlanError(with_hint("run: standby=True needs a source or a sink of Kafka", hint))

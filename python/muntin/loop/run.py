@@ -52,6 +52,7 @@ def run(
     threads: int = 1,
     state_dir: object | None = None,
     once: bool = False,
+    standby: bool = False,
     background: Literal[False] = False,
 ) -> Report: ...
 
@@ -73,6 +74,7 @@ def run(
     threads: int = 1,
     state_dir: object | None = None,
     once: bool = False,
+    standby: bool = False,
     background: Literal[True],
 ) -> Running: ...
 
@@ -93,6 +95,7 @@ def run(
     threads: int = 1,
     state_dir: object | None = None,
     once: bool = False,
+    standby: bool = False,
     background: bool = False,
 ) -> Report | Running:
     """Read sources to their end, through a pipeline, into sinks.
@@ -123,6 +126,10 @@ def run(
             next run continues. Open windows stay open, and a last line without a line end is
             left for later. It needs `checkpoint=`; a run without `once` fires open windows at
             the end.
+        standby: of several copies of this run, on any machines, let one be the owner; the others
+            wait, and one of them takes over when the owner ends or dies. Kafka decides: the copies
+            are a group of their own, named after the run. It needs a source or sink of Kafka, and a
+            checkpoint that all copies reach.
         background: return a `Running` at once, and run on a thread.
 
     Raises:
@@ -153,6 +160,11 @@ def run(
             with_hint(f"run: name={arguments.shown(name)} is not a name", 'say name="fraud"')
         )
     arguments.flag(background, "run: background")
+    arguments.flag(standby, "run: standby")
+    if standby and (once or checkpoint is None):
+        hint = "a copy that takes over resumes from it" if checkpoint is None else "leave once= out"
+        missing = "checkpoint=" if checkpoint is None else "once=False"
+        raise PlanError(with_hint(f"run: standby=True needs {missing}", hint))
     arguments.threads(threads)
     outputs = outputs_given(
         pipeline, rules_of(rules, "run: rules"), arguments.sinks(sinks, "run: sinks")
@@ -171,6 +183,7 @@ def run(
         os.environ.get(DASHBOARD) if dashboard is None else dashboard,
         threads,
         once,
+        standby,
     )
     if setting.checkpoint is not None:
         check_replayable(setting.sources)

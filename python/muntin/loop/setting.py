@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from muntin.base import arguments
-from muntin.base.errors import PlanError, with_hint
-from muntin.checkpoint import Checkpoint, CommitLost, Keeper, tell_change
+from muntin.base.errors import PlanError, SinkError, with_hint
+from muntin.checkpoint import Checkpoint, CommitLost, Keeper, TakenOver, tell_change
 from muntin.checkpoint.kafka import KafkaAuthority
 from muntin.engine.operator import Operator, operator
-from muntin.loop.authority import joined
+from muntin.loop.authority import joined, ownership_of
 from muntin.loop.claims import claimed
 from muntin.loop.guarantees import guarantee
 from muntin.loop.loop import Loop
@@ -47,12 +47,13 @@ class Setting:
     dashboard: bool | int | str | Dashboard | Watcher | None
     threads: int
     once: bool
+    standby: bool = False
 
     def play(self, stop: Stop, watchers: Sequence[Watcher]) -> Report:
-        """Build the parts, and run the loop over them.
+        """Build the parts, and run the loop over them; with `standby`, as long as it is the owner.
 
-        If a commit is lost, all that is in memory is dropped, and a new loop resumes from the
-        checkpoint that counts.
+        Raises:
+            As `run`.
         """
         with ExitStack() as stack:
             progress = Progress()
@@ -60,10 +61,37 @@ class Setting:
             # a watcher costs a read of all counters ten times a second
             lines = [progress] if progress.is_shown else []
             shown = [*lines, *watchers, *self._pages(stack)]
+            self._warn_of_waiting()
+            if not self.standby:
+                return self._run(stop, shown)
+            ownership = ownership_of(self.destinations, self.sources, self.name)
+            stack.callback(ownership.close)
+            while ownership.wait(lambda: stop.requested):
+                owned = stop.or_if(lambda: not ownership.owned)
+                try:
+                    report = self._run(owned, shown)
+                except (TakenOver, SinkError):
+                    if ownership.owned or stop.requested:
+                        raise
+                else:
+                    if ownership.owned or stop.requested:
+                        return report
+                finally:
+                    ownership.release()
+                facts = {"event": "handed_over", "run": self.name}
+                _log.info('run "%s" is handed over, and stands by', self.name, extra=facts)
+            return Report(self.name, {}, {}, {}, 0, 0, (), 0.0, stopped=True)
+
+    def _run(self, stop: Stop, watchers: Sequence[Watcher]) -> Report:
+        """Run to the end, or until a stop is requested.
+
+        If a commit is lost, all that is in memory is dropped, and a new loop resumes from the
+        checkpoint that counts.
+        """
+        with ExitStack() as stack:
             store = self.checkpoint.store if self.checkpoint else None
             stack.enter_context(claimed(self.name, self.sources, self.destinations, store))
             authority = self._opened(stack)
-            self._warn_of_waiting()
             if self.checkpoint is not None:
                 facts = {"event": "guarantee", "run": self.name}
                 said = guarantee(self.destinations, checkpoints=True)
@@ -71,7 +99,7 @@ class Setting:
             retries = Retries(stop)
             while True:
                 try:
-                    return self._loop(authority, shown, stop, retries).run()
+                    return self._loop(authority, watchers, stop, retries).run()
                 except CommitLost as error:
                     retries.wait(error)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeAlias
 
 import pyarrow as pa
+
+Condition: TypeAlias = Callable[[], bool]
+"""Whether something is so now."""
 
 
 class Stop:
@@ -19,14 +23,24 @@ class Stop:
     True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, event: threading.Event | None = None, also: Condition | None = None) -> None:
         """No stop is requested yet."""
-        self._event = threading.Event()
+        self._event = event or threading.Event()
+        self._also = also
 
     @property
     def requested(self) -> bool:
-        """True once a stop was requested."""
-        return self._event.is_set()
+        """True once a stop was requested, or while the other condition holds."""
+        return self._event.is_set() or (self._also is not None and self._also())
+
+    def or_if(self, also: Condition) -> Stop:
+        """The same request, or another condition.
+
+        >>> stop = Stop()
+        >>> stop.or_if(lambda: True).requested, stop.requested
+        (True, False)
+        """
+        return Stop(self._event, also)
 
     def request(self) -> None:
         """Request a stop, from any thread."""

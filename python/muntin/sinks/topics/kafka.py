@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from muntin.base import arguments
 from muntin.base.errors import SinkError, with_hint
 from muntin.clients.kafka.client import Client
+from muntin.clients.kafka.ownership import Ownership
 from muntin.clients.kafka.producer import Producer
 from muntin.clients.kafka.settings import PRODUCER
 from muntin.clients.kafka.transaction import Transaction
@@ -102,6 +103,10 @@ class Kafka:
             # a transaction waits for brokers as long as an outage may last: too long at the start
             self._producer.open(self.topic)
             self._producer.close()
+
+    def ownership(self, name: str) -> Ownership:
+        """Membership in the group of the copies of the run `name`."""
+        return Ownership(self._client, name, self.topic)
 
     @property
     def joined(self) -> bool:
