@@ -47,7 +47,7 @@ NOT_YET: dict[str, frozenset[str]] = {
         "skew slope std table top_k var".split()
     ),
     "muntin.sinks": frozenset("Postgres Delta Iceberg DuckDB".split()),
-    "muntin.sources": frozenset("Http Kafka Kinesis Mqtt WebSocket Avro Protobuf".split()),
+    "muntin.sources": frozenset("Http Kinesis Mqtt WebSocket Avro Protobuf".split()),
 }
 """What is planned: the names exist in no version so far."""
 

@@ -33,7 +33,7 @@ class Reading(Protocol):
     """A source that knows its files, including those that do not exist yet."""
 
     def reads(self) -> Sequence[str]:
-        """Paths, folders and patterns."""
+        """Paths, folders and patterns; empty if it reads no files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,8 @@ def _check_store(claim: _Claim, directory: str) -> None:
 
 def _check_source(claims: Iterable[_Claim], name: str, source: Source) -> None:
     """No sink writes what the source reads, or would read in a later run."""
-    reads = [*source.identity(), *(source.reads() if isinstance(source, Reading) else ())]
+    paths = list(source.reads()) if isinstance(source, Reading) else None
+    reads = [] if paths == [] else [*source.identity(), *(paths or ())]
     for each in dict.fromkeys(reads):
         for claim in claims:
             if _is_read(claim, each):

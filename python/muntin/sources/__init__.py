@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Never
 
 from muntin.base.missing import NOT_YET, missing
 from muntin.sources.base import Added, Delivery, Quiet, Reader, Source, Undecodable
+from muntin.sources.brokers.kafka import Kafka
 from muntin.sources.deliveries.pace import Clock, Pace
 from muntin.sources.files.csv import Csv
 from muntin.sources.files.jsonlines import JsonLines
@@ -20,6 +21,7 @@ __all__ = [
     "Delivery",
     "Given",
     "JsonLines",
+    "Kafka",
     "Pace",
     "Parquet",
     "Quiet",

@@ -71,6 +71,16 @@ class Once:
         """The number of rows, if that is known."""
         return self._given.total
 
+    @property
+    def partitioned_by(self) -> Sequence[str] | None:
+        """The columns that decide a row's partition, if the source says so."""
+        return getattr(self._given, "partitioned_by", None)
+
+    def reads(self) -> Sequence[str]:
+        """The paths, folders and patterns it reads; empty if it reads no files."""
+        found: Sequence[str] = getattr(self._given, "reads", self._given.identity)()
+        return found
+
     def partitions(self) -> Sequence[int]:
         """Those of the source."""
         return self._source.partitions()
