@@ -62,6 +62,35 @@ def test_json_means_what_the_careful_reader_says(word: str, data: st.DataObject)
     assert sorted([*found.ordinals, *found.bad["ordinal"].to_pylist()]) == [*range(len(messages))]
 
 
+def ipc(table: Any, *, schema: bool = True, options: Any = None) -> bytes:
+    """A table as a stream of Arrow, or a batch as its message alone."""
+    if not schema:
+        return bytes(table.serialize())
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+        writer.write(table)
+    return bytes(sink.getvalue())
+
+
+@st.composite
+def ipc_payloads(draw: st.DrawFn) -> bytes:
+    """Streams of Arrow, a batch alone, and both with changes."""
+    rows = draw(st.lists(st.none() | st.integers(-5, 5), max_size=3))
+    kind = draw(st.sampled_from([pa.int64(), pa.int32(), pa.float64(), pa.string()]))
+    columns = {"n": pa.array([None if n is None else str(n) for n in rows]).cast(kind)}
+    columns["s"] = pa.array([str(n) for n in rows], pa.string())
+    if draw(st.booleans()):
+        columns["s"] = columns["s"].dictionary_encode()
+    batch = pa.record_batch(columns)
+    if kind == pa.int64() and columns["s"].type == pa.string() and draw(st.booleans()):
+        payload = ipc(batch, schema=False)
+    else:
+        payload = ipc(batch, options=pa.ipc.IpcWriteOptions(compression=draw(CODECS)))
+    cut = draw(st.sampled_from([None, None, None, -1, -9, 5, 0]))
+    return payload[:cut]
+
+
+CODECS = st.sampled_from([None, "lz4", "zstd"])
 FORMS: list[tuple[str, dict[str, Any], Any, dict[str, Any]]] = [
     ("json", MIXED, st.one_of(lines(), st.sampled_from(LINES)), {}),
     ("json", {"v": "list[struct[a: f64, b: list[i64]]]"}, lines(), {"rest": True}),
@@ -73,6 +102,7 @@ FORMS: list[tuple[str, dict[str, Any], Any, dict[str, Any]]] = [
     ),
     ("raw", {"payload": "str"}, st.binary(max_size=4), {}),
     ("raw", {"payload": "binary"}, st.binary(max_size=4), {}),
+    ("arrow", {"n": "i64", "s": "str"}, ipc_payloads(), {}),
 ]
 
 
@@ -293,6 +323,64 @@ def test_wrong_arguments_are_refused(case: tuple[Any, ...]) -> None:
     kind, text, format, schema, messages, options = case
     with pytest.raises(kind, match=text):
         mt.decode(format, schema, messages, **options)
+
+
+IPC = pa.table({"n": [1, 2], "s": ["a", None], "more": [1.5, 2.5]})
+IPC_BAD: list[tuple[bytes, str]] = [
+    (b"", "it is not Arrow IPC data: it is empty"),
+    (b"\x00" * 3, "it is not Arrow IPC data: it is cut"),
+    (b"ARROW1\x00\x00", "it is not Arrow IPC data: it is a file"),
+    (b"x" * 500, "it is not Arrow IPC data: it is cut"),
+    (ipc(IPC)[:-20], "it is not Arrow IPC data: it is cut"),
+    (ipc(IPC) + b"x", "it is not Arrow IPC data: there is something behind its end"),
+    (ipc(IPC) + ipc(IPC), "it is not Arrow IPC data: there is something behind its end"),
+    (ipc(pa.table({"n": [1.0, 1.5]})), 'row 1: column "n" does not fit i64: 1.5 has a fraction'),
+    (ipc(pa.table({"n": ["1"]})), 'column "n" is str, not i64'),
+    (
+        ipc(IPC, options=pa.ipc.IpcWriteOptions(compression="zstd")),
+        "it is not Arrow IPC data: it is compressed by zstd; lz4 is read",
+    ),
+    (
+        ipc(
+            pa.table({"n": pa.array([0] * 10**7)}),
+            options=pa.ipc.IpcWriteOptions(compression="lz4"),
+        ),
+        "it is not Arrow IPC data: it is compressed more than 100 times",
+    ),
+    (
+        ipc(pa.table({"s": pa.array(["x" * 10**6] * 300).dictionary_encode()})),
+        "its text becomes 300000000 bytes, more than",
+    ),
+    (ipc(pa.table({"x": pa.nulls(1 << 25)})), "it is not Arrow IPC data: a part has more than"),
+]
+
+
+@pytest.mark.parametrize("case", IPC_BAD, ids=[case[1][-30:] for case in IPC_BAD])
+def test_bad_data_of_arrow_takes_nothing_with_it(case: tuple[bytes, str]) -> None:
+    good = ipc(IPC)
+    found = mt.decode("arrow", {"n": "i64", "s": "str", "x": "f64"}, [good, case[0], good])
+    rows = [{"n": 1, "s": "a", "x": None}, {"n": 2, "s": None, "x": None}]
+    assert found.rows.to_dicts() == rows * 2
+    assert found.ordinals == [0, 0, 2, 2]
+    assert found.bad["ordinal"].to_pylist() == [1]
+    assert found.bad["detail"].to_pylist()[0].startswith(case[1])
+
+
+@given(data=st.data())
+@settings(CALM, max_examples=300)
+def test_changed_data_of_arrow_is_rows_or_bad(data: st.DataObject) -> None:
+    options = pa.ipc.IpcWriteOptions(compression=data.draw(st.sampled_from([None, "lz4"])))
+    table = IPC.append_column("d", pa.array(["x", "y"]).dictionary_encode())
+    payload = bytearray(ipc(table, options=options))
+    places = st.integers(0, len(payload) - 1)
+    for at, byte in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=3)):
+        payload[at] = byte
+    good = ipc(IPC)
+    words = {"n": "i64", "s": "str", "d": "str"}
+    found = mt.decode("arrow", words, [good, bytes(payload), good])
+    found.rows.to_arrow().validate(full=True)
+    assert found.ordinals[:2] + found.ordinals[-2:] == [0, 0, 2, 2]
+    assert len(found.bad) == (1 not in found.ordinals)
 
 
 def test_maps_are_not_in_json() -> None:

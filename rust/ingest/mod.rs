@@ -21,6 +21,8 @@ mod rows;
 mod json;
 mod raw;
 mod csv;
+mod ipc;
+mod arrow;
 mod registry;
 
 pub use json_lines::{BadLine, JsonLines, json_lines};

@@ -147,8 +147,7 @@ impl Column for StructColumn {
 pub struct ObjectFields {
     fields: Fields,
     columns: Vec<Box<dyn Column>>,
-    /// Whether a field's name has no character that JSON escapes.
-    plain: Vec<bool>,
+    keys: Vec<FieldKey>,
     index: HashMap<String, usize, foldhash::fast::RandomState>,
     /// The column after each column in the row before, the first one last: most rows have the
     /// same order.
@@ -157,6 +156,13 @@ pub struct ObjectFields {
     filled: Vec<usize>,
     row: usize,
     rest: Option<RestColumn>,
+}
+
+/// A field's name.
+struct FieldKey {
+    name: Box<str>,
+    /// Whether it has no character that JSON escapes.
+    plain: bool,
 }
 
 /// The fields of objects that no column has, as JSON objects.
@@ -187,7 +193,13 @@ impl ObjectFields {
         (index.len() == count).then(|| ObjectFields {
             fields: fields.clone(),
             columns,
-            plain: fields.iter().map(|field| !field.name().bytes().any(escaped)).collect(),
+            keys: fields
+                .iter()
+                .map(|field| FieldKey {
+                    name: field.name().as_str().into(),
+                    plain: !field.name().bytes().any(escaped),
+                })
+                .collect(),
             index,
             next: (1..=count).chain([0]).collect(),
             filled: vec![0; count],
@@ -268,15 +280,15 @@ impl ObjectFields {
     #[inline]
     fn guessed(&self, cursor: &mut JsonCursor<'_>, last: usize) -> Parse<Option<usize>> {
         let guess = self.next[last];
-        match self.fields.get(guess) {
-            Some(field) if self.plain[guess] && cursor.key_is(field.name())? => Ok(Some(guess)),
+        match self.keys.get(guess) {
+            Some(key) if key.plain && cursor.key_is(&key.name)? => Ok(Some(guess)),
             _ => Ok(None),
         }
     }
 
     #[inline]
     fn take(&mut self, i: usize, key: usize, cursor: &mut JsonCursor<'_>) -> Parse<()> {
-        let name = self.fields[i].name();
+        let name = &self.keys[i].name;
         if std::mem::replace(&mut self.filled[i], self.row) == self.row {
             return Err(Wrong::twice(key, name));
         }

@@ -3,6 +3,7 @@
 use arrow_schema::SchemaRef;
 
 use super::Format;
+use super::arrow::arrow_format;
 use super::csv::csv_format;
 use super::json::json_format;
 use super::raw::raw_format;
@@ -13,7 +14,7 @@ type NewFormat = fn(&SchemaRef, &str) -> Result<Box<dyn Format>>;
 
 /// The formats; a new one is its file and a line here.
 const FORMATS: &[(&str, NewFormat)] =
-    &[("json", json_format), ("csv", csv_format), ("raw", raw_format)];
+    &[("json", json_format), ("csv", csv_format), ("raw", raw_format), ("arrow", arrow_format)];
 
 /// A decoder of a format.
 pub fn decoder(format: &str, schema: &SchemaRef, options: &str) -> Result<Box<dyn Format>> {

@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
 
 use super::batches::PyBatches;
 use super::payloads::{one_column, payload};
@@ -64,29 +64,29 @@ impl Records {
         }
         let asked = |name: &str| columns.iter().any(|own| own == name);
         let mut records = Records::default();
-        records.leave_out(&calls(messages, intern!(messages.py(), "error"))?);
-        let kept = match records.errors.is_empty() {
-            true => messages.clone(),
-            false => records.kept(messages)?,
-        };
         let py = messages.py();
-        records.payloads = records.bytes(&calls(&kept, intern!(py, "value"))?, "message")?;
-        records.partitions = numbers(&calls(&kept, intern!(py, "partition"))?)?;
-        records.offsets = numbers(&calls(&kept, intern!(py, "offset"))?)?;
-        for topic in calls(&kept, intern!(py, "topic"))?.iter() {
+        let mut messages = Messages::new(messages);
+        records.leave_out(&messages.call(intern!(py, "error"))?);
+        if !records.errors.is_empty() {
+            messages.list = records.kept(&messages.list)?;
+        }
+        records.payloads = records.bytes(&messages.call(intern!(py, "value"))?, "message")?;
+        records.partitions = numbers(&messages.call(intern!(py, "partition"))?)?;
+        records.offsets = numbers(&messages.call(intern!(py, "offset"))?)?;
+        records.topics.reserve(messages.list.len());
+        for topic in messages.call(intern!(py, "topic"))?.iter() {
             let topic = records.topic(&topic)?;
             records.topics.push(topic);
         }
-        for timestamp in calls(&kept, intern!(py, "timestamp"))?.iter() {
-            let (kind, millis): (i64, i64) = timestamp.extract()?;
-            records.timestamps.push(if kind == 0 { None } else { millis.checked_mul(1000) });
-        }
+        let timestamps = messages.call(intern!(py, "timestamp"))?;
+        records.timestamps =
+            timestamps.iter().map(|pair| micros(&pair)).collect::<PyResult<_>>()?;
         if asked("_key") {
             records.keys =
-                records.bytes(&calls(&kept, intern!(py, "key"))?, "the key of message")?;
+                records.bytes(&messages.call(intern!(py, "key"))?, "the key of message")?;
         }
         if asked("_headers") {
-            for headers in calls(&kept, intern!(py, "headers"))?.iter() {
+            for headers in messages.call(intern!(py, "headers"))?.iter() {
                 let own: Option<Vec<(String, Option<PyBackedBytes>)>> = headers.extract()?;
                 let copied = |(name, value): (String, Option<PyBackedBytes>)| {
                     (name, value.map(|bytes| bytes.to_vec()))
@@ -220,30 +220,45 @@ impl Records {
     }
 }
 
-/// What a method of each message gives.
-///
-/// Calling a type's own function on all of a list is several times cheaper than looking the method
-/// up on each message.
-fn calls<'py>(
-    messages: &Bound<'py, PyList>,
-    method: &Bound<'py, PyString>,
-) -> PyResult<Bound<'py, PyList>> {
-    let py = messages.py();
-    let first = messages.iter().next().map(|message| message.get_type());
-    let alike =
-        |kind: &Bound<'py, PyType>| messages.iter().all(|message| message.get_type().is(kind));
-    let function = first.filter(alike).map(|kind| kind.getattr_opt(method)).transpose()?.flatten();
-    match function {
-        Some(function) => {
-            let map = py.import(intern!(py, "builtins"))?.getattr(intern!(py, "map"))?;
-            let all = py.get_type::<PyList>().call1((map.call1((function, messages))?,))?;
-            Ok(all.cast_into()?)
-        }
-        None => {
-            let each = messages.iter().map(|message| message.call_method0(method));
-            PyList::new(py, each.collect::<PyResult<Vec<_>>>()?)
-        }
+/// A list of messages, and their type if they have one.
+struct Messages<'py> {
+    list: Bound<'py, PyList>,
+    kind: Option<Bound<'py, PyType>>,
+}
+
+impl<'py> Messages<'py> {
+    fn new(list: &Bound<'py, PyList>) -> Messages<'py> {
+        let first = list.iter().next().map(|message| message.get_type());
+        let kind = first.filter(|kind| list.iter().all(|message| message.get_type().is(kind)));
+        Messages { list: list.clone(), kind }
     }
+
+    /// What a method of each message gives.
+    ///
+    /// Calling a type's own function on all of a list is several times cheaper than looking the
+    /// method up on each message.
+    fn call(&self, method: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyList>> {
+        let py = self.list.py();
+        let function = match &self.kind {
+            Some(kind) => kind.getattr_opt(method)?,
+            None => None,
+        };
+        let Some(function) = function else {
+            let each = self.list.iter().map(|message| message.call_method0(method));
+            return PyList::new(py, each.collect::<PyResult<Vec<_>>>()?);
+        };
+        let map = py.import(intern!(py, "builtins"))?.getattr(intern!(py, "map"))?;
+        let all = py.get_type::<PyList>().call1((map.call1((function, &self.list))?,))?;
+        Ok(all.cast_into()?)
+    }
+}
+
+/// A message's timestamp, which is a kind, 0 where there is none, and milliseconds.
+fn micros(pair: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+    let pair = pair.cast::<PyTuple>()?;
+    let (kind, millis) = (pair.get_borrowed_item(0)?, pair.get_borrowed_item(1)?);
+    let kind: i64 = kind.extract()?;
+    Ok(if kind == 0 { None } else { millis.extract::<i64>()?.checked_mul(1000) })
 }
 
 fn numbers(values: &Bound<'_, PyList>) -> PyResult<Vec<i64>> {

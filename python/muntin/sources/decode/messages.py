@@ -14,6 +14,7 @@ from muntin.base.errors import DataError, PlanError, SchemaError, unknown, with_
 from muntin.sources.decode.decoded import Roles
 from muntin.sources.decode.fitting import schema_of
 from muntin.sources.decode.objects import NotAnObject, object_of
+from muntin.sources.decode.protobuf import ProtobufDecoder
 from muntin.values.fitting import words_of
 from muntin.values.protocols import ArrowSchemaExportable
 from muntin.values.rows import arrow_schema
@@ -24,6 +25,8 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "json": ("rest", "epoch", *_COMMON),
     "csv": ("delimiter", "null_values", *_COMMON),
     "raw": _COMMON,
+    "arrow": _COMMON,
+    "protobuf": ("message", *_COMMON),
 }
 """The formats, and the options of each."""
 
@@ -100,6 +103,8 @@ def decode(
     | `json` | an object; fields that the schema does not name are ignored | `rest`, `epoch` |
     | `csv` | a record, whose fields are the columns in their order | `delimiter`, `null_values` |
     | `raw` | the value of the one column, `binary` or `str` | |
+    | `arrow` | an IPC stream of Arrow, or one record batch of it: several rows | |
+    | `protobuf` | a message of Protocol Buffers, by ptars: `muntin[protobuf]` | `message` |
 
     Options of every format: `tombstones=True` makes a row of nulls of each None, which is only
     counted otherwise; payloads with more than `bytes_max` bytes (16 MiB) are bad; with
@@ -107,12 +112,14 @@ def decode(
 
     Args:
         format: a format of the table.
-        schema: column to type, or an Arrow schema; `"infer"` takes what the messages show (`json`).
+        schema: column to type, or an Arrow schema; `"infer"` takes what the messages show (`json`)
+            or are declared as (`protobuf`).
         messages: the payloads, each bytes or None.
         options: `rest=True` keeps fields that the schema does not name as JSON in a column `_rest`.
             `epoch="ms"` reads numbers in columns of timestamps as counts of this unit since 1970
             (`s`, `ms`, `us` or `ns`); a dict from column to unit does so in these columns.
-            `delimiter` and `null_values` are those of `mt.sources.Csv`.
+            `delimiter` and `null_values` are those of `mt.sources.Csv`. `message` is the class of
+            the messages that protoc made, or its descriptor.
 
     Raises:
         PlanError: the format or an option is unknown, or an option has a wrong value.
@@ -135,7 +142,7 @@ def decode(
         hint = "give a list of bytes: mt.decode(format, schema, [b'...'])"
         raise DataError(with_hint(f"decode: {shown(messages)} is not a list of messages", hint))
     payloads = list(messages)
-    if isinstance(schema, str):
+    if isinstance(schema, str) and not (schema == INFER and format == "protobuf"):
         schema = inferred(format, schema, payloads)
     decoder = decoder_of(format, schema, "decode", options)
     rows, numbers, wrong = decoder.decode(payloads)
@@ -152,12 +159,14 @@ def decode(
     )
 
 
-def decoder_of(format: str, schema: Any, place: str, options: Mapping[str, Any]) -> core.Decoder:
+def decoder_of(
+    format: str, schema: Any, place: str, options: Mapping[str, Any]
+) -> core.Decoder | ProtobufDecoder:
     """A decoder of a format, for lists of payloads or of a broker's messages.
 
     Args:
         format: one of `FORMATS`.
-        schema: column to type, or an Arrow schema.
+        schema: column to type, or an Arrow schema; `"infer"` only for `protobuf`.
         place: who asks, for messages.
         options: those of the format.
 
@@ -176,9 +185,13 @@ def decoder_of(format: str, schema: Any, place: str, options: Mapping[str, Any])
             raise PlanError(unknown(f"option of {format}", name, FORMATS[format], place))
     if isinstance(schema, Mapping):
         schema = arrow_schema(schema.items())
+    elif format == "protobuf" and schema == INFER:
+        schema = None
     elif not isinstance(schema, ArrowSchemaExportable):
         hint = 'write a dict: schema={"at": "timestamp[us, UTC]", "amount": "f64"}'
         raise SchemaError(with_hint(f"{place}: {shown(schema)} is not a schema", hint))
+    if format == "protobuf":
+        return ProtobufDecoder(schema, place, options)
     try:
         written = json.dumps(options)
     except (TypeError, ValueError) as error:
