@@ -232,6 +232,14 @@ class SinkError(MuntinError, OSError):
     """
 
 
+class CommitLost(MuntinError):
+    """A commit did not take effect, or nobody knows whether it did.
+
+    What is in memory may be ahead of what counts: the run drops it, asks the authority again, and
+    resumes from the checkpoint that counts.
+    """
+
+
 class MissingExtra(MuntinError, ImportError):
     """A feature needs an optional dependency that is not installed.
 

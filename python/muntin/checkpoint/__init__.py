@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 from muntin.base.arguments import one_of, path, shown
 from muntin.base.durations import Duration, parse
-from muntin.base.errors import PlanError, with_hint
-from muntin.checkpoint.authority import Authority, CommitLost, Pointer, TakenOver
+from muntin.base.errors import CommitLost, PlanError, with_hint
+from muntin.checkpoint.authority import Authority, Pointer, TakenOver
 from muntin.checkpoint.directory import Directory, Store
 from muntin.checkpoint.keeper import Keeper, OnMissing, Restored, Where, tell_change
 from muntin.checkpoint.manifest import Manifest

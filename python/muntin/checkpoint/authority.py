@@ -19,14 +19,6 @@ STORE = "store"
 """The name of the authority that is the store itself."""
 
 
-class CommitLost(MuntinError):
-    """A commit did not take effect, or nobody knows whether it did.
-
-    What is in memory may be ahead of what counts: the run drops it, asks the authority again, and
-    resumes from the checkpoint that counts.
-    """
-
-
 class TakenOver(MuntinError):
     """Another run has become the owner; this one must end and leave everything as it is."""
 

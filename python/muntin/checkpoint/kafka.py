@@ -14,10 +14,10 @@ from typing import TypeAlias
 import msgspec
 
 from muntin.base.errors import SnapshotError, with_hint
-from muntin.checkpoint.authority import CommitLost, Pointer, TakenOver
+from muntin.checkpoint.authority import Pointer, TakenOver
 from muntin.checkpoint.directory import Store
 from muntin.checkpoint.manifest import manifest_name
-from muntin.clients.kafka.transaction import Offset, Transaction, TransactionLost
+from muntin.clients.kafka.transaction import Offset, Transaction
 
 _log = logging.getLogger("muntin.checkpoint")
 
@@ -75,11 +75,8 @@ class KafkaAuthority:
     def acquire(self) -> Sequence[Pointer]:
         """Fence the run before, end what it left open, and then read the pointer."""
         group, topic, partition = self._slot
-        try:
-            self._transaction.start(self._topics, (group, Offset(topic, partition, 0)))
-            found = self._transaction.committed(group, topic, partition)
-        except TransactionLost as error:
-            raise CommitLost(str(error)) from error
+        self._transaction.start(self._topics, (group, Offset(topic, partition, 0)))
+        found = self._transaction.committed(group, topic, partition)
         text = "" if found is None else found.metadata
         if self._seen is not None and text not in self._seen:
             message = f"another run has taken over {self.name}: it committed {text!r}"
@@ -112,10 +109,7 @@ class KafkaAuthority:
         every.setdefault(group, []).append(Offset(topic, partition, pointer.number, text))
         # until the commit is known to have taken effect, either may be found
         self._seen = {*(self._seen or ()), text}
-        try:
-            self._transaction.commit(every)
-        except TransactionLost as error:
-            raise CommitLost(str(error)) from error
+        self._transaction.commit(every)
         self._seen = {text}
 
     def close(self) -> None:

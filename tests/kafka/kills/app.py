@@ -84,8 +84,8 @@ def main(told: dict[str, Any]) -> None:
     )
     source = mt.sources.Kafka(told["source"], servers=told["servers"], group=told["group"])
     sink = mt.sinks.Kafka(told["target"], servers=told["servers"], key="key")
-    checkpoint = mt.Checkpoint(Store(told["store"], points), every=f"{told['every']}s")
-    mt.run(source, windows, sinks=[sink], checkpoint=checkpoint)
+    checkpoint = mt.Checkpoint(Store(told["store"], points), every=f"{told['every'] * 1000:.0f}ms")
+    mt.run(source, windows, sinks=[sink], checkpoint=checkpoint, name=told["group"])
 
 
 if __name__ == "__main__":

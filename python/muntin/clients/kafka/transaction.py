@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from muntin.base.errors import MuntinError, SinkError
+from muntin.base.errors import CommitLost, SinkError
 from muntin.clients.kafka.client import Client
 from muntin.clients.kafka.library import library
 
@@ -28,7 +28,7 @@ _POLL_EVERY = 4_096
 T = TypeVar("T")
 
 
-class TransactionLost(MuntinError):
+class TransactionLost(CommitLost):
     """A transaction did not commit, or nobody knows whether it did; its producer is given up."""
 
 
@@ -73,6 +73,9 @@ class Transaction:
         self._groups: dict[str, tuple[Any, Any]] = {}
         self._open = False
         self._sent = 0
+        self._topics: list[str] = []
+        self._mark: tuple[str, Offset] | None = None
+        self._repeated = False
 
     @property
     def id(self) -> str:
@@ -94,19 +97,21 @@ class Transaction:
             TransactionLost: the brokers do not answer in time.
         """
         self.give_up()
+        self._topics, self._mark = list(topics), mark
         # no callback for records: what fails is the answer of a later call, and one in `flush`
         # together with a fatal error breaks the client
         own = {"transactional.id": self._id, "transaction.timeout.ms": int(self._timeout * 1e3)}
         self._producer = self._client.producer({**own, "enable.idempotence": True})
         self._call("init_transactions", self._producer.init_transactions, self._timeout)
         self._begin()
-        for topic in topics:
+        for topic in self._topics:
             for partition in range(self.partitions(topic)):
                 self.send(topic, b"", None, partition=partition)
         self._flush()
         self._offsets(mark[0], [mark[1]])
         self._call("abort_transaction", self._producer.abort_transaction, self._timeout)
         self._open = False
+        self._repeated = False
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has; the broker may create it when it is asked.
@@ -137,7 +142,7 @@ class Transaction:
     ) -> None:
         """Send a record in the open transaction, or in a new one; wait if the client is full."""
         if not self._open:
-            self._begin()
+            self._next()
         more: dict[str, Any] = {"headers": list(headers)} if headers else {}
         until = time.monotonic() + self._timeout
         while True:
@@ -161,11 +166,12 @@ class Transaction:
             TransactionLost: it did not commit, or nobody knows.
         """
         if not self._open:
-            self._begin()
+            self._next()
         self._flush()
         for group, each in offsets.items():
             if each:
                 self._offsets(group, each)
+        self._repeated = False
         self._call("commit_transaction", self._producer.commit_transaction, _CALL_S)
         self._open = False
 
@@ -215,6 +221,15 @@ class Transaction:
             consumer.close()
         self._groups.clear()
 
+    def _next(self) -> None:
+        """Begin a transaction, with another producer if the last commit was repeated.
+
+        Its first request may still be on its way, and would commit half of this transaction.
+        """
+        if self._repeated and self._mark is not None:
+            self.start(self._topics, self._mark)
+        self._begin()
+
     def _begin(self) -> None:
         self._call("begin_transaction", lambda _: self._producer.begin_transaction(), 0.0)
         self._open = True
@@ -261,6 +276,7 @@ class Transaction:
             except (self._library.KafkaException, SystemError) as error:
                 if not self._may_repeat(error) or time.monotonic() > until:
                     raise self._lost(name, error) from error
+                self._repeated = True
                 _log.debug("%s of %s is repeated: %s", name, self._id, self._client.text(error))
 
     def _may_repeat(self, error: BaseException) -> bool:
