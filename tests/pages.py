@@ -87,7 +87,7 @@ class FakeLoop:
                 dict(stats["alerts"]), self.late, self.invalid, stats["operators"],
                 {"tills": clock}, {"tills": clock + 30_000_000},
                 {"source": 0.1, "engine": 0.2, "sink": 0.3, "checkpoint": 0.0},
-                Saved(3, now, 0.01, 2_000_000, 1_000), {"Console()": 2}, {"Console()": 0},
+                Saved(3, now, 0.01, 0.02, 2_000_000, 1_000), {"Console()": 2}, {"Console()": 0},
             )
         )  # fmt: skip
 

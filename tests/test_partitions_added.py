@@ -156,3 +156,25 @@ def test_time_does_not_pass_while_a_server_is_gone() -> None:
     assert [watermark(at) for at in (0, 5, 8)] == [0, 0, 3]
     quiet.is_lost(name, 0)
     assert [watermark(at) for at in (100, 105, 108)] == [3, 3, 6]
+
+
+def test_what_is_added_while_a_run_lasts_is_in_the_identity_of_its_checkpoint(
+    tmp_path: Any,
+) -> None:
+    class Growing(Played):
+        def open(self, schema: Any, positions: Any) -> Any:
+            reader, source = super().open(schema, positions), self
+
+            class GrowingReader(PlayedReader):
+                def poll(self) -> Any:
+                    polled = reader.poll()
+                    if isinstance(polled, Added):
+                        source._names += ("b",)
+                    return polled
+
+            return GrowingReader(self, positions)
+
+    run(Growing((0,), rows(0, [0]), Added((1,)), rows(1, [0]), names=("a",)), tmp_path / "state")
+    again = Played((0, 1), names=("a", "b"))
+    run(again, tmp_path / "state")
+    assert again.recalled == [["played", "a", "b"]]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -545,3 +546,54 @@ def test_a_file_may_have_the_name_of_a_topic(
     sinks = [mt.sinks.JsonLines(topic)]
     mt.run(source(kafka, topic), stream, checkpoint="state", once=True, sinks=sinks)
     assert json.loads((tmp_path / topic).read_text())["v"] == 0
+
+
+def test_watchers_and_metrics_see_how_far_a_run_is_behind(kafka: Kafka) -> None:
+    topic = kafka.topic(1)
+    fill(kafka, topic, range(30), 0)
+    stream = mt.stream(time="at", out_of_order="0s", schema=dict(SCHEMA))
+    with closing(mt.serve(0)) as page:
+        run = mt.run(source(kafka, topic), stream, dashboard=page, background=True)
+        end = time.monotonic() + 20
+        while run.alive and time.monotonic() < end:
+            if run.moment is not None and run.moment.behind == 0:
+                break
+            time.sleep(0.02)
+        labels = f'{{input="input",partition="0",topic="{topic}"}}'
+        while time.monotonic() < end:
+            text = urlopen(f"{page.url}metrics").read().decode()
+            if f"muntin_source_lag_rows{labels} 0.0" in text:
+                break
+        run.stop()
+    assert f"muntin_source_lag_rows{labels} 0.0" in text
+    assert f"muntin_source_lag_seconds{labels} 0.0" in text
+    (lag,) = run.moment.lags["input"]
+    assert (lag.topic, lag.rows) == (topic, 0)
+
+
+def test_a_run_resumes_with_topics_that_appeared_while_the_last_one_lasted(
+    kafka: Kafka, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LOOK_S", 0.1)
+    start = kafka.name("re")
+    fill(kafka, kafka.topic(1, name=f"{start}-m"), [0], 0)
+    stream = mt.stream(time="at", out_of_order="0s", schema=dict(SCHEMA))
+    seen: list[int] = []
+    sink = mt.sinks.Callback(lambda table: seen.extend(table["v"].to_pylist()))
+    state = mt.Checkpoint(tmp_path / "state", every="100ms")
+    job: dict[str, Any] = {"checkpoint": state, "sinks": [sink]}
+
+    def until(values: list[int]) -> None:
+        end = time.monotonic() + 20
+        while sorted(seen) != values and time.monotonic() < end:
+            time.sleep(0.02)
+        assert sorted(seen) == values
+
+    run = mt.run(source(kafka, f"^{start}-"), stream, background=True, **job)
+    for v, name in ((1, "z"), (2, "a")):  # the order of their names is another
+        fill(kafka, kafka.topic(1, name=f"{start}-{name}"), [v], 0)
+        until(list(range(v + 1)))
+    run.stop()
+    fill(kafka, f"{start}-z", [3], 0)
+    mt.run(source(kafka, f"^{start}-"), stream, once=True, **job)
+    assert sorted(seen) == [0, 1, 2, 3]

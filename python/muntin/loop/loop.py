@@ -78,7 +78,9 @@ class Loop:
             self._saver = Saver(
                 saving, scene.name, op, routes, self._positions, tally, stages, clock, retries
             )
-        self._status = Status(scene, op, routes, tally, stages, watchers, self._saver, clock)
+        self._status = Status(
+            scene, op, routes, tally, stages, watchers, self._saver, self._positions, clock
+        )
 
     def run(self) -> Report:
         """Read the sources to their end, or until a stop is requested."""

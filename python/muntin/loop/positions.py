@@ -11,7 +11,7 @@ from muntin.checkpoint.manifest import Position
 from muntin.clients.kafka.transaction import Offset
 from muntin.engine.operator import snapshot_contents
 from muntin.loop.intake import Reading
-from muntin.sources import Reader, Source
+from muntin.sources import Lag, Reader, Source
 from muntin.sources.base import GroupReader, Recalling, Words, opened
 from muntin.sources.deliveries.once import inner
 
@@ -59,6 +59,13 @@ class Positions:
         for name, partition, at in reading.resume:
             self._next[name][partition] = at
         self._marks.update(reading.marks)
+        for name in {name for name, _ in reading.added}:
+            self._identities[name] = list(self._sources[name].identity())
+
+    def lags(self) -> dict[str, list[Lag]]:
+        """How far the reading of each input with a source that knows it is behind."""
+        found = {name: getattr(reader, "lag", None) for name, reader in self._readers.items()}
+        return {name: list(lag().values()) for name, lag in found.items() if lag is not None}
 
     def offsets(self) -> dict[str, list[Offset]]:
         """For each group of Kafka, how far its rows were processed."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from muntin.engine.operator import Operator
 from muntin.engine.result import Result
+from muntin.loop.positions import Positions
 from muntin.loop.quiet import Clock
 from muntin.loop.routes import Routes
 from muntin.loop.saver import Saver
@@ -31,6 +32,7 @@ class Status:
         stages: Stages,
         watchers: Sequence[Watcher],
         saver: Saver | None,
+        positions: Positions,
         clock: Clock,
     ) -> None:
         """Keep the parts; there is a `saver` if the run takes checkpoints."""
@@ -41,6 +43,7 @@ class Status:
         self._stages = stages
         self._watchers = watchers
         self._saver = saver
+        self._positions = positions
         self._clock = clock
         self._newest: dict[str, int | None] = dict.fromkeys(op.inputs)
         self._start = self._sent = 0.0
@@ -112,4 +115,5 @@ class Status:
             waiting=self._routes.counted("waiting"),
             dropped=self._routes.counted("dropped"),
             spent=tuple(stats["spent"]),
+            lags=self._positions.lags(),
         )

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from muntin.checkpoint.saved import Saved
 from muntin.engine.result import Result
-from muntin.sources import Undecodable
+from muntin.sources import Lag, Undecodable
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class Moment:
         waiting: alerts not sent yet, by sink.
         dropped: alerts that could not be sent, by sink.
         spent: seconds spent in each node of the plan.
+        lags: by input, how far the reading of each partition is behind, where that is known.
     """
 
     at: float
@@ -83,6 +84,13 @@ class Moment:
     waiting: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     spent: Sequence[float] = ()
+    lags: Mapping[str, Sequence[Lag]] = field(default_factory=dict)
+
+    @property
+    def behind(self) -> int | None:
+        """How many rows there are to read, at most; None if no source knows."""
+        known = [lag.rows for lags in self.lags.values() for lag in lags if lag.rows is not None]
+        return sum(known) if known else None
 
 
 class Watcher(Protocol):

@@ -67,6 +67,8 @@ def _more(rows: int, moment: Moment) -> str:
     parts = [f"{rows / moment.seconds / 1e6:.2f} M rows/s"] if moment.seconds else []
     if alerts := sum(moment.alerts.values()):
         parts.append(f"{alerts:,} alerts")
+    if moment.behind:
+        parts.append(f"{moment.behind:,} behind")
     if moment.late:
         parts.append(f"{moment.late:,} late")
     if moment.saved is not None:

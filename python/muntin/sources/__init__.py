@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Never
 
 from muntin.base.missing import NOT_YET, missing
-from muntin.sources.base import Added, Delivery, Quiet, Reader, Source, Undecodable
+from muntin.sources.base import Added, Delivery, Lag, Quiet, Reader, Source, Undecodable
 from muntin.sources.brokers.kafka import Kafka
 from muntin.sources.deliveries.pace import Clock, Pace
 from muntin.sources.files.csv import Csv
@@ -22,6 +22,7 @@ __all__ = [
     "Given",
     "JsonLines",
     "Kafka",
+    "Lag",
     "Pace",
     "Parquet",
     "Quiet",

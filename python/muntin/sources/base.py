@@ -114,6 +114,27 @@ class Added:
     partitions: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far the reading of a partition is behind.
+
+    Attributes:
+        topic: the topic, or what else the source calls a part of itself.
+        partition: the partition's number in it.
+        rows: how many records there are to read, at most: offsets have gaps. None if unknown.
+        read_until: the time of the last record that was read, in microseconds since 1970; None
+            before the first.
+
+    >>> Lag("payments", 0, rows=12, read_until=None).rows
+    12
+    """
+
+    topic: str
+    partition: int
+    rows: int | None
+    read_until: int | None
+
+
 Polled: TypeAlias = Delivery | Quiet | Added | None
 """What a reader's `poll` returns."""
 
@@ -123,7 +144,8 @@ class Reader(Protocol):
     """A source being read.
 
     A reader that waits for rows in `poll` may have an attribute `waited`: the seconds it has waited
-    so far. The run does not count them as time spent reading.
+    so far. The run does not count them as time spent reading. One that knows how far it is behind
+    may have a method `lag()`, which returns a `Lag` for each partition by its number.
 
     >>> import muntin as mt
     >>> reader = mt.sources.Rows([{"n": 1}]).open([("n", "i64")], {})

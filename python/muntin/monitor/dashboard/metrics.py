@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from muntin.monitor.moment import Moment
+from muntin.sources import Lag
 
 if TYPE_CHECKING:
     from muntin.monitor.dashboard.view import View
@@ -41,6 +42,7 @@ class _Collector:
             yield from _run(moment)
             yield from _operators(moment)
             yield from _saved(moment)
+            yield from _lags(moment)
 
 
 def _run(moment: Moment) -> Iterator[Metric]:
@@ -101,6 +103,25 @@ def _saved(moment: Moment) -> Iterator[Metric]:
     yield _gauge("checkpoint_seconds", "How long it took to write it", {(): saved.seconds}, ())
     yield _gauge("checkpoint_bytes", "Size of all files it refers to", {(): saved.bytes}, ())
     yield _gauge("checkpoint_written_bytes", "Bytes written for it", {(): saved.written}, ())
+
+
+def _lags(moment: Moment) -> Iterator[Metric]:
+    labels = ("input", "topic", "partition")
+    every: dict[tuple[str, ...], Lag] = {
+        (name, lag.topic, str(lag.partition)): lag
+        for name, lags in moment.lags.items()
+        for lag in lags
+    }
+    rows: dict[tuple[str, ...], float]
+    rows = {key: lag.rows for key, lag in every.items() if lag.rows is not None}
+    yield _gauge("source_lag_rows", "Rows there are to read, at most", rows, labels)
+    seconds = {
+        key: max(moment.at - lag.read_until / 1e6, 0.0) if lag.rows else 0.0
+        for key, lag in every.items()
+        if lag.rows is not None and lag.read_until is not None
+    }
+    help = "Age of the last row that was read, where more are to read"
+    yield _gauge("source_lag_seconds", help, seconds, labels)
 
 
 def _by(values: Mapping[str, float]) -> dict[tuple[str, ...], float]:

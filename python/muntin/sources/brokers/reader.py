@@ -22,11 +22,11 @@ from muntin.clients.kafka import Client, Cluster
 from muntin.clients.kafka.errors import hint_of, name_of
 from muntin.clients.kafka.library import library
 from muntin.clients.kafka.transaction import Offset
-from muntin.sources.base import Added, Delivery, Polled, Quiet
+from muntin.sources.base import Added, Delivery, Lag, Polled, Quiet
 from muntin.sources.brokers.lookout import Lookout
 from muntin.sources.brokers.messages import Decoding
 from muntin.sources.brokers.offsets import Place, check_offset
-from muntin.sources.brokers.standing import INTERVAL_MS, Lag, Standing
+from muntin.sources.brokers.standing import INTERVAL_MS, Standing
 from muntin.sources.brokers.topics import Topics
 
 _log = logging.getLogger("muntin.kafka")

@@ -8,11 +8,11 @@ known, however long that lasts.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
 from muntin.clients.kafka import Events
+from muntin.sources.base import Lag
 from muntin.sources.brokers.offsets import Place
 
 INTERVAL_MS = 1_000
@@ -47,24 +47,6 @@ class _Statistics(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Statistics)
-
-
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """How far the reading of a partition is behind.
-
-    Attributes:
-        topic: the topic.
-        partition: the partition's own number.
-        rows: how many records there are to read, at most: offsets have gaps. None if unknown.
-        read_until: the time of the last record that was read, in microseconds since 1970; None
-            before the first.
-    """
-
-    topic: str
-    partition: int
-    rows: int | None
-    read_until: int | None
 
 
 class Standing:
