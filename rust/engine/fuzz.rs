@@ -228,6 +228,9 @@ fn changed_snapshots_with_right_checksums() {
         let chunk =
             |(name, bytes): &(String, &[u8])| Chunk { name: name.clone(), bytes: bytes.to_vec() };
         let mut chunks: Vec<Chunk> = chunks.iter().map(chunk).collect();
+        if chunks.is_empty() {
+            return; // an engine that has seen no rows may have no state
+        }
         let (at, other) = (rng.below(chunks.len()), rng.below(chunks.len()));
         match rng.below(6) {
             0 => change_bytes(&mut chunks[at].bytes, rng),
