@@ -49,7 +49,7 @@ class Producer:
     def send(
         self,
         topic: str,
-        records: Iterable[tuple[bytes | None, bytes]],
+        records: Iterable[tuple[bytes | None, bytes | None]],
         headers: Sequence[tuple[str, bytes]],
     ) -> None:
         """Hand over keys and values to the client; wait if it is full.

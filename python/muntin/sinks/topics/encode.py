@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
+from muntin.base import core
 from muntin.base.errors import SinkError, with_hint
-from muntin.sinks.flat import json_rows
-from muntin.values import show
 from muntin.values.table import Table
 
-_ENCODER = msgspec.json.Encoder()
 
-
-def values_of(rows: Table, format: str) -> list[bytes]:
+def values_of(rows: Table, format: str) -> list[bytes | None]:
     """One value for each row.
 
     >>> import pyarrow as pa
     >>> values_of(Table([pa.table({"n": [1, None]})]), "json")
     [b'{"n":1}', b'{"n":null}']
     """
-    return [_ENCODER.encode(row) for plain in json_rows(rows) for row in plain]
+    return core.encode(format, rows.to_arrow(), "{}")
 
 
 def keys_of(rows: Table, columns: Sequence[str], place: str) -> list[bytes | None]:
@@ -41,8 +36,4 @@ def keys_of(rows: Table, columns: Sequence[str], place: str) -> list[bytes | Non
         if name not in rows.columns:
             hint = f"its columns are {', '.join(rows.columns)}"
             raise SinkError(with_hint(f'{place}: there is no column "{name}"', hint))
-    if len(columns) == 1:
-        texts = show.to_text(rows.to_arrow()[columns[0]]).to_pylist()
-        return [None if text is None else text.encode() for text in texts]
-    named = Table([rows.to_arrow().select(list(columns))])
-    return [_ENCODER.encode(row) for plain in json_rows(named) for row in plain]
+    return core.encode("key", rows.to_arrow().select(list(columns)), "{}")

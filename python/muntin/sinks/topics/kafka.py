@@ -77,7 +77,7 @@ class Kafka:
         self._producer = Producer(self._client)
         self._transaction: Transaction | None = None
         self._keys: dict[str, tuple[str, ...]] = {}
-        self._staged: list[tuple[bytes | None, bytes]] = []
+        self._staged: list[tuple[bytes | None, bytes | None]] = []
 
     def __repr__(self) -> str:
         """Its topic and its cluster, without settings: these may have secrets."""
