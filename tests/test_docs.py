@@ -195,3 +195,17 @@ def test_the_cookbook_lists_its_recipes() -> None:
     recipes = [(program.page.stem, anchor(program.title)) for program in RECIPES]
     assert len(recipes) > 15
     assert sorted(listed) == sorted(recipes)
+
+
+def test_the_page_on_operations_quotes_what_the_code_says() -> None:
+    """Its events, metrics and errors are those of the code."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    code = "".join(path.read_text() for path in sorted((ROOT / "python").rglob("*.py")))
+    code = re.sub(r'"\s*\n\s*f?"', "", code)
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| ")]
+    quoted = [text for row in rows for text in re.findall(r"`([^`]+)`", row)]
+    assert len(quoted) > 20
+    code = code.replace('f"first_{word}"', '"first_late" "first_invalid"')
+    for text in quoted:
+        metric = re.fullmatch(r"muntin_(\w+?)(_total)?", text)
+        assert (f'"{metric[1]}"' if metric else text) in code, text
