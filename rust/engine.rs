@@ -1,6 +1,7 @@
 //! Engine: the public operations (step, advance, idle, open, finish, snapshot). The only file that
 //! knows the order of the stages.
 
+mod member;
 mod peek;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::limits::TEXT_BYTES_MAX;
 use crate::operator::alert::{self, Alert};
 use crate::operator::known::Known;
 use crate::operator::{Context, Flow, Mask, in_pieces, pieces_of};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{BuiltGraph, Pipeline};
 use crate::plan::{Node, Plan};
 use crate::snapshot::{self, OnChange};
 use crate::time::{FOREVER, Micros};
@@ -61,6 +62,15 @@ pub struct Engine {
     masks: Vec<Box<dyn Mask>>,
     threads: usize,
     poisoned: Option<String>,
+}
+
+/// Rows that passed all checks of a step, before anything has changed.
+#[derive(Debug)]
+pub struct Checked {
+    /// The rows of each feed.
+    pub rows: Vec<DecodedRows>,
+    /// The graph for columns that these rows are the first to show.
+    learned: Option<BuiltGraph>,
 }
 
 /// The blocks and clocks of the inputs in one step.
@@ -128,8 +138,13 @@ impl Engine {
     /// Processes rows. All checks happen before the first change of state; a later failure poisons
     /// the engine.
     pub fn step(&mut self, feeds: Vec<Feed>, order: Order) -> Result<Step> {
-        self.alive()?;
-        let rows = self.decode(&feeds)?;
+        let checked = self.check(&feeds)?;
+        self.apply(checked, order)
+    }
+
+    /// Processes rows that passed [`Engine::check`] in this state.
+    pub fn apply(&mut self, checked: Checked, order: Order) -> Result<Step> {
+        let rows = self.take_columns(checked);
         self.change(|engine| {
             let mut watermarks = std::mem::take(&mut engine.pipeline.watermarks);
             let mut seq = engine.pipeline.seq;
@@ -150,9 +165,18 @@ impl Engine {
         })
     }
 
-    /// Checks and decodes feeds; if the plan does not declare the columns, takes them from the
-    /// first feed.
-    fn decode(&mut self, feeds: &[Feed]) -> Result<Vec<DecodedRows>> {
+    /// Keeps the columns that checked rows are the first to show; returns the rows.
+    fn take_columns(&mut self, checked: Checked) -> Vec<DecodedRows> {
+        if checked.learned.is_some() {
+            self.pipeline.running = checked.learned;
+        }
+        checked.rows
+    }
+
+    /// Checks and decodes feeds, without a change; if the plan does not declare the columns, takes
+    /// them from the first feed.
+    pub fn check(&self, feeds: &[Feed]) -> Result<Checked> {
+        self.alive()?;
         let present: Vec<&Feed> = feeds.iter().filter(|feed| !feed.is_nothing()).collect();
         if let Some(feed) = feeds.iter().find(|feed| feed.input >= self.pipeline.plan.inputs.len())
         {
@@ -166,7 +190,7 @@ impl Engine {
             _ => None,
         };
         let Some(running) = learned.as_ref().or(self.pipeline.running.as_ref()) else {
-            return Ok(vec![]);
+            return Ok(Checked { rows: vec![], learned: None });
         };
         let read = |feed: &Feed| {
             let input = feed.input;
@@ -181,10 +205,7 @@ impl Engine {
         };
         let rows = present.into_iter().map(read).collect::<Result<Vec<DecodedRows>>>()?;
         decode::fit_together(&rows, &running.schemas)?;
-        if learned.is_some() {
-            self.pipeline.running = learned;
-        }
-        Ok(rows)
+        Ok(Checked { rows, learned })
     }
 
     /// Assigns arrival order and judges to rows, and computes the inputs' clocks.

@@ -42,5 +42,7 @@ pub mod ledger;
 pub mod pipeline;
 pub mod snapshot;
 pub mod engine;
+pub mod partitioner;
+pub mod partitioned;
 #[cfg(feature = "python")]
 mod py;

@@ -77,6 +77,12 @@ limits! {
 
     /// Constants of `in` up to which they are compared one by one; beyond that hashing is faster.
     AMONG_LIST_MAX = 8, small 1;
+
+    /// Keys whose partition is remembered, for each partition, to find a key in two of them.
+    HOME_KEYS_MAX = 1048576, small 4;
+
+    /// Such keys in a piece that is saved as a whole.
+    HOME_SEGMENT_KEYS = 4096, small 2;
 }
 
 #[cfg(test)]

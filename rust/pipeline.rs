@@ -214,7 +214,7 @@ impl Pipeline {
     }
 
     /// Counters and sizes, as JSON.
-    pub fn stats(&self) -> String {
+    pub fn stats(&self) -> serde_json::Value {
         let operator = |(i, node): (usize, &Node)| {
             let at_work = self.running.as_ref().map(|running| &running.operators[i]);
             let mut counters = at_work.map_or(Counters::default(), |op| op.vitals().counters);
@@ -282,6 +282,5 @@ impl Pipeline {
             "failed": failed,
             "restored": self.restored,
         })
-        .to_string()
     }
 }

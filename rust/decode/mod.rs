@@ -49,6 +49,28 @@ impl Feed {
     pub fn is_nothing(&self) -> bool {
         self.schema.fields().is_empty() && self.batches.iter().all(|batch| batch.num_rows() == 0)
     }
+
+    /// The number of its rows.
+    pub fn len(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// Whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Refuses lists whose length is not the number of rows.
+    pub fn check_lengths(&self) -> Result<()> {
+        let all = [
+            (Some(&self.partition), "partition"),
+            (self.arrival.as_ref(), "arrival"),
+            (self.position.as_ref(), "position"),
+        ];
+        let len = self.len();
+        all.iter()
+            .try_for_each(|(series, what)| series.map_or(Ok(()), |all| agrees(all, len, what)))
+    }
 }
 
 /// How rows of several feeds are ordered.
@@ -142,12 +164,10 @@ pub fn decode(
     watermarks: &Watermarks,
 ) -> Result<DecodedRows> {
     let columns = columns(feed, schema, input)?;
-    let len: usize = feed.batches.iter().map(RecordBatch::num_rows).sum();
+    let len = feed.len();
     let (partition, position) = (feed.partition.clone(), feed.position.clone());
     let arrival = feed.arrival.clone().unwrap_or(Series::Same(Micros::MIN));
-    let lists = [(&partition, "partition"), (&arrival, "arrival")];
-    let lists = lists.into_iter().chain(position.as_ref().map(|all| (all, "position")));
-    lists.into_iter().try_for_each(|(all, what)| agrees(all, len, what))?;
+    feed.check_lengths()?;
     let place = places(&partition, watermarks).map_err(|error| error.within(&place(input)))?;
     let (times, mut bad) = event_times(time, &columns, len, &arrival)?;
     undeclared(&place, len, &mut bad);

@@ -27,7 +27,8 @@ impl Engine {
     }
 
     fn answer(&mut self, feed: Feed) -> Result<Step> {
-        let rows = self.decode(std::slice::from_ref(&feed))?;
+        let checked = self.check(std::slice::from_ref(&feed))?;
+        let rows = self.take_columns(checked);
         if rows.iter().map(|rows| rows.time.len()).sum::<usize>() != 1 {
             return Err(Error::Data("peek takes exactly one row".into()));
         }

@@ -135,7 +135,7 @@ impl PyEngine {
 
     /// The counters, as JSON.
     fn stats(&self, py: Python<'_>) -> PyResult<String> {
-        self.core.enter(py, |core| Ok(core.pipeline().stats()))
+        self.core.enter(py, |core| Ok(core.pipeline().stats().to_string()))
     }
 
     /// The columns of an input, as an empty batch, once they are known.

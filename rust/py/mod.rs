@@ -13,6 +13,7 @@ mod enter;
 mod error;
 mod feed;
 mod mask;
+mod partitioned;
 mod payloads;
 mod taken;
 
@@ -22,6 +23,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::aggregate::Registry;
+use crate::error::Error;
+use crate::partitioner::Partitioner;
 
 /// The compiled core of muntin. Only `muntin.base.core` imports it.
 #[pymodule(gil_used = false)]
@@ -38,9 +41,11 @@ mod _core {
     #[pymodule_export]
     use super::engine::PyEngine;
     #[pymodule_export]
+    use super::partitioned::PyPartitioned;
+    #[pymodule_export]
     use super::taken::PyTaken;
     #[pymodule_export]
-    use super::{assemble, check, contents, fit, json_lines, limits, may_fit};
+    use super::{assemble, check, contents, fit, json_lines, limits, may_fit, partition_of};
     #[pymodule_export]
     use super::{schema_of_words, schema_words};
 
@@ -128,6 +133,23 @@ fn assemble<'py>(py: Python<'py>, parts: Vec<Vec<u8>>) -> PyResult<Bound<'py, Py
         crate::snapshot::assemble(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
     })?;
     Ok(PyBytes::new(py, &whole))
+}
+
+/// The partition that a producer chooses for each of some keys among `count` partitions.
+#[pyfunction]
+fn partition_of(
+    py: Python<'_>,
+    partitioner: &str,
+    keys: Vec<Vec<u8>>,
+    count: u32,
+) -> PyResult<Vec<u32>> {
+    enter::enter(py, || {
+        if count == 0 {
+            return Err(Error::Plan("count=0: a topic has a partition at least".into()));
+        }
+        let partitioner = Partitioner::parse(partitioner)?;
+        Ok(keys.iter().map(|key| partitioner.partition(key, count)).collect())
+    })
 }
 
 /// The sizes at which this build changes what it does, by name; `SMALL` is 1 where they are tiny.

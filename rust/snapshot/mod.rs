@@ -21,7 +21,7 @@ use crate::schema::type_word;
 use crate::state::{Address, RANGES};
 
 pub use change::OnChange;
-pub use restore::restore;
+pub use restore::{load, restore};
 
 fn chunks(owner: &str, pieces: Vec<SavedPiece>, all: &mut Vec<Chunk>) -> Result<()> {
     for piece in pieces {
@@ -36,6 +36,12 @@ fn chunks(owner: &str, pieces: Vec<SavedPiece>, all: &mut Vec<Chunk>) -> Result<
 /// the names of the chunks in the snapshot of that epoch; those still valid are listed, not written
 /// again.
 pub fn take(pipeline: &Pipeline, since: u64, before: &[String]) -> Result<Vec<u8>> {
+    let (chunks, manifest) = save(pipeline, since, before)?;
+    Ok(pack(&chunks, &manifest))
+}
+
+/// The chunks and the manifest of [`take`].
+pub fn save(pipeline: &Pipeline, since: u64, before: &[String]) -> Result<(Vec<Chunk>, Value)> {
     let (mut all, owners) = (vec![], Owners::new(&pipeline.plan, &pipeline.prints));
     let (mut operators, mut rules, mut schemas) = (vec![], vec![], vec![]);
     if let Some(running) = &pipeline.running {
@@ -80,7 +86,7 @@ pub fn take(pipeline: &Pipeline, since: u64, before: &[String]) -> Result<Vec<u8
         "rules": rules,
         "kept": kept(pipeline, &owners, since, before),
     });
-    Ok(pack(&all, &manifest))
+    Ok((all, manifest))
 }
 
 /// Names for the owners of chunks, independent of their place in the plan.
@@ -164,24 +170,37 @@ pub fn contents(bytes: &[u8]) -> Result<String> {
     Ok(json!({"seal": seal(bytes)?, "manifest": manifest, "chunks": chunks}).to_string())
 }
 
-fn read<T: serde::de::DeserializeOwned>(manifest: &Value, field: &str) -> Result<T> {
+/// A field of a manifest.
+pub fn read<T: serde::de::DeserializeOwned>(manifest: &Value, field: &str) -> Result<T> {
     serde_json::from_value(manifest[field].clone())
         .map_err(|error| Error::Snapshot(format!("the manifest's \"{field}\": {error}")))
 }
 
 /// The parts of a chunk's name.
-struct Name<'a> {
-    owner: &'a str,
-    address: Address,
-    part: &'a str,
-    epoch: u64,
+#[derive(Debug)]
+pub struct Name<'a> {
+    /// The verb or rule, by what it is.
+    pub owner: &'a str,
+    /// Where its state belongs.
+    pub address: Address,
+    /// Which piece of that state.
+    pub part: &'a str,
+    /// The epoch of its last change.
+    pub epoch: u64,
 }
 
 impl Name<'_> {
-    fn parse(name: &str) -> Option<Name<'_>> {
+    /// Reads a name.
+    pub fn parse(name: &str) -> Option<Name<'_>> {
         let parts: Vec<&str> = name.split('/').collect();
         let [owner, address, part, epoch] = parts.as_slice() else { return None };
         let address = address.parse().ok()?;
         Some(Name { owner, address, part, epoch: epoch.parse().ok()? })
+    }
+
+    /// The name of the same piece in another part of the stream.
+    pub fn in_part(&self, part: u32) -> String {
+        let Name { owner, address, part: piece, epoch } = self;
+        format!("{owner}/{}/{piece}/{epoch}", Address { part, ..*address })
     }
 }

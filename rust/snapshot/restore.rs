@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::change::{Change, OnChange, same_pipeline};
 use super::{Name, Owners, read};
-use crate::chunk::{decode_batch, unpack};
+use crate::chunk::{Named, decode_batch, unpack};
 use crate::error::{Error, Result};
 use crate::operator::SavedPiece;
 use crate::pipeline::{BuiltGraph, Pipeline};
@@ -27,36 +27,53 @@ type Columns = Vec<(String, String)>;
 /// Loads a snapshot's state into a new pipeline.
 pub fn restore(pipeline: &mut Pipeline, bytes: &[u8], on_change: OnChange) -> Result<()> {
     let (manifest, chunks) = unpack(bytes)?;
-    if !read::<Vec<String>>(&manifest, "kept")?.is_empty() {
+    if manifest.get("partitions").is_some() {
+        return Err(Error::Snapshot(
+            "the snapshot has a state for each partition, and the pipeline one for all\nhint: \
+             declare partitioned_by= as it was when the snapshot was taken, or start without it"
+                .into(),
+        ));
+    }
+    load(pipeline, &manifest, &chunks, on_change)
+}
+
+/// Loads the state that a manifest and its chunks hold into a new pipeline.
+pub fn load(
+    pipeline: &mut Pipeline,
+    manifest: &Value,
+    chunks: &[Named<'_>],
+    on_change: OnChange,
+) -> Result<()> {
+    if !read::<Vec<String>>(manifest, "kept")?.is_empty() {
         return Err(Error::Snapshot("this is only one part of a snapshot".into()));
     }
-    if read::<usize>(&manifest, "ranges")? != RANGES {
+    if read::<usize>(manifest, "ranges")? != RANGES {
         return Err(Error::Snapshot(format!("the snapshot does not have {RANGES} ranges")));
     }
     let (before, prints): (Plan, Vec<String>) =
-        (read(&manifest, "plan")?, read(&manifest, "prints")?);
+        (read(manifest, "plan")?, read(manifest, "prints")?);
     if on_change == OnChange::Refuse {
         same_pipeline(&before, &prints, pipeline)?;
     }
     let change = Change::between(&before, &prints, pipeline)?;
-    let watermarks: Vec<Watermarks> = read(&manifest, "watermarks")?;
+    let watermarks: Vec<Watermarks> = read(manifest, "watermarks")?;
     let mut watermarks = change.arranged(&watermarks, "watermarks")?;
     same_partitions(&watermarks, pipeline)?;
     for (watermarks, input) in watermarks.iter_mut().zip(&pipeline.plan.inputs) {
         watermarks.rebound(input.out_of_order);
     }
     pipeline.watermarks = watermarks;
-    let schemas: Vec<Columns> = read(&manifest, "schemas")?;
+    let schemas: Vec<Columns> = read(manifest, "schemas")?;
     if !schemas.is_empty() {
         let schemas = same_columns(&change.arranged(&schemas, "columns")?, pipeline)?;
-        let saved = SnapshotState { manifest: &manifest, before: &before, change: &change };
-        pipeline.running = Some(saved.load(pipeline, schemas, &chunks, on_change)?);
+        let saved = SnapshotState { manifest, before: &before, change: &change };
+        pipeline.running = Some(saved.load(pipeline, schemas, chunks, on_change)?);
     } else if !chunks.is_empty() {
         return Err(Error::Snapshot("the snapshot has state but no columns".into()));
     }
-    pipeline.seq = read(&manifest, "seq")?;
-    pipeline.epoch = read(&manifest, "epoch")?;
-    let undecoded: Vec<u64> = read(&manifest, "undecoded")?;
+    pipeline.seq = read(manifest, "seq")?;
+    pipeline.epoch = read(manifest, "epoch")?;
+    let undecoded: Vec<u64> = read(manifest, "undecoded")?;
     pipeline.undecoded = change.arranged(&undecoded, "counts")?;
     pipeline.restored = Some(change.summary(&before, &pipeline.plan));
     Ok(())

@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::Address;
 use super::encode::{Encoded, Key, decode, encode, words_as};
@@ -55,6 +56,16 @@ impl KeyColumns {
             Encoded::Words { values, .. } => Key::Word(values[row]),
             Encoded::Bytes { .. } => Key::Bytes(self.encoded.bytes(row)),
         }
+    }
+
+    /// A fingerprint of the key of each row: the same on every machine and in every version.
+    pub fn fingerprints(&self, len: usize) -> Vec<u128> {
+        let print = |row| match self.key(row) {
+            Key::Null => xxh3_128(b"null"),
+            Key::Word(word) => xxh3_128(&word.to_le_bytes()),
+            Key::Bytes(bytes) => xxh3_128(bytes),
+        };
+        (0..len).map(print).collect()
     }
 
     /// Whether any row has a null in its key.

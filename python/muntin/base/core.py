@@ -5,6 +5,7 @@ from muntin._core import (
     Batches,
     Decoder,
     Engine,
+    PartitionedEngine,
     Step,
     Taken,
     assemble,
@@ -16,6 +17,7 @@ from muntin._core import (
     json_lines,
     limits,
     may_fit,
+    partition_of,
     schema_of_words,
     schema_words,
 )
@@ -25,6 +27,7 @@ __all__ = [
     "Batches",
     "Decoder",
     "Engine",
+    "PartitionedEngine",
     "Step",
     "Taken",
     "assemble",
@@ -36,6 +39,7 @@ __all__ = [
     "json_lines",
     "limits",
     "may_fit",
+    "partition_of",
     "schema_of_words",
     "schema_words",
 ]

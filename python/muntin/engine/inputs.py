@@ -88,3 +88,15 @@ class Inputs:
         if self._schemas[index] is None and (known := self.learnt(index)) is not None:
             self._schemas[index] = pa.schema(known)
         return self._schemas[index]
+
+
+def partitions_of(
+    partitions: Sequence[int] | Mapping[str, Sequence[int]], inputs: Sequence[str]
+) -> dict[str, Sequence[int]]:
+    """The partitions of each input; those that are given without a name are of all inputs."""
+    if not isinstance(partitions, Mapping):
+        return dict.fromkeys(inputs, partitions)
+    for name in partitions:
+        if name not in inputs:
+            raise PlanError(unknown("input", str(name), inputs, "partitions"))
+    return {name: partitions.get(name, (0,)) for name in inputs}

@@ -8,7 +8,7 @@ from threading import RLock
 from typing import Any, cast, get_args
 
 from muntin.base import arguments, core
-from muntin.base.errors import PlanError, SnapshotError, unknown, with_hint
+from muntin.base.errors import PlanError, SnapshotError, with_hint
 from muntin.engine.answer import answer, why_not_row_by_row
 from muntin.engine.feeds import (
     Arrival,
@@ -23,12 +23,13 @@ from muntin.engine.feeds import (
     checked,
     microseconds,
 )
-from muntin.engine.inputs import Inputs
+from muntin.engine.inputs import Inputs, partitions_of
 from muntin.engine.result import Answer, Result
 from muntin.engine.snapshots import assembled, engine, snapshot_contents
 from muntin.engine.verdicts import asking, settle
 from muntin.pipeline.plan import CompiledPlan, compile, outputs_of
 from muntin.pipeline.rules import Rule
+from muntin.pipeline.scope import Scope
 from muntin.values.protocols import ArrowArrayExportable
 from muntin.values.table import PerInput, Table, table_of
 
@@ -45,7 +46,7 @@ __all__ = [
     "snapshot_contents",
 ]
 
-_NEVER = -(2**63)
+_NEVER, _FOREVER = -(2**63), 2**63 - 1
 
 
 class Operator:
@@ -65,8 +66,8 @@ class Operator:
     (0, True)
     >>> op.input_plan("days")["out_of_order"], op.upsert_keys["counts"]
     (0, ('window_start', 'window_end'))
-    >>> op.table([{"day": "2024-05-01"}], "days").num_rows
-    1
+    >>> op.table([{"day": "2024-05-01"}], "days").num_rows, op.scope.word, op.own_clock(0)
+    (1, 'global', None)
     """
 
     def __init__(
@@ -92,15 +93,14 @@ class Operator:
         self._why_not = [
             why_not_row_by_row(plan.facts, self._ends, i) for i in range(len(self.inputs))
         ]
-        self._engine = engine(
-            plan.json,
-            [list(each) for each in self._inputs.partitions.values()],
-            arguments.threads(threads),
-            [asking(rule) for rule in plan.masks],
-            snapshot,
-            on_change,
-        )
+        self._engine: Any = self._built(arguments.threads(threads), snapshot, on_change)
         self._inputs.learnt = self._engine.input_schema
+
+    def _built(self, threads: int, snapshot: bytes | None, on_change: str) -> Any:
+        """The engine, or the engines, of the plan."""
+        partitions = [list(each) for each in self._inputs.partitions.values()]
+        masks = [asking(rule) for rule in self._plan.masks]
+        return engine(self._plan.json, partitions, threads, masks, snapshot, on_change)
 
     def __repr__(self) -> str:
         """Its inputs and outputs."""
@@ -294,7 +294,7 @@ class Operator:
         2
         """
         with self._lock:
-            return self._engine.snapshot()
+            return bytes(self._engine.snapshot())
 
     def changes(self, since: int, chunks: Sequence[str]) -> bytes:
         """A part of a snapshot: changes since the snapshot of an epoch with these chunks.
@@ -308,7 +308,7 @@ class Operator:
         True
         """
         with self._lock:
-            return self._engine.snapshot(since, list(chunks))
+            return bytes(self._engine.snapshot(since, list(chunks)))
 
     @property
     def watermark(self) -> int | None:
@@ -320,13 +320,19 @@ class Operator:
             at = self._engine.watermark()
         return None if at == _NEVER else at
 
-    def newest_watermark(self, name: str) -> int | None:
-        """The greatest watermark of an input's partitions, in microseconds since 1970 in UTC.
+    def newest_watermark(self, name: str, partition: int | None = None) -> int | None:
+        """The greatest watermark of an input's partitions, or that of one of them.
 
-        None before its first row.
+        In microseconds since 1970 in UTC; None before its first row.
         """
-        newest: int | None = self.stats["inputs"][self._inputs.index(name)]["newest"]
-        return None if newest is None else newest - int(self.input_plan(name)["out_of_order"])
+        with self._lock:
+            marks = self._engine.clocks()[self._inputs.index(name)]
+        wanted = [at for each, at in marks if partition is None or partition == each]
+        return max((at for at in wanted if _NEVER < at < _FOREVER), default=None)
+
+    def own_clock(self, partition: int) -> int | None:
+        """The partition, if its watermark alone closes its windows; None if they all share one."""
+        return None
 
     @property
     def stats(self) -> dict[str, Any]:
@@ -396,6 +402,11 @@ class Operator:
     def plan(self) -> dict[str, Any]:
         """The plan as the engine has it; not to be changed."""
         return self._spec
+
+    @property
+    def scope(self) -> Scope:
+        """Whether each partition has its own state, and why."""
+        return self._plan.scope
 
     @property
     def facts(self) -> Sequence[Mapping[str, Any]]:
@@ -480,11 +491,4 @@ def operator(
     True
     """
     plan = compile(outputs_of(pipeline, rules))
-    if isinstance(partitions, Mapping):
-        for name in partitions:
-            if name not in plan.inputs:
-                raise PlanError(unknown("input", str(name), plan.inputs, "partitions"))
-        declared = {name: partitions.get(name, (0,)) for name in plan.inputs}
-    else:
-        declared = dict.fromkeys(plan.inputs, partitions)
-    return Operator(plan, declared, threads, snapshot, on_change)
+    return Operator(plan, partitions_of(partitions, plan.inputs), threads, snapshot, on_change)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from muntin.base import core
@@ -30,8 +31,15 @@ def engine(
         PipelineChanged: the snapshot is of another pipeline; the message has both as written.
         SnapshotError: it is damaged, or does not fit in another way.
     """
-    try:
+    with explaining(plan, snapshot):
         return core.Engine(plan, partitions, threads, masks, snapshot, on_change)
+
+
+@contextmanager
+def explaining(plan: str, snapshot: bytes | None) -> Iterator[None]:
+    """Add to the error for a snapshot of another pipeline what differs, as it was written."""
+    try:
+        yield
     except PipelineChanged as error:
         assert snapshot is not None
         before = snapshot_contents(snapshot)["manifest"]["plan"]

@@ -21,6 +21,9 @@ from muntin.engine.result import Result
 Clock = Callable[[], float]
 """A monotonic clock, in seconds."""
 
+Clocked = tuple[str, int | None]
+"""An input and the partition that has a watermark of its own; None where all share one."""
+
 _TICK_S = 1.0
 
 
@@ -34,18 +37,15 @@ class QuietPartitions:
         self._clock = clock
         self._since: dict[tuple[str, int], float] = {}
         self._idle: set[tuple[str, int]] = set()
-        self._went_idle: dict[str, tuple[float, int]] = {}
-        self._moved: dict[str, float] = {}
+        self._went_idle: dict[Clocked, tuple[float, int]] = {}
+        self._moved: dict[Clocked, float] = {}
 
     def has_rows(self, name: str, partition: Any) -> None:
         """Note rows of a partition, or of several: an array with the partition of each row."""
         partitions = {partition} if isinstance(partition, int) else _distinct(partition)
         partitions &= set(self._op.partitions[name])  # rows of undeclared partitions are invalid
-        if partitions:
-            self._went_idle.pop(name, None)
-        for key in [(name, each) for each in partitions]:
-            self._since.pop(key, None)
-            self._idle.discard(key)
+        for each in partitions:
+            self.is_lost(name, each)
 
     def has_none(self, name: str, partition: int) -> list[Result]:
         """Note that a partition was polled and had no rows; returns the results of that."""
@@ -53,36 +53,39 @@ class QuietPartitions:
         if after is None:
             return []
         if key in self._idle:
-            return self._time_passes(name, after, now)
+            return self._time_passes(name, partition, after, now)
         if now - self._since.setdefault(key, now) < after:
             return []
         self._idle.add(key)
         verdict = self._op.idle(input=name, partition=partition)
-        return [verdict, *self._time_passes(name, after, now)]
+        return [verdict, *self._time_passes(name, partition, after, now)]
 
     def is_lost(self, name: str, partition: int) -> None:
         """Note that nothing is known of a partition for now: its silence begins anew."""
-        self._went_idle.pop(name, None)
+        self._went_idle.pop((name, self._op.own_clock(partition)), None)
         self._since.pop((name, partition), None)
         self._idle.discard((name, partition))
 
-    def _time_passes(self, name: str, after: float, now: float) -> list[Result]:
-        """If all of an input is idle, advance its watermark from that of its newest partition."""
-        if any((name, each) not in self._idle for each in self._op.partitions[name]):
+    def _time_passes(self, name: str, partition: int, after: float, now: float) -> list[Result]:
+        """If all that shares a watermark is idle, advance it from that of its newest partition."""
+        which = self._op.own_clock(partition)
+        clock: Clocked = (name, which)
+        sharing = self._op.partitions[name] if which is None else (which,)
+        if any((name, each) not in self._idle for each in sharing):
             return []
-        if name not in self._went_idle:
-            at = self._op.newest_watermark(name)
+        if clock not in self._went_idle:
+            at = self._op.newest_watermark(name, which)
             if at is None:
                 return []
-            self._went_idle[name] = (now, at)
-            self._moved[name] = now
-            return [self._op.advance(at, input=name, partition=None)]
-        if now - self._moved[name] < min(after, _TICK_S):
+            self._went_idle[clock] = (now, at)
+            self._moved[clock] = now
+            return [self._op.advance(at, input=name, partition=which)]
+        if now - self._moved[clock] < min(after, _TICK_S):
             return []
-        self._moved[name] = now
-        since, at = self._went_idle[name]
+        self._moved[clock] = now
+        since, at = self._went_idle[clock]
         passed = int((now - since) * 1e6)
-        return [self._op.advance(at + passed, input=name, partition=None)]
+        return [self._op.advance(at + passed, input=name, partition=which)]
 
 
 def _distinct(partitions: Any) -> set[int]:
