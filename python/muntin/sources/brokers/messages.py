@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from muntin.base import core
 from muntin.base.errors import SourceError, with_hint
 from muntin.sources.base import Delivery, Undecodable
 from muntin.sources.brokers.topics import Topics
 from muntin.sources.decode.decoded import Roles
+from muntin.sources.decode.messages import decoder_of
 from muntin.sources.deliveries.batches import Fit
 from muntin.values.rows import is_text
 
@@ -57,7 +56,7 @@ class Decoding:
         self._columns = list(self._meta)
         if time_of is not None and "_timestamp" not in self._columns:
             self._columns.append("_timestamp")
-        self._decoder = core.Decoder(format, pa.schema(fields), json.dumps(dict(options)))
+        self._decoder = decoder_of(format, pa.schema(fields), "Kafka", options)
         others = [f for f in schema if f.name in _KINDS and f.type != _KINDS[f.name]]
         if time_of in schema.names and schema.field(time_of).type != _KINDS["_timestamp"]:
             others.append(schema.field(time_of))
@@ -67,7 +66,7 @@ class Decoding:
         """How many messages without a payload were skipped."""
 
     def take(self, messages: list[Any]) -> Any:
-        """The messages, decoded: a `Taken` of the core."""
+        """The messages, decoded: a `Taken` of the core, or what has the same parts."""
         return self._decoder.take(messages, self._columns)
 
     def delivery(self, taken: Any, topics: Topics, *, stops: bool) -> Delivery:
