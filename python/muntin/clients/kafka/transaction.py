@@ -9,6 +9,7 @@ and a new one fences the old.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _log = logging.getLogger("muntin.kafka")
 
 _ABORT_S = 5.0
 _CALL_S = 5.0
+_LATE_S = 5.0  # how much longer than its timeout a call may take
 _FULL_S = 0.05
 _POLL_EVERY = 4_096
 
@@ -272,12 +274,39 @@ class Transaction:
             try:
                 if name == "list_topics":
                     return function(*args, timeout=seconds)
-                return function(seconds)
+                return self._in_time(name, function, seconds)
             except (self._library.KafkaException, SystemError) as error:
                 if not self._may_repeat(error) or time.monotonic() > until:
                     raise self._lost(name, error) from error
                 self._repeated = True
                 _log.debug("%s of %s is repeated: %s", name, self._id, self._client.text(error))
+
+    def _in_time(self, name: str, function: Callable[[float], T], seconds: float) -> T:
+        """Call on a thread, which is left behind if it does not return.
+
+        After a lost connection `send_offsets_to_transaction` may wait for ever, whatever its
+        timeout (librdkafka 2.16). The producer that it waits in is given up then.
+        """
+        answer: list[T] = []
+        raised: list[BaseException] = []
+
+        def call() -> None:
+            try:
+                answer.append(function(seconds))
+            except BaseException as error:
+                raised.append(error)
+
+        thread = threading.Thread(target=call, name=f"muntin {name}", daemon=True)
+        thread.start()
+        thread.join(seconds + _LATE_S)
+        if raised:
+            raise raised[0]
+        if not answer:
+            self._open = False  # there is no abort while another call waits
+            self.give_up()
+            text = f"{name} of transactional id {self._id!r} did not return within its timeout"
+            raise TransactionLost(text)
+        return answer[0]
 
     def _may_repeat(self, error: BaseException) -> bool:
         said = error.args[0] if error.args else None
