@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -95,20 +96,21 @@ def test_files_are_synced_before_their_names_appear(
 ) -> None:
     """What a power cut may take was never named, and what is named was synced before."""
     events: list[tuple[str, str]] = []
-    fsync, replace = os.fsync, os.replace
+    fsync, link = os.fsync, os.link
 
     def synced(file: int) -> None:
-        events.append(("sync", os.path.basename(os.readlink(f"/proc/self/fd/{file}"))))
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{file}"))
+        events.append(("sync", re.sub(r"\.[0-9a-f]{8}\.tmp$", ".tmp", name)))
         fsync(file)
 
-    def renamed(before: str, after: str) -> None:
-        events.append(("rename", os.path.basename(after)))
-        replace(before, after)
+    def named(before: str, after: str) -> None:
+        events.append(("name", os.path.basename(after)))
+        link(before, after)
 
     if not os.path.isdir("/proc/self/fd"):
         pytest.skip("needs /proc to tell which file is synced")
     monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(os, "replace", renamed)
+    monkeypatch.setattr(os, "link", named)
     store, op = Directory(tmp_path), mt.operator(MINUTES)
     store.open()
     keeper = Keeper(store)
@@ -121,9 +123,33 @@ def test_files_are_synced_before_their_names_appear(
             ("sync", f"state-{number:08}.muntin"),
             ("sync", tmp_path.name),
             ("sync", f"{manifest}.tmp"),
-            ("rename", manifest),
+            ("name", manifest),
             ("sync", tmp_path.name),
         ]
+    store.close()
+
+
+def no_links(*_: object) -> None:
+    raise OSError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_no_name_is_written_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """A run that was paused and has a successor must not damage what that one wrote."""
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    store = Directory(tmp_path)
+    store.open()
+    for write in (store.write, store.commit):
+        name = f"{write.__name__}-1"
+        write(name, b"its successor's")
+        with pytest.raises(FileExistsError):
+            write(name, b"its own")
+        assert store.read(name) == b"its successor's"
+    assert store.names() == ["commit-1", "write-1"]
+    assert not list(tmp_path.glob("*.tmp"))
     store.close()
 
 

@@ -7,7 +7,9 @@ et al., "All File Systems Are Not Created Equal", OSDI 2014).
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 from contextlib import suppress
 from typing import Protocol, runtime_checkable
 
@@ -46,10 +48,19 @@ class Store(Protocol):
         """All bytes under a name."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Write bytes under a new name; durable once this returns."""
+        """Write bytes under a new name; durable once this returns.
+
+        Raises:
+            FileExistsError: the name exists. Nothing is overwritten: a run that lost its
+                ownership, and does not know it yet, must not damage what its successor wrote.
+        """
 
     def commit(self, name: str, data: bytes) -> None:
-        """Write bytes atomically: after a crash the name has all of them or does not exist."""
+        """Write bytes atomically: after a crash the name has all of them or does not exist.
+
+        Raises:
+            FileExistsError: as `write`.
+        """
 
     def remove(self, name: str) -> None:
         """Remove a name; a missing one is not an error."""
@@ -116,6 +127,8 @@ class Directory:
         """Write a new file and sync it."""
         try:
             self.put(self._place(name), data)
+        except FileExistsError:
+            raise
         except OSError:
             self.remove(name)
             raise
@@ -124,28 +137,40 @@ class Directory:
     def commit(self, name: str, data: bytes) -> None:
         """Write and sync a file under another name, rename it, sync the directory."""
         place = self._place(name)
-        self.put(place + _TEMPORARY, data)
-        self.rename(place + _TEMPORARY, place)
+        temporary = f"{place}.{secrets.token_hex(4)}{_TEMPORARY}"
+        try:
+            self.put(temporary, data)
+            self.rename(temporary, place)
+        except OSError:
+            with suppress(OSError):
+                os.remove(temporary)
+            raise
         self.sync()
 
     def remove(self, name: str) -> None:
-        """Remove a file, and the rest of an unfinished commit of it."""
-        for place in (self._place(name), self._place(name) + _TEMPORARY):
-            try:
-                os.remove(place)
-            except FileNotFoundError:
-                continue
+        """Remove a file."""
+        with suppress(FileNotFoundError):
+            os.remove(self._place(name))
 
     def put(self, place: str, data: bytes) -> None:
-        """Write all of a file and sync it."""
-        with open(place, "wb") as file:
+        """Write all of a new file and sync it."""
+        with open(place, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
 
     def rename(self, before: str, after: str) -> None:
-        """Give a file its name."""
-        os.replace(before, after)
+        """Give a file its name, unless there is one with that name."""
+        try:
+            os.link(before, after)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            if os.path.exists(after):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), after) from None
+            os.replace(before, after)
+        else:
+            os.remove(before)
 
     def sync(self) -> None:
         """Sync the directory, if the system can."""
