@@ -20,6 +20,7 @@ pub mod error;
 pub mod prefetch;
 pub mod schema;
 pub mod show;
+pub mod avro;
 pub mod ingest;
 pub mod encode;
 pub mod expr;

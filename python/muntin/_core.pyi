@@ -12,6 +12,7 @@ __all__ = [
     "Step",
     "Taken",
     "assemble",
+    "avro_schema",
     "check",
     "contents",
     "encode",
@@ -27,6 +28,7 @@ __all__ = [
 
 VERSION: str
 
+def avro_schema(schema: Any, name: str) -> str: ...
 def check(plan_json: str, partitioned_by: Sequence[str] | None = None) -> str: ...
 def schema_words(schema: Any) -> list[tuple[str, str]]: ...
 def schema_of_words(words: Sequence[tuple[str, str]]) -> Batches: ...
@@ -70,7 +72,13 @@ class Step:
 
 @final
 class Decoder:
-    def __new__(cls, format: str, schema: Any, options: str) -> Decoder: ...
+    def __new__(
+        cls,
+        format: str,
+        schema: Any,
+        options: str,
+        schemas: Callable[[int], str | None] | None = None,
+    ) -> Decoder: ...
     def schema(self) -> Batches: ...
     def decode(
         self, messages: Sequence[bytes | None]

@@ -2,6 +2,7 @@
 //!
 //! A format is a file here and a line in [`FORMATS`].
 
+mod avro;
 mod json;
 mod key;
 
@@ -76,7 +77,8 @@ pub trait Encoder: Send {
 type Make = fn(&SchemaRef, &str) -> Result<Box<dyn Encoder>>;
 
 /// The formats: name, and how an encoder is made of a schema and the options as JSON.
-pub const FORMATS: &[(&str, Make)] = &[("json", json::make), ("key", key::make)];
+pub const FORMATS: &[(&str, Make)] =
+    &[("json", json::make), ("avro", avro::make), ("key", key::make)];
 
 /// The encoder of a format.
 pub fn encoder(format: &str, schema: &SchemaRef, options: &str) -> Result<Box<dyn Encoder>> {

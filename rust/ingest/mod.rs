@@ -23,6 +23,7 @@ mod raw;
 mod csv;
 mod ipc;
 mod arrow;
+mod avro;
 mod registry;
 
 pub use json_lines::{BadLine, JsonLines, json_lines};
@@ -42,6 +43,17 @@ pub trait Format: Send {
     ///
     /// Only where no message at all can be decoded; a message that cannot is in [`Decoded::bad`].
     fn decode(&mut self, messages: &[Payload<'_>]) -> Result<Decoded>;
+
+    /// The ids of schemas that messages name and that were not learnt.
+    fn unknown_schemas(&self, messages: &[Payload<'_>]) -> Vec<u32> {
+        let _ = messages;
+        vec![]
+    }
+
+    /// Learns a schema, or why there is none: then its messages are bad ones.
+    fn learn(&mut self, id: u32, schema: Result<&str, &str>) {
+        let _ = (id, schema);
+    }
 }
 
 /// The rows of messages.

@@ -8,7 +8,7 @@ use super::fault::{Fault, Parse, Wrong};
 use crate::error::{Error, Result};
 
 /// What is before a payload: a zero, and four bytes that name a schema in a registry.
-const PREFIX_BYTES: usize = 5;
+pub const PREFIX_BYTES: usize = 5;
 
 /// The options that every format has.
 #[derive(Debug, Clone, Deserialize)]

@@ -4,6 +4,7 @@ use arrow_schema::SchemaRef;
 
 use super::Format;
 use super::arrow::arrow_format;
+use super::avro::avro_format;
 use super::csv::csv_format;
 use super::json::json_format;
 use super::raw::raw_format;
@@ -13,8 +14,13 @@ use crate::error::{Error, Result};
 type NewFormat = fn(&SchemaRef, &str) -> Result<Box<dyn Format>>;
 
 /// The formats; a new one is its file and a line here.
-const FORMATS: &[(&str, NewFormat)] =
-    &[("json", json_format), ("csv", csv_format), ("raw", raw_format), ("arrow", arrow_format)];
+const FORMATS: &[(&str, NewFormat)] = &[
+    ("json", json_format),
+    ("csv", csv_format),
+    ("avro", avro_format),
+    ("raw", raw_format),
+    ("arrow", arrow_format),
+];
 
 /// A decoder of a format.
 pub fn decoder(format: &str, schema: &SchemaRef, options: &str) -> Result<Box<dyn Format>> {

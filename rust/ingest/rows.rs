@@ -22,6 +22,22 @@ pub trait RowFormat: Send {
 
     /// The columns, which leave it.
     fn finish(&mut self) -> Vec<ArrayRef>;
+
+    /// How many bytes of text the columns may have, after one more row, beside those of payloads.
+    fn spare(&self) -> usize {
+        0
+    }
+
+    /// See [`Format::unknown_schemas`].
+    fn unknown_schemas(&self, messages: &[Payload<'_>]) -> Vec<u32> {
+        let _ = messages;
+        vec![]
+    }
+
+    /// See [`Format::learn`].
+    fn learn(&mut self, id: u32, schema: Result<&str, &str>) {
+        let _ = (id, schema);
+    }
 }
 
 /// Decodes messages one after another; a bad one leaves no trace.
@@ -54,6 +70,14 @@ impl<F: RowFormat> Format for RowByRow<F> {
         &self.schema
     }
 
+    fn unknown_schemas(&self, messages: &[Payload<'_>]) -> Vec<u32> {
+        self.format.unknown_schemas(messages)
+    }
+
+    fn learn(&mut self, id: u32, schema: Result<&str, &str>) {
+        self.format.learn(id, schema);
+    }
+
     fn decode(&mut self, messages: &[Payload<'_>]) -> Result<Decoded> {
         // a call that panicked may have left some
         self.format.truncate(0);
@@ -63,7 +87,7 @@ impl<F: RowFormat> Format for RowByRow<F> {
         for (ordinal, &payload) in messages.iter().enumerate() {
             let len = payload.map_or(0, <[u8]>::len);
             // what a column gets of a payload is never longer than that
-            if rows > 0 && bytes + len > TEXT_BYTES_MAX {
+            if rows > 0 && bytes + len + self.format.spare() > TEXT_BYTES_MAX {
                 decoded.batches.push(self.batch(rows)?);
                 (rows, bytes) = (0, 0);
             }

@@ -18,32 +18,39 @@ use crate::ingest::{self, BadMessage, Decoded, Format, Payload};
 
 /// Decodes messages of one format into columns of one schema.
 #[pyclass(frozen, module = "muntin._core", name = "Decoder")]
-pub struct PyDecoder(Shared<Box<dyn Format>>);
+pub struct PyDecoder {
+    format: Shared<Box<dyn Format>>,
+    /// Gives the text of a schema by its id, or None where the registry has none of that id.
+    schemas: Option<Py<PyAny>>,
+}
 
 /// The number of a message, the byte at which it goes wrong, and what is wrong.
 type BadFields = (usize, Option<usize>, String);
 
 #[pymethods]
 impl PyDecoder {
-    /// A decoder of a format; `options` are those of the format, as JSON.
+    /// A decoder of a format; `options` are those of the format, as JSON. `schemas` is called with
+    /// the id of a schema that a message names, once, and gives its text or None.
     #[new]
+    #[pyo3(signature = (format, schema, options, schemas=None))]
     fn new(
         py: Python<'_>,
         format: &str,
         schema: &Bound<'_, PyAny>,
         options: &str,
+        schemas: Option<Py<PyAny>>,
     ) -> PyResult<PyDecoder> {
         let schema = bridge::take_schema(schema)?;
         let format = enter(py, move || {
             let schema = declared_schema(&bridge::schema_of(&schema)?)?;
             ingest::decoder(format, &schema, options)
         })?;
-        Ok(PyDecoder(Shared::new(format, Raised::default())))
+        Ok(PyDecoder { format: Shared::new(format, Raised::default()), schemas })
     }
 
     /// The columns of the rows, as a batch without rows.
     fn schema(&self, py: Python<'_>) -> PyResult<PyBatches> {
-        let schema = self.0.enter(py, |format| Ok(format.schema().clone()))?;
+        let schema = self.format.enter(py, |format| Ok(format.schema().clone()))?;
         Ok(PyBatches(Batches { schema, batches: vec![] }))
     }
 
@@ -55,7 +62,8 @@ impl PyDecoder {
         messages: &Bound<'_, PyAny>,
     ) -> PyResult<(PyBatches, Option<PyBatches>, Vec<BadFields>)> {
         let held = payloads::payloads(messages)?;
-        let (schema, decoded) = self.0.enter(py, |format| decoded(format, &held))?;
+        self.learn(py, &held)?;
+        let (schema, decoded) = self.format.enter(py, |format| decoded(format, &held))?;
         let ordinals = decoded
             .ordinals
             .map(|ordinals| payloads::one_column("ordinal", Arc::new(Int64Array::from(ordinals))));
@@ -72,16 +80,39 @@ impl PyDecoder {
         columns: Vec<String>,
     ) -> PyResult<PyTaken> {
         let records = Records::read(messages, &columns)?;
-        let (schema, decoded) = self.0.enter(py, |format| decoded(format, &records.payloads))?;
+        self.learn(py, &records.payloads)?;
+        let (schema, decoded) =
+            self.format.enter(py, |format| decoded(format, &records.payloads))?;
         let taken = enter(py, || records.joined(&schema, decoded, &columns))?;
         PyTaken::new(py, records, taken)
     }
+}
+
+impl PyDecoder {
+    /// Fetches the schemas that messages name and that are not known yet.
+    fn learn(&self, py: Python<'_>, payloads: &[Option<PyBackedBytes>]) -> PyResult<()> {
+        let Some(schemas) = &self.schemas else { return Ok(()) };
+        let unknown =
+            self.format.enter(py, |format| Ok(format.unknown_schemas(&views(payloads))))?;
+        for id in unknown {
+            let text: Option<String> = schemas.call1(py, (id,))?.extract(py)?;
+            let schema = text.as_deref().ok_or("the registry has no schema of this id");
+            self.format.enter(py, |format| {
+                format.learn(id, schema);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn views(payloads: &[Option<PyBackedBytes>]) -> Vec<Payload<'_>> {
+    payloads.iter().map(|bytes| bytes.as_deref()).collect()
 }
 
 fn decoded(
     format: &mut Box<dyn Format>,
     payloads: &[Option<PyBackedBytes>],
 ) -> Result<(SchemaRef, Decoded)> {
-    let payloads: Vec<Payload<'_>> = payloads.iter().map(|bytes| bytes.as_deref()).collect();
-    Ok((format.schema().clone(), format.decode(&payloads)?))
+    Ok((format.schema().clone(), format.decode(&views(payloads))?))
 }

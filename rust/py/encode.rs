@@ -31,6 +31,13 @@ pub fn encode_lines<'py>(
     Ok(PyBytes::new(py, encoded.bytes()))
 }
 
+/// The Avro schema, as JSON, in which rows of these columns are written: a record of this name.
+#[pyfunction]
+pub fn avro_schema(py: Python<'_>, schema: &Bound<'_, PyAny>, name: &str) -> PyResult<String> {
+    let schema = bridge::take_schema(schema)?;
+    enter::enter(py, move || crate::avro::schema_of(bridge::schema_of(&schema)?.fields(), name))
+}
+
 fn encoded(
     py: Python<'_>,
     format: &str,

@@ -37,7 +37,7 @@ mod _core {
     #[pymodule_export]
     use super::decoder::PyDecoder;
     #[pymodule_export]
-    use super::encode::{encode, encode_lines};
+    use super::encode::{avro_schema, encode, encode_lines};
     #[pymodule_export]
     use super::engine::PyEngine;
     #[pymodule_export]

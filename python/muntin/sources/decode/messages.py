@@ -23,6 +23,7 @@ from muntin.values.table import Table
 _COMMON = ("tombstones", "bytes_max", "confluent")
 FORMATS: dict[str, tuple[str, ...]] = {
     "json": ("rest", "epoch", *_COMMON),
+    "avro": ("writer", "reader", "schemas", *_COMMON),
     "csv": ("delimiter", "null_values", *_COMMON),
     "raw": _COMMON,
     "arrow": _COMMON,
@@ -101,6 +102,7 @@ def decode(
     | format | a message is | options |
     |---|---|---|
     | `json` | an object; fields that the schema does not name are ignored | `rest`, `epoch` |
+    | `avro` | a record, whose fields are found by their names | `writer`, `reader`, `schemas` |
     | `csv` | a record, whose fields are the columns in their order | `delimiter`, `null_values` |
     | `raw` | the value of the one column, `binary` or `str` | |
     | `arrow` | an IPC stream of Arrow, or one record batch of it: several rows | |
@@ -118,8 +120,10 @@ def decode(
         options: `rest=True` keeps fields that the schema does not name as JSON in a column `_rest`.
             `epoch="ms"` reads numbers in columns of timestamps as counts of this unit since 1970
             (`s`, `ms`, `us` or `ns`); a dict from column to unit does so in these columns.
-            `delimiter` and `null_values` are those of `mt.sources.Csv`. `message` is the class of
-            the messages that protoc made, or its descriptor.
+            `delimiter` and `null_values` are those of `mt.sources.Csv`. `writer` is the Avro
+            schema of all messages, as JSON; with `confluent=True` give `schemas`, a dict from id to
+            schema. `reader` is an Avro schema whose aliases and defaults hold for the columns.
+            `message` is the class of the messages that protoc made, or its descriptor.
 
     Raises:
         PlanError: the format or an option is unknown, or an option has a wrong value.
