@@ -295,9 +295,11 @@ def test_what_is_written_is_read_back_by_muntin_and_by_fastavro(data: st.DataObj
     if not word.startswith("timestamp"):
         for payload, row in zip(payloads, table.to_pylist(), strict=True):
             found = read(schema, payload or b"")
-            if word == "duration[us]":
-                continue
-            assert repr(found["a"]) == repr(row["a"]), word
+            value = found["a"]
+            if word == "u64" and value is not None:
+                value = int(value)  # 64 bits without a sign are a decimal in Avro
+            if word != "duration[us]":
+                assert repr(value) == repr(row["a"])
 
 
 @pytest.mark.parametrize("kind", EVERY)

@@ -12,11 +12,12 @@ from muntin.clients.kafka.ownership import Ownership
 from muntin.clients.kafka.producer import Producer
 from muntin.clients.kafka.settings import PRODUCER
 from muntin.clients.kafka.transaction import Transaction
+from muntin.clients.registry import registry_of
 from muntin.sinks.base import When, checked_when
-from muntin.sinks.topics.encode import keys_of, values_of
+from muntin.sinks.topics.encode import Values, avro_values, json_values, keys_of
 from muntin.values.table import Table
 
-Format: TypeAlias = Literal["json"]
+Format: TypeAlias = Literal["json", "avro"]
 """How a row becomes the value of a record."""
 
 
@@ -33,11 +34,15 @@ class Kafka:
     Args:
         topic: the topic.
         servers: where to find the cluster, as `"host:port"`, several with commas between.
-        key: the column, or the columns, of which the record's key is made: the text of one, a JSON
-            object of several. By default the columns that identify a row (its keys and window), so
-            that a compacted topic keeps the newest revision of each; none if the rows have no such
-            columns, or for `()`.
-        format: "json": a JSON object, with the forms of `docs/values.md`.
+        key: the column, or the columns, of which the record's key is made: the text of one (bytes
+            as they are), a JSON object of several. By default the columns that identify a row (its
+            keys and window), so that a compacted topic keeps the newest revision of each; none if
+            the rows have no such columns, or for `()`.
+        format: "json": a JSON object, with the forms of `docs/values.md`; "avro": a record in which
+            every field may be null.
+        registry: for "avro", the schema registry whose id of the schema stands before each record:
+            its address, or a dict with `url`, `user`, `password`. The schema is registered as the
+            subject `<topic>-value`. Without one the record has no prefix.
         headers: headers of every record, name to text.
         settings: further settings of librdkafka, for example those of security.
         when: which alerts to take; only for sinks in `alerts=`.
@@ -57,6 +62,7 @@ class Kafka:
         servers: str | Sequence[str],
         key: str | Sequence[str] | None = None,
         format: Format = "json",
+        registry: str | Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         settings: Mapping[str, Any] | None = None,
         when: When = None,
@@ -68,6 +74,13 @@ class Kafka:
         place = f'Kafka("{topic}")'
         self._client = Client(servers, settings, place, error=SinkError, owned=PRODUCER)
         arguments.one_of(format, get_args(Format), "Kafka: format", error=SinkError)
+        if registry is not None and format != "avro":
+            hint = 'leave it out, or write format="avro"'
+            raise SinkError(with_hint(f'Kafka: registry= with format="{format}"', hint))
+        self._values: Values = json_values
+        if format == "avro":
+            found = None if registry is None else registry_of(registry, SinkError)
+            self._values = avro_values(topic, found)
         self.topic = topic
         self.servers = self._client.servers
         self.format = format
@@ -123,7 +136,7 @@ class Kafka:
     def stage(self, output: str, rows: Table) -> None:
         """Send the rows in the open transaction, or keep them."""
         keys = keys_of(rows, self._keys[output], f'Kafka("{self.topic}"): key')
-        records = list(zip(keys, values_of(rows, self.format), strict=True))
+        records = list(zip(keys, self._values(rows), strict=True))
         if self._transaction is None:
             self._staged += records
             return

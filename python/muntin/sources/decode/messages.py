@@ -11,6 +11,7 @@ import pyarrow as pa
 from muntin.base import core
 from muntin.base.arguments import shown
 from muntin.base.errors import DataError, PlanError, SchemaError, unknown, with_hint
+from muntin.clients.registry import registry_of
 from muntin.sources.decode.decoded import Roles
 from muntin.sources.decode.fitting import schema_of
 from muntin.sources.decode.objects import NotAnObject, object_of
@@ -23,7 +24,7 @@ from muntin.values.table import Table
 _COMMON = ("tombstones", "bytes_max", "confluent")
 FORMATS: dict[str, tuple[str, ...]] = {
     "json": ("rest", "epoch", *_COMMON),
-    "avro": ("writer", "reader", "schemas", *_COMMON),
+    "avro": ("registry", "writer", "reader", "schemas", *_COMMON),
     "csv": ("delimiter", "null_values", *_COMMON),
     "raw": _COMMON,
     "arrow": _COMMON,
@@ -102,7 +103,7 @@ def decode(
     | format | a message is | options |
     |---|---|---|
     | `json` | an object; fields that the schema does not name are ignored | `rest`, `epoch` |
-    | `avro` | a record, whose fields are found by their names | `writer`, `reader`, `schemas` |
+    | `avro` | a record, whose fields are found by their names | `registry`, `writer`, ... |
     | `csv` | a record, whose fields are the columns in their order | `delimiter`, `null_values` |
     | `raw` | the value of the one column, `binary` or `str` | |
     | `arrow` | an IPC stream of Arrow, or one record batch of it: several rows | |
@@ -120,14 +121,17 @@ def decode(
         options: `rest=True` keeps fields that the schema does not name as JSON in a column `_rest`.
             `epoch="ms"` reads numbers in columns of timestamps as counts of this unit since 1970
             (`s`, `ms`, `us` or `ns`); a dict from column to unit does so in these columns.
-            `delimiter` and `null_values` are those of `mt.sources.Csv`. `writer` is the Avro
-            schema of all messages, as JSON; with `confluent=True` give `schemas`, a dict from id to
-            schema. `reader` is an Avro schema whose aliases and defaults hold for the columns.
+            `delimiter` and `null_values` are those of `mt.sources.Csv`. For Avro, `registry` is the
+            address of the schema registry whose ids stand before the messages (or a dict with
+            `url`, `user`, `password`); without one, `writer` is the schema of all messages, as
+            JSON, or with `confluent=True` `schemas` a dict from id to schema. `reader` is an Avro
+            schema whose aliases and defaults hold for the columns.
             `message` is the class of the messages that protoc made, or its descriptor.
 
     Raises:
         PlanError: the format or an option is unknown, or an option has a wrong value.
         SchemaError: the format cannot have such a column.
+        SourceError: the schema registry does not answer.
         DataError: a message is not bytes.
 
     >>> import muntin as mt
@@ -196,11 +200,16 @@ def decoder_of(
         raise SchemaError(with_hint(f"{place}: {shown(schema)} is not a schema", hint))
     if format == "protobuf":
         return ProtobufDecoder(schema, place, options)
+    registry = None
+    if "registry" in options:
+        registry = registry_of(options["registry"])
+        options = {name: value for name, value in options.items() if name != "registry"}
+        options["confluent"] = True
     try:
         written = json.dumps(options)
     except (TypeError, ValueError) as error:
         raise PlanError(f"{place}: an option has a value of another type: {error}") from error
-    return core.Decoder(format, schema, written)
+    return core.Decoder(format, schema, written, registry.schema if registry else None)
 
 
 def inferred(format: str, schema: str, messages: Sequence[bytes | None]) -> Any:
