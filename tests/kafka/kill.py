@@ -231,10 +231,13 @@ ALL = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=1.0)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, help="default: 1 of kind run, 2 of kind raw")
     parser.add_argument("--rate", type=int, default=400, help="rows a second")
     parser.add_argument("--seed", type=int, default=random.randrange(1000))
-    parser.add_argument("--kind", choices=KINDS, default="raw")
+    parser.add_argument(
+        "--kind", choices=KINDS, help="run: a program with mt.run; raw: the tests' own"
+    )
+    parser.set_defaults(kind="run")
     parser.add_argument("--events", default=",".join(ALL), help="which of them may happen")
     parser.add_argument("--without", default="", help="a rule that is left out (kind raw)")
     parser.add_argument("--aborts", type=float, default=0.0, help="share of commits (kind raw)")
@@ -242,7 +245,7 @@ def main() -> int:
     asked = parser.parse_args()
     plan = Plan(
         seconds=asked.minutes * 60,
-        workers=asked.workers,
+        workers=asked.workers or (1 if asked.kind == "run" else 2),
         rate=asked.rate,
         seed=asked.seed,
         kind=asked.kind,

@@ -37,6 +37,12 @@ def run(broker: Broker, tmp_path: Path) -> Callable[[Plan], Outcome]:
     return lambda plan: Chaos(plan, broker, tmp_path / "chaos").run()
 
 
+def test_a_run_is_killed_and_its_connections_are_cut(run) -> None:
+    weights = {"kill": 3, "stop": 1, "zombie": 1, "cut": 2, "silence": 1, "broker_kill": 1}
+    outcome = run(Plan(kind="run", seconds=20, workers=1, weights=weights, patience=60))
+    assert outcome.verdict.exact, outcome
+
+
 def test_workers_of_the_protocol_share_the_partitions_and_are_killed(run) -> None:
     weights = {"kill": 6, "stop": 1, "zombie": 1, "cut": 1}
     outcome = run(replace(RAW, seconds=15, workers=2, weights=weights))
