@@ -13,6 +13,7 @@ from muntin.checkpoint.authority import Authority, Pointer, TakenOver
 from muntin.checkpoint.directory import Directory, Store
 from muntin.checkpoint.keeper import Keeper, OnMissing, Restored, Where, tell_change
 from muntin.checkpoint.manifest import Manifest
+from muntin.checkpoint.objects import Objects, is_url
 from muntin.engine.operator import OnChange
 
 __all__ = [
@@ -43,7 +44,9 @@ class Checkpoint:
     alerts are delayed by up to `every`, and a restart never contradicts what they show.
 
     Attributes:
-        store: a directory, created if it is missing, or a `Store`. One run at a time may use it.
+        store: a directory, created if it is missing; the address of an object store, such as
+            `"s3://bucket/prefix"` (needs the extra `muntin[s3]`); or a `Store`. One run at a time
+            may use it.
         every: the time between two checkpoints. If more than a million rows wait to be published,
             the next one is taken earlier.
         on_change: with "refuse", a checkpoint of another pipeline ends the run with a diff. With
@@ -73,7 +76,9 @@ class Checkpoint:
         one_of(on_change, get_args(OnChange), "Checkpoint: on_change")
         one_of(on_missing, get_args(OnMissing), "Checkpoint: on_missing")
         place: Any = store
-        if isinstance(store, (str, os.PathLike)):
+        if isinstance(store, str) and is_url(store):
+            place = Objects(store)
+        elif isinstance(store, (str, os.PathLike)):
             place = Directory(path(store, "Checkpoint", error=PlanError))
         elif not all(hasattr(store, name) for name in ("open", "close")):
             hint = 'name a directory: mt.Checkpoint("state", every="10s")'

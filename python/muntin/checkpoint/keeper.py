@@ -142,7 +142,8 @@ class Keeper:
             on_missing: what to do if the authority has no pointer, but the store has checkpoints.
         """
         self._store = store
-        self._authority = authority or StoreAuthority(store)
+        own: Authority | None = getattr(store, "authority", None)
+        self._authority = authority or own or StoreAuthority(store)
         self._on_missing = on_missing
         self._bases = [_Base(), _Base()]  # of the newest checkpoint, and of the one before
         self._last = 0
