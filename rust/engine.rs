@@ -61,6 +61,7 @@ pub struct Engine {
     pipeline: Pipeline,
     masks: Vec<Box<dyn Mask>>,
     threads: usize,
+    alert_columns: SchemaRef,
     poisoned: Option<String>,
 }
 
@@ -122,7 +123,8 @@ impl Engine {
         if let Some(bytes) = snapshot {
             snapshot::restore(&mut pipeline, bytes, on_change)?;
         }
-        Ok(Engine { pipeline, masks, threads: threads.max(1), poisoned: None })
+        let alert_columns = alert::schema();
+        Ok(Engine { pipeline, masks, threads: threads.max(1), alert_columns, poisoned: None })
     }
 
     fn alive(&self) -> Result<()> {
@@ -325,6 +327,9 @@ impl Engine {
                     record.reason.is_late() == is_late && self.input_of(record) == input
                 };
                 let mine: Vec<&Record> = records.iter().filter(mine).collect();
+                if mine.is_empty() {
+                    return Ok(Batches::new(ledger.schema(), vec![]));
+                }
                 let source = sources[input].as_deref();
                 // Each operator may reject the same row, so its text may be needed once per
                 // operator.
@@ -345,7 +350,7 @@ impl Engine {
             invalid.push(table(false)?);
         }
         let tables = wide::runs(&alerts, Alert::bytes).into_iter().map(alert::table);
-        let alerts = Batches::new(alert::schema(), tables.collect::<Result<_>>()?);
+        let alerts = Batches::new(self.alert_columns.clone(), tables.collect::<Result<_>>()?);
         Ok(Step { outputs: outputs?, alerts, late, invalid, leaps })
     }
 
@@ -368,7 +373,7 @@ impl Engine {
         let none = |_| Batches::new(Arc::new(Schema::empty()), vec![]);
         Step {
             outputs: (0..self.pipeline.plan.outputs.len()).map(none).collect(),
-            alerts: Batches::new(alert::schema(), vec![]),
+            alerts: Batches::new(self.alert_columns.clone(), vec![]),
             late: (0..self.pipeline.plan.inputs.len()).map(none).collect(),
             invalid: (0..self.pipeline.plan.inputs.len()).map(none).collect(),
             leaps: vec![],

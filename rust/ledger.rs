@@ -19,38 +19,26 @@ use crate::time::Micros;
 #[derive(Debug, Clone)]
 pub struct Ledger {
     /// The input's name.
-    pub input: String,
+    input: String,
     /// Its columns.
-    pub columns: SchemaRef,
+    columns: SchemaRef,
     /// The time zone of its event time.
-    pub zone: Option<Arc<str>>,
+    zone: Option<Arc<str>>,
+    /// The columns of its tables.
+    schema: SchemaRef,
 }
 
 impl Ledger {
+    /// The tables of an input with these columns.
+    pub fn new(input: String, columns: SchemaRef, zone: Option<Arc<str>>) -> Ledger {
+        let schema = schema_of(&columns, &zone);
+        Ledger { input, columns, zone, schema }
+    }
+
     /// The columns of the tables: the facts about a row, then the row's own columns (renamed with a
     /// trailing `_` if taken).
     pub fn schema(&self) -> SchemaRef {
-        let time = || DataType::Timestamp(TimeUnit::Microsecond, self.zone.clone());
-        let field = |name: &str, data_type| Field::new(name, data_type, true);
-        let mut fields = vec![
-            field("reason", DataType::Utf8),
-            field("operator", DataType::Utf8),
-            field("input", DataType::Utf8),
-            field("partition", DataType::Int64),
-            field("position", DataType::Int64),
-            field("window_start", time()),
-            field("window_end", time()),
-            field("windows", DataType::Int64),
-            field("late_by", DataType::Duration(TimeUnit::Microsecond)),
-        ];
-        for own in self.columns.fields() {
-            let mut name = own.name().clone();
-            while fields.iter().any(|taken| *taken.name() == name) {
-                name.push('_');
-            }
-            fields.push(field(&name, own.data_type().clone()));
-        }
-        Arc::new(Schema::new(fields))
+        self.schema.clone()
     }
 
     /// Builds a table from records; `source` holds the input's rows of this step.
@@ -105,4 +93,28 @@ impl Ledger {
         }
         batch(&self.schema(), columns, records.len())
     }
+}
+
+fn schema_of(columns: &Schema, zone: &Option<Arc<str>>) -> SchemaRef {
+    let time = || DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
+    let field = |name: &str, data_type| Field::new(name, data_type, true);
+    let mut fields = vec![
+        field("reason", DataType::Utf8),
+        field("operator", DataType::Utf8),
+        field("input", DataType::Utf8),
+        field("partition", DataType::Int64),
+        field("position", DataType::Int64),
+        field("window_start", time()),
+        field("window_end", time()),
+        field("windows", DataType::Int64),
+        field("late_by", DataType::Duration(TimeUnit::Microsecond)),
+    ];
+    for own in columns.fields() {
+        let mut name = own.name().clone();
+        while fields.iter().any(|taken| *taken.name() == name) {
+            name.push('_');
+        }
+        fields.push(field(&name, own.data_type().clone()));
+    }
+    Arc::new(Schema::new(fields))
 }

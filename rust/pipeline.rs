@@ -156,7 +156,7 @@ impl Pipeline {
         for (input, schema) in self.plan.inputs.iter().zip(&schemas) {
             let (time, zone) = graph::time_of(input, schema)?;
             times.push(time);
-            ledgers.push(Ledger { input: input.name.clone(), columns: schema.clone(), zone });
+            ledgers.push(Ledger::new(input.name.clone(), schema.clone(), zone));
         }
         let rules = |output| {
             let output: &crate::plan::Output = output;
