@@ -55,7 +55,7 @@ class Kafka:
             messages (of JSON only), prints the schema so that it can be pasted, and uses it. The
             columns `_key`, `_partition`, `_offset`, `_timestamp`, `_headers` and `_topic` are
             those of the message itself.
-        format: the format of the payloads: "json", "csv" or "raw".
+        format: the format of the payloads, one of those of `mt.decode`.
         options: those of the format, as `mt.decode` has them.
         time_of: the name of a column to fill with the record's timestamp, for messages that have
             no time of their own.
