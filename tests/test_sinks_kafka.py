@@ -205,3 +205,11 @@ def test_what_a_source_cannot_decode_goes_into_its_own_sink_in_the_same_transact
     assert (record["input"], record["offset"]) == ("input", 100)
     assert report.invalid == 1 and not invalid
     assert sum(row["n"] for row in values(kafka, topic)) == 599
+
+
+def test_a_run_does_not_read_what_it_writes(kafka, tmp_path: Path) -> None:
+    topic = kafka.topic(partitions=1)
+    source = mt.sources.Kafka(f"^{topic}$", servers=kafka.servers, group=kafka.name("group"))
+    sink = mt.sinks.Kafka(topic, servers=[kafka.servers])
+    with pytest.raises(mt.SinkError, match="would read its own output"):
+        mt.run(source, windows(), sinks=sink, once=True, checkpoint=tmp_path / "c")

@@ -20,7 +20,7 @@ from muntin.base.errors import SinkError, with_hint
 from muntin.base.locks import Held, Lock
 from muntin.checkpoint import Directory, Store
 from muntin.loop.routes import Destinations
-from muntin.sinks.base import Writes, Writing
+from muntin.sinks.base import Transactional, Writes, Writing
 from muntin.sources import Source
 
 _log = logging.getLogger("muntin.run")
@@ -79,6 +79,7 @@ def claimed(
             _check_store(claim, store.path)
     for name, source in sources.items():
         _check_source(claims, name, source)
+        _check_topics(to, name, source)
     with ExitStack() as stack:
         for claim in claims:
             if claim.writes.folder:
@@ -131,6 +132,21 @@ def _check_source(claims: Iterable[_Claim], name: str, source: Source) -> None:
                 hint = "the run would read its own output: write to another path"
                 message = f'input "{name}" reads "{each}", and {claim.place} writes '
                 raise SinkError(with_hint(f'{message}"{claim.writes.path}"', hint))
+
+
+def _check_topics(to: Destinations, name: str, source: Source) -> None:
+    """No sink writes to a topic that the source reads."""
+    cluster = getattr(source, "cluster", None)
+    if cluster is None:
+        return
+    topics = source.identity()[1:]
+    for place, sink in to.places():
+        if not isinstance(sink, Transactional):
+            continue
+        if sink.cluster == cluster and sink.topic in topics:
+            hint = "the run would read its own output: write to another topic"
+            message = f'input "{name}" reads the topic "{sink.topic}", and {place} writes to it'
+            raise SinkError(with_hint(message, hint))
 
 
 def _is_read(claim: _Claim, reads: str) -> bool:

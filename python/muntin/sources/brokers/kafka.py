@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from muntin.base import arguments, core
 from muntin.base.errors import SourceError, with_hint
 from muntin.clients.kafka import CONSUMER, Client, Cluster
+from muntin.clients.kafka.ownership import Ownership
 from muntin.sources.base import Reader, Words
 from muntin.sources.brokers.inferred import inferred_schema, show
 from muntin.sources.brokers.messages import COLUMNS, Decoding
@@ -151,6 +152,18 @@ class Kafka:
         found = copy(self)
         found._once = True
         return found
+
+    def ownership(self, name: str) -> Ownership:
+        """Membership in the group of the copies of the run `name`."""
+        topics = self.identity()[1:]
+        if not topics:
+            raise SourceError("Kafka: standby=True needs a topic that exists")
+        return Ownership(self._client, name, topics[0])
+
+    @property
+    def cluster(self) -> str:
+        """The servers, in order: the sinks of the same cluster have the same."""
+        return ",".join(sorted(self._client.servers.split(",")))
 
     def reads(self) -> Sequence[str]:
         """No files."""

@@ -67,6 +67,11 @@ class Once:
         return getattr(self._given, "group", None)
 
     @property
+    def cluster(self) -> Any:
+        """The cluster of a Kafka source."""
+        return getattr(self._given, "cluster", None)
+
+    @property
     def total(self) -> int | None:
         """The number of rows, if that is known."""
         return self._given.total
