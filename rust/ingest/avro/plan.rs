@@ -34,10 +34,16 @@ enum AvroPlan {
 pub struct RecordPlan {
     /// For each field of the writer its column, if it has one, and how it is read.
     fields: Vec<(Option<usize>, AvroPlan)>,
-    /// The columns that the writer has no field for, with how a default is read from its bytes.
-    absent: Vec<(usize, Option<(AvroPlan, Vec<u8>)>)>,
+    /// The columns that the writer has no field for, with their defaults.
+    absent: Vec<(usize, Option<DefaultPlan>)>,
     /// The names of the columns.
     columns: Fields,
+}
+
+/// The bytes of a default, and how they are read.
+struct DefaultPlan {
+    plan: AvroPlan,
+    bytes: Vec<u8>,
 }
 
 /// Plans to read records of a writer into columns of these fields. The reader's own schema, if
@@ -89,7 +95,8 @@ fn record(
                     let name = column.name();
                     Error::Schema(format!("the default of \"{name}\" in the Avro schema of the reader is {default}, which is not of its type"))
                 })?;
-                Some((value(schema, &field.kind, None, column.data_type())?, bytes))
+                let plan = value(schema, &field.kind, None, column.data_type())?;
+                Some(DefaultPlan { plan, bytes })
             }
             _ => None,
         };
@@ -152,7 +159,7 @@ impl RecordPlan {
         for (i, default) in &self.absent {
             match default {
                 None => columns[*i].push_null(),
-                Some((plan, bytes)) => {
+                Some(DefaultPlan { plan, bytes }) => {
                     cursor.grow(bytes.len())?;
                     plan.read(&mut AvroCursor::new(bytes, 0), &mut columns[*i])
                         .map_err(|wrong| wrong.within(self.columns[*i].name()))?;
