@@ -39,7 +39,12 @@ def source(topics: Any = "payments", **given: Any) -> mt.sources.Kafka:
         ({"group": None}, "group=None is not the name of a group"),
         ({"schema": 5}, "Kafka: schema=5 is not a dict"),
         ({"schema": "infer", "format": "raw"}, 'schema="infer" is for JSON, not for "raw"'),
-        ({"format": None}, "format=None is not a format"),
+        ({"format": None}, 'unknown format "None"'),
+        ({"format": "jsno"}, 'did you mean "json"?'),
+        (
+            {"options": {"epohc": "ms"}},
+            'unknown option of json "epohc"\nhint: did you mean',
+        ),
         ({"options": 5}, "options=5 is not a dict"),
         ({"options": {"tombstones": True}}, "write tombstones=True"),
         ({"time_of": 5}, "time_of=5 is not the name of a column"),

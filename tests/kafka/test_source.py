@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 from urllib.request import urlopen
 
+import pyarrow as pa
 import pytest
 
 import muntin as mt
@@ -597,3 +598,29 @@ def test_a_run_resumes_with_topics_that_appeared_while_the_last_one_lasted(
     fill(kafka, f"{start}-z", [3], 0)
     mt.run(source(kafka, f"^{start}-"), stream, once=True, **job)
     assert sorted(seen) == [0, 1, 2, 3]
+
+
+def test_a_message_of_arrow_is_several_rows_at_one_offset(kafka: Kafka) -> None:
+    topic = kafka.topic(1)
+    kind = pa.schema([("at", pa.timestamp("us", "UTC")), ("v", pa.int64())])
+    for first in (0, 3):
+        times = [dt.datetime.fromtimestamp(START_MS / 1000 + v, dt.UTC) for v in range(3)]
+        rows = pa.record_batch({"at": times, "v": list(range(first, first + 3))}, kind)
+        stream = pa.BufferOutputStream()
+        with pa.ipc.new_stream(stream, kind) as writer:
+            writer.write(rows)
+        kafka.produce(topic, [(None, stream.getvalue().to_pybytes())])
+    kafka.produce(topic, [(None, b"broken")])
+    found = whole(source(kafka, topic, format="arrow", bad="record"))
+    assert [row["v"] for row in found.rows] == list(range(6))
+    assert [at for _, at in found.places] == [0, 0, 0, 1, 1, 1]
+    assert ([bad.position for bad in found.bad], found.resume) == ([2], {0: 3})
+
+
+def test_options_of_formats_are_passed_on(kafka: Kafka) -> None:
+    topic = kafka.topic(1)
+    kafka.produce(topic, [(None, b'{"at": 5, "v": 1, "w": 2}')])
+    schema = {"at": "timestamp[us, UTC]", "v": "i64", "_rest": "str"}
+    options = {"epoch": "s", "rest": True}
+    (row,) = whole(source(kafka, topic, schema=schema, options=options)).rows
+    assert (row["at"].timestamp(), row["v"], json.loads(row["_rest"])) == (5.0, 1, {"w": 2})

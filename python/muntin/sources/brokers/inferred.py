@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -38,12 +37,6 @@ def inferred_schema(
         message = f'Kafka: schema="infer": no JSON object came within {_WAIT_S:.0f} s'
         raise SourceError(with_hint(message, hint))
     return schema_of(rows, Roles(), "Kafka")
-
-
-def show(words: Mapping[str, str], count: int) -> None:
-    """Print a schema so that it can be pasted."""
-    lines = "".join(f'    "{name}": "{word}",\n' for name, word in words.items())
-    print(f"schema={{  # of {count:,} columns, inferred\n{lines}}}", file=sys.stderr)
 
 
 def _first(

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any, Literal, TypeAlias
 
-from muntin.base import arguments, core
-from muntin.base.errors import SourceError, with_hint
+import pyarrow as pa
+
+from muntin.base import arguments
+from muntin.base.errors import SourceError, unknown, with_hint
 from muntin.clients.kafka import CONSUMER, Client, Cluster
 from muntin.clients.kafka.ownership import Ownership
 from muntin.sources.base import Reader, Words
-from muntin.sources.brokers.inferred import inferred_schema, show
+from muntin.sources.brokers.inferred import inferred_schema
 from muntin.sources.brokers.messages import COLUMNS, Decoding
-from muntin.sources.brokers.offsets import first_offsets, start_of
+from muntin.sources.brokers.offsets import Place, first_offsets, start_of
 from muntin.sources.brokers.reader import OWN_SETTINGS, KafkaReader
 from muntin.sources.brokers.topics import Topics
 from muntin.sources.checks import check_schema
 from muntin.sources.decode.decoded import kept_schema, known_schema
+from muntin.sources.decode.messages import FORMATS, INFER, decoder_of, pasted
 from muntin.values.rows import arrow_schema
 
 Partitioner: TypeAlias = Literal["murmur2", "crc32"]
@@ -53,10 +57,10 @@ class Kafka:
         servers: `"host:port"`, several with commas between, or a list.
         group: the name under which Kafka's tools show the offsets.
         schema: column to type. Without it the stream's schema is used. "infer" looks at the first
-            messages (of JSON only), prints the schema so that it can be pasted, and uses it. The
-            columns `_key`, `_partition`, `_offset`, `_timestamp`, `_headers` and `_topic` are
-            those of the message itself.
-        format: the format of the payloads, one of those of `mt.decode`.
+            messages (JSON), or at their type (Protocol Buffers), prints the schema so that it can
+            be pasted, and uses it. The columns `_key`, `_partition`, `_offset`, `_timestamp`,
+            `_headers` and `_topic` are those of the message itself.
+        format: the format of the payloads: "json", "csv", "raw", "arrow" or "protobuf".
         options: those of the format, as `mt.decode` has them.
         time_of: the name of a column to fill with the record's timestamp, for messages that have
             no time of their own.
@@ -107,17 +111,17 @@ class Kafka:
         self._client = Client(servers, settings, "Kafka", owned=CONSUMER)
         self.group = _group(group)
         """The group under which the offsets are shown."""
-        if schema != "infer":
-            check_schema(schema, "Kafka")
-        elif format != "json":
-            raise SourceError(f'Kafka: schema="infer" is for JSON, not for "{format}"')
-        self._infers = schema == "infer"
-        self._schema = arrow_schema(schema.items()) if isinstance(schema, Mapping) else None
-        if not isinstance(format, str) or not format:
-            raise SourceError(f"Kafka: format={arguments.shown(format)} is not a format")
+        if not isinstance(format, str) or format not in FORMATS:
+            raise SourceError(unknown("format", str(format), FORMATS, "Kafka"))
         self._format = format
         arguments.flag(tombstones, "Kafka: tombstones", error=SourceError)
-        self._options = {**_options(options), "tombstones": tombstones}
+        self._options = {**_options(options, format), "tombstones": tombstones}
+        if schema != INFER:
+            check_schema(schema, "Kafka")
+        elif format not in ("json", "protobuf"):
+            raise SourceError(f'Kafka: schema="infer" is for JSON, not for "{format}"')
+        self._infers = schema == INFER
+        self._schema = arrow_schema(schema.items()) if isinstance(schema, Mapping) else None
         if time_of is not None and (not isinstance(time_of, str) or not time_of):
             hint = 'write time_of="at" to name the column'
             message = f"Kafka: time_of={arguments.shown(time_of)} is not the name of a column"
@@ -195,10 +199,8 @@ class Kafka:
         declared = None if schema is None else arrow_schema(schema)
         own = known_schema(memory, self._schema)
         if self._infers and own is None:
-            places = {topics.place(each): at for each, at in offsets.items()}
-            settings = {**OWN_SETTINGS, "group.id": self.group}
-            own = inferred_schema(self._client, settings, places)
-            show(dict(core.schema_words(own)), len(own))
+            own = self._inferred({topics.place(each): at for each, at in offsets.items()})
+            print(pasted(own), file=sys.stderr)
         columns = declared if own is None else own
         if columns is None:
             hint = 'give schema={"at": "timestamp[us, UTC]", ...}, or schema="infer" to see one'
@@ -217,6 +219,13 @@ class Kafka:
             defaults=_DEFAULTS,
             memory=kept_schema(own) if self._infers else {},
         )
+
+    def _inferred(self, offsets: Mapping[Place, int]) -> Any:
+        if self._format == "protobuf":
+            decoder = decoder_of(self._format, INFER, "Kafka", self._options)
+            return pa.table(decoder.schema()).schema
+        settings = {**OWN_SETTINGS, "group.id": self.group}
+        return inferred_schema(self._client, settings, offsets)
 
     def _found(self) -> Topics:
         if self._topics is None:
@@ -264,7 +273,7 @@ def _group(given: Any) -> str:
     return given
 
 
-def _options(given: Any) -> dict[str, Any]:
+def _options(given: Any, format: str) -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
@@ -272,6 +281,9 @@ def _options(given: Any) -> dict[str, Any]:
         raise SourceError(with_hint(f"Kafka: options={arguments.shown(given)} is not a dict", hint))
     if "tombstones" in given:
         raise SourceError(with_hint('Kafka: options: "tombstones"', "write tombstones=True"))
+    for name in given:
+        if name not in FORMATS[format]:
+            raise SourceError(unknown(f"option of {format}", name, FORMATS[format], "Kafka"))
     return dict(given)
 
 

@@ -50,7 +50,8 @@ class Decoding:
             asked: names of columns to add besides.
             time_of: the column that gets the record's timestamp, or None.
         """
-        fields = [each for each in schema if each.name not in COLUMNS and each.name != time_of]
+        added = {*COLUMNS, time_of, *(["_rest"] if options.get("rest") else [])}
+        fields = [each for each in schema if each.name not in added]
         self._meta = [name for name in COLUMNS if name in schema.names or name in asked]
         self._time_of = time_of
         self._columns = list(self._meta)
@@ -124,7 +125,7 @@ class Decoding:
 
 
 def _batch(batches: Any) -> Any:
-    table = pa.RecordBatchReader.from_stream(batches).read_all().combine_chunks()
+    table = pa.table(batches).combine_chunks()
     found = table.to_batches()
     return found[0] if found else pa.RecordBatch.from_pylist([], table.schema)
 
