@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from muntin.checkpoint.manifest import Counts
 from muntin.checkpoint.objects import Objects
 
 pytest.importorskip("obstore", reason="not installed: obstore")
-server = pytest.importorskip("moto.server", reason="not installed: moto[server]")
+server = pytest.importorskip("moto.server", reason="not installed: moto[s3], flask, flask-cors")
 
 START = datetime(2024, 5, 1)
 ROWS = [{"at": START + timedelta(seconds=n), "n": n} for n in range(600)]
@@ -28,13 +27,9 @@ MINUTES = EVENTS.tumbling("1m").agg(n=mt.count())
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """The address of a server with one bucket."""
-    import obstore
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
+    _, port = running.get_host_and_port()
     try:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in {
@@ -48,7 +43,6 @@ def bucket() -> Iterator[str]:
             import httpx
 
             httpx.put(f"http://127.0.0.1:{port}/muntin").raise_for_status()
-            assert obstore is not None
             yield "s3://muntin"
     finally:
         running.stop()
