@@ -54,7 +54,8 @@ class Marked(Directory):
         if self.killer.point == "inside write":
             with open(place, "wb") as file:
                 file.write(data[: len(data) // 2])
-        self.killer.reached("inside write")
+            self.killer.reached("inside write")
+            os.remove(place)  # it was another time that was meant
         super().put(place, data)
         self.killer.reached("after write")
 

@@ -14,7 +14,7 @@ from muntin.base.errors import MissingExtra, PlanError, SchemaError, unknown, wi
 from muntin.values.fitting import fitted, may_fit, word_of
 
 _PREFIX_BYTES = 5
-_NS_ENDS = pa.array([-(2**63), 2**63 - 1], pa.int64())
+_NS_ENDS = (-(2**63), 2**63 - 1)
 _PAYLOAD = pa.schema([("payload", pa.binary())])
 
 
@@ -289,7 +289,7 @@ def _beyond(array: Any) -> list[int]:
     """The rows with a time at either end of 64 bits, which stands for one beyond it."""
     kind = array.type
     if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
-        ends = pc.is_in(array.cast(pa.int64()), value_set=_NS_ENDS)
+        ends = pc.is_in(array.cast(pa.int64()), value_set=pa.array(_NS_ENDS, pa.int64()))
         return list(pc.indices_nonzero(ends).to_pylist())
     if pa.types.is_struct(kind):
         return [row for child in array.flatten() for row in _beyond(child)]
