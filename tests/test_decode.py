@@ -486,6 +486,10 @@ def test_no_messages_of_a_broker_are_no_rows() -> None:
 
 def test_messages_of_confluents_client_become_rows() -> None:
     kafka = pytest.importorskip("confluent_kafka")
+    try:
+        kafka.Message()
+    except TypeError:
+        pytest.skip("this confluent-kafka makes messages only from a broker")
     messages = [
         kafka.Message(topic="t", partition=1, offset=at, key=b"k", value=b'{"n": %d}' % at)
         for at in range(5)
