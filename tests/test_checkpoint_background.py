@@ -23,10 +23,11 @@ START = datetime(2024, 5, 1)
 
 
 class Slow(Directory):
-    """A store whose writes wait a little, until the run has read further."""
+    """A store whose writes wait until the run has read further, at most for some paces."""
 
-    def __init__(self, place: Path, read: list[int], faults: int = 0) -> None:
+    def __init__(self, place: Path, read: list[int], faults: int = 0, paces: int = 1_000) -> None:
         super().__init__(place)
+        self.paces = paces
         self.read = read
         self.faults = faults
         self.gone_on = 0
@@ -35,7 +36,7 @@ class Slow(Directory):
     def write(self, name: str, data: bytes) -> None:
         self.threads.add(threading.current_thread().name)
         before, waits = len(self.read), threading.Event()
-        for _ in range(10):
+        for _ in range(self.paces):
             if len(self.read) > before + 2 or len(self.read) == BATCHES:
                 break
             waits.wait(PACE_S)
@@ -78,9 +79,9 @@ class Batches:
         pass
 
 
-def run(tmp_path: Path, faults: int = 0) -> tuple[Slow, mt.Report]:
+def run(tmp_path: Path, faults: int = 0, **more: int) -> tuple[Slow, mt.Report]:
     read: list[int] = []
-    store = Slow(tmp_path / "state", read, faults)
+    store = Slow(tmp_path / "state", read, faults, **more)
     events = mt.stream(time="at", out_of_order="0s", schema={"at": "timestamp[us]", "n": "i64"})
     report = mt.run(
         Batches(read),
@@ -105,7 +106,7 @@ def test_the_run_goes_on_while_a_checkpoint_is_written(tmp_path: Path) -> None:
 
 def test_rows_that_are_kept_back_are_bounded(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(limits, "STAGED_ROWS_MAX", ROWS)
-    store, _ = run(tmp_path)
+    store, _ = run(tmp_path, paces=50)
     # two batches are over the bound, so a third one waits
     assert store.gone_on > 2
     assert written(tmp_path) == list(range(BATCHES * ROWS))
