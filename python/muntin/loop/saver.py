@@ -167,7 +167,7 @@ class Saver:
                 self._checked = self._clock()
                 self._failed(error, last=last)
                 return
-        self._passed = self._positions.saved()
+        self._passed = where.inputs
         self._routes.hold()
         self._writing = Writing(lambda: self._keeper.write(begun))
 

@@ -122,9 +122,13 @@ class Transaction:
             SinkError: there is no such topic.
             TransactionLost: the brokers do not answer in time.
         """
+
+        def ask(timeout: float) -> Any:
+            return self._producer.list_topics(topic, timeout=timeout)
+
         until = time.monotonic() + _CALL_S
         while True:
-            listed = self._call("list_topics", self._producer.list_topics, _CALL_S, topic)
+            listed = self._call("list_topics", ask, _CALL_S)
             found = listed.topics.get(topic)
             if found is not None and found.error is None and found.partitions:
                 return len(found.partitions)
@@ -267,13 +271,11 @@ class Transaction:
             self._groups[group] = (consumer, consumer.consumer_group_metadata())
         return self._groups[group]
 
-    def _call(self, name: str, function: Callable[..., T], seconds: float, *args: Any) -> T:
+    def _call(self, name: str, function: Callable[[float], T], seconds: float) -> T:
         """Call the producer; the same call again while it says that this may help."""
         until = time.monotonic() + self._timeout
         while True:
             try:
-                if name == "list_topics":
-                    return function(*args, timeout=seconds)
                 return self._in_time(name, function, seconds)
             except (self._library.KafkaException, SystemError) as error:
                 if not self._may_repeat(error) or time.monotonic() > until:
