@@ -9,6 +9,7 @@ from muntin.base import arguments
 from muntin.base.errors import PlanError, SourceError, unknown, with_hint
 from muntin.checkpoint import Checkpoint
 from muntin.engine.operator import Pipelines
+from muntin.engine.partitioned import Partitioning
 from muntin.pipeline.plan import Output, named_outputs, output
 from muntin.pipeline.rules import Rule
 from muntin.sinks import Sink
@@ -73,6 +74,26 @@ def group_of(sources: Mapping[str, Source]) -> str | None:
     """The group of the Kafka source, if all have the same."""
     groups = {getattr(each, "group", None) for each in sources.values()} - {None}
     return str(groups.pop()) if len(groups) == 1 else None
+
+
+def partitioning_of(sources: Mapping[str, Source]) -> Partitioning | None:
+    """What the source declares of its partitions; None if it declares nothing.
+
+    Raises:
+        PlanError: it names a partitioner, but its topics differ in their number of partitions.
+    """
+    for name, source in sources.items():
+        columns = getattr(source, "partitioned_by", None)
+        if columns is None:
+            continue
+        partitioner = getattr(source, "partitioner", None)
+        count = getattr(source, "partition_count", lambda: None)()
+        if partitioner is not None and count is None:
+            hint = "leave partitioner= out, or read topics with the same number of partitions"
+            message = f'input "{name}": partitioner="{partitioner}", but the topics have different '
+            raise PlanError(with_hint(f"{message}numbers of partitions", hint))
+        return Partitioning(tuple(columns), partitioner, count)
+    return None
 
 
 def check_replayable(sources: Mapping[str, Source]) -> None:

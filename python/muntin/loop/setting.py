@@ -12,9 +12,11 @@ from muntin.base import arguments
 from muntin.base.errors import PlanError, SinkError, with_hint
 from muntin.checkpoint import Checkpoint, CommitLost, Keeper, TakenOver, tell_change
 from muntin.checkpoint.kafka import KafkaAuthority
-from muntin.engine.operator import Operator, operator
+from muntin.engine.operator import Operator
+from muntin.engine.scope import operator_for
 from muntin.loop.authority import joined, ownership_of
 from muntin.loop.claims import claimed
+from muntin.loop.given import partitioning_of
 from muntin.loop.guarantees import guarantee
 from muntin.loop.loop import Loop
 from muntin.loop.positions import partitions_then
@@ -122,13 +124,19 @@ class Setting:
     ) -> Loop:
         saving = self._saving(authority)
         restored = saving.restored if saving else None
-        op = operator(
+        partitions = partitions_then(self.sources, restored)
+        partitioning = partitioning_of(self.sources)
+        op = operator_for(
             self.outputs,
             threads=self.threads,
-            partitions=partitions_then(self.sources, restored),
+            partitions=partitions,
+            partitioning=partitioning,
             snapshot=restored.snapshot if restored else None,
             on_change=self.checkpoint.on_change if self.checkpoint else "refuse",
         )
+        if partitioning is not None:
+            facts = {"event": "scope", "run": self.name, "scope": op.scope.word}
+            _log.info('run "%s" has scope %s', self.name, op.scope, extra=facts)
         if self.checkpoint:
             tell_change(op, self.checkpoint.on_change)
         return Loop(

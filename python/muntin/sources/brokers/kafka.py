@@ -65,8 +65,10 @@ class Kafka:
         time_of: the name of a column to fill with the record's timestamp, for messages that have
             no time of their own.
         partitioned_by: the columns whose values decide the partition of a row, if producers
-            choose it so: state can then be kept for each partition by itself.
-        partitioner: how they choose it: "murmur2" (Java) or "crc32" (librdkafka).
+            choose it so. If every key of the pipeline contains them, each partition gets a state
+            and a watermark of its own. One key from two partitions is an error.
+        partitioner: how producers choose the partition of a record's key: "murmur2" (Java) or
+            "crc32" (librdkafka). Each record is checked by it. It needs `partitioned_by=`.
         start: where partitions begin that no checkpoint has: "earliest", "latest", a `datetime` (at
             the first record of that time), or offsets by partition, `{0: 170}`, with several
             topics `{("payments", 0): 170}`.
@@ -132,8 +134,12 @@ class Kafka:
         if partitioner is not None:
             known = ("murmur2", "crc32")
             arguments.one_of(partitioner, known, "Kafka: partitioner", error=SourceError)
+            if self.partitioned_by is None:
+                hint = "add partitioned_by=, the columns that the key is made of"
+                message = f'Kafka: partitioner="{partitioner}" without partitioned_by='
+                raise SourceError(with_hint(message, hint))
         self.partitioner = partitioner
-        """How producers choose the partition of a key."""
+        """How producers choose the partition of a key; each record's key is checked by it."""
         self._start = start_of(start)
         self.bad = _bad(bad)
         """What to do with a message that cannot be decoded: a word, or a sink for it."""
@@ -185,6 +191,10 @@ class Kafka:
         """The cluster's id, and the topics in the order of their numbers."""
         return self._found().identity()
 
+    def partition_count(self) -> int | None:
+        """How many partitions keys are spread over; None if topics differ in that."""
+        return self._found().partition_count()
+
     def open(
         self,
         schema: Words | None,
@@ -206,6 +216,7 @@ class Kafka:
             hint = 'give schema={"at": "timestamp[us, UTC]", ...}, or schema="infer" to see one'
             raise SourceError(with_hint("Kafka: the columns of the messages are not known", hint))
         asked = [name for name in COLUMNS if declared is not None and name in declared.names]
+        asked += ["_key"] if self.partitioner is not None and "_key" not in asked else []
         decoding = Decoding(self._format, self._options, columns, asked, self._time_of)
         return KafkaReader(
             self._client,

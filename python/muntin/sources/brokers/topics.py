@@ -86,6 +86,11 @@ class Topics:
         names = list(self._topics)
         return names[partition >> _SHIFT], partition & ((1 << _SHIFT) - 1)
 
+    def partition_count(self) -> int | None:
+        """How many partitions each topic has; None if they differ in that."""
+        counts = {len(topic.partitions) for topic in self._topics.values()}
+        return counts.pop() if len(counts) == 1 else None
+
     def look(self) -> dict[str, Topic]:
         """The topics as they are now; from any thread."""
         names = list(self._topics or self._then)

@@ -81,6 +81,16 @@ class Once:
         """The columns that decide a row's partition, if the source says so."""
         return getattr(self._given, "partitioned_by", None)
 
+    @property
+    def partitioner(self) -> str | None:
+        """How producers choose the partition of a key, if the source says so."""
+        return getattr(self._given, "partitioner", None)
+
+    def partition_count(self) -> int | None:
+        """How many partitions keys are spread over, if the source knows."""
+        count = getattr(self._source, "partition_count", None)
+        return None if count is None else count()
+
     def reads(self) -> Sequence[str]:
         """The paths, folders and patterns it reads; empty if it reads no files."""
         found: Sequence[str] = getattr(self._given, "reads", self._given.identity)()
