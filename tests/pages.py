@@ -14,6 +14,7 @@ import httpx
 import muntin as mt
 from muntin import serve
 from muntin.checkpoint.saved import Saved
+from muntin.monitor.counters import Restore
 from muntin.monitor.moment import Moment, Scene
 
 SCHEMA = {"at": "timestamp[us, UTC]", "store": "str", "card": "i64", "amount": "f64"}
@@ -48,8 +49,19 @@ def sale(minute: int, store: str, card: int = 4111, amount: float = 2.5) -> dict
 class FakeLoop:
     """Drives an operator and tells a watcher of it."""
 
-    def __init__(self, watcher: Any, made: Sequence[mt.Output] | None = None) -> None:
+    def __init__(
+        self,
+        watcher: Any,
+        made: Sequence[mt.Output] | None = None,
+        *,
+        every: float | None = 0.5,
+        restored: bool = False,
+        **more: Any,
+    ) -> None:
+        """`more` are further fields of each moment."""
         self.watcher = watcher
+        self.every = every
+        self.more = {**more, "restore": Restore(2, 1.5, 3_000_000) if restored else None}
         self.op = mt.operator(made or outputs())
         self.read = 0
         self.gave: Counter[str] = Counter()
@@ -63,7 +75,8 @@ class FakeLoop:
         sinks = dict.fromkeys(self.op.outputs, ("Console()",))
         sources = {"tills": 'JsonLines("tills.jsonl")'}
         facts = self.op.facts
-        return Scene("test run", plan, facts, said, sources, sinks, ["Console()"], self.start, None)
+        return Scene("test run", plan, facts, said, sources, sinks, ["Console()"],
+                     self.start, None, self.every)  # fmt: skip
 
     def push(self, rows: Any) -> None:
         self.deliver(self.op.push(rows))
@@ -88,6 +101,7 @@ class FakeLoop:
                 {"tills": clock}, {"tills": clock + 30_000_000},
                 {"source": 0.1, "engine": 0.2, "sink": 0.3, "checkpoint": 0.0},
                 Saved(3, now, 0.01, 0.02, 2_000_000, 1_000), {"Console()": 2}, {"Console()": 0},
+                **self.more,
             )
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 _LISTED_MAX = 12
 
@@ -232,12 +232,25 @@ class SinkError(MuntinError, OSError):
     """
 
 
+CommitCause: TypeAlias = Literal["fenced", "timeout", "refused", "client"]
+"""Why a commit was lost: another run with the same name took over, the brokers did not answer in
+time, they refused it, or the client failed."""
+
+
 class CommitLost(MuntinError):
     """A commit did not take effect, or nobody knows whether it did.
 
     What is in memory may be ahead of what counts: the run drops it, asks the authority again, and
     resumes from the checkpoint that counts.
+
+    Attributes:
+        cause: what kind of failure it was, for counters.
     """
+
+    def __init__(self, message: str, cause: CommitCause = "refused") -> None:
+        """Keep both."""
+        super().__init__(message)
+        self.cause: CommitCause = cause
 
 
 class MissingExtra(MuntinError, ImportError):

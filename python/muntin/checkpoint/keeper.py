@@ -319,7 +319,9 @@ class Keeper:
                 self._remove([part.file])
                 raise
         data = manifest.encode()
+        written_at = time.perf_counter()
         self._authority.commit(Pointer(manifest.number, seal_of(data)), data)
+        commit = time.perf_counter() - written_at
         self._bases = [begun.after, self._bases[0]]
         self._good = [manifest, *self._good][:KEPT]
         self._tidy()
@@ -327,7 +329,7 @@ class Keeper:
         total = sum(each.bytes for each in manifest.parts)
         _log.debug("checkpoint %d: %d bytes in %.3f s", manifest.number, part.bytes, seconds)
         written = part.bytes + len(data)
-        return Saved(manifest.number, manifest.at, begun.seconds, seconds, total, written)
+        return Saved(manifest.number, manifest.at, begun.seconds, seconds, total, written, commit)
 
     def shown(self) -> None:
         """Note that the last checkpoint's rows are published; a restart need not repeat them."""

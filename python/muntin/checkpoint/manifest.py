@@ -56,12 +56,13 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Counters of the run: rows read, rows emitted, late and invalid records."""
+    """Counters of the run: rows read, rows emitted, late and invalid records, dead letters."""
 
     read: dict[str, Count] = {}
     gave: dict[str, Count] = {}
     late: Count = 0
     invalid: Count = 0
+    dead: dict[str, Count] = {}
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

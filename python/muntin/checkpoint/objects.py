@@ -188,7 +188,8 @@ class ObjectsAuthority:
             owned = msgspec.structs.replace(found, owner=self._owner)
             self._version = self._store.replace_pointer(msgspec.json.encode(owned), version)
         except FileExistsError as error:
-            raise CommitLost(f"another run became the owner at the same time: {error}") from error
+            message = f"another run became the owner at the same time: {error}"
+            raise CommitLost(message, "fenced") from error
         except OSError as error:
             raise CommitLost(str(error)) from error
         return [] if data is None else [Pointer(found.number, found.seal)]

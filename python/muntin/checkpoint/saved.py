@@ -16,6 +16,7 @@ class Saved:
         seconds: how long it took to write it; the run may have gone on meanwhile.
         bytes: the size of all files it refers to.
         written: the bytes written for it; the rest is in files of earlier ones.
+        commit: of `seconds`, how long the authority took to make it count.
     """
 
     number: int
@@ -24,3 +25,4 @@ class Saved:
     seconds: float
     bytes: int
     written: int
+    commit: float = 0.0

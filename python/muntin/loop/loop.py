@@ -30,6 +30,7 @@ from muntin.loop.stages import Stages
 from muntin.loop.status import Status
 from muntin.loop.stop import Stop
 from muntin.loop.tally import Tally
+from muntin.monitor.counters import Counters
 from muntin.monitor.leaps import Leaps
 from muntin.monitor.moment import Scene, Watcher
 from muntin.monitor.report import Report
@@ -55,6 +56,7 @@ class Loop:
         watchers: Sequence[Watcher] = (),
         stop: Stop | None = None,
         retries: Retries | None = None,
+        counters: Counters | None = None,
         clock: Clock = time.monotonic,
         wall: Clock = time.time,
     ) -> None:
@@ -70,16 +72,27 @@ class Loop:
         self._leaps = Leaps()
         self._restored = restored = saving.restored if saving else None
         self._positions = Positions(sources, restored)
-        self._tally = tally = Tally.restored(restored, sources, op.outputs)
+        bad = routes.dead_letters
+        self._tally = tally = Tally.restored(restored, sources, op.outputs, bad)
         self._quiet = QuietPartitions(op, clock)
         self._stages = stages = Stages(clock)
         self._saver = None
+        happened = counters if counters is not None else Counters()
         if saving:
-            self._saver = Saver(
-                saving, scene.name, op, routes, self._positions, tally, stages, clock, retries
-            )
+            parts = (saving, scene.name, op, routes, self._positions, tally, stages, clock)
+            self._saver = Saver(*parts, happened, retries)
         self._status = Status(
-            scene, op, routes, tally, stages, watchers, self._saver, self._positions, clock
+            scene,
+            op,
+            routes,
+            tally,
+            stages,
+            watchers,
+            self._saver,
+            self._positions,
+            self._quiet,
+            happened,
+            clock,
         )
 
     def run(self) -> Report:

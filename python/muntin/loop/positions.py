@@ -62,10 +62,10 @@ class Positions:
         for name in {name for name, _ in reading.added}:
             self._identities[name] = list(self._sources[name].identity())
 
-    def lags(self) -> dict[str, list[Lag]]:
-        """How far the reading of each input with a source that knows it is behind."""
+    def lags(self) -> dict[str, Mapping[int, Lag]]:
+        """How far each partition of the inputs with a source that knows it is behind."""
         found = {name: getattr(reader, "lag", None) for name, reader in self._readers.items()}
-        return {name: list(lag().values()) for name, lag in found.items() if lag is not None}
+        return {name: lag() for name, lag in found.items() if lag is not None}
 
     def offsets(self) -> dict[str, list[Offset]]:
         """For each group of Kafka, how far its rows were processed."""

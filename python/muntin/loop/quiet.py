@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from muntin.engine.operator import Operator
 from muntin.engine.result import Result
+from muntin.sources.base import LagState
 
 Clock = Callable[[], float]
 """A monotonic clock, in seconds."""
@@ -37,6 +38,7 @@ class QuietPartitions:
         self._clock = clock
         self._since: dict[tuple[str, int], float] = {}
         self._idle: set[tuple[str, int]] = set()
+        self._lost: set[tuple[str, int]] = set()
         self._went_idle: dict[Clocked, tuple[float, int]] = {}
         self._moved: dict[Clocked, float] = {}
 
@@ -45,11 +47,12 @@ class QuietPartitions:
         partitions = {partition} if isinstance(partition, int) else _distinct(partition)
         partitions &= set(self._op.partitions[name])  # rows of undeclared partitions are invalid
         for each in partitions:
-            self.is_lost(name, each)
+            self._begins_anew(name, each)
 
     def has_none(self, name: str, partition: int) -> list[Result]:
         """Note that a partition was polled and had no rows; returns the results of that."""
         after, key, now = self._after[name], (name, partition), self._clock()
+        self._lost.discard(key)
         if after is None:
             return []
         if key in self._idle:
@@ -62,6 +65,16 @@ class QuietPartitions:
 
     def is_lost(self, name: str, partition: int) -> None:
         """Note that nothing is known of a partition for now: its silence begins anew."""
+        self._begins_anew(name, partition)
+        self._lost.add((name, partition))
+
+    def state(self, name: str, partition: int) -> LagState | None:
+        """Whether a partition is idle or out of reach; None if neither."""
+        key = (name, partition)
+        return "lost" if key in self._lost else "idle" if key in self._idle else None
+
+    def _begins_anew(self, name: str, partition: int) -> None:
+        self._lost.discard((name, partition))
         self._went_idle.pop((name, self._op.own_clock(partition)), None)
         self._since.pop((name, partition), None)
         self._idle.discard((name, partition))

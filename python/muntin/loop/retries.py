@@ -8,6 +8,7 @@ import time
 from muntin.base.errors import SinkError, with_hint
 from muntin.checkpoint import CommitLost
 from muntin.loop.stop import Stop
+from muntin.monitor.counters import Counters
 
 _log = logging.getLogger("muntin.run")
 
@@ -25,9 +26,10 @@ class Retries:
         lost: commits lost since the start.
     """
 
-    def __init__(self, stop: Stop) -> None:
+    def __init__(self, stop: Stop, counters: Counters) -> None:
         """Nothing was lost yet; a requested stop ends the waiting."""
         self.lost = 0
+        self._counters = counters
         self._stop = stop
         self._in_a_row = 0
 
@@ -42,6 +44,7 @@ class Retries:
             SinkError: too many commits in a row were lost; few are enough once a stop is requested.
         """
         self.lost += 1
+        self._counters.aborted(error.cause)
         self._in_a_row += 1
         if self._in_a_row > (_STOPPING_MAX if self._stop.requested else _IN_A_ROW_MAX):
             hint = "nothing is lost: the next run resumes from the last checkpoint that counts"
@@ -50,6 +53,7 @@ class Retries:
             raise SinkError(with_hint(message, hint)) from error
         seconds = min(_FIRST_S * 2 ** (self._in_a_row - 1), _LONGEST_S)
         facts = {"event": "commit_lost", "lost": self.lost, "in_a_row": self._in_a_row}
+        facts["cause"] = error.cause
         message = "a commit was lost; the run resumes from the last checkpoint in %.1f s: %s"
         _log.warning(message, seconds, error, extra=facts)
         until = time.monotonic() + seconds

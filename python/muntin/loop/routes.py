@@ -255,6 +255,11 @@ class Routes:
             self._stage([self._to.bad[name]], "bad", bad_table(name, each))
 
     @property
+    def dead_letters(self) -> frozenset[str]:
+        """The inputs whose source has a sink of its own for what cannot be decoded."""
+        return frozenset(self._to.bad)
+
+    @property
     def waiting(self) -> int:
         """Rows staged since the last `publish`, counted once for each sink."""
         return self._waiting.total()

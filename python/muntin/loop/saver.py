@@ -21,6 +21,7 @@ from muntin.loop.routes import Routes
 from muntin.loop.stages import Stages
 from muntin.loop.tally import Tally
 from muntin.loop.writing import Writing
+from muntin.monitor.counters import Counters
 
 _log = logging.getLogger("muntin.run")
 
@@ -58,12 +59,14 @@ class Saver:
         tally: Tally,
         stages: Stages,
         clock: Clock,
+        counters: Counters,
         retries: Retries | None = None,
     ) -> None:
         """Keep the parts of the run called `run`; nothing is written yet."""
         self._keeper = saving.keeper
         self._authority = saving.authority
         self._retries = retries
+        self._counters = counters
         self._every = saving.every
         self._run = run
         self._op = op
@@ -83,6 +86,7 @@ class Saver:
     def begin(self, restored: Restored | None) -> None:
         """Restore the sinks, and publish what the last run may not have published."""
         self._checked = self._clock()
+        self._counters.began(restored.manifest.at if restored else None)
         if restored is None:
             self._routes.restore(None, {}, {})
             return
@@ -196,6 +200,7 @@ class Saver:
             self._routes.publish(wait=True)
             self._routes.release()
         self._keeper.shown()
+        self._counters.committed(self.saved.commit)
         if self._authority is None:
             self._positions.checkpointed(self._passed)
 
@@ -214,6 +219,7 @@ class Saver:
 
     def _failed(self, error: OSError, *, last: bool) -> None:
         self._failures += 1
+        self._counters.failed(str(error).partition("\n")[0])
         message = f"a checkpoint in {self._keeper.place} could not be written: {error}"
         if last or self._failures >= _FAILURES_MAX:
             hint = "free disk space or repair the directory, then start again: nothing is lost"

@@ -24,6 +24,7 @@ from muntin.loop.retries import Retries
 from muntin.loop.routes import Destinations, Routes
 from muntin.loop.saver import Saving
 from muntin.loop.stop import Stop
+from muntin.monitor.counters import Counters, Restore
 from muntin.monitor.dashboard import Dashboard, serve
 from muntin.monitor.journal import Journal
 from muntin.monitor.moment import Scene, Watcher
@@ -64,15 +65,19 @@ class Setting:
             lines = [progress] if progress.is_shown else []
             shown = [*lines, *watchers, *self._pages(stack)]
             self._warn_of_waiting()
+            counters = Counters()
             if not self.standby:
-                return self._run(stop, shown)
+                return self._run(stop, shown, counters)
             ownership = ownership_of(self.destinations, self.sources, self.name)
+            ownership.rebalanced = counters.rebalanced
             stack.callback(ownership.close)
             while ownership.wait(lambda: stop.requested):
                 owned = stop.or_if(lambda: not ownership.owned)
                 try:
-                    report = self._run(owned, shown)
-                except (TakenOver, SinkError):
+                    report = self._run(owned, shown, counters)
+                except (TakenOver, SinkError) as error:
+                    if isinstance(error, TakenOver):
+                        counters.taken_over()
                     if ownership.owned or stop.requested:
                         raise
                 else:
@@ -84,7 +89,7 @@ class Setting:
                 _log.info('run "%s" is handed over, and stands by', self.name, extra=facts)
             return Report(self.name, {}, {}, {}, 0, 0, (), 0.0, stopped=True)
 
-    def _run(self, stop: Stop, watchers: Sequence[Watcher]) -> Report:
+    def _run(self, stop: Stop, watchers: Sequence[Watcher], counters: Counters) -> Report:
         """Run to the end, or until a stop is requested.
 
         If a commit is lost, all that is in memory is dropped, and a new loop resumes from the
@@ -98,10 +103,10 @@ class Setting:
                 facts = {"event": "guarantee", "run": self.name}
                 said = guarantee(self.destinations, checkpoints=True)
                 _log.info('run "%s" writes %s', self.name, said, extra=facts)
-            retries = Retries(stop)
+            retries = Retries(stop, counters)
             while True:
                 try:
-                    return self._loop(authority, watchers, stop, retries).run()
+                    return self._loop(authority, watchers, stop, retries, counters).run()
                 except CommitLost as error:
                     retries.wait(error)
 
@@ -121,7 +126,9 @@ class Setting:
         watchers: Sequence[Watcher],
         stop: Stop,
         retries: Retries,
+        counters: Counters,
     ) -> Loop:
+        start = time.perf_counter()
         saving = self._saving(authority)
         restored = saving.restored if saving else None
         partitions = partitions_then(self.sources, restored)
@@ -139,6 +146,10 @@ class Setting:
             _log.info('run "%s" has scope %s', self.name, op.scope, extra=facts)
         if self.checkpoint:
             tell_change(op, self.checkpoint.on_change)
+        if restored:
+            seconds = time.perf_counter() - start
+            size = len(restored.snapshot)
+            counters.restore = Restore(restored.manifest.number, seconds, size)
         return Loop(
             op,
             self.sources,
@@ -149,6 +160,7 @@ class Setting:
             watchers=[*watchers, Journal(restored)],
             stop=stop,
             retries=retries,
+            counters=counters,
         )
 
     def _warn_of_waiting(self) -> None:
@@ -193,6 +205,7 @@ class Setting:
             alerts=[arguments.label(sink) for sink in self.destinations.alerts],
             started=time.time(),
             total=sum(known) if len(known) == len(totals) else None,
+            every=self.checkpoint.seconds if self.checkpoint else None,
         )
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from muntin.engine.operator import Operator
 from muntin.engine.result import Result
 from muntin.loop.positions import Positions
-from muntin.loop.quiet import Clock
+from muntin.loop.quiet import Clock, QuietPartitions
 from muntin.loop.routes import Routes
 from muntin.loop.saver import Saver
 from muntin.loop.stages import Stages
 from muntin.loop.tally import Tally
+from muntin.monitor.counters import Counters
 from muntin.monitor.moment import Moment, Scene, Watcher
 from muntin.monitor.report import Report
-from muntin.sources import Undecodable
+from muntin.sources import Lag, Undecodable
 
 _SEND_S = 0.1
+_LAGS_S = 1.0
 
 
 class Status:
@@ -33,6 +36,8 @@ class Status:
         watchers: Sequence[Watcher],
         saver: Saver | None,
         positions: Positions,
+        quiet: QuietPartitions,
+        counters: Counters,
         clock: Clock,
     ) -> None:
         """Keep the parts; there is a `saver` if the run takes checkpoints."""
@@ -44,6 +49,10 @@ class Status:
         self._watchers = watchers
         self._saver = saver
         self._positions = positions
+        self._quiet = quiet
+        self._counters = counters
+        self._lags: Mapping[str, Sequence[Lag]] = {}
+        self._lags_at = -_LAGS_S
         self._clock = clock
         self._newest: dict[str, int | None] = dict.fromkeys(op.inputs)
         self._start = self._sent = 0.0
@@ -92,6 +101,9 @@ class Status:
             stopped=stopped,
             saved=moment.saved,
             dropped=moment.dropped,
+            dead=moment.dead,
+            aborts=moment.aborts,
+            restore=moment.restore,
         )
 
     def _moment(self, now: float) -> Moment:
@@ -115,5 +127,29 @@ class Status:
             waiting=self._routes.counted("waiting"),
             dropped=self._routes.counted("dropped"),
             spent=tuple(stats["spent"]),
-            lags=self._positions.lags(),
+            lags=self._lags_now(now),
+            dead=dict(self._tally.dead),
+            commits=self._counters.commits,
+            aborts=dict(self._counters.aborts),
+            failures=self._counters.failures,
+            fenced=self._counters.fenced,
+            rebalances=self._counters.rebalances,
+            commit=self._counters.commit,
+            restore=self._counters.restore,
         )
+
+    def _lags_now(self, now: float) -> Mapping[str, Sequence[Lag]]:
+        """The lags; made once a second, since there may be many partitions."""
+        if now - self._lags_at >= _LAGS_S:
+            self._lags_at = now
+            self._lags = {
+                name: [self._with_state(name, number, lag) for number, lag in lags.items()]
+                for name, lags in self._positions.lags().items()
+            }
+        return self._lags
+
+    def _with_state(self, name: str, number: int, lag: Lag) -> Lag:
+        state = lag.state or self._quiet.state(name, number)
+        if state is None and lag.rows is not None:
+            state = "reading" if lag.rows else "waiting"
+        return replace(lag, state=state)

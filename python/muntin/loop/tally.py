@@ -21,22 +21,32 @@ class Tally:
         gave: rows emitted, by output.
         late: records of late rows.
         invalid: records of invalid rows, including those that could not be decoded.
+        dead: records that could not be decoded and went to the sink of their source, by input.
     """
 
     read: Counter[str] = field(default_factory=Counter)
     gave: Counter[str] = field(default_factory=Counter)
     late: int = 0
     invalid: int = 0
+    dead: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def restored(
-        cls, restored: Restored | None, inputs: Iterable[str], outputs: Iterable[str]
+        cls,
+        restored: Restored | None,
+        inputs: Iterable[str],
+        outputs: Iterable[str],
+        bad: Iterable[str] = (),
     ) -> Tally:
-        """The counters of a checkpoint, for the inputs and outputs of now."""
+        """The counters of a checkpoint, for the inputs and outputs of now.
+
+        `bad` are the inputs whose source has a sink of its own for what cannot be decoded.
+        """
         counts = restored.manifest.counts if restored else Counts()
         read = Counter({name: counts.read.get(name, 0) for name in inputs})
         gave = Counter({name: counts.gave.get(name, 0) for name in outputs})
-        return cls(read, gave, counts.late, counts.invalid)
+        dead = Counter({name: counts.dead.get(name, 0) for name in bad})
+        return cls(read, gave, counts.late, counts.invalid, dead)
 
     def add(self, result: Result, reading: Reading) -> None:
         """Count what a step gave, and the records read with its rows that could not be decoded."""
@@ -44,7 +54,9 @@ class Tally:
             self.gave[name] += len(rows)
         self.late += len(result.late)
         self.invalid += len(result.invalid) + len(reading.undecodable)
+        self.dead.update(name for name, _ in reading.undecodable if name in self.dead)
 
     def counts(self) -> Counts:
         """The counters for a checkpoint."""
-        return Counts(dict(self.read), dict(self.gave), self.late, self.invalid)
+        dead = dict(self.dead)
+        return Counts(dict(self.read), dict(self.gave), self.late, self.invalid, dead)

@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from muntin.base.errors import CommitCause
 from muntin.checkpoint.saved import Saved
 from muntin.engine.result import Result
+from muntin.monitor.counters import Commit, Restore
 from muntin.sources import Lag, Undecodable
 
 
@@ -29,6 +31,7 @@ class Scene:
         alerts: short descriptions of the sinks for alerts.
         started: wall time of the start, in seconds since 1970.
         total: rows in all sources, None if unknown.
+        every: the time between two commits, in seconds; None without checkpoints.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Scene:
     alerts: Sequence[str]
     started: float
     total: int | None
+    every: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,14 @@ class Moment:
         dropped: alerts that could not be sent, by sink.
         spent: seconds spent in each node of the plan.
         lags: by input, how far the reading of each partition is behind, where that is known.
+        dead: records that could not be decoded and went to the sink of their source, by input.
+        commits: commits that took effect since the process started; so are the next four.
+        aborts: commits that did not take effect, by cause.
+        failures: checkpoints that could not be written.
+        fenced: how often another run with the same name took over.
+        rebalances: how often partitions or the ownership moved between copies of the run.
+        commit: the newest commit; None if the run takes no checkpoints.
+        restore: the newest restore; None if the run started without a checkpoint.
     """
 
     at: float
@@ -85,12 +97,26 @@ class Moment:
     dropped: Mapping[str, int] = field(default_factory=dict)
     spent: Sequence[float] = ()
     lags: Mapping[str, Sequence[Lag]] = field(default_factory=dict)
+    dead: Mapping[str, int] = field(default_factory=dict)
+    commits: int = 0
+    aborts: Mapping[CommitCause, int] = field(default_factory=dict)
+    failures: int = 0
+    fenced: int = 0
+    rebalances: int = 0
+    commit: Commit | None = None
+    restore: Restore | None = None
 
     @property
     def behind(self) -> int | None:
         """How many rows there are to read, at most; None if no source knows."""
         known = [lag.rows for lags in self.lags.values() for lag in lags if lag.rows is not None]
         return sum(known) if known else None
+
+    @property
+    def behind_seconds(self) -> float | None:
+        """The age of the last row read of the partition that is furthest behind, if known."""
+        ages = (lag.seconds(self.at) for lags in self.lags.values() for lag in lags)
+        return max((age for age in ages if age is not None), default=None)
 
 
 class Watcher(Protocol):

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from muntin.base.errors import CommitCause
 from muntin.checkpoint.saved import Saved
+from muntin.monitor.counters import Restore
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -26,6 +28,9 @@ class Report:
         stopped: whether the run was stopped before its sources had ended.
         saved: the last checkpoint, None if there was none.
         dropped: alerts that could not be sent, by sink.
+        dead: records that could not be decoded and went to the sink of their source, by input.
+        aborts: commits that did not take effect and were repeated, by cause.
+        restore: the checkpoint that the run resumed from last; None if it started anew.
 
     >>> Report(None, {"input": 10}, {"rows": 2}, {}, 1, 0, (), 0.5).rows_per_second
     20.0
@@ -42,6 +47,9 @@ class Report:
     stopped: bool = False
     saved: Saved | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
+    dead: Mapping[str, int] = field(default_factory=dict)
+    aborts: Mapping[CommitCause, int] = field(default_factory=dict)
+    restore: Restore | None = None
 
     @property
     def rows(self) -> int:
@@ -74,12 +82,17 @@ class Report:
             ("emitted", self.outputs),
             ("alerts", self.alerts),
             ("not sent", {name: count for name, count in self.dropped.items() if count}),
+            ("dead", {name: count for name, count in self.dead.items() if count}),
+            ("repeated", {f"{cause} commits": count for cause, count in self.aborts.items()}),
         ):
             if counts:
                 lines.append((word, ", ".join(f"{name} {n:,}" for name, n in counts.items())))
         lines += [("late", f"{self.late:,}"), ("invalid", f"{self.invalid:,}")]
         if self.saved is not None:
             lines.append(("saved", f"checkpoint {self.saved.number}, {self.saved.bytes:,} bytes"))
+        if self.restore is not None:
+            took = f"in {self.restore.seconds:.2f} s"
+            lines.append(("resumed", f"from checkpoint {self.restore.number} {took}"))
         return lines
 
     @property

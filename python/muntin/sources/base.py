@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from muntin.base.errors import SourceError, with_hint
 from muntin.clients.kafka.transaction import Offset
@@ -114,6 +114,10 @@ class Added:
     partitions: tuple[int, ...]
 
 
+LagState: TypeAlias = Literal["reading", "waiting", "idle", "paused", "lost"]
+"""What the reading of a partition does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lag:
     """How far the reading of a partition is behind.
@@ -124,15 +128,31 @@ class Lag:
         rows: how many records there are to read, at most: offsets have gaps. None if unknown.
         read_until: the time of the last record that was read, in microseconds since 1970; None
             before the first.
+        state: "reading" while there are rows to read, "waiting" for new ones, "idle" if its
+            silence no longer holds the watermark back, "paused" if the reader leaves it alone for
+            now, "lost" if its server cannot be reached, None if nothing is known yet.
 
-    >>> Lag("payments", 0, rows=12, read_until=None).rows
-    12
+    >>> lag = Lag("payments", 0, rows=12, read_until=1_000_000)
+    >>> lag.rows, lag.seconds(now=3.5)
+    (12, 2.5)
     """
 
     topic: str
     partition: int
     rows: int | None
     read_until: int | None
+    state: LagState | None = None
+
+    def seconds(self, now: float) -> float | None:
+        """The age of the last row that was read, if more are to read; 0 if none are.
+
+        None if that is not known. `now` is in seconds since 1970.
+        """
+        if self.rows == 0:
+            return 0.0
+        if self.rows is None or self.read_until is None:
+            return None
+        return max(now - self.read_until / 1e6, 0.0)
 
 
 Polled: TypeAlias = Delivery | Quiet | Added | None

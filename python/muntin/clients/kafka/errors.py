@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from muntin.base.errors import CommitCause
+
 _REACH = "is a broker running there? check servers= and security.protocol in settings="
 _LOGIN = "check sasl.mechanism, sasl.username and sasl.password in settings="
 _TOPIC = "create the topic first, or check its name: muntin creates no topics"
@@ -29,6 +31,13 @@ _HINTS = {
 }
 
 
+_FENCED = frozenset({"_FENCED", "INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED"})
+_LATE = frozenset(
+    {"_TIMED_OUT", "_MSG_TIMED_OUT", "_TIMED_OUT_QUEUE", "REQUEST_TIMED_OUT", "_TRANSPORT"}
+    | {"_ALL_BROKERS_DOWN", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS"}
+)
+
+
 def text_of(error: Any) -> str:
     """An error of librdkafka as plain text, with its name.
 
@@ -46,6 +55,21 @@ def text_of(error: Any) -> str:
         text = text[:1].lower() + text[1:]
     name = error.name()
     return f"{text} ({name})" if text else str(name)
+
+
+def cause_of(error: Any) -> CommitCause:
+    """The kind of an error that lost a commit.
+
+    >>> from confluent_kafka import KafkaError
+    >>> cause_of(KafkaError(KafkaError._FENCED)), cause_of(SystemError())
+    ('fenced', 'client')
+    """
+    name = name_of(error)
+    if name in _FENCED:
+        return "fenced"
+    if name in _LATE:
+        return "timeout"
+    return "refused" if name else "client"
 
 
 def hint_of(error: Any) -> str | None:

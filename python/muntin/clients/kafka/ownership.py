@@ -23,6 +23,10 @@ _POLL_S = 0.2
 _RELEASE_S = 30.0
 
 
+def _nothing() -> None:
+    """No rebalance is counted."""
+
+
 class Ownership:
     """Membership in the group; on a thread of its own, so that a long step does not end it."""
 
@@ -34,6 +38,8 @@ class Ownership:
             name: the run's name; the group is named after it.
             topic: a topic that exists.
         """
+        self.rebalanced: Callable[[], None] = _nothing
+        """Called when partitions came to this copy or left it; on another thread."""
         self._client = client
         self._group = f"{name}.owner"
         self._topic = topic
@@ -114,6 +120,7 @@ class Ownership:
             consumer.close()
 
     def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
+        self.rebalanced()
         consumer.incremental_assign(partitions)
         consumer.pause(partitions)  # nothing is to be read
         if any(each.partition == 0 for each in partitions):
@@ -122,6 +129,7 @@ class Ownership:
             _log.info('group "%s" has made it the owner', self._group, extra=facts)
 
     def _revoked(self, consumer: Any, partitions: list[Any]) -> None:
+        self.rebalanced()
         if any(each.partition == 0 for each in partitions):
             self._owned.clear()
             if not self._released.wait(_RELEASE_S):
@@ -129,6 +137,7 @@ class Ownership:
         consumer.incremental_unassign(partitions)
 
     def _lost(self, consumer: Any, partitions: list[Any]) -> None:
+        self.rebalanced()
         if any(each.partition == 0 for each in partitions):
             self._owned.clear()
             facts = {"event": "owner_lost", "group": self._group}

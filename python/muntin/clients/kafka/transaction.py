@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from muntin.base.errors import CommitLost, SinkError
 from muntin.clients.kafka.client import Client
+from muntin.clients.kafka.errors import cause_of
 from muntin.clients.kafka.library import library
 
 _log = logging.getLogger("muntin.kafka")
@@ -157,7 +158,8 @@ class Transaction:
                 break
             except BufferError:
                 if time.monotonic() > until:
-                    raise TransactionLost(f'topic "{topic}": the brokers take no records') from None
+                    message = f'topic "{topic}": the brokers take no records'
+                    raise TransactionLost(message, "timeout") from None
                 self._producer.poll(_FULL_S)
             except (self._library.KafkaException, SystemError) as error:
                 raise self._lost("produce", error) from error
@@ -204,7 +206,7 @@ class Transaction:
                 error = raised
             if time.monotonic() > until:
                 message = f'group "{group}" has no answer about its offset of "{topic}"'
-                raise TransactionLost(f"{message}: {self._client.text(error)}")
+                raise TransactionLost(f"{message}: {self._client.text(error)}", "timeout")
 
     def give_up(self) -> None:
         """Abort what is open, as far as the brokers answer, and drop the producer."""
@@ -248,7 +250,8 @@ class Transaction:
             raise self._lost("flush", error) from error
         if left:
             self.give_up()
-            raise TransactionLost(f"{left:,} records were not sent within {self._timeout:g} s")
+            message = f"{left:,} records were not sent within {self._timeout:g} s"
+            raise TransactionLost(message, "timeout")
 
     def _offsets(self, group: str, offsets: Sequence[Offset]) -> None:
         _, member = self._group(group)
@@ -307,7 +310,7 @@ class Transaction:
             self._open = False  # there is no abort while another call waits
             self.give_up()
             text = f"{name} of transactional id {self._id!r} did not return within its timeout"
-            raise TransactionLost(text)
+            raise TransactionLost(text, "timeout")
         return answer[0]
 
     def _may_repeat(self, error: BaseException) -> bool:
@@ -321,4 +324,5 @@ class Transaction:
     def _lost(self, name: str, error: BaseException) -> TransactionLost:
         self.give_up()
         text = self._client.text(error)
-        return TransactionLost(f"{name} of transactional id {self._id!r} failed: {text}")
+        message = f"{name} of transactional id {self._id!r} failed: {text}"
+        return TransactionLost(message, cause_of(error))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from muntin.monitor.moment import Moment
+from muntin.base.errors import CommitCause
+from muntin.monitor.moment import Moment, Scene
 from muntin.sources import Lag
+from muntin.sources.base import LagState
 
 if TYPE_CHECKING:
     from muntin.monitor.dashboard.view import View
@@ -42,6 +44,7 @@ class _Collector:
             yield from _run(moment)
             yield from _operators(moment)
             yield from _saved(moment)
+            yield from _commits(moment, self._view.scene)
             yield from _lags(moment)
 
 
@@ -51,6 +54,8 @@ def _run(moment: Moment) -> Iterator[Metric]:
     yield _counter("alerts", "Alerts", _by(moment.alerts), ("rule",))
     yield _counter("late_records", "Records of late rows", {(): moment.late}, ())
     yield _counter("invalid_records", "Records of invalid rows", {(): moment.invalid}, ())
+    help = "Records that could not be decoded and went to the sink of their source"
+    yield _counter("dead_letters", help, _by(moment.dead), ("input",))
     yield _counter("stage_seconds", "Time spent in a stage", _by(moment.stages), ("stage",))
     yield _counter("run_seconds", "Running time", {(): moment.seconds}, ())
     yield _gauge("outbox_depth", "Alerts not sent yet", _by(moment.waiting), ("sink",))
@@ -105,6 +110,35 @@ def _saved(moment: Moment) -> Iterator[Metric]:
     yield _gauge("checkpoint_written_bytes", "Bytes written for it", {(): saved.written}, ())
 
 
+def _commits(moment: Moment, scene: Scene | None) -> Iterator[Metric]:
+    commit, restore = moment.commit, moment.restore
+    yield _counter("fenced", "Takeovers by another run of the name", {(): moment.fenced}, ())
+    help = "Moves of partitions or of the ownership between copies of the run"
+    yield _counter("rebalances", help, {(): moment.rebalances}, ())
+    if restore is not None:
+        help = "How long the last restore took"
+        yield _gauge("restore_seconds", help, {(): restore.seconds}, ())
+        yield _gauge("restore_bytes", "Size of the restored state", {(): restore.bytes}, ())
+    if commit is None:
+        return
+    yield _counter("commits", "Commits that took effect", {(): moment.commits}, ())
+    aborts: dict[tuple[str, ...], float]
+    aborts = {(cause,): moment.aborts.get(cause, 0) for cause in get_args(CommitCause)}
+    help = "Commits that did not take effect and are repeated"
+    yield _counter("commit_aborts", help, aborts, ("cause",))
+    help = "Checkpoints that could not be written"
+    yield _counter("commit_failures", help, {(): moment.failures}, ())
+    age = max(time.time() - commit.at, 0.0)
+    help = "Time since results last became visible"
+    yield _gauge("commit_age_seconds", help, {(): age}, ())
+    if commit.seconds is not None:
+        help = "How long it took to make the results of the last commit visible"
+        yield _gauge("commit_seconds", help, {(): commit.seconds}, ())
+    if scene is not None and scene.every is not None:
+        help = "The configured time between two commits"
+        yield _gauge("commit_interval_seconds", help, {(): scene.every}, ())
+
+
 def _lags(moment: Moment) -> Iterator[Metric]:
     labels = ("input", "topic", "partition")
     every: dict[tuple[str, ...], Lag] = {
@@ -115,13 +149,18 @@ def _lags(moment: Moment) -> Iterator[Metric]:
     rows: dict[tuple[str, ...], float]
     rows = {key: lag.rows for key, lag in every.items() if lag.rows is not None}
     yield _gauge("source_lag_rows", "Rows there are to read, at most", rows, labels)
-    seconds = {
-        key: max(moment.at - lag.read_until / 1e6, 0.0) if lag.rows else 0.0
-        for key, lag in every.items()
-        if lag.rows is not None and lag.read_until is not None
-    }
+    now = time.time()
+    ages = {key: lag.seconds(now) for key, lag in every.items()}
+    seconds = {key: age for key, age in ages.items() if age is not None}
     help = "Age of the last row that was read, where more are to read"
     yield _gauge("source_lag_seconds", help, seconds, labels)
+    states: dict[tuple[str, ...], float]
+    states = {(name, state): 0 for name in moment.lags for state in get_args(LagState)}
+    for (name, _, _), lag in every.items():
+        if lag.state is not None:
+            states[name, lag.state] += 1
+    help = "Partitions by what the reading of each does"
+    yield _gauge("source_partitions", help, states, ("input", "state"))
 
 
 def _by(values: Mapping[str, float]) -> dict[tuple[str, ...], float]:

@@ -62,7 +62,15 @@ class Rates:
             "operators": self._operators(now, then, span),
             "watermarks": {name: _delay(now, name) for name in now.watermarks},
             "stages": {n: rate(s, then.stages.get(n, 0.0)) for n, s in now.stages.items()},
-            "saved": now.saved and {name: getattr(now.saved, name) for name in now.saved.__slots__},
+            "saved": now.saved and _fields(now.saved),
+            "commit": now.commit and _fields(now.commit),
+            "commits": now.commits,
+            "aborts": dict(now.aborts),
+            "failures": now.failures,
+            "fenced": now.fenced,
+            "rebalances": now.rebalances,
+            "restore": now.restore and _fields(now.restore),
+            "dead": dict(now.dead),
             "waiting": dict(now.waiting),
             "dropped": dict(now.dropped),
             "unseen": unseen,
@@ -75,6 +83,10 @@ class Rates:
             {**new, "rate": (new["rows_in"] - old["rows_in"]) / span if span > 0 else 0.0}
             for new, old in zip(now.operators, before, strict=True)
         ]
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def _delay(now: Moment, name: str) -> dict[str, float | None]:
