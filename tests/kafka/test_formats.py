@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kafka.broker import Kafka
-from kafka.test_source import source, whole
+from kafka.reads import source, whole
 from test_decode import IPC, ipc
 
 pytest.importorskip("confluent_kafka", reason="not installed: confluent-kafka")

@@ -21,6 +21,7 @@ from muntin.checkpoint.authority import STORE, Authority, Pointer, StoreAuthorit
 from muntin.checkpoint.directory import Store
 from muntin.checkpoint.manifest import (
     Counts,
+    History,
     Manifest,
     Part,
     Position,
@@ -63,6 +64,7 @@ class Where:
         staged: how many rows are not published yet, by the place of the sink.
         also: for a sink with several places, each further place and its first.
         rows: rows that sinks without a state have not published yet, as bytes; may be empty.
+        history: what its state was filled with before the first live row.
     """
 
     run: str
@@ -72,6 +74,7 @@ class Where:
     staged: Mapping[str, int] = field(default_factory=dict)
     also: Mapping[str, str] = field(default_factory=dict)
     rows: bytes = b""
+    history: History = field(default_factory=History)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +296,7 @@ class Keeper:
             also=dict(where.also),
             rows=_rows_part(self._last, where.rows),
             authority=self._authority.name,
+            history=where.history,
         )
         after = _base_after(base.chunks, base.parts, part, found)
         manifest = msgspec.structs.replace(manifest, parts=after.parts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -65,6 +65,36 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dead: dict[str, Count] = {}
 
 
+Clock: TypeAlias = Literal["arrival", "time"]
+"""By which time of a row a history ends: its recorded arrival, or its event time."""
+
+
+class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the history of an input ended in time: its live rows before that were in the history.
+
+    Attributes:
+        clock: by which time of a row.
+        until: in microseconds since 1970.
+    """
+
+    clock: Clock
+    until: int
+
+
+class History(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What filled the state before the first live row.
+
+    Attributes:
+        rows: rows of history, by input.
+        alerts: alerts by rule that nobody got.
+        cuts: of each input whose history ended at a time, that time.
+    """
+
+    rows: dict[str, Count] = {}
+    alerts: dict[str, Count] = {}
+    cuts: dict[str, Cut] = {}
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A checkpoint.
 
@@ -77,6 +107,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         inputs: the position of each input.
         sinks: the state of each sink that has one, by its place in the run.
         counts: what the run had counted.
+        history: what its state was filled with before.
         ended: whether all inputs had ended and everything was fired.
         staged: how many rows each sink with a state had not published yet, by its place.
         also: further places of sinks, and the place under which their state is kept.
@@ -97,6 +128,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     also: dict[str, str] = {}
     rows: Part | None = None
     authority: str = "store"
+    history: History = History()
     format: int = FORMAT
 
     def encode(self) -> bytes:

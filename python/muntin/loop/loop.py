@@ -20,6 +20,8 @@ from muntin.engine.event_times import event_times
 from muntin.engine.feeds import Feed
 from muntin.engine.operator import Operator
 from muntin.engine.result import Result
+from muntin.loop.cuts import Skipping
+from muntin.loop.history import Filling
 from muntin.loop.intake import Reading, as_they_come, merged
 from muntin.loop.positions import Positions
 from muntin.loop.quiet import Clock, QuietPartitions
@@ -57,6 +59,7 @@ class Loop:
         stop: Stop | None = None,
         retries: Retries | None = None,
         counters: Counters | None = None,
+        filling: Filling | None = None,
         clock: Clock = time.monotonic,
         wall: Clock = time.time,
     ) -> None:
@@ -74,6 +77,8 @@ class Loop:
         self._positions = Positions(sources, restored)
         bad = routes.dead_letters
         self._tally = tally = Tally.restored(restored, sources, op.outputs, bad)
+        self._filling = filling if restored is None else None
+        self._skipping = Skipping(op, tally.history.cuts)
         self._quiet = QuietPartitions(op, clock)
         self._stages = stages = Stages(clock)
         self._saver = None
@@ -116,7 +121,12 @@ class Loop:
         self._routes.open()
         self._routes.describe(self._op.schemas)
         # before the sinks begin: if a source cannot be read, nothing must be overwritten
-        readers = {name: stack.enter_context(closing(self._opened(name))) for name in self._sources}
+        later = self._filling.later if self._filling else frozenset()
+        readers = {
+            name: stack.enter_context(closing(self._opened(name)))
+            for name in self._sources
+            if name not in later
+        }
         if self._saver:
             self._saver.begin(self._restored)
         else:
@@ -125,9 +135,15 @@ class Loop:
         if self._restored and self._restored.manifest.ended:
             self._nothing_new(readers)
             return False
+        if self._filling is not None:
+            if not self._fill(self._filling):
+                return True
+            readers |= {name: stack.enter_context(closing(self._opened(name))) for name in later}
         for name, source in self._sources.items():
             for partition in source.partitions():
                 self._open(name, partition)
+        if self._filling is not None and self._saver:
+            self._saver.save(ended=False, last=False)
         through = self._rounds(readers)
         if self._saver:
             self._saver.finish_writing()
@@ -140,6 +156,27 @@ class Loop:
             self._saver.settle(ended=ended)
         self._status.send()
         return not through
+
+    def _fill(self, filling: Filling) -> bool:
+        """Fill the state from the history; False if a stop was requested before it was full."""
+        self._status.filling = filling
+        for reading in self._stages.timed(filling.readings()):
+            if reading.feeds:
+                with self._stages.spent("engine"):
+                    result = self._op.step(reading.feeds, reading.order)
+                self._leaps.log(result.leaps, reading.feeds)
+                filling.took(reading, len(result.late), len(result.invalid))
+            self._status.send_now_and_then(self._clock())
+            if self._stop.requested:
+                _log.info("stop requested", extra={"event": "stop", "run": self._name})
+                return False
+        self._tally.history = filling.done()
+        self._skipping = Skipping(self._op, self._tally.history.cuts)
+        for name, positions in filling.begins.items():
+            self._positions.begin(name, positions)
+        self._status.filling = None
+        filling.log(self._name)
+        return True
 
     def _rounds(self, readers: Mapping[str, Reader]) -> bool:
         """Process rows until all inputs have ended; False if a stop was requested before."""
@@ -162,6 +199,7 @@ class Loop:
 
     def _process(self, reading: Reading) -> None:
         """One round: new and quiet partitions, the rows, the inputs that have ended."""
+        reading = self._skipping.rest(reading)
         for name, partition in reading.added:
             self._open(name, partition)
         for feed in reading.feeds:

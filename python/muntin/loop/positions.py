@@ -54,6 +54,10 @@ class Positions:
         self._readers[name] = inner(reader)
         return reader
 
+    def begin(self, name: str, positions: Mapping[int, int]) -> None:
+        """Start an input at these positions."""
+        self._next[name] = dict(positions)
+
     def passed(self, reading: Reading) -> None:
         """Move on behind rows that were processed."""
         for name, partition, at in reading.resume:

@@ -20,6 +20,7 @@ from muntin.loop.given import (
     outputs_given,
     sources_given,
 )
+from muntin.loop.history import Past, histories_given
 from muntin.loop.routes import Destinations
 from muntin.loop.setting import Setting
 from muntin.loop.stop import Stop
@@ -46,7 +47,7 @@ def run(
     alerts: Iterable[Sink] = (),
     late: Iterable[Sink] = (),
     invalid: Iterable[Sink] = (),
-    history: Source | None = None,
+    history: Past | Mapping[str, Past] | None = None,
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     dashboard: bool | int | str | Dashboard | Watcher | None = None,
     threads: int = 1,
@@ -68,7 +69,7 @@ def run(
     alerts: Iterable[Sink] = (),
     late: Iterable[Sink] = (),
     invalid: Iterable[Sink] = (),
-    history: Source | None = None,
+    history: Past | Mapping[str, Past] | None = None,
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     dashboard: bool | int | str | Dashboard | Watcher | None = None,
     threads: int = 1,
@@ -89,7 +90,7 @@ def run(
     alerts: Iterable[Sink] = (),
     late: Iterable[Sink] = (),
     invalid: Iterable[Sink] = (),
-    history: Source | None = None,
+    history: Past | Mapping[str, Past] | None = None,
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     dashboard: bool | int | str | Dashboard | Watcher | None = None,
     threads: int = 1,
@@ -120,7 +121,10 @@ def run(
             a page of `mt.serve`, which stays open. The default is the environment variable
             `MUNTIN_DASHBOARD`.
         threads: how many threads the engine may use; results do not depend on it.
-        history: not implemented.
+        history: earlier rows that fill the state without results, before the first live row: a
+            source, or a dict of these by the inputs' names. A source of Kafka takes also where to
+            begin in its own topics: "earliest", or a `datetime`. See "History" in the guide to
+            delivery for where one ends and the other begins.
         state_dir: not implemented.
         once: read what is there now, take a checkpoint and end: a pipeline as a cron job, whose
             next run continues. Open windows stay open, and a last line without a line end is
@@ -154,7 +158,7 @@ def run(
     >>> report.rows, dict(report.outputs)
     (1, {'rows': 1})
     """
-    not_yet("run", history=history is not None, state_dir=state_dir is not None)
+    not_yet("run", state_dir=state_dir is not None)
     if name is not None and (not isinstance(name, str) or not name):
         raise PlanError(
             with_hint(f"run: name={arguments.shown(name)} is not a name", 'say name="fraud"')
@@ -184,9 +188,11 @@ def run(
         threads,
         once,
         standby,
+        histories_given(history, sources),
     )
     if setting.checkpoint is not None:
         check_replayable(setting.sources)
+        check_replayable({k: v for k, v in setting.history.items() if isinstance(v, Source)})
     elif once:
         hint = 'add checkpoint="state", from which the next run resumes'
         raise PlanError(

@@ -159,6 +159,7 @@ class Saver:
             staged,
             self._routes.also,
             self._routes.unshown(),
+            self._tally.history,
         )
         if self._authority is not None:
             self._authority.offsets = self._positions.offsets()

@@ -6,7 +6,8 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from muntin.base import arguments
 from muntin.base.errors import PlanError, SinkError, with_hint
@@ -18,6 +19,7 @@ from muntin.loop.authority import joined, ownership_of
 from muntin.loop.claims import claimed
 from muntin.loop.given import partitioning_of
 from muntin.loop.guarantees import guarantee
+from muntin.loop.history import Filling, befores, sources_of
 from muntin.loop.loop import Loop
 from muntin.loop.positions import partitions_then
 from muntin.loop.retries import Retries
@@ -51,6 +53,7 @@ class Setting:
     threads: int
     once: bool
     standby: bool = False
+    history: Mapping[str, Any] = field(default_factory=dict)
 
     def play(self, stop: Stop, watchers: Sequence[Watcher]) -> Report:
         """Build the parts, and run the loop over them; with `standby`, as long as it is the owner.
@@ -97,7 +100,8 @@ class Setting:
         """
         with ExitStack() as stack:
             store = self.checkpoint.store if self.checkpoint else None
-            stack.enter_context(claimed(self.name, self.sources, self.destinations, store))
+            reads = {**self.sources, **sources_of(self.history)}
+            stack.enter_context(claimed(self.name, reads, self.destinations, store))
             authority = self._opened(stack)
             if self.checkpoint is not None:
                 facts = {"event": "guarantee", "run": self.name}
@@ -131,7 +135,15 @@ class Setting:
         start = time.perf_counter()
         saving = self._saving(authority)
         restored = saving.restored if saving else None
+        before = befores(self.history, self.sources) if restored is None else {}
+        if restored and self.history and not restored.manifest.history.rows:
+            _log.warning("history= is not read: the checkpoint was taken by a run without it")
         partitions = partitions_then(self.sources, restored)
+        partitions |= {
+            name: tuple(each.source.partitions())
+            for name, each in before.items()
+            if not each.shares
+        }
         partitioning = partitioning_of(self.sources)
         op = operator_for(
             self.outputs,
@@ -150,17 +162,19 @@ class Setting:
             seconds = time.perf_counter() - start
             size = len(restored.snapshot)
             counters.restore = Restore(restored.manifest.number, seconds, size)
+        filling = Filling(op, before) if before else None
         return Loop(
             op,
             self.sources,
             Routes(self.destinations, op.upsert_keys),
-            self._scene(op),
+            self._scene(op, filling),
             saving=saving,
             once=self.once,
             watchers=[*watchers, Journal(restored)],
             stop=stop,
             retries=retries,
             counters=counters,
+            filling=filling,
         )
 
     def _warn_of_waiting(self) -> None:
@@ -190,7 +204,7 @@ class Setting:
         keeper = Keeper(self.checkpoint.store, authority, self.checkpoint.on_missing)
         return Saving(keeper, self.checkpoint.seconds, keeper.recover(), authority)
 
-    def _scene(self, op: Operator) -> Scene:
+    def _scene(self, op: Operator, filling: Filling | None) -> Scene:
         totals = [each.total for each in self.sources.values()]
         known = [total for total in totals if total is not None]
         return Scene(
@@ -206,6 +220,7 @@ class Setting:
             started=time.time(),
             total=sum(known) if len(known) == len(totals) else None,
             every=self.checkpoint.seconds if self.checkpoint else None,
+            history=filling.total if filling else None,
         )
 
 

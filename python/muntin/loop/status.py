@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from muntin.engine.operator import Operator
 from muntin.engine.result import Result
+from muntin.loop.history import Filling
 from muntin.loop.positions import Positions
 from muntin.loop.quiet import Clock, QuietPartitions
 from muntin.loop.routes import Routes
@@ -56,6 +57,8 @@ class Status:
         self._clock = clock
         self._newest: dict[str, int | None] = dict.fromkeys(op.inputs)
         self._start = self._sent = 0.0
+        self.filling: Filling | None = None
+        """What fills the state just now."""
 
     def begin(self) -> None:
         """The run begins now."""
@@ -104,6 +107,7 @@ class Status:
             dead=moment.dead,
             aborts=moment.aborts,
             restore=moment.restore,
+            filled=moment.filled,
         )
 
     def _moment(self, now: float) -> Moment:
@@ -111,12 +115,16 @@ class Status:
         inputs = {each["name"]: each for each in stats["inputs"]}
         # the watermark of an idle input advances without rows
         self._newest.update((n, each["newest"]) for n, each in inputs.items() if not each["idle"])
+        filled, unseen = self._tally.history.rows, self._tally.history.alerts
+        if self.filling is not None:
+            filled, unseen = dict(self.filling.rows), dict(stats["alerts"])
+        alerts = {rule: n - unseen.get(rule, 0) for rule, n in stats["alerts"].items()}
         return Moment(
             at=time.time(),
             seconds=now - self._start,
             sources=dict(self._tally.read),
             outputs=dict(self._tally.gave),
-            alerts=dict(stats["alerts"]),
+            alerts=alerts,
             late=self._tally.late,
             invalid=self._tally.invalid,
             operators=tuple(stats["operators"]),
@@ -136,6 +144,8 @@ class Status:
             rebalances=self._counters.rebalances,
             commit=self._counters.commit,
             restore=self._counters.restore,
+            filled=filled,
+            filling=self.filling is not None,
         )
 
     def _lags_now(self, now: float) -> Mapping[str, Sequence[Lag]]:

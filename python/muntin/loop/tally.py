@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from muntin.checkpoint import Restored
-from muntin.checkpoint.manifest import Counts
+from muntin.checkpoint.manifest import Counts, History
 from muntin.engine.result import Result
 from muntin.loop.intake import Reading
 
@@ -22,6 +22,7 @@ class Tally:
         late: records of late rows.
         invalid: records of invalid rows, including those that could not be decoded.
         dead: records that could not be decoded and went to the sink of their source, by input.
+        history: what filled the state before the first of these rows.
     """
 
     read: Counter[str] = field(default_factory=Counter)
@@ -29,6 +30,7 @@ class Tally:
     late: int = 0
     invalid: int = 0
     dead: Counter[str] = field(default_factory=Counter)
+    history: History = field(default_factory=History)
 
     @classmethod
     def restored(
@@ -46,7 +48,8 @@ class Tally:
         read = Counter({name: counts.read.get(name, 0) for name in inputs})
         gave = Counter({name: counts.gave.get(name, 0) for name in outputs})
         dead = Counter({name: counts.dead.get(name, 0) for name in bad})
-        return cls(read, gave, counts.late, counts.invalid, dead)
+        history = restored.manifest.history if restored else History()
+        return cls(read, gave, counts.late, counts.invalid, dead, history)
 
     def add(self, result: Result, reading: Reading) -> None:
         """Count what a step gave, and the records read with its rows that could not be decoded."""

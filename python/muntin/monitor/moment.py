@@ -32,6 +32,7 @@ class Scene:
         started: wall time of the start, in seconds since 1970.
         total: rows in all sources, None if unknown.
         every: the time between two commits, in seconds; None without checkpoints.
+        history: rows of the history that fills the state first, None if unknown.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Scene:
     started: float
     total: int | None
     every: float | None = None
+    history: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,9 @@ class Moment:
         rebalances: how often partitions or the ownership moved between copies of the run.
         commit: the newest commit; None if the run takes no checkpoints.
         restore: the newest restore; None if the run started without a checkpoint.
+        filled: rows of history that filled the state, by input; they count nowhere else but in
+            `operators`.
+        filling: whether the state is being filled: no live row was read yet.
     """
 
     at: float
@@ -105,6 +110,8 @@ class Moment:
     rebalances: int = 0
     commit: Commit | None = None
     restore: Restore | None = None
+    filled: Mapping[str, int] = field(default_factory=dict)
+    filling: bool = False
 
     @property
     def behind(self) -> int | None:

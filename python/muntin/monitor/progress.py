@@ -19,6 +19,8 @@ class Progress:
         """Show nothing before the run begins."""
         self._bar: Any = None
         self._task: Any = None
+        self._scene: Scene | None = None
+        self._filling = False
 
     @property
     def is_shown(self) -> bool:
@@ -41,6 +43,7 @@ class Progress:
             transient=True,
         )
         self._bar.start()
+        self._scene, self._filling = scene, False
         self._task = self._bar.add_task(scene.name, total=scene.total, more="")
 
     def gave(self, result: Result, undecodable: Sequence[tuple[str, Undecodable]]) -> None:
@@ -49,8 +52,18 @@ class Progress:
     def moment(self, moment: Moment) -> None:
         """Show the new status."""
         if self._bar is not None:
-            rows = sum(moment.sources.values())
+            self._show_stage(moment)
+            rows = sum((moment.filled if moment.filling else moment.sources).values())
             self._bar.update(self._task, completed=rows, more=_more(rows, moment))
+
+    def _show_stage(self, moment: Moment) -> None:
+        """Begin the bar anew where the state is full and live rows begin, or the other way."""
+        if moment.filling == self._filling or self._scene is None:
+            return
+        self._filling = moment.filling
+        word = f"{self._scene.name}: history" if moment.filling else self._scene.name
+        total = self._scene.history if moment.filling else self._scene.total
+        self._bar.reset(self._task, total=total, description=word)
 
     def end(self, error: BaseException | None) -> None:
         """Take the line away."""

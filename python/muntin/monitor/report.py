@@ -31,6 +31,7 @@ class Report:
         dead: records that could not be decoded and went to the sink of their source, by input.
         aborts: commits that did not take effect and were repeated, by cause.
         restore: the checkpoint that the run resumed from last; None if it started anew.
+        filled: rows of history that filled the state before, by input.
 
     >>> Report(None, {"input": 10}, {"rows": 2}, {}, 1, 0, (), 0.5).rows_per_second
     20.0
@@ -50,6 +51,7 @@ class Report:
     dead: Mapping[str, int] = field(default_factory=dict)
     aborts: Mapping[CommitCause, int] = field(default_factory=dict)
     restore: Restore | None = None
+    filled: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -78,6 +80,7 @@ class Report:
         rate = f"{self.rows_per_second:,.0f} rows a second"
         lines = [("rows", f"{self.rows:,} in {self.seconds:.2f} s, {rate}")]
         for word, counts in (
+            ("history", self.filled),
             ("read", self.sources),
             ("emitted", self.outputs),
             ("alerts", self.alerts),

@@ -267,6 +267,32 @@ class Recalling(Protocol):
         """
 
 
+@runtime_checkable
+class Continuing(Source, Protocol):
+    """A source that knows where it begins, so that a history can end exactly there."""
+
+    @property
+    def begins_at(self) -> int | None:
+        """The recorded time of its first row, in microseconds since 1970, if that is its start."""
+
+    def begins(self) -> Mapping[int, int]:
+        """The position of the first row of each partition, for a run without a checkpoint."""
+
+    def before(self, history: Any, begins: Mapping[int, int]) -> Source | None:
+        """The rows of the same place before these positions.
+
+        Args:
+            history: a source, or an earlier start of this one.
+            begins: the position in each partition at which this source begins.
+
+        Returns:
+            A bounded source that ends there; None if `history` is a source of another place.
+
+        Raises:
+            SourceError: the history begins later.
+        """
+
+
 class MarkedSource(Source, Protocol):
     """A source whose deliveries have marks, and which resumes from the last one."""
 

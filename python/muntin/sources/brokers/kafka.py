@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -88,7 +89,7 @@ class Kafka:
     """
 
     bounded = False
-    total = None
+    total: int | None = None
 
     def __init__(
         self,
@@ -144,6 +145,7 @@ class Kafka:
         self.bad = _bad(bad)
         """What to do with a message that cannot be decoded: a word, or a sink for it."""
         self._once = False
+        self._ends: Mapping[int, int] | None = None
         self._before: Sequence[str] = ()
         self._cluster: Cluster | None = None
         self._topics: Topics | None = None
@@ -161,6 +163,56 @@ class Kafka:
         """The same source for a run that reads what is there when it starts."""
         found = copy(self)
         found._once = True
+        return found
+
+    @property
+    def begins_at(self) -> int | None:
+        """The time at which it begins, in microseconds since 1970, if `start=` is a time."""
+        return None if self._start.time is None else self._start.time * 1000
+
+    def begins(self) -> Mapping[int, int]:
+        """The offset at which each partition begins that no checkpoint has.
+
+        Raises:
+            SourceError: the topics cannot be read, or have no such offset.
+        """
+        return first_offsets(self._connected(), self._found(), {}, self._start)
+
+    def before(self, history: Any, begins: Mapping[int, int]) -> Kafka | None:
+        """The records of the same topics before the offsets `begins`; None if it is another source.
+
+        Args:
+            history: a source of Kafka, or the `start=` of one that is otherwise this one.
+            begins: the offset of each partition at which this source begins.
+
+        Raises:
+            SourceError: it begins behind them, or rows between both would be missing.
+        """
+        if isinstance(history, (str, dt.datetime)):
+            found = copy(self)
+            found._start = start_of(history)
+        elif isinstance(history, Kafka) and history.identity() == self.identity():
+            found = copy(history)
+        elif self._start.word == "latest":
+            hint = 'start="earliest", or start= the time at which the history ends'
+            message = f"Kafka: rows between {arguments.label(history)} and the newest record of "
+            raise SourceError(with_hint(f'{message}{self!r} (start="latest") are missing', hint))
+        else:
+            return None
+        if found._start == self._start:
+            hint = 'begin with start="latest" or a time, and let the history begin earlier'
+            message = f"Kafka: there is no history before the source: both start at {self._start}"
+            raise SourceError(with_hint(message, hint))
+        first = found.begins()
+        for each, at in begins.items():
+            if first.get(each, 0) > at:
+                topic, number = self._found().place(each)
+                message = f'Kafka: topic "{topic}", partition {number}: the history begins at '
+                message += f"offset {first[each]:,}, the source at {at:,}"
+                hint = "let the history start before the source does"
+                raise SourceError(with_hint(message, hint))
+        found._ends, found.bounded = dict(begins), True
+        found.total = sum(at - first.get(each, at) for each, at in begins.items())
         return found
 
     def ownership(self, name: str) -> Ownership:
@@ -227,6 +279,7 @@ class Kafka:
             offsets,
             stops=self.bad == "stop",
             once=self._once,
+            ends=self._ends,
             defaults=_DEFAULTS,
             memory=kept_schema(own) if self._infers else {},
         )

@@ -36,6 +36,12 @@ class Start:
     time: int | None = None
     offsets: Mapping[Any, int] | None = None
 
+    def __str__(self) -> str:
+        """As a user writes it."""
+        if self.time is not None:
+            return (_EPOCH + dt.timedelta(milliseconds=self.time)).isoformat()
+        return f'"{self.word}"' if self.word else str(dict(self.offsets or {}))
+
 
 def start_of(value: Any) -> Start:
     """Read the argument `start=`.

@@ -28,6 +28,7 @@ from muntin.sources.brokers.messages import Decoding
 from muntin.sources.brokers.offsets import Place, check_offset
 from muntin.sources.brokers.standing import INTERVAL_MS, Standing
 from muntin.sources.brokers.topics import Topics
+from muntin.sources.deliveries.until import until
 
 _log = logging.getLogger("muntin.kafka")
 
@@ -79,6 +80,7 @@ class KafkaReader:
         *,
         stops: bool,
         once: bool,
+        ends: Mapping[int, int] | None = None,
         defaults: Mapping[str, Any],
         memory: Mapping[str, Any],
     ) -> None:
@@ -93,6 +95,7 @@ class KafkaReader:
             offsets: the offset of the first record of each partition.
             stops: a message that cannot be decoded ends the run.
             once: end at the records that are there now.
+            ends: end at these offsets, and deliver no record behind them; None: never.
             defaults: settings that a user may set otherwise.
             memory: what the mark of a checkpoint keeps besides the ids of topics.
         """
@@ -115,8 +118,13 @@ class KafkaReader:
         self._next = {topics.place(each): at for each, at in offsets.items()}
         self._ends: dict[Place, int] = {}
         self._read: dict[Place, int] = {}
+        self._ends_at = ends
+        self._left: set[Place] = set()
+        self._waits = not once
         self._targets: dict[Place, int] | None = None
-        if once:
+        if ends is not None:
+            self._targets = {topics.place(each): at for each, at in ends.items()}
+        elif once:
             self._targets = {
                 place: at or 0 for place, at in cluster.offsets(self._next, "committed").items()
             }
@@ -134,7 +142,7 @@ class KafkaReader:
             # a restart must begin here even if no record comes before the first checkpoint
             begun, self._begun = self._begun, None
             return Delivery(_NO_ROWS, begun, mark={"ids": self._topics.ids(), **self._memory})
-        if (added := self._added()) is not None:
+        if self._ends_at is None and (added := self._added()) is not None:
             return added
         if self._targets is not None and self._has_reached():
             return None
@@ -214,7 +222,11 @@ class KafkaReader:
         taken = self._decoding.take(messages)
         ended = dict(filter(None, (self._error(messages[at]) for at in taken.errors)))
         delivery = self._decoding.delivery(taken, self._topics, stops=self._stops)
+        if self._ends_at is not None:
+            delivery = until(delivery, self._ends_at)
         self._next.update(taken.next)
+        if self._ends_at is not None:
+            self._leave_those_at_their_end()
         arrival: Any = delivery.arrival
         if arrival is not None and len(arrival):
             self._read.update(dict.fromkeys(taken.next, arrival[-1].value))
@@ -283,7 +295,7 @@ class KafkaReader:
         raise SourceError(with_hint(text, hint_of(error)))
 
     def _quiet(self, quiet: list[Place], lost: list[Place]) -> Quiet:
-        if self._targets is not None and lost:
+        if not self._waits and lost:
             for_s = time.monotonic() - self._moved_at
             if for_s > STUCK_S:
                 reason = f": {self._events.trouble}" if self._events.trouble else ""
@@ -294,6 +306,16 @@ class KafkaReader:
     def _has_reached(self) -> bool:
         assert self._targets is not None
         return all(self._next[place] >= at for place, at in self._targets.items())
+
+    def _leave_those_at_their_end(self) -> None:
+        """Fetch no more of partitions that are read as far as they are to be."""
+        assert self._targets is not None
+        done = [place for place, at in self._targets.items() if self._next[place] >= at]
+        new = [place for place in done if place not in self._left]
+        if new:
+            self._left.update(new)
+            one = self._library.TopicPartition
+            self._consumer.incremental_unassign([one(*place) for place in new])
 
     def _added(self) -> Added | None:
         """New partitions, if a look at the cluster has found some; they are read from then on."""

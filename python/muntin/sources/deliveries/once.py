@@ -124,6 +124,11 @@ class Once:
         return _OnceReader(reader, self._source.partitions())
 
 
+def given(source: Source) -> Source:
+    """The source as it was given to the run."""
+    return source._given if isinstance(source, Once) else source
+
+
 def inner(reader: Reader) -> Reader:
     """The source's own reader."""
     return reader.inner if isinstance(reader, _OnceReader) else reader
