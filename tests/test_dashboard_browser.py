@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
+from muntin.monitor.counters import Commit
 from muntin.monitor.dashboard import Dashboard
+from muntin.sources import Lag
 from pages import FakeLoop, eventually, page, sale
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -259,3 +262,86 @@ def test_a_busy_page_draws_on_and_a_frozen_one_queues_nothing(open_tab) -> None:
 def test_the_picture_in_the_docs_is_light() -> None:
     picture = Path(__file__).parent.parent / "docs" / "page.png"
     assert 10_000 < picture.stat().st_size < 300_000
+
+
+def lag(partition: int, rows: int | None, state: str, topic: str = "payments") -> Lag:
+    return Lag(topic, partition, rows, int((time.time() - 12) * 1e6), state)
+
+
+def committed(outcome: str = "committed", cause: str = "", age: float = 1.0) -> dict:
+    lost = {cause: 3} if outcome == "aborted" else {}
+    return {"commit": Commit(time.time() - age, 0.023, outcome, cause), "aborts": lost}
+
+
+def test_each_partition_has_a_bar_and_says_what_it_does(open_tab) -> None:
+    lags = [lag(0, 4000, "reading"), lag(1, 1000, "paused"), lag(2, 0, "waiting"),
+            lag(3, 0, "idle"), lag(4, None, "lost")]  # fmt: skip
+    with page() as served:
+        loop = FakeLoop(served, lags={"tills": lags}, **committed())
+        loop.push([sale(0, "Ghent")])
+        tab = open_tab(served.url)
+        tab.wait("#sources", "5\u202fk rows behind by up to 12\u202fs")
+        bars = "[...document.querySelectorAll('#sources .track')]"
+        widths = f"{bars}.map(bar => bar.firstChild.offsetWidth / bar.offsetWidth)"
+        eventually(lambda: tab.tab.evaluate(widths)[0], lambda part: part > 0.99)
+        assert tab.tab.evaluate(widths)[1:] == pytest.approx([0.25, 0, 0, 0], abs=0.02)
+        rows = tab.tab.evaluate(
+            "[...document.querySelectorAll('#sources .partitions li')].map(row => row.innerText)"
+        )
+        for text, words in zip(rows, ("4\u202fk rows", "paused", "waiting", "idle", "out of reach"),
+                               strict=True):  # fmt: skip
+            assert words in text
+        assert tab.text("#sources .states").startswith("1 reading1 waiting for rows1 idle1 paused1")
+        tab.wait("#tiles", "Rows behind5\u202fk")
+        loop.more["lags"] = {"tills": [lag(0, 0, "waiting")]}
+        loop.tell()
+        tab.wait("#sources", "caught up")
+        assert tab.count("#sources .partitions li") == 1
+
+
+def test_hundreds_of_partitions_fit_and_are_read_by_keyboard(open_tab) -> None:
+    lags = [lag(n, 7 * n, "reading" if n else "waiting") for n in range(300)]
+    with page() as served:
+        FakeLoop(served, lags={"tills": lags}, **committed()).push([sale(0, "Ghent")])
+        for viewport in (WIDE, NARROW):
+            tab = open_tab(served.url, viewport=viewport)
+            eventually(lambda tab=tab: tab.count("#sources .column"), lambda n: n == 300)
+            assert tab.tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            height = "document.querySelector('#sources-panel').offsetHeight"
+            assert tab.tab.evaluate(height) < 850
+        assert tab.count("#sources .partitions li") == 8
+        assert tab.text("#sources .partitions li").startswith("partition 2992.09\u202fk rows")
+        tab.tab.focus("#sources .strip")
+        tab.tab.keyboard.press("ArrowRight")
+        tab.wait("#sources .readout", "partition 1: 7 rows behind")
+        tab.tab.keyboard.press("End")
+        tab.wait("#sources .readout", "partition 299: 2\u202f093 rows behind, 12\u202fs, reading")
+        value = tab.tab.get_attribute("#sources .strip", "aria-valuetext")
+        assert value == tab.text("#sources .readout")
+
+
+def test_nothing_is_shown_of_lag_and_commits_where_there_is_none(open_tab) -> None:
+    with page() as served:
+        fed(served)
+        tab = open_tab(served.url)
+        tab.wait("#top-keys", "Ghent")
+        assert not tab.tab.is_visible("#sources-panel")
+        assert tab.tab.locator("#tiles .tile:visible").count() == 6
+
+
+def test_the_commit_says_its_age_and_how_it_ended(open_tab) -> None:
+    warns = "#tiles .tile.warn"
+    with page() as served:
+        loop = FakeLoop(served, **committed())
+        loop.push([sale(0, "Ghent")])
+        tab = open_tab(served.url)
+        tab.wait("#tiles", "no. 3 took 23\u202fms, state 2\u202fMB")
+        assert tab.count(warns) == 0
+        for more, words in (
+            (committed(age=90), "90\u202fs"),
+            (committed("aborted", "fenced"), "aborted: another run has the name; 3 so far"),
+            (committed("failed", "no space left on device"), "cannot be written: no space left"),
+        ):
+            loop.more |= more
+            loop.tell()
+            tab.wait(warns, words)

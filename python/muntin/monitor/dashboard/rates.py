@@ -63,6 +63,8 @@ class Rates:
             "watermarks": {name: _delay(now, name) for name in now.watermarks},
             "stages": {n: rate(s, then.stages.get(n, 0.0)) for n, s in now.stages.items()},
             "saved": now.saved and _fields(now.saved),
+            "behind": now.behind,
+            "behind_seconds": now.behind_seconds,
             "commit": now.commit and _fields(now.commit),
             "commits": now.commits,
             "aborts": dict(now.aborts),

@@ -184,6 +184,7 @@ class View:
             "name": scene.name,
             "started": scene.started,
             "total": scene.total,
+            "every": scene.every,
             "inputs": [
                 [one["name"], self.mask.path(scene.sources.get(one["name"], ""))]
                 for one in plan["inputs"]

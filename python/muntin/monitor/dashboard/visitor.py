@@ -15,6 +15,7 @@ from starlette.datastructures import QueryParams
 
 from muntin.monitor.dashboard import cells
 from muntin.monitor.dashboard.history import Shape, by_key, numbers, of_keys, recent, seconds
+from muntin.monitor.dashboard.lags import lags_json
 from muntin.monitor.dashboard.view import View
 from muntin.values.show import to_text
 
@@ -43,6 +44,7 @@ class Visitor:
         self._told_moment = -1
         self._told_rows = 0
         self._told_alerts = 0
+        self._told_lags: Any = None
         self._told_samples = -1
         self._told_state: Any = None
         self._told_shapes: set[str] = set()
@@ -79,6 +81,10 @@ class Visitor:
                 self._told_samples = view.came()
                 with self._part("samples"):
                     value["samples"] = _raw(view.samples())
+            if view.moment is not None and view.moment.lags is not self._told_lags:
+                self._told_lags = view.moment.lags
+                with self._part("sources"):
+                    value["lags"] = _raw(lags_json(view.moment))
         with self._part("rows"):
             self._rows(value, slow)
         if self._told_notices != view.notices:

@@ -6,6 +6,7 @@ import { byId, el, options, say } from "./dom.js";
 import * as format from "./format.js";
 import { Graph } from "./graph.js";
 import { Keys, KEYS_MAX } from "./keys.js";
+import { Sources } from "./sources.js";
 import { Stream } from "./stream.js";
 import { latest, samples, top } from "./tables.js";
 import { Tiles } from "./tiles.js";
@@ -25,6 +26,7 @@ const choice = read();
 const known = { scene: null, shapes: {}, state: "connecting", moment: null, shift: 0, selected: [] };
 
 const tiles = new Tiles();
+const sources = new Sources();
 const graph = new Graph();
 const alerts = new Alerts();
 const chart = new Chart((i) => choose({ keys: known.selected.filter((_, at) => at !== i) }));
@@ -35,6 +37,7 @@ function scene(value) {
   known.moment = null;
   known.shapes = {};
   chart.choose([], null);
+  sources.clear();
   alerts.clear();
   alerts.draw();
   take(value);
@@ -62,6 +65,7 @@ function tick(news) {
   if (news.selection) select(news.selection);
   if (news.shapes || news.selection) controls();
   if (news.moment) show(news.moment);
+  if (news.lags) sources.show(news.lags);
   if (news.series) chart.add(news.series);
   if (news.alerts) alerts.add(news.alerts);
   if (news.samples) samples(news.samples);
@@ -84,7 +88,7 @@ function notices(said) {
 function show(moment) {
   known.moment = moment;
   const running = known.state === "running";
-  tiles.show(moment, running);
+  tiles.show(moment, running, known.scene?.every);
   graph.show(moment, running ? stages(moment.stages) : stages({}));
   const unseen = moment.unseen ? `; ${format.short(moment.unseen)} rows came too fast to be drawn` : "";
   const shape = known.shapes[choice.output];

@@ -6,12 +6,18 @@ import * as format from "./format.js";
 const TILES = [
   ["rate", "Rows a second"],
   ["rows", "Rows read"],
+  ["behind", "Rows behind"],
+  ["commit", "Commit age"],
   ["delay", "Watermark delay"],
   ["late", "Late records"],
   ["invalid", "Invalid records"],
   ["state", "State"],
-  ["saved", "Checkpoint age"],
 ];
+
+const CAUSES = { fenced: "another run has the name", timeout: "no answer in time", refused: "refused by a broker", client: "the client failed" };
+// later than this the age is marked: a few commits are missing
+const LATE = 4;
+const LATE_S = 5;
 
 export class Tiles {
   constructor() {
@@ -20,7 +26,9 @@ export class Tiles {
     this.spark = svg("polyline", { class: "spark" });
     const frame = svg("svg", { viewBox: "0 0 100 24", preserveAspectRatio: "none", "aria-hidden": "true" }, this.spark);
     this.tiles.get("rate").node.append(frame);
-    this.saved = null;
+    this.commit = null;
+    this.every = null;
+    this.clear();
   }
 
   clear() {
@@ -29,10 +37,11 @@ export class Tiles {
       say(each.note, "\u00a0");
     }
     this.spark.removeAttribute("points");
-    this.saved = null;
+    this.commit = null;
+    for (const id of ["behind", "commit"]) this.tiles.get(id).node.hidden = true;
   }
 
-  show(moment, running) {
+  show(moment, running, every) {
     const set = (id, value, note, warn = false) => {
       const each = this.tiles.get(id);
       say(each.value, value);
@@ -50,19 +59,33 @@ export class Tiles {
     set("invalid", format.whole(moment.invalid), part(moment.invalid));
     const sum = (name) => moment.operators.reduce((all, one) => all + (one[name] ?? 0), 0);
     set("state", format.bytes(sum("bytes")), `${format.short(sum("keys"))} keys`);
-    this.saved = moment.saved;
+    const behind = this.tiles.get("behind").node;
+    behind.hidden = moment.behind === null;
+    if (moment.behind !== null) {
+      const old = moment.behind && moment.behind_seconds !== null ? `by up to ${format.span(moment.behind_seconds)}` : "";
+      set("behind", moment.behind ? format.short(moment.behind) : "0", moment.behind ? old || "rows still to read" : "caught up");
+    }
+    this.commit = moment.commit;
+    this.every = every;
+    this.ended = running ? null : moment.at;
+    this.about = commits(moment);
     this.age(moment.at);
     if (running) this.sparks(moment.sparks);
     else this.spark.removeAttribute("points");
     if (!running) say(this.tiles.get("rate").note, "average of the run");
   }
 
-  /** The age of the last checkpoint, by the server's clock. */
+  /** The time since results last became visible, by the server's clock. */
   age(now) {
-    const { value, note } = this.tiles.get("saved");
-    const saved = this.saved;
-    say(value, saved ? format.span(Math.max(Math.round(now - saved.at), 0)) : "none");
-    say(note, saved ? `no. ${saved.number}, ${format.bytes(saved.bytes)}, took ${format.span(saved.seconds)}` : "nothing is kept");
+    const { node, value, note } = this.tiles.get("commit");
+    node.hidden = !this.commit;
+    if (!this.commit) return;
+    const age = Math.max((this.ended ?? now) - this.commit.at, 0);
+    say(value, format.span(age < 10 ? Math.round(age * 10) / 10 : Math.round(age)));
+    say(note, this.about);
+    const overdue = this.every !== null && this.every !== undefined && age > LATE * this.every + LATE_S;
+    const bad = this.commit.outcome === "aborted" || this.commit.outcome === "failed";
+    node.classList.toggle("warn", bad || (overdue && this.ended === null));
   }
 
   sparks(values) {
@@ -72,6 +95,19 @@ export class Tiles {
     const points = values.map((value, i) => `${(i * step).toFixed(1)},${(23 - (value / top) * 22).toFixed(1)}`);
     this.spark.setAttribute("points", points.join(" "));
   }
+}
+
+/** How the last commit ended, in a few words. */
+function commits({ commit, commits: count, aborts, failures, saved }) {
+  if (!commit) return "";
+  const lost = Object.values(aborts).reduce((sum, each) => sum + each, 0);
+  if (commit.outcome === "aborted") return `aborted: ${CAUSES[commit.cause] ?? commit.cause}; ${lost} so far, repeated`;
+  if (commit.outcome === "failed") return `cannot be written: ${commit.cause}; ${failures} so far`;
+  if (commit.outcome === "none") return "no commit yet";
+  const parts = [`no. ${saved?.number ?? count} took ${format.span(commit.seconds)}`];
+  if (saved) parts.push(`state ${format.bytes(saved.bytes)}`);
+  if (lost + failures) parts.push(`${lost + failures} repeated`);
+  return parts.join(", ");
 }
 
 function tile(label) {
