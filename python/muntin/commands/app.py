@@ -1,4 +1,4 @@
-"""The command line: `muntin demo`, `run FILE.py`, `check FILE.py`, `inspect CHECKPOINT`."""
+"""The command line: `muntin demo`, `run`, `check`, `inspect`, `bench`."""
 
 from __future__ import annotations
 
@@ -205,6 +205,22 @@ def _cell(value: Any) -> str:
             return ", ".join(map(str, value))
         case _:
             return str(value)
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def bench(context: typer.Context) -> None:
+    """Measure muntin beside DuckDB, Polars, Flink and others, as `python -m benches` does.
+
+    The benchmarks come with the source, not with the installed package.
+    """
+    from muntin.commands.bench import run_benches
+
+    with told():
+        code = run_benches(context.args)
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""The events of a workload, from a seed, as Arrow."""
