@@ -51,7 +51,7 @@ from muntin.expr.build import Expr, col, lit, when
 from muntin.expr.functions import arrival, epoch, is_late
 from muntin.expr.sql import sql
 from muntin.loop.background import Running
-from muntin.loop.run import run
+from muntin.loop.run import explain, run
 from muntin.monitor.dashboard import Dashboard, serve
 from muntin.monitor.report import Report
 from muntin.pipeline.aggregates import (
@@ -127,6 +127,7 @@ __all__ = [
     "count_distinct",
     "decode",
     "epoch",
+    "explain",
     "first",
     "is_late",
     "last",

@@ -224,14 +224,20 @@ def bench(context: typer.Context) -> None:
 
 
 @app.command()
-def check(file: ProgramFile) -> None:
-    """Check the pipelines and rules that a Python file defines, and print the plans.
+def check(
+    file: ProgramFile,
+    main: Annotated[
+        bool, typer.Option("--main", help='Execute what is below `if __name__ == "__main__":` too.')
+    ] = False,
+) -> None:
+    """Check the pipelines, rules and runs that a Python file defines, and print what they mean.
 
-    Nothing is run, but the file is imported, so put code that runs something below
-    `if __name__ == "__main__":`. All errors are printed, each with its line.
+    No run is started: of each is printed what it reads, what it guarantees to readers of what it
+    writes, and which authority commits. The file is imported, though, so put code with other
+    effects below `if __name__ == "__main__":`. All errors are printed, each with its line.
     """
     with told():
-        found = checked(file)
+        found = checked(file, main=main)
     for text in found.plans:
         print(f"{text}\n")
     for text in found.faults:

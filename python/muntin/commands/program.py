@@ -19,6 +19,8 @@ from typing import Any, NoReturn
 import typer
 
 from muntin.base.errors import MuntinError, with_hint
+from muntin.loop.explained import explained
+from muntin.loop.run import planned
 from muntin.monitor.logs import JsonLog
 from muntin.pipeline.plan import Output, compile, outputs_of
 from muntin.pipeline.rules import Rule
@@ -90,11 +92,20 @@ def check_ran(file: Path) -> None:
         raise MuntinError(with_hint(f"{file} runs no pipeline", hint))
 
 
-def checked(file: Path) -> Checked:
-    """Check the pipelines at the top level of a file, and its rules against them."""
-    names = execute(file, "muntin.check")
+def checked(file: Path, *, main: bool = False) -> Checked:
+    """Check the pipelines at the top level of a file, its rules against them, and its runs.
+
+    Runs are not started. With `main`, what is below `if __name__ == "__main__":` is executed, too.
+    """
+    with planned() as runs:
+        names = execute(file, "__main__" if main else "muntin.check")
     lines = _lines_of(file)
     found = Checked()
+    for each in runs:
+        try:
+            found.plans.append(explained(each))
+        except MuntinError as error:
+            found.faults.append(f'{file}: run "{each.name}": {error}')
 
     def place(name: str) -> str:
         return f"{file}:{lines[name]}: {name}" if name in lines else f"{file}: {name}"
@@ -112,8 +123,10 @@ def checked(file: Path) -> Checked:
         for rule in given:
             if id(rule) not in used and everywhere:
                 _check_rule(found, place(name), rule, everywhere)
-    if not outputs:
-        found.faults.append(f"{file}: no pipeline at the top level")
+    if not outputs and not runs:
+        message = f"{file}: no pipeline at the top level"
+        hint = f"muntin check --main {file} executes what is below `if __name__` too"
+        found.faults.append(message if main else with_hint(message, hint))
     return found
 
 

@@ -20,20 +20,25 @@ _TIMEOUT_MAX_S = 900.0  # the most that brokers allow by default
 _INTERVALS = 4
 
 
-def joined(to: Destinations, checkpoint: Checkpoint | None, name: str) -> KafkaAuthority | None:
-    """Let the sinks of one Kafka cluster share a transaction, which is the authority then.
+def sharing(to: Destinations) -> list[Transactional]:
+    """The sinks whose rows go into one transaction of Kafka: those of the first one's cluster."""
+    sinks = _transactional(to)
+    return [each for each in sinks if each.cluster == sinks[0].cluster]
+
+
+def _transactional(to: Destinations) -> list[Transactional]:
+    found = (each for _, each in to.places() if isinstance(each, Transactional))
+    return list({id(each): each for each in found}.values())
+
+
+def check_transaction(to: Destinations, checkpoint: Checkpoint | None, name: str) -> float:
+    """The timeout of the run's transactions, in seconds.
 
     Raises:
         PlanError: the run has no name, or checkpoints are further apart than a transaction lasts.
     """
-    sinks = list(
-        {id(each): each for _, each in to.places() if isinstance(each, Transactional)}.values()
-    )
-    clusters = list(dict.fromkeys(each.cluster for each in sinks))
-    if checkpoint is None or not sinks:
-        for each in sinks:
-            each.join(None)
-        return None
+    if checkpoint is None or not _transactional(to):
+        return _TIMEOUT_MIN_S
     if name == "run":
         hint = (
             'run(..., name="scored"): another run with the same name would take this one\'s place'
@@ -47,7 +52,21 @@ def joined(to: Destinations, checkpoint: Checkpoint | None, name: str) -> KafkaA
             f"checkpoints every {checkpoint.every} are too far apart for transactions of Kafka"
         )
         raise PlanError(with_hint(message, f'at most every="{most}"'))
-    ours = [each for each in sinks if each.cluster == clusters[0]]
+    return timeout
+
+
+def joined(to: Destinations, checkpoint: Checkpoint | None, name: str) -> KafkaAuthority | None:
+    """Let the sinks of one Kafka cluster share a transaction, which is the authority then.
+
+    Raises:
+        PlanError: the run has no name, or checkpoints are further apart than a transaction lasts.
+    """
+    sinks, ours = _transactional(to), sharing(to)
+    timeout = check_transaction(to, checkpoint, name)
+    if checkpoint is None or not sinks:
+        for each in sinks:
+            each.join(None)
+        return None
     transaction = ours[0].transaction(name, timeout)
     for each in sinks:
         each.join(transaction if each in ours else None)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterable, Mapping
-from typing import Literal, overload
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal, overload
 
 from muntin.base import arguments
 from muntin.base.arguments import not_yet
-from muntin.base.errors import PlanError, with_hint
+from muntin.base.errors import PlanError, unknown, with_hint
 from muntin.checkpoint import Checkpoint
 from muntin.engine.operator import Pipelines
 from muntin.loop.background import Running
+from muntin.loop.explained import with_plans
 from muntin.loop.given import (
     bad_sinks,
     check_replayable,
@@ -101,6 +105,8 @@ def run(
 ) -> Report | Running:
     """Read sources to their end, through a pipeline, into sinks.
 
+    `mt.explain` takes the same arguments and says what they mean, without a run.
+
     Args:
         source: a source, or rows: an Arrow object, a list or a generator of dicts; with several
             inputs a dict of these by the inputs' names.
@@ -158,12 +164,95 @@ def run(
     >>> report.rows, dict(report.outputs)
     (1, {'rows': 1})
     """
+    arguments.flag(background, "run: background")
+    setting = _setting(
+        source, pipeline, name=name, rules=rules, sinks=sinks, alerts=alerts, late=late,
+        invalid=invalid, history=history, checkpoint=checkpoint, dashboard=dashboard,
+        threads=threads, state_dir=state_dir, once=once, standby=standby,
+    )  # fmt: skip
+    found = _planned.get()
+    if found is not None:
+        found.append(setting)
+    play = setting.play if found is None else setting.report_of_nothing
+    if background:
+        return Running(play)
+    stop = Stop()
+    with stop.on_signals():
+        return play(stop, ())
+
+
+def explain(source: Given | Mapping[str, Given], pipeline: Pipelines, **options: Any) -> str:
+    """Say what a run with these arguments would do, as text; nothing is opened or connected.
+
+    It says for each kind of row how often a reader sees it, which authority decides that a
+    checkpoint counts, whether each partition of the source has a state of its own and why, and
+    the plan of each output as `Stream.explain` does.
+
+    Args:
+        source, pipeline: as in `mt.run`; so are the options, by their names.
+
+    Raises:
+        PlanError: the run could not start as it is, or there is no such option.
+        SourceError, SinkError: as `mt.run`, where that shows without reading or writing.
+
+    >>> import muntin as mt
+    >>> sales = mt.stream(time="at", out_of_order="0s", schema={"at": "date", "shop": "str"})
+    >>> print(mt.explain(mt.sources.JsonLines("sales.jsonl"), sales, checkpoint="state",
+    ...                  sinks=mt.sinks.JsonLines("out.jsonl")))
+    run "run"
+    reads          input: JsonLines('sales.jsonl')
+    writes         rows in JsonLines exactly once
+    authority      the newest complete checkpoint in Directory('state') counts; one every 10s
+    scope          global: ...
+    <BLANKLINE>
+    output rows
+    plan ...
+    """
+    known = [*inspect.signature(_setting).parameters][2:]
+    for name in options:
+        if name not in known:
+            raise PlanError(unknown("option", name, known, "explain"))
+    return with_plans(_setting(source, pipeline, **options))
+
+
+@contextmanager
+def planned() -> Iterator[list[Setting]]:
+    """Within it runs are not started, but collected; each returns a report without rows."""
+    found: list[Setting] = []
+    token = _planned.set(found)
+    try:
+        yield found
+    finally:
+        _planned.reset(token)
+
+
+_planned: ContextVar[list[Setting] | None] = ContextVar("planned", default=None)
+
+
+def _setting(
+    source: Given | Mapping[str, Given],
+    pipeline: Pipelines,
+    *,
+    name: str | None = None,
+    rules: Iterable[Rule] = (),
+    sinks: Iterable[Sink] = (),
+    alerts: Iterable[Sink] = (),
+    late: Iterable[Sink] = (),
+    invalid: Iterable[Sink] = (),
+    history: Past | Mapping[str, Past] | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+    dashboard: bool | int | str | Dashboard | Watcher | None = None,
+    threads: int = 1,
+    state_dir: object | None = None,
+    once: bool = False,
+    standby: bool = False,
+) -> Setting:
+    """What `run` was given, checked as far as that needs no source and no sink."""
     not_yet("run", state_dir=state_dir is not None)
     if name is not None and (not isinstance(name, str) or not name):
         raise PlanError(
             with_hint(f"run: name={arguments.shown(name)} is not a name", 'say name="fraud"')
         )
-    arguments.flag(background, "run: background")
     arguments.flag(standby, "run: standby")
     if standby and (once or checkpoint is None):
         hint = "a copy that takes over resumes from it" if checkpoint is None else "leave once= out"
@@ -198,8 +287,4 @@ def run(
         raise PlanError(
             with_hint("run: once=True without checkpoint= would lose open windows", hint)
         )
-    if background:
-        return Running(setting.play)
-    stop = Stop()
-    with stop.on_signals():
-        return setting.play(stop, ())
+    return setting

@@ -18,6 +18,7 @@ from muntin.engine.scope import operator_for
 from muntin.loop.authority import joined, ownership_of
 from muntin.loop.claims import claimed
 from muntin.loop.given import partitioning_of
+from muntin.loop.guarantees import authority as words_of
 from muntin.loop.guarantees import guarantee
 from muntin.loop.history import Filling, befores, sources_of
 from muntin.loop.loop import Loop
@@ -90,7 +91,11 @@ class Setting:
                     ownership.release()
                 facts = {"event": "handed_over", "run": self.name}
                 _log.info('run "%s" is handed over, and stands by', self.name, extra=facts)
-            return Report(self.name, {}, {}, {}, 0, 0, (), 0.0, stopped=True)
+            return self.report_of_nothing(stop, watchers)
+
+    def report_of_nothing(self, stop: Stop, watchers: Sequence[Watcher]) -> Report:
+        """The report of a run that is not started; arguments as in `play`."""
+        return Report(self.name, {}, {}, {}, 0, 0, (), 0.0, stopped=True)
 
     def _run(self, stop: Stop, watchers: Sequence[Watcher], counters: Counters) -> Report:
         """Run to the end, or until a stop is requested.
@@ -106,7 +111,8 @@ class Setting:
             if self.checkpoint is not None:
                 facts = {"event": "guarantee", "run": self.name}
                 said = guarantee(self.destinations, checkpoints=True)
-                _log.info('run "%s" writes %s', self.name, said, extra=facts)
+                who = facts["authority"] = words_of(self.destinations, self.checkpoint, self.name)
+                _log.info('run "%s" writes %s (%s)', self.name, said, who, extra=facts)
             retries = Retries(stop, counters)
             while True:
                 try:

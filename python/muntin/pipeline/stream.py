@@ -87,7 +87,7 @@ class Stream(Hinting):
         *,
         partitioned_by: str | Sequence[str] | None = None,
     ) -> str:
-        """The typed plan as text: nodes, columns, scope and why, stable in replay or not.
+        """The typed plan as text: nodes, columns, scope and why. `mt.explain` is that of a run.
 
         Args:
             partitioned_by: the columns by which the source is partitioned. Without them the text
