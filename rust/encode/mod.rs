@@ -2,7 +2,9 @@
 //!
 //! A format is a file here and a line in [`FORMATS`].
 
+mod arrow;
 mod avro;
+mod csv;
 mod json;
 mod key;
 
@@ -77,8 +79,13 @@ pub trait Encoder: Send {
 type Make = fn(&SchemaRef, &str) -> Result<Box<dyn Encoder>>;
 
 /// The formats: name, and how an encoder is made of a schema and the options as JSON.
-pub const FORMATS: &[(&str, Make)] =
-    &[("json", json::make), ("avro", avro::make), ("key", key::make)];
+pub const FORMATS: &[(&str, Make)] = &[
+    ("json", json::make),
+    ("avro", avro::make),
+    ("arrow", arrow::make),
+    ("csv", csv::make),
+    ("key", key::make),
+];
 
 /// The encoder of a format.
 pub fn encoder(format: &str, schema: &SchemaRef, options: &str) -> Result<Box<dyn Encoder>> {

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from muntin.base.errors import MuntinError, SinkError
 from muntin.clients.kafka.client import Client
 from muntin.clients.kafka.library import library
+
+Record: TypeAlias = tuple[bytes | None, bytes | None, int]
+"""A key, a value and a partition; -1 lets the client choose by the key."""
 
 _FLUSH_S = 120.0
 _FULL_S = 0.05
@@ -27,8 +30,8 @@ class Producer:
         self._producer: Any = None
         self._failed: MuntinError | None = None
 
-    def open(self, topic: str) -> None:
-        """Connect, and check that there is such a topic.
+    def open(self, topic: str) -> int:
+        """Connect, and check that there is such a topic; returns how many partitions it has.
 
         Raises:
             SinkError: there is none, or no broker answers.
@@ -45,23 +48,24 @@ class Producer:
             raise self._client.failed(what, error, self._events) from None
         if found.error is not None and not found.error.retriable():
             raise self._client.failed(what, found.error)
+        return len(found.partitions)
 
     def send(
         self,
         topic: str,
-        records: Iterable[tuple[bytes | None, bytes | None]],
+        records: Iterable[Record],
         headers: Sequence[tuple[str, bytes]],
     ) -> None:
-        """Hand over keys and values to the client; wait if it is full.
+        """Hand over records to the client; wait if it is full.
 
         Raises:
             SinkError: an earlier record failed.
         """
         more: dict[str, Any] = {"headers": list(headers)} if headers else {}
-        for key, value in records:
+        for key, value, partition in records:
             while True:
                 try:
-                    self._producer.produce(topic, value, key, **more)
+                    self._producer.produce(topic, value, key, partition=partition, **more)
                     break
                 except BufferError:
                     self._producer.poll(_FULL_S)

@@ -15,14 +15,14 @@ Values = Callable[[Table], list[bytes | None]]
 """Makes one value of each row."""
 
 
-def json_values(rows: Table) -> list[bytes | None]:
-    """Each row as a JSON object.
+def values_in(format: str) -> Values:
+    """Makes values in a format without options: "json", "csv" or "arrow".
 
     >>> import pyarrow as pa
-    >>> json_values(Table([pa.table({"n": [1, None]})]))
+    >>> values_in("json")(Table([pa.table({"n": [1, None]})]))
     [b'{"n":1}', b'{"n":null}']
     """
-    return core.encode("json", rows.to_arrow(), "{}")
+    return lambda rows: core.encode(format, rows.to_arrow(), "{}")
 
 
 def avro_values(topic: str, registry: Registry | None) -> Values:
@@ -65,3 +65,20 @@ def keys_of(rows: Table, columns: Sequence[str], place: str) -> list[bytes | Non
             hint = f"its columns are {', '.join(rows.columns)}"
             raise SinkError(with_hint(f'{place}: there is no column "{name}"', hint))
     return core.encode("key", rows.to_arrow().select(list(columns)), "{}")
+
+
+def partitions_of(rows: Table, columns: Sequence[str], count: int, place: str) -> list[int]:
+    """The partition of each row: that which a Java client chooses for a key of these columns.
+
+    A row without a key (null in the only column) goes where an empty key goes.
+
+    Raises:
+        SinkError: there is no such column.
+
+    >>> import pyarrow as pa
+    >>> rows = Table([pa.table({"card": ["foobar", "21", None]})])
+    >>> partitions_of(rows, ["card"], 6, "partition_by")
+    [0, 0, 3]
+    """
+    keys = [key or b"" for key in keys_of(rows, columns, place)]
+    return core.partition_of("murmur2", keys, count)

@@ -9,15 +9,21 @@ from muntin.base import arguments
 from muntin.base.errors import SinkError, with_hint
 from muntin.clients.kafka.client import Client
 from muntin.clients.kafka.ownership import Ownership
-from muntin.clients.kafka.producer import Producer
+from muntin.clients.kafka.producer import Producer, Record
 from muntin.clients.kafka.settings import PRODUCER
 from muntin.clients.kafka.transaction import Transaction
 from muntin.clients.registry import registry_of
 from muntin.sinks.base import When, checked_when
-from muntin.sinks.topics.encode import Values, avro_values, json_values, keys_of
+from muntin.sinks.topics.encode import (
+    Values,
+    avro_values,
+    keys_of,
+    partitions_of,
+    values_in,
+)
 from muntin.values.table import Table
 
-Format: TypeAlias = Literal["json", "avro"]
+Format: TypeAlias = Literal["json", "avro", "csv", "arrow"]
 """How a row becomes the value of a record."""
 
 
@@ -39,10 +45,16 @@ class Kafka:
             keys and window), so that a compacted topic keeps the newest revision of each; none if
             the rows have no such columns, or for `()`.
         format: "json": a JSON object, with the forms of `docs/values.md`; "avro": a record in which
-            every field may be null.
+            every field may be null; "csv": a record without a header, which is a line of the file
+            that `mt.sinks.Csv` writes; "arrow": a stream of Arrow's IPC format with one row.
         registry: for "avro", the schema registry whose id of the schema stands before each record:
             its address, or a dict with `url`, `user`, `password`. The schema is registered as the
             subject `<topic>-value`. Without one the record has no prefix.
+        partition_by: the column, or the columns, that decide the partition of a row: as a Java
+            client does for a key of them (murmur2), so rows with the same values share a partition,
+            whatever `key=` is. By default the client chooses by the key (`partitioner` of
+            librdkafka), and any partition for a record without one. The number of partitions is
+            that at the start of the run.
         headers: headers of every record, name to text.
         settings: further settings of librdkafka, for example those of security.
         when: which alerts to take; only for sinks in `alerts=`.
@@ -63,6 +75,7 @@ class Kafka:
         key: str | Sequence[str] | None = None,
         format: Format = "json",
         registry: str | Mapping[str, Any] | None = None,
+        partition_by: str | Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None,
         settings: Mapping[str, Any] | None = None,
         when: When = None,
@@ -77,20 +90,23 @@ class Kafka:
         if registry is not None and format != "avro":
             hint = 'leave it out, or write format="avro"'
             raise SinkError(with_hint(f'Kafka: registry= with format="{format}"', hint))
-        self._values: Values = json_values
         if format == "avro":
             found = None if registry is None else registry_of(registry, SinkError)
-            self._values = avro_values(topic, found)
+            self._values: Values = avro_values(topic, found)
+        else:
+            self._values = values_in(format)
         self.topic = topic
         self.servers = self._client.servers
         self.format = format
         self.when = checked_when(when, "Kafka")
         self._key = (key,) if isinstance(key, str) else None if key is None else tuple(key)
+        self._partition_by = _columns(partition_by)
+        self._partitions = 0
         self._headers = [(name, text.encode()) for name, text in (headers or {}).items()]
         self._producer = Producer(self._client)
         self._transaction: Transaction | None = None
         self._keys: dict[str, tuple[str, ...]] = {}
-        self._staged: list[tuple[bytes | None, bytes | None]] = []
+        self._staged: list[Record] = []
 
     def __repr__(self) -> str:
         """Its topic and its cluster, without settings: these may have secrets."""
@@ -114,7 +130,7 @@ class Kafka:
         self._transaction = transaction
         if transaction is not None:
             # a transaction waits for brokers as long as an outage may last: too long at the start
-            self._producer.open(self.topic)
+            self._connect()
             self._producer.close()
 
     def ownership(self, name: str) -> Ownership:
@@ -131,18 +147,29 @@ class Kafka:
         self._keys[output] = tuple(key) if self._key is None else self._key
         self._staged.clear()
         if self._transaction is None:
-            self._producer.open(self.topic)
+            self._connect()
+
+    def _connect(self) -> None:
+        self._partitions = self._producer.open(self.topic)
+        if self._partition_by and not self._partitions:
+            message = f'Kafka("{self.topic}"): the number of partitions is not known'
+            raise SinkError(with_hint(message, "start again: the topic was just made, it seems"))
 
     def stage(self, output: str, rows: Table) -> None:
         """Send the rows in the open transaction, or keep them."""
-        keys = keys_of(rows, self._keys[output], f'Kafka("{self.topic}"): key')
-        records = list(zip(keys, self._values(rows), strict=True))
+        place = f'Kafka("{self.topic}")'
+        keys = keys_of(rows, self._keys[output], f"{place}: key")
+        partitions = [-1] * len(keys)
+        if self._partition_by:
+            by = f"{place}: partition_by"
+            partitions = partitions_of(rows, self._partition_by, self._partitions, by)
+        records = list(zip(keys, self._values(rows), partitions, strict=True))
         if self._transaction is None:
             self._staged += records
             return
         send, topic, headers = self._transaction.send, self.topic, self._headers
-        for each, value in records:
-            send(topic, value, each, headers=headers)
+        for each, value, partition in records:
+            send(topic, value, each, headers=headers, partition=partition)
 
     def publish(self) -> None:
         """Hand over what is staged to the client; in a transaction that is done."""
@@ -156,3 +183,18 @@ class Kafka:
     def close(self) -> None:
         """Wait until the brokers have all published rows, and disconnect."""
         self._producer.close()
+
+
+def _columns(given: Any) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    names = (given,) if isinstance(given, str) else given
+    hint = 'write partition_by="card", or a list of columns'
+    if not isinstance(names, (list, tuple)) or not names:
+        message = f"Kafka: partition_by={arguments.shown(given)} is not a list of columns"
+        raise SinkError(with_hint(message, hint))
+    for name in names:
+        if not isinstance(name, str) or not name:
+            message = f"Kafka: partition_by: {arguments.shown(name)} is not a column"
+            raise SinkError(with_hint(message, hint))
+    return tuple(names)
