@@ -94,15 +94,17 @@ impl From<arrow_schema::ArrowError> for Error {
     }
 }
 
+/// The known name that is nearest to this one, if it is near enough to be meant.
+pub fn did_you_mean<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let near = known.iter().map(|&known| (distance(name, known), known));
+    let near = near.filter(|(far, known)| *far <= 1 + known.chars().count() / 3);
+    near.min_by_key(|(far, _)| *far).map(|(_, known)| known)
+}
+
 /// `unknown column "amout"`, with the nearest known name as the hint.
 pub fn unknown_column(name: &str, known: &[&str]) -> Error {
-    let nearest = known
-        .iter()
-        .map(|k| (distance(name, k), *k))
-        .filter(|(d, k)| *d <= 1 + k.chars().count() / 3)
-        .min_by_key(|(d, _)| *d);
-    Error::Column(match nearest {
-        Some((_, k)) => format!("unknown column \"{name}\"\nhint: did you mean \"{k}\"?"),
+    Error::Column(match did_you_mean(name, known) {
+        Some(k) => format!("unknown column \"{name}\"\nhint: did you mean \"{k}\"?"),
         None => format!("unknown column \"{name}\"\nhint: the columns are {}", known.join(", ")),
     })
 }

@@ -25,6 +25,8 @@ pub enum Reason {
     Future,
     /// A window of the row would end beyond 64-bit microseconds.
     WindowOutOfRange,
+    /// The row names no time zone that exists.
+    UnknownTimeZone,
     /// An expression overflows in this row.
     Overflow,
     /// A value of this row cannot be cast to the requested type.
@@ -47,6 +49,7 @@ impl Reason {
             Reason::TimeOutOfRange => "time_out_of_range",
             Reason::Future => "future",
             Reason::WindowOutOfRange => "window_out_of_range",
+            Reason::UnknownTimeZone => "unknown_time_zone",
             Reason::Overflow => "overflow",
             Reason::CastFailed => "cast_failed",
             Reason::SumOverflow => "sum_overflow",
@@ -63,6 +66,7 @@ impl Reason {
             | Reason::TimeOutOfRange
             | Reason::Future
             | Reason::WindowOutOfRange
+            | Reason::UnknownTimeZone
             | Reason::Overflow
             | Reason::CastFailed
             | Reason::SumOverflow

@@ -107,7 +107,67 @@ pub enum NullKey {
     Group,
 }
 
-/// A tumbling or hopping window.
+/// The length of a window: elapsed time, or periods of the calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Length {
+    /// Microseconds.
+    Elapsed(Micros),
+    /// Days of the calendar.
+    Days {
+        /// How many.
+        days: i64,
+    },
+    /// Months of the calendar.
+    Months {
+        /// How many.
+        months: i64,
+    },
+}
+
+impl Length {
+    /// The number of its units: microseconds, days or months.
+    pub fn units(self) -> i64 {
+        match self {
+            Length::Elapsed(units)
+            | Length::Days { days: units }
+            | Length::Months { months: units } => units,
+        }
+    }
+
+    /// The microseconds of elapsed time.
+    pub fn elapsed(self) -> Option<Micros> {
+        match self {
+            Length::Elapsed(size) => Some(size),
+            Length::Days { .. } | Length::Months { .. } => None,
+        }
+    }
+
+    /// About how many microseconds it has, for limits.
+    pub fn about(self) -> Micros {
+        const DAY: Micros = 86_400_000_000;
+        match self {
+            Length::Elapsed(size) => size,
+            Length::Days { days } => days.saturating_mul(DAY),
+            Length::Months { months } => months.saturating_mul(31 * DAY),
+        }
+    }
+}
+
+/// The time zone of calendar windows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ZoneOf {
+    /// One zone, by its name.
+    Name(String),
+    /// The zone that a key column names.
+    Column {
+        /// The column.
+        col: String,
+    },
+}
+
+/// A tumbling, hopping or cumulative window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Aligned {
@@ -115,13 +175,20 @@ pub struct Aligned {
     pub from: usize,
     /// Key columns.
     pub by: Vec<String>,
-    /// Length of a window.
-    pub size: Micros,
-    /// From one start to the next; the size itself when tumbling.
+    /// Length of a window; of a cycle of cumulative ones.
+    pub size: Length,
+    /// From one start to the next; the size itself when tumbling. In a cycle of cumulative windows
+    /// from one end to the next.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub every: Option<Micros>,
-    /// Moves all bounds.
+    pub every: Option<Length>,
+    /// Moves all bounds; in a calendar by local time.
     pub offset: Micros,
+    /// Moves the bounds of months and years by months.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub offset_months: i64,
+    /// The zone of calendar windows; if not given, that of the time column, or UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<ZoneOf>,
     /// See [`Emit`].
     pub emit: Emit,
     /// Also fire what changed at each multiple of this.
@@ -135,6 +202,10 @@ pub struct Aligned {
     pub allow_gaps: bool,
     /// What is computed.
     pub aggregates: Vec<Aggregation>,
+}
+
+fn is_zero(value: &i64) -> bool {
+    *value == 0
 }
 
 /// A session window.
@@ -248,6 +319,7 @@ pub enum Node {
     Union { from: Vec<usize>, tag: Option<String>, names: Vec<String> },
     Tumbling(Aligned),
     Hopping(Aligned),
+    Cumulative(Aligned),
     Session(Session),
     Sliding(Sliding),
     Silent(Silent),
@@ -315,6 +387,7 @@ impl Node {
             Node::Union { .. } => "union",
             Node::Tumbling(_) => "tumbling",
             Node::Hopping(_) => "hopping",
+            Node::Cumulative(_) => "cumulative",
             Node::Session(_) => "session",
             Node::Sliding(_) => "sliding",
             Node::Silent(_) => "silent",
@@ -333,6 +406,7 @@ impl Node {
             | Node::Union { .. } => false,
             Node::Tumbling(_)
             | Node::Hopping(_)
+            | Node::Cumulative(_)
             | Node::Session(_)
             | Node::Sliding(_)
             | Node::Silent(_)
@@ -349,7 +423,7 @@ impl Node {
             | Node::WithColumns { from, .. }
             | Node::Select { from, .. } => vec![*from],
             Node::Union { from, .. } => from.clone(),
-            Node::Tumbling(w) | Node::Hopping(w) => vec![w.from],
+            Node::Tumbling(w) | Node::Hopping(w) | Node::Cumulative(w) => vec![w.from],
             Node::Session(w) => vec![w.from],
             Node::Sliding(w) => vec![w.from],
             Node::Silent(w) => vec![w.from],

@@ -16,6 +16,9 @@ from kinds import DECIMALS, INTEGERS, KEYS, WORDS, is_list, sum_of
 from oracle.aggregates import KINDS
 
 S = 1_000_000
+HOUR = 3600 * S
+DAY = 24 * HOUR
+ZONES = ["Europe/Berlin", "Europe/Paris", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia"]
 COLUMNS = ["at", "k", "k2", "v", "x", "s", "d"]
 FLOATS = ["f32", "f64"]
 Draw = Callable[[st.SearchStrategy], object]
@@ -199,21 +202,52 @@ def select(g: Graph, b: Branch) -> Branch:
 
 
 def aligned(g: Graph, b: Branch, op: str, last: bool) -> Branch:
-    """tumbling or hopping; revised only where nothing stands behind it."""
+    """tumbling, hopping or cumulative; revised only where nothing stands behind it."""
     by = keys(g, b)
+    node = {"size": g.span(1, 30), "offset": g.span(-5, 35) if g.one(True, False) else 0}
+    if op == "hopping":
+        every = g.span(1, 12)
+        node |= {"every": every, "allow_gaps": every > node["size"]}
+    if op == "cumulative":
+        step = g.span(1, 9)
+        node |= {"every": step, "size": step * g.one(1, 2, 3, 7)}
+    return fired(g, b, {"op": op, "from": b.node, "by": by} | node, last)
+
+
+def calendar(g: Graph, b: Branch, last: bool) -> Branch:
+    """Windows of days or months, in one time zone or in that of their key."""
+    op, unit = g.one("tumbling", "hopping", "cumulative"), g.one("days", "days", "months")
+    count = g.one(1, 1, 2, 3, 7)
+    node: dict = {"op": op, "from": b.node, "by": keys(g, b), "size": {unit: count}}
+    if op == "hopping":
+        every = g.one(1, 2, 3)
+        node |= {"every": {unit: every}, "allow_gaps": every > count}
+    if op == "cumulative":
+        days = [{"days": 1}, {"days": 9}] * (unit == "months")
+        node |= {"every": g.one({unit: 1}, *days, 4 * HOUR if unit == "days" else 99 * HOUR)}
+    node |= {"offset": g.one(0, 0, 4 * HOUR, 5 * DAY + HOUR // 2)}
+    node |= {"offset_months": g.one(1, 2)} if unit == "months" and g.one(True, False) else {}
+    zone = g.one(None, "UTC", *ZONES, "column", "column") if "k2" in b.columns else None
+    if zone == "column":
+        node |= {
+            "by": [*["k"] * ("k" in b.columns and g.one(0, 1)), "k2"],
+            "time_zone": {"col": "k2"},
+        }
+    elif zone is not None:
+        node |= {"time_zone": zone}
+    return fired(g, b, node, last)
+
+
+def fired(g: Graph, b: Branch, node: dict, last: bool) -> Branch:
+    """A window that comes out when it closes, or before."""
     made, words = aggregates(g, b)
-    lateness = g.one(0, 0, g.span(1, 12))
-    node = {"op": op, "from": b.node, "by": by, "size": g.span(1, 30)}
-    node |= {"offset": g.span(-5, 35) if g.one(True, False) else 0}
-    emits = ["final"] * 3 + ["changed"] * (op == "hopping") * 2 + ["each"] * last
+    op, by, lateness = node["op"], node["by"], g.one(0, 0, g.span(1, 12))
+    emits = ["final"] * 3 + ["changed"] * (op != "tumbling") * 2 + ["each"] * last
     node |= {
         "emit": g.one(*emits),
         "emit_every": None,
     }
     node |= {"allowed_lateness": lateness, "revisions": last and g.one(True, True, False)}
-    if op == "hopping":
-        every = g.span(1, 12)
-        node |= {"every": every, "allow_gaps": every > node["size"]}
     revised = node["emit"] == "each"
     revised = revised or (lateness > 0 and node["revisions"])
     columns = {name: b.columns[name] for name in by} | bounds(b) | words
@@ -301,8 +335,10 @@ def tagged(g: Graph, branches: list[Branch], names: list[str]) -> Branch:
 
 def verb(g: Graph, b: Branch, name: str, last: bool = True) -> Branch:
     """The verb of that name behind `b`."""
-    if name in ("tumbling", "hopping"):
+    if name in ("tumbling", "hopping", "cumulative"):
         return aligned(g, b, name, last)
+    if name == "calendar":
+        return calendar(g, b, last)
     return VERBS[name](g, b)
 
 
@@ -317,7 +353,7 @@ VERBS = {
     "deduplicate": deduplicate,
 }
 PER_ROW = ["filter", "with_columns", "select"]
-WINDOWS = ["tumbling", "hopping", "session", "sliding", "silent"]
+WINDOWS = ["tumbling", "hopping", "cumulative", "session", "sliding", "silent"]
 PER_KEY = ["previous", "deduplicate"]
 CHAINS = {
     "sliding-tumbling": ["sliding", "tumbling"],
@@ -326,6 +362,9 @@ CHAINS = {
     "tumbling-hopping": ["tumbling", "hopping"],
     "tumbling-sliding": ["tumbling", "sliding"],
     "session-tumbling": ["session", "tumbling"],
+    "cumulative-tumbling": ["cumulative", "tumbling"],
+    "calendar-sliding": ["calendar", "sliding"],
+    "calendar-calendar": ["calendar", "calendar"],
     "hopping-session": ["hopping", "session"],
     "silent-tumbling": ["silent", "tumbling"],
     "previous-tumbling": ["previous", "tumbling"],
@@ -333,7 +372,7 @@ CHAINS = {
     "deduplicate-sliding": ["deduplicate", "sliding"],
     "sliding-deduplicate": ["sliding", "deduplicate"],
 }
-SHAPES = [*PER_ROW, *WINDOWS, *PER_KEY, *CHAINS, "branches", "inputs", "prefix"]
+SHAPES = [*PER_ROW, *WINDOWS, "calendar", *PER_KEY, *CHAINS, "branches", "inputs", "prefix"]
 
 
 # ── plans ───────────────────────────────────────────────────────────────────────────────────────
@@ -388,7 +427,7 @@ def words_of(g: Graph, zoned: bool, text_keys: bool, typed: bool) -> dict[str, s
     words = {"at": f"timestamp[us{zone}]", "k": "str" if text_keys else "i64", "k2": "str"}
     words |= {"v": "i64", "x": "f64", "s": "str", "d": "i64"}
     if typed:
-        units = ["us", "ns"] + ["s", "ms"] * (g.unit == S)
+        units = ["us", "ns"] + ["s", "ms"] * (g.unit % S == 0)
         zone = g.one(", UTC", ", Europe/Berlin", ", -03:30") if zoned else ""
         words |= {"at": f"timestamp[{g.one(*units)}{zone}]"}
         words |= {"k": words["k"] if text_keys else g.one(*KEYS), "v": g.one(*INTEGERS)}

@@ -20,14 +20,36 @@ from hypothesis import strategies as st
 
 from kinds import values
 from oracle import Feed, Out, stamp
-from plans import COLUMNS, S, plans
+from plans import COLUMNS, HOUR, SHAPES, ZONES, S, plans
 
 __all__ = ["COLUMNS", "Case", "S", "alone", "cases", "joined", "merge", "play", "recut", "rows"]
 
 Op = tuple[Any, ...]
 
 KEYS = {"str": ["a", "b", "c", "card 1234567"], "i64": [1, 2, 3, -1]}
-TAGS = ["x", "y", "z"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the times of a stream lie: so many microseconds apart, around a time; and the values of
+    a key."""
+
+    unit: int
+    base: int = 0
+    tags: tuple[str, ...] = ("x", "y", "z")
+
+
+GRIDS = [Grid(1), Grid(S)]
+CHANGES = [0, 1_711_846_800, 1_729_990_800, 1_712_415_600, 504_901_800, 1_325_239_200]
+"""Moments at which clocks change somewhere, by an hour, half of one, a quarter, or a day."""
+
+
+@st.composite
+def calendar_grids(draw: st.DrawFn) -> Grid:
+    """Times some hours or days apart, on both sides of a change of clocks; keys are zones."""
+    unit = draw(st.sampled_from([HOUR, 7 * HOUR, 50 * HOUR]))
+    base = draw(st.sampled_from(CHANGES)) * S + draw(st.integers(-20, 0)) * unit
+    return Grid(unit, base, (*ZONES, "nowhere"))
 
 
 @dataclass(frozen=True)
@@ -140,17 +162,21 @@ def recut(ops: list[Op], data: st.DataObject) -> list[Op]:
 
 
 @st.composite
-def rows(draw: st.DrawFn, unit: int, words: dict[str, str], huge: bool, count: int) -> list:
-    """`count` rows, mostly in order of time, on a grid of `unit` microseconds."""
+def rows(draw: st.DrawFn, grid: Grid, words: dict[str, str], huge: bool, count: int) -> list:
+    """`count` rows, mostly in order of time, on a grid."""
     now = draw(st.integers(-20, 10))
     zoned = "," in words["at"]
     pools = {name: [None, *values(word, huge)] for name, word in words.items()}
-    pools |= {"k": [*KEYS.get(words["k"], values(words["k"])[:5]), None], "k2": [*TAGS, None]}
+    pools |= {"k": [*KEYS.get(words["k"], values(words["k"])[:5]), None], "k2": [*grid.tags, None]}
     out = []
     for _ in range(count):
         now += draw(st.sampled_from([0, 0, 1, 1, 2, 3, 5, 9, 17]))
         behind = draw(st.sampled_from([0, 0, 0, 0, 1, 2, 4, 8, 15, 40]))
-        time = None if draw(st.integers(0, 39)) == 39 else stamp((now - behind) * unit, zoned)
+        time = (
+            None
+            if draw(st.integers(0, 39)) == 39
+            else stamp(grid.base + (now - behind) * grid.unit, zoned)
+        )
         row = {name: draw(st.sampled_from(pool)) for name, pool in pools.items() if name != "at"}
         out.append({"at": time} | row)
     return out
@@ -158,7 +184,7 @@ def rows(draw: st.DrawFn, unit: int, words: dict[str, str], huge: bool, count: i
 
 @st.composite
 def operations(
-    draw: st.DrawFn, plan: dict, partitions: dict[int, list[int]], unit: int, huge: bool, most: int
+    draw: st.DrawFn, plan: dict, partitions: dict[int, list[int]], grid: Grid, huge: bool, most: int
 ) -> list[Op]:
     """Steps of random rows with clock events between them; usually finished at the end."""
     alive = {i: list(p) for i, p in partitions.items()}
@@ -169,7 +195,7 @@ def operations(
     counts: dict[tuple[int, int], int] = {}
     total = draw(st.integers(1, most), label="rows")
     inputs, words = len(plan["inputs"]), dict(plan["inputs"][0]["schema"])
-    pools = {i: draw(rows(unit=unit, words=words, huge=huge, count=total)) for i in range(inputs)}
+    pools = {i: draw(rows(grid=grid, words=words, huge=huge, count=total)) for i in range(inputs)}
     feeds: list[Feed] = []
     for n in range(total):
         i = draw(st.integers(0, inputs - 1)) if inputs > 1 else 0
@@ -179,7 +205,7 @@ def operations(
             counts[i, partition] = (position or 0) + 1
             arrival = None
             if stamped:
-                arrival = (n * 5 + draw(st.integers(-10, 40))) * unit
+                arrival = grid.base + (n * 5 + draw(st.integers(-10, 40))) * grid.unit
             feeds.append(Feed(i, [pools[i][n]], partition, position, arrival))
         event = draw(st.sampled_from([None] * 12 + ["cut"] * 4 + EVENTS))
         if event is not None and feeds:
@@ -187,7 +213,7 @@ def operations(
             ops.append(("step", merge(feeds) if draw(st.booleans()) else feeds, order))
             feeds = []
         if event in EVENTS:
-            ops += draw(events(event, i, alive, names, unit))
+            ops += draw(events(event, i, alive, names, grid))
     if feeds:
         ops.append(("step", merge(feeds), "given"))
     if draw(st.integers(0, 4)) > 0:
@@ -199,7 +225,7 @@ EVENTS = ["advance", "idle", "open", "finish"]
 
 
 @st.composite
-def events(draw: st.DrawFn, event: str, i: int, alive: dict, names: dict, unit: int) -> list[Op]:
+def events(draw: st.DrawFn, event: str, i: int, alive: dict, names: dict, grid: Grid) -> list[Op]:
     """One clock event at input `i`; a partition that ends, or begins, is noted in `alive`."""
     if not alive[i]:
         return []
@@ -218,20 +244,22 @@ def events(draw: st.DrawFn, event: str, i: int, alive: dict, names: dict, unit: 
     target = None if everything else partition
     if event == "idle":
         return [("idle", i, target)]
-    return [("advance", i, target, draw(st.integers(-30, 150)) * unit)]
+    to = grid.base + draw(st.integers(-30, 150)) * grid.unit
+    return [("advance", i, target, to)]
 
 
 @st.composite
 def cases(draw: st.DrawFn, verbs: tuple[str, ...] = ()) -> Case:
     """A plan (of these shapes only, if named: see `plans.SHAPES`) and operations for it."""
-    unit = draw(st.sampled_from([1, S]), label="unit")
+    shape = draw(st.sampled_from(verbs or SHAPES), label="shape")
+    grid = draw(calendar_grids() if "calendar" in shape else st.sampled_from(GRIDS), label="grid")
     zoned = draw(st.booleans(), label="zoned")
     text_keys = draw(st.booleans(), label="text keys")
     huge = draw(st.booleans(), label="huge")
     typed = draw(st.booleans(), label="all types")
     kinds = {"zoned": zoned, "text_keys": text_keys, "typed": typed}
-    plan, types = draw(plans(unit=unit, shapes=verbs, **kinds))
+    plan, types = draw(plans(unit=grid.unit, shapes=(shape,), **kinds))
     partitions = {i: list(range(draw(st.integers(1, 3)))) for i in range(len(plan["inputs"]))}
     most = draw(st.sampled_from([10, 40, 40, 120]), label="most rows")
-    ops = draw(operations(plan, partitions, unit, huge, most))
+    ops = draw(operations(plan, partitions, grid, huge, most))
     return Case(plan, partitions, ops, types)

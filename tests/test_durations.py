@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muntin.base.durations import I64_MAX, parse, short
+from muntin.base.durations import I64_MAX, parse, period, short
 from muntin.base.errors import DurationError, PlanError
 
 
@@ -69,9 +69,30 @@ def test_other_types_are_refused(value: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["1mo", "1q", "1y", "1y2d"])
-def test_months_are_not_there_yet(text: str) -> None:
-    with pytest.raises(PlanError, match="not there yet"):
-        parse(text, "size")
+def test_months_are_no_length_of_time(text: str) -> None:
+    with pytest.raises(PlanError, match="no fixed length\nhint: write days"):
+        parse(text, "gap")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "count"),
+    [
+        ("1mo", "months", 1),
+        ("1y6mo", "months", 18),
+        ("2q", "months", 6),
+        ("1d", "days", 1),
+        ("2w", "days", 14),
+        ("1w2d", "days", 9),
+        ("24h", "us", 86_400_000_000),
+        ("1d12h", "us", 129_600_000_000),
+        (timedelta(days=1), "us", 86_400_000_000),
+    ],
+)
+def test_the_length_of_windows(value: str | timedelta, unit: str, count: int) -> None:
+    """Days and longer are of the calendar; with a unit below days, and a timedelta, time."""
+    length = period(value, "size")
+    assert (length.unit, length.count) == (unit, count)
+    assert period(length.text, "size") == length
 
 
 @pytest.mark.parametrize("value", ["0s", "0m0s", timedelta(0)])

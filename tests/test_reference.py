@@ -14,7 +14,8 @@ import pytest
 
 import muntin as mt
 from muntin.pipeline.aggregates import KINDS
-from muntin.pipeline.stream import Stream, Windowed
+from muntin.pipeline.stream import Stream
+from muntin.pipeline.windowed import Windowed, Windowing
 from muntin.values import show
 
 ROOT = Path(__file__).parent.parent
@@ -84,7 +85,7 @@ def test_each_verb_gives_its_columns(row: list[str]) -> None:
 def test_every_verb_is_there() -> None:
     public = {
         name
-        for kind in (Stream, Windowed)
+        for kind in (Stream, Windowing, Windowed)
         for name, value in vars(kind).items()
         if inspect.isfunction(value) and not name.startswith("_")
     }

@@ -57,7 +57,13 @@ def tree(plan: dict[str, Any], node: int) -> Any:
     reads = above if isinstance(above, list) else [above]
     found.setdefault("allow_gaps", False)
     if "offset" in found:
-        found["offset"] %= found.get("every") or found["size"]
+        cycle = found["size"] if found["op"] == "cumulative" else found.get("every", found["size"])
+        if isinstance(cycle, dict):
+            count = cycle.get("days", 0) * 86_400_000_000
+            if "months" in cycle:
+                found["offset_months"] = found.get("offset_months", 0) % cycle["months"]
+        found["offset"] %= (cycle if isinstance(cycle, int) else count) or found["offset"] + 1
+        found.setdefault("offset_months", 0)
     return [json.dumps(flat(found), sort_keys=True), *(tree(plan, each) for each in reads)]
 
 
@@ -93,6 +99,14 @@ def refusal(before: Any, now: Any, rules: Any = ((), ())) -> str:
         TYPED.sliding("1m", include_current=False, emit="watermark").agg(**N),
         LOOSE.filter("amount > 0 and card is not null").tumbling("1w", by="card").agg(**N),
         TYPED.hopping("2w", "1w", by="card", emit="changed", allowed_lateness="1h").agg(**N),
+        TYPED.tumbling("2w", week_start="sunday", by="card").agg(**N),
+        TYPED.tumbling("24h", offset="1h").agg(**N),
+        TYPED.tumbling(timedelta(days=1)).agg(**N),
+        TYPED.tumbling("1y", offset="1q5d4h", time_zone="Europe/London").agg(**N),
+        TYPED.hopping("1y", "1q", by="card", time_zone="Asia/Kolkata").agg(**N),
+        TYPED.hopping("7d", "1d", by="card", time_zone=mt.col("card")).agg(**N),
+        TYPED.cumulative("1d", "1h", by="card", emit="changed").agg(**N),
+        TYPED.cumulative("1mo", "1d", time_zone="UTC").agg(**N),
         TYPED.tumbling("1h", offset="15m", emit="each", allowed_lateness="1m").agg(**N),
         TYPED.hopping("1h", "2h", allow_gaps=True).agg(**N),
         TYPED.session("30m", by="card", gap_closed=False, allowed_lateness="1m").agg(**N),

@@ -49,7 +49,7 @@ fn engine(grid: ListedGrid, firing: EmitCase) -> Engine {
     let columns = declared(&plan.inputs[0]).unwrap();
     let node = type_plan(plan, &Registry::default(), &[columns]).unwrap().pop().unwrap().unwrap();
     let TypedNode { schema, zone, revisions: revision, verb, .. } = node;
-    let Verb::Aligned(_, aggregates) = verb else { panic!("not a window") };
+    let Verb::Aligned(_, _, aggregates) = verb else { panic!("not a window") };
     let shape = Shape { schema, zone, last: false, revision };
     let verb = AlignedWindows::new(grid, lateness, revisions, emit);
     let operator = WindowOperator::new(verb, aggregates, shape, 1).unwrap();
@@ -146,5 +146,31 @@ proptest! {
         collect(&engine.finish(None, None).unwrap(), &mut counts);
         let late = engine.pipeline.running.as_ref().unwrap().operators[1].vitals().counters.late_windows;
         prop_assert_eq!((counts, late), expected(grid.windows(), firing, &rows));
+    }
+}
+
+#[test]
+fn rows_of_a_snapshot_stay_in_a_window_if_its_bounds_have_moved() {
+    let firing = EmitCase { emit: Emit::Final, lateness: 0, revisions: false };
+    let before = ListedGrid::new(vec![(0, 10), (10, 20), (20, 30)]);
+    let rows: Vec<(i64, u8)> = [2, 9, 11, 12].map(|time| (time, 0)).to_vec();
+    let cases = [
+        (vec![(0, 11), (11, 20)], vec![((0, 11), 2), ((11, 20), 2)]),
+        (vec![(1, 10), (10, 19), (19, 30)], vec![((1, 10), 2), ((19, 30), 2)]),
+        (vec![(-1, 9), (9, 21)], vec![((9, 21), 4)]),
+    ];
+    for (windows, expected) in cases {
+        let mut old = engine(before.clone(), firing);
+        let mut new = engine(ListedGrid::new(windows), firing);
+        // The clock stays before the first end.
+        old.step(feed(&rows), Order::Given).unwrap();
+        let operator = |engine: &mut Engine| engine.pipeline.running.take().unwrap();
+        let pieces = operator(&mut old).operators[1].save(0).unwrap();
+        new.pipeline.running.as_mut().unwrap().operators[1].load(&pieces).unwrap();
+        let mut counts = Counts::new();
+        collect(&new.finish(None, None).unwrap(), &mut counts);
+        let counts: Vec<((i64, i64), i64)> =
+            counts.into_iter().map(|((_, start, end), n)| ((start, end), n)).collect();
+        assert_eq!(counts, expected);
     }
 }

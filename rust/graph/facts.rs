@@ -58,7 +58,9 @@ fn of_node(plan: &Plan, node: &Node, above: &[&Facts]) -> Facts {
             facts
         }
         Node::Union { .. } => of_union(above),
-        Node::Tumbling(w) | Node::Hopping(w) => of_aligned(w, node.verb(), above[0]),
+        Node::Tumbling(w) | Node::Hopping(w) | Node::Cumulative(w) => {
+            of_aligned(w, node.verb(), above[0])
+        }
         Node::Session(w) => fired(&w.by, node.verb(), above[0]),
         Node::Silent(w) => {
             let waits = above[0].inputs.iter().map(|&input| &plan.inputs[input]);

@@ -5,6 +5,7 @@ mod columns;
 mod scope;
 mod facts;
 mod windows;
+mod aligned;
 mod keyed;
 mod describe;
 
@@ -16,14 +17,16 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::aggregate::{Aggregate, Builder, Call, Registry};
+use crate::assign::GridKind;
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::expr::{Expr, Function, Literal, Lost, Typed, check};
 use crate::plan::{self, Node, Plan};
 use crate::schema::{parse_type, type_word};
 use columns::{project, union, with_columns};
-use windows::{check_aligned, fold, positive, sliding, stateful, windowed};
+use windows::{fold, positive, sliding, stateful, windowed};
 
+pub use aligned::Frame;
 pub use describe::{check_rules, describe, fingerprints};
 pub use keyed::TypedKeyed;
 pub use scope::Scope;
@@ -134,8 +137,8 @@ pub enum Verb {
     Project(Vec<Formula>),
     /// Per input: for each column of the union its index in that input, and the input's tag.
     Union(Vec<(Vec<Option<usize>>, Option<String>)>),
-    /// Tumbling or hopping windows.
-    Aligned(plan::Aligned, TypedAggregates),
+    /// Tumbling, hopping or cumulative windows.
+    Aligned(plan::Aligned, Frame, TypedAggregates),
     /// Session windows.
     Session(plan::Session, TypedAggregates),
     /// Per-event windows.
@@ -272,11 +275,13 @@ fn type_node(
             let sides: Vec<&TypedNode> = from.iter().map(|&from| upstream(from)).collect();
             union(name, from, &sides, tag.as_deref(), names)?
         }
-        Node::Tumbling(w) | Node::Hopping(w) => {
-            check_aligned(w)?;
+        Node::Tumbling(w) | Node::Hopping(w) | Node::Cumulative(w) => {
+            let is_cumulative = matches!(node, Node::Cumulative(_));
+            let kind = if is_cumulative { GridKind::Cumulative } else { GridKind::Even };
+            let frame = aligned::frame(w, kind, upstream(w.from))?;
             let folding = fold(registry, stateful(upstream(w.from))?, &w.by, &w.aggregates)?;
             let revisions = w.emit == plan::Emit::Each || (w.allowed_lateness > 0 && w.revisions);
-            let verb = Verb::Aligned(w.clone(), folding);
+            let verb = Verb::Aligned(w.clone(), frame, folding);
             windowed(name, w.from, upstream(w.from), verb, revisions)?
         }
         Node::Session(w) => {

@@ -102,7 +102,7 @@ impl Keyed<'_> {
     fn all(plan: &Plan) -> Vec<Keyed<'_>> {
         let verbs = plan.nodes.iter().enumerate().filter_map(|(i, node)| {
             let (by, groups_null) = match node {
-                Node::Tumbling(w) | Node::Hopping(w) => (&w.by, true),
+                Node::Tumbling(w) | Node::Hopping(w) | Node::Cumulative(w) => (&w.by, true),
                 Node::Session(w) => (&w.by, true),
                 Node::Silent(w) => (&w.by, true),
                 Node::Sliding(w) => (&w.by, w.null_key == NullKey::Group),
@@ -233,7 +233,7 @@ impl Provenance {
                 Provenance { named: computed(columns).into_iter().collect(), others: Some(made()) }
             }
             Node::Union { tag, .. } => Provenance::mixed(above, tag.as_ref(), verb),
-            Node::Tumbling(w) | Node::Hopping(w) => fired(&w.by),
+            Node::Tumbling(w) | Node::Hopping(w) | Node::Cumulative(w) => fired(&w.by),
             Node::Session(w) => fired(&w.by),
             Node::Silent(w) => fired(&w.by),
             Node::Previous(w) => added(&mut w.columns.iter().map(|(new, _)| new)),

@@ -6,7 +6,6 @@ use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 use super::{Formula, TypedAggregate, TypedAggregates, TypedNode, Verb};
 use crate::aggregate::{ARGUMENTS_MAX, Registry};
-use crate::assign::FixedGrid;
 use crate::error::{Error, Result, unknown_column};
 use crate::expr::{Expr, Literal};
 use crate::plan::{self, Aggregation};
@@ -30,36 +29,6 @@ pub fn positive(what: &str, size: i64) -> Result<()> {
         return Ok(());
     }
     Err(Error::Plan(format!("{what} must be positive, not {size} microseconds")))
-}
-
-/// Checks the sizes of tumbling and hopping windows.
-pub fn check_aligned(w: &plan::Aligned) -> Result<()> {
-    positive("size", w.size)?;
-    let every = w.every.unwrap_or(w.size);
-    positive("every", every)?;
-    let grid = FixedGrid::new(w.size, w.every, w.offset);
-    if grid.has_gaps() && !w.allow_gaps {
-        return Err(Error::Plan(format!(
-            "every={every} is larger than size={} (microseconds), so rows would fall between \
-             windows\nhint: say allow_gaps=True if that is meant",
-            w.size
-        )));
-    }
-    if grid.windows_per_row() > 10_000 {
-        return Err(Error::Plan(format!(
-            "a row would be in {} windows, more than 10000\nhint: a larger every=, or sliding()",
-            grid.windows_per_row()
-        )));
-    }
-    if w.allowed_lateness < 0 {
-        return Err(Error::Plan("allowed_lateness must not be negative".into()));
-    }
-    if w.emit_every.is_some() {
-        return Err(Error::Plan(
-            "emit_every= is not supported yet\nhint: use emit=\"each\"".into(),
-        ));
-    }
-    Ok(())
 }
 
 /// The indices and types of key columns.
@@ -133,7 +102,7 @@ pub fn windowed(
     revisions: bool,
 ) -> Result<TypedNode> {
     let (folding, last) = match &verb {
-        Verb::Aligned(_, folding) => (folding, false),
+        Verb::Aligned(_, _, folding) => (folding, false),
         Verb::Session(_, folding) | Verb::Silent(_, folding) => (folding, true),
         Verb::Input(_)
         | Verb::Filter(_)

@@ -17,7 +17,7 @@ use super::slots::{Slot, SlotPart};
 use super::task::{RowFacts, Task};
 use super::windowed::{SlotOut, Windowed};
 use crate::aggregate::StateRows;
-use crate::assign::{FixedGrid, Grid, GridPlace, Reach};
+use crate::assign::{AlignedGrid, Grid, GridPlace, Reach};
 use crate::error::Result;
 use crate::fate::{Reason, Record};
 use crate::fire::FiredRow;
@@ -27,7 +27,7 @@ use crate::state::{Panes, Saved};
 use crate::time::Micros;
 use crate::watermark::Clock;
 
-/// The verbs `tumbling` and `hopping`.
+/// The verbs `tumbling`, `hopping` and `cumulative`.
 #[derive(Debug)]
 pub struct AlignedWindows<G> {
     grid: G,
@@ -37,6 +37,8 @@ pub struct AlignedWindows<G> {
     /// Whether accepted late rows fire the window again.
     revises: bool,
     emit: Emit,
+    /// Whether fired rows say when their key was first touched: others fire beside them.
+    touches: bool,
 }
 
 /// The panes of one slot, and one scratch value per key.
@@ -46,6 +48,13 @@ pub struct PaneSlot {
     place_of: Vec<u32>,
     /// The clock from which the slot has work even without rows.
     due: Option<Micros>,
+}
+
+impl PaneSlot {
+    /// Whether it holds nothing that could matter any more.
+    pub fn is_empty(&self) -> bool {
+        self.panes.is_empty() && self.panes.revisions.is_empty()
+    }
 }
 
 impl Slot for PaneSlot {
@@ -67,10 +76,9 @@ struct Pending {
     into: Vec<u32>,
 }
 
-impl AlignedWindows<FixedGrid> {
-    /// Creates the verb from a plan's parameters.
-    pub fn fixed(plan: &plan::Aligned) -> AlignedWindows<FixedGrid> {
-        let grid = FixedGrid::new(plan.size, plan.every, plan.offset);
+impl AlignedWindows<AlignedGrid> {
+    /// Creates the verb from a plan's parameters and its windows.
+    pub fn planned(plan: &plan::Aligned, grid: AlignedGrid) -> AlignedWindows<AlignedGrid> {
         AlignedWindows::new(grid, plan.allowed_lateness, plan.revisions, plan.emit)
     }
 }
@@ -80,12 +88,24 @@ impl<G: Grid> AlignedWindows<G> {
     pub fn new(grid: G, lateness: Micros, revisions: bool, emit: Emit) -> AlignedWindows<G> {
         let wait = if revisions { 0 } else { lateness };
         let revises = emit == Emit::Each || (revisions && lateness > 0);
-        AlignedWindows { grid, lateness, wait, revises, emit }
+        AlignedWindows { grid, lateness, wait, revises, emit, touches: false }
+    }
+
+    /// The same windows, for a slot in which others fire, too.
+    pub fn with_touches(self) -> AlignedWindows<G> {
+        AlignedWindows { touches: true, ..self }
     }
 
     /// Whether the window that ends at `end` contains the rows of a pane.
     fn holds(&self, end: Micros, (start, first_end): PaneAt) -> bool {
         self.grid.start_of(end) <= start && first_end <= end
+    }
+
+    /// Where the rows of a saved pane belong: rules of a time zone may have changed since, and rows
+    /// then count in the window that now ends when theirs did, or next.
+    fn anchored(&self, (start, first_end): PaneAt) -> PaneAt {
+        let end = self.grid.end_at_or_after(first_end).unwrap_or(first_end);
+        (start.max(self.grid.start_of(end)), end)
     }
 
     /// The panes of the window that ends at `end`.
@@ -219,12 +239,13 @@ impl<G: Grid> AlignedWindows<G> {
             drop(several);
             let Some(pane) = held().next() else { return };
             out.fired.ids.extend(pane.entries.iter().map(|entry| entry.id));
-            out.fired.push(row, pane.entries.len());
+            let touches = pane.entries.iter().map(|entry| (pane.at.0, entry.first));
+            self.push(row, touches, out);
             aggregator.layout.evaluate_rows(&pane.hot, &mut out.fired.answers);
             return;
         }
         drop(several);
-        let (merged, ids) = self.merge(aggregator, slot, end);
+        let (merged, ids, touches) = self.merge(aggregator, slot, end);
         let fires = |i: &u32| changed.as_ref().is_none_or(|set| set.contains(&ids[*i as usize]));
         let (keep, held_back): (Vec<u32>, Vec<u32>) = (0..ids.len() as u32).partition(fires);
         if self.revises && !held_back.is_empty() {
@@ -234,23 +255,38 @@ impl<G: Grid> AlignedWindows<G> {
             revisions.extend(held_back.iter().map(|&i| (ids[i as usize], -1)));
         }
         out.fired.ids.extend(keep.iter().map(|&i| ids[i as usize]));
-        out.fired.push(row, keep.len());
+        self.push(row, keep.iter().map(|&i| touches[i as usize]), out);
         for (j, column) in out.fired.answers.iter_mut().enumerate() {
             keep.iter().for_each(|&i| column.push(aggregator.layout.evaluate(&merged, i, j)));
         }
     }
 
-    /// Merges the panes of a window: one row per key, in order of first touch, pane by pane.
+    /// Adds rows of one window, whose keys were first touched at these times.
+    fn push(
+        &self,
+        row: FiredRow,
+        touches: impl ExactSizeIterator<Item = (Micros, u64)>,
+        out: &mut SlotOut,
+    ) {
+        if self.touches {
+            touches.for_each(|touch| out.fired.push(FiredRow { touch, ..row }, 1));
+        } else {
+            out.fired.push(row, touches.len());
+        }
+    }
+
+    /// Merges the panes of a window: one row per key, in order of first touch, pane by pane; also
+    /// the keys, and their first touches.
     fn merge(
         &self,
         aggregator: &Aggregator,
         slot: &mut PaneSlot,
         end: Micros,
-    ) -> (StateRows, Vec<u32>) {
+    ) -> (StateRows, Vec<u32>, Vec<(Micros, u64)>) {
         let mut place_of = std::mem::take(&mut slot.place_of);
         place_of.resize(slot.panes.keys.capacity(), 0);
         let mut merged = aggregator.layout.hot();
-        let mut ids: Vec<u32> = Vec::new();
+        let (mut ids, mut touches): (Vec<u32>, Vec<(Micros, u64)>) = (vec![], vec![]);
         let held: Vec<&Pane> = self.panes_of(slot, end).collect();
         for group in held.chunk_by(|a, b| a.at.0 == b.at.0) {
             let mut touched: Vec<(u64, usize, u32)> = Vec::new();
@@ -261,11 +297,12 @@ impl<G: Grid> AlignedWindows<G> {
             if group.len() > 1 {
                 touched.sort_unstable();
             }
-            for (_, p, entry) in touched {
+            for (first, p, entry) in touched {
                 let PaneEntry { id, .. } = group[p].entries[entry as usize];
                 let place = &mut place_of[id as usize];
                 if *place == 0 {
                     ids.push(id);
+                    touches.push((group[p].at.0, first));
                     *place = merged.push() + 1;
                 }
                 aggregator.layout.merge(&mut merged, *place - 1, &group[p].hot, entry);
@@ -273,7 +310,7 @@ impl<G: Grid> AlignedWindows<G> {
         }
         ids.iter().for_each(|&id| place_of[id as usize] = 0);
         slot.place_of = place_of;
-        (merged, ids)
+        (merged, ids, touches)
     }
 
     /// The keys for which rows entered or left since the previous window.
@@ -405,7 +442,7 @@ impl<G: Grid> Windowed for AlignedWindows<G> {
         part: &str,
         saved: &Saved,
     ) -> Result<()> {
-        saved::load(aggregator, &mut slot.panes, part, saved)?;
+        saved::load(aggregator, &mut slot.panes, part, saved, |at| self.anchored(at))?;
         slot.due = self.next_due(&slot.panes);
         Ok(())
     }

@@ -23,6 +23,7 @@ pub mod task;
 pub mod stateless;
 pub mod windowed;
 pub mod aligned;
+pub mod zoned;
 pub mod sessions;
 pub mod session;
 pub mod silent;
@@ -51,7 +52,7 @@ pub use vitals::Vitals;
 pub use windowed::Windowed;
 
 use crate::error::Result;
-use crate::graph::{TypedNode, Verb};
+use crate::graph::{Frame, TypedNode, Verb};
 use crate::plan::Answering;
 use crate::state::Address;
 use crate::watermark::Clock;
@@ -126,8 +127,12 @@ pub fn build(node: TypedNode, number: u32) -> Result<Box<dyn Operator>> {
         Verb::Filter(condition) => Box::new(stateless::Filter::new(condition, number)),
         Verb::Project(columns) => Box::new(stateless::Project::new(columns, schema, number)),
         Verb::Union(sides) => Box::new(stateless::Union::new(sides, schema, number)),
-        Verb::Aligned(plan, folding) => {
-            let verb = aligned::AlignedWindows::fixed(&plan);
+        Verb::Aligned(plan, Frame::Shared(grid), folding) => {
+            let verb = aligned::AlignedWindows::planned(&plan, grid);
+            Box::new(windowed::WindowOperator::new(verb, folding, shape(false), number)?)
+        }
+        Verb::Aligned(plan, Frame::ByZone { kind, key }, folding) => {
+            let verb = zoned::ZonedWindows::new(plan, kind, key);
             Box::new(windowed::WindowOperator::new(verb, folding, shape(false), number)?)
         }
         Verb::Session(plan, folding) => {

@@ -23,6 +23,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::aggregate::Registry;
+use crate::assign::Zone;
 use crate::error::Error;
 use crate::partitioner::Partitioner;
 
@@ -45,7 +46,9 @@ mod _core {
     #[pymodule_export]
     use super::taken::PyTaken;
     #[pymodule_export]
-    use super::{assemble, check, contents, fit, json_lines, limits, may_fit, partition_of};
+    use super::{
+        assemble, check, check_time_zone, contents, fit, json_lines, limits, may_fit, partition_of,
+    };
     #[pymodule_export]
     use super::{schema_of_words, schema_words};
 
@@ -71,6 +74,12 @@ mod _core {
 fn check(py: Python<'_>, plan_json: &str, partitioned_by: Option<Vec<String>>) -> PyResult<String> {
     let registry = Registry::default();
     enter::enter(py, || crate::graph::describe(plan_json, &registry, partitioned_by.as_deref()))
+}
+
+/// Refuse a name that is not that of a time zone; `place` stands first in the message.
+#[pyfunction]
+fn check_time_zone(py: Python<'_>, name: &str, place: &str) -> PyResult<()> {
+    enter::enter(py, || Zone::named(name).map(|_| ()).map_err(|error| error.within(place)))
 }
 
 /// Column names and type words of anything with `__arrow_c_schema__`.

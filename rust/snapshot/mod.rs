@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
+use crate::assign::Zone;
 use crate::chunk::{Chunk, encode_batch, pack, seal, unpack};
 use crate::error::{Error, Result};
 use crate::operator::SavedPiece;
@@ -74,6 +75,7 @@ pub fn save(pipeline: &Pipeline, since: u64, before: &[String]) -> Result<(Vec<C
     }
     let manifest = json!({
         "muntin": env!("CARGO_PKG_VERSION"),
+        "zone_data": Zone::data_version(),
         "ranges": RANGES,
         "seq": pipeline.seq,
         "epoch": pipeline.epoch,

@@ -43,6 +43,7 @@ OPERATORS: dict[str, type[Node]] = {
     "union": Union,
     "tumbling": Aligned,
     "hopping": Aligned,
+    "cumulative": Aligned,
     "session": Session,
     "sliding": Sliding,
     "previous": Previous,
@@ -328,6 +329,13 @@ class Machine:
         if spec["op"] == "input":
             return spec["input"]
         return min(self.first_input(s) for s in node.sources)
+
+    def time_zone(self, index: int) -> str | None:
+        """The zone of the event time behind a node, as the type of the time column names it."""
+        spec = self.plan["inputs"][self.first_input(index)]
+        name = spec["time"].get("col", "")
+        word = dict(spec.get("schema") or []).get(name, "")
+        return word.rstrip("]").split(", ")[1] if ", " in word else None
 
     def columns_of(self, index: int) -> list[str]:
         """The columns of a node, as far as its inputs have been heard or have a schema."""

@@ -1,32 +1,35 @@
-"""Windows of time: tumbling and hopping.
+"""Windows of time: tumbling, hopping and cumulative; where they lie is in `grids`.
 
 Decided here: `fired` rows of one seq are in one order (end, start, range, touch), revisions and
 running values among them; a row that overflows is invalid before it can be late; "changed" compares
 the rows that count in a window with those that count in the window before it; `late_windows` counts
-pairs of row and window.
+pairs of row and window. A row that names no time zone is invalid.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from math import gcd
+from typing import Any
+from zoneinfo import available_timezones
 
 from .aggregates import Entry
+from .grids import OutOfRange, Window, grid_of
 from .node import Node, in_range
 from .values import FOREVER, Row, stamp
 
-Window = tuple[int, int]  # start, end: the window is [start, end)
+ZONES = available_timezones()
 
 
 class Aligned(Node):
-    """tumbling and hopping: windows [s, s + size), s = offset modulo every."""
+    """tumbling, hopping and cumulative."""
 
     def __init__(self, index: int, spec: dict, machine: object) -> None:
         super().__init__(index, spec, machine)
-        self.size, self.emit = spec["size"], spec["emit"]
-        self.every = spec.get("every", self.size)
-        self.offset = spec.get("offset", 0)
-        self.pane = gcd(self.size, self.every)
+        self.emit = spec["emit"]
+        zone = spec.get("time_zone")
+        self.zone_column = zone["col"] if isinstance(zone, dict) else None
+        self.zone = zone if isinstance(zone, str) else None
+        self.grids: dict[str | None, Any] = {}
         self.emit_every = spec.get("emit_every")
         self.revises = self.lateness > 0 and spec.get("revisions", True)
         self.has_revision = self.revises or self.emit == "each" or self.emit_every is not None
@@ -46,21 +49,29 @@ class Aligned(Node):
         fired += self.fire_closed(clock) + self.fire_early(clock)
         return self.in_order(fired)
 
-    def windows_of(self, time: int) -> list[Window]:
-        """Every window that holds `time`, the earliest end first."""
-        start = (time - self.offset) // self.every * self.every + self.offset
-        found = []
-        while start + self.size > time:
-            found.append((start, start + self.size))
-            start -= self.every
-        return found[::-1]
+    def grid(self, key: tuple) -> Any:
+        """The windows of a key."""
+        if self.zone_column is not None:
+            name = key[self.by.index(self.zone_column)]
+        else:
+            name = self.zone or self.machine.time_zone(self.index)
+        if name not in self.grids:
+            self.grids[name] = grid_of(self.spec, name)
+        return self.grids[name]
 
     def accept(self, row: Row) -> list[Window]:
         """The windows in which `row` counts."""
         values = self.values_of(row)
         if values is None:
             return []
-        windows = self.windows_of(row.time)
+        key = row.key(self.by)
+        if self.zone_column is not None and row.columns[self.zone_column] not in ZONES:
+            self.refuse(row, "unknown_time_zone")
+            return []
+        try:
+            windows = self.grid(key).windows_of(row.time)
+        except OutOfRange:
+            windows = [(row.time, FOREVER)]
         if not all(in_range(*window) for window in windows):
             self.refuse(row, "window_out_of_range")
             return []
@@ -81,8 +92,8 @@ class Aligned(Node):
         entry = Entry(row.time, self.next_order(), values, row.zoned)
         open_windows = windows[len(late) :]
         for window in open_windows:
-            self.held.setdefault(window, {}).setdefault(row.key(self.by), []).append(entry)
-            self.changed.add((window, row.key(self.by)))
+            self.held.setdefault(window, {}).setdefault(key, []).append(entry)
+            self.changed.add((window, key))
         return open_windows
 
     def closes_at(self, window: Window) -> int:
@@ -102,7 +113,7 @@ class Aligned(Node):
 
     def moved(self, window: Window, key: tuple) -> bool:
         """Whether other rows count in `window` than in the window before it."""
-        before = (window[0] - self.every, window[1] - self.every)
+        before = self.grid(key).before(window)
         return self.held[window][key] != self.held.get(before, {}).get(key)
 
     def fire_early(self, clock: float) -> list[tuple[tuple, Row]]:
@@ -122,7 +133,7 @@ class Aligned(Node):
             "window_start": stamp(start, zoned),
             "window_end": stamp(end, zoned),
         }
-        touch = min(((e.time - self.offset) // self.pane, e.order) for e in entries)
+        touch = min((self.grid(key).pane_of(e.time), e.order) for e in entries)
         place = (end, start, self.range_of(key), touch)
         columns |= self.answers(entries, place)
         revision = self.firings[window, key]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from muntin.base.errors import DurationError, with_hint
 
@@ -13,6 +13,8 @@ Duration: TypeAlias = timedelta | str
 """What a caller may write: a `timedelta`, or text such as `"200ms"`, `"1h30m"`, `"7d"`."""
 
 I64_MAX = 2**63 - 1
+MONTHS_MAX = 12 * 9_998
+DAYS_MAX = 366 * 9_998
 MICROSECOND = timedelta(microseconds=1)
 
 EPOCH_UNITS = ("s", "ms", "us", "ns")
@@ -27,7 +29,8 @@ _US = {
     "ms": 1_000,
     "us": 1,
 }
-_MONTHS = ("mo", "q", "y")
+_MONTHS = {"mo": 1, "q": 3, "y": 12}
+_DAYS = {"d": 1, "w": 7}
 _OTHER_WORDS = {
     "w": ("w", "wk", "wks", "week", "weeks"),
     "d": ("d", "day", "days"),
@@ -60,7 +63,7 @@ def parse(value: Duration, place: str, *, zero: bool = False, negative: bool = F
 
     Zero is refused unless `zero`, and a negative one unless `negative`.
 
-    Raises `DurationError`: not a duration, out of range, or months, quarters and years.
+    Raises `DurationError`: not a duration, out of range, or months, which have no fixed length.
 
     >>> parse("1h30m", "size")
     Span(us=5400000000, text='1h30m', weeks=False)
@@ -81,6 +84,104 @@ def parse(value: Duration, place: str, *, zero: bool = False, negative: bool = F
     if span.us < 0 and not negative:
         raise _error(place, value, "is negative", "durations here count forward")
     return span
+
+
+@dataclass(frozen=True)
+class Period:
+    """A parsed length of windows: elapsed time, or days or months of the calendar.
+
+    `count` is in `unit`s: `us` (microseconds), `days` or `months`. `weeks` is true if it was
+    written in weeks alone.
+    """
+
+    unit: Literal["us", "days", "months"]
+    count: int
+    text: str
+    weeks: bool = False
+
+    @property
+    def us(self) -> int:
+        """About how many microseconds it has: days of 24 hours, months of 31 days."""
+        per = {"us": 1, "days": _US["d"], "months": 31 * _US["d"]}
+        return self.count * per[self.unit]
+
+    def elapsed(self) -> Period:
+        """The same length with days of 24 hours."""
+        return Period("us", self.us, self.text, self.weeks)
+
+
+def period(value: Duration, place: str) -> Period:
+    """Parse the length of a window, which may count in days, weeks, months, quarters or years.
+
+    A `timedelta` is elapsed time, and so is a text with a unit below days.
+
+    >>> period("1q", "size").count, period("2w", "size").count, period("36h", "size").unit
+    (3, 14, 'us')
+    """
+    months, units = _months(value, place)
+    if months and units <= _MONTHS.keys():
+        if months > MONTHS_MAX:
+            raise _error(place, value, "is longer than the calendar", "it ends after 9998")
+        return Period("months", months, str(value))
+    if months:
+        hint = 'write one kind of unit, as in "18mo"'
+        raise _error(place, value, "mixes months, which have no fixed length, with days", hint)
+    span = parse(value, place)
+    if units and units <= _DAYS.keys() and span.us // _US["d"] <= DAYS_MAX:
+        return Period("days", span.us // _US["d"], span.text, span.weeks)
+    return Period("us", span.us, span.text if isinstance(value, str) else elapsed_text(span.us))
+
+
+def shift(value: Duration, place: str) -> tuple[int, int, str]:
+    """Parse how far windows are moved: months, microseconds beside them, and the text.
+
+    >>> shift("3mo5d", "offset")
+    (3, 432000000000, '3mo5d')
+    """
+    months, _ = _months(value, place)
+    if not months:
+        span = parse(value, place, zero=True, negative=True)
+        return 0, span.us, span.text
+    text = str(value)
+    sign, body = (-1, text[1:]) if text.startswith("-") else (1, text)
+    parts = _PART.findall(body)
+    rest = sum(_count(digits) * _US[unit] for digits, unit in parts if unit not in _MONTHS)
+    if months > MONTHS_MAX or rest > DAYS_MAX * _US["d"]:
+        raise _error(place, value, "is longer than the calendar", "it ends after 9998")
+    return sign * months, sign * rest, text
+
+
+def _months(value: Duration, place: str) -> tuple[int, set[str]]:
+    """How many months a text counts, without its sign, and its units."""
+    text = value.removeprefix("-") if isinstance(value, str) else ""
+    if not _TEXT.fullmatch(text):
+        return 0, set()
+    parts = _PART.findall(text)
+    months = sum(_count(digits) * _MONTHS.get(unit, 0) for digits, unit in parts)
+    units = {unit for _, unit in parts}
+    if units & _MONTHS.keys() and not months:
+        raise _error(place, value, "is zero", 'it must be longer, say "1mo"')
+    return months, units
+
+
+def elapsed_text(us: int) -> str:
+    """The short text of a length of elapsed time, without days, which may be of the calendar.
+
+    >>> elapsed_text(86_400_000_000)
+    '24h'
+    """
+    hours, rest = divmod(us, _US["h"])
+    return (f"{hours}h" if hours else "") + (short(rest) if rest or not hours else "")
+
+
+def months_text(months: int) -> str:
+    """The short text of a number of months.
+
+    >>> months_text(24), months_text(6), months_text(5)
+    ('2y', '2q', '5mo')
+    """
+    unit = next(unit for unit in ("y", "q", "mo") if months % _MONTHS[unit] == 0)
+    return f"{months // _MONTHS[unit]}{unit}"
 
 
 def short(us: int) -> str:
@@ -104,14 +205,13 @@ def _parse_text(text: str, place: str) -> Span:
         raise _error(place, text, "is not a duration", _hint(text))
     parts = _PART.findall(body)
     units = {unit for _, unit in parts}
-    for unit in _MONTHS:
-        if unit in units:
-            raise _error(
-                place,
-                text,
-                "counts in months; calendar months, quarters and years are not there yet",
-                'write days, as in "30d"',
-            )
+    if units & _MONTHS.keys():
+        raise _error(
+            place,
+            text,
+            "counts in months, which have no fixed length",
+            'write days, as in "30d"; tumbling, hopping and cumulative windows take months',
+        )
     us = sum(_count(digits) * _US[unit] for digits, unit in parts)
     return Span(sign * us, text, weeks=units == {"w"})
 

@@ -39,7 +39,7 @@ ROWS: dict[str, str] = {
 
 
 NOT_YET: dict[str, frozenset[str]] = {
-    "Stream": frozenset("cumulative decide explode join join_asof lookup map top".split()),
+    "Stream": frozenset("decide explode join join_asof lookup map top".split()),
     "Windowed": frozenset({"top"}),
     "muntin": frozenset(
         "Aggregate any all approx_count_distinct backtest "

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Never, TypeAlias
+from typing import Never
 
 from muntin.base.arguments import not_yet
-from muntin.base.durations import Duration, Span
+from muntin.base.durations import Duration
 from muntin.base.errors import ColumnError, PlanError, unknown, with_hint
-from muntin.base.missing import Hinting
 from muntin.expr.build import Column, Expr, IntoExpr, resolve
-from muntin.pipeline.aggregates import Agg
 from muntin.pipeline.calls import call_text
 from muntin.pipeline.explain import explain
 from muntin.pipeline.inputs import ONLY_INPUT, text_of
@@ -19,19 +17,14 @@ from muntin.pipeline.keyed import deduplicate, previous
 from muntin.pipeline.keys import By, no_collisions
 from muntin.pipeline.plan import Node, check, dumps
 from muntin.pipeline.scope import columns_of
-from muntin.pipeline.windows.aligned import aligned
-from muntin.pipeline.windows.base import Window, agg_json, aggregated, aggregates_text, all_named
-from muntin.pipeline.windows.session import session
+from muntin.pipeline.windowed import Windowing
+from muntin.pipeline.windows.base import all_named
 from muntin.pipeline.windows.silent import KeyValue, silent
-from muntin.pipeline.windows.sliding import NAMES, feature_names, sizes_of, sliding
 from muntin.values.literals import Json, text
-
-Emit: TypeAlias = Literal["final", "each", "changed"]
-Closed: TypeAlias = Literal["right", "left", "both", "none"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Stream(Hinting):
+class Stream(Windowing):
     """A pipeline: where rows come from and what is done to them, as a frozen value.
 
     Made by `mt.stream` and `mt.union`; each verb gives a new one. Two streams are equal if they
@@ -173,167 +166,6 @@ class Stream(Hinting):
         body: dict[str, Json] = {"columns": [*kept, *_columns(exprs, before, "select")]}
         return self._then("select", body, call_text("select", names, **exprs), columns)
 
-    def tumbling(
-        self,
-        size: Duration | None = None,
-        by: By = (),
-        *,
-        rows: int | None = None,
-        offset: Duration = "0s",
-        time_zone: str | Expr | None = None,
-        week_start: str = "monday",
-        emit: Emit = "final",
-        emit_every: Duration | None = None,
-        allowed_lateness: Duration = "0s",
-        revisions: bool = True,
-        fill: str | None = None,
-    ) -> Windowed:
-        """Windows `[start, start + size)` side by side, from the epoch plus `offset`.
-
-        A size in weeks (`"1w"`) starts on Mondays; `"7d"` and a `timedelta` count from the epoch.
-        A window comes out when the watermark reaches its end. With `allowed_lateness`, each late
-        row that is still taken sends its window again with `revision` + 1; with `revisions=False`
-        it comes out once, that much later. `emit="each"` sends the running value at every row,
-        `emit_every` also the changed windows at each step of event time.
-
-        Raises `PlanError` and its kin for invalid parameters; `rows`, `time_zone`,
-        `week_start` and `fill` are not there yet.
-
-        >>> from muntin import count, stream
-        >>> stream(time="at", out_of_order="0s").tumbling("1m", by="store").agg(n=count())
-        stream(time="at", out_of_order="0s").tumbling("1m", by="store").agg(n=count())
-        """
-        zone = time_zone is not None and (isinstance(time_zone, Expr) or time_zone != "UTC")
-        not_yet("tumbling", rows=rows is not None, time_zone=zone, fill=fill is not None)
-        not_yet("tumbling", week_start=week_start != "monday")
-        window = aligned(
-            self.node,
-            "tumbling",
-            size,
-            None,
-            by,
-            offset=offset,
-            emit=emit,
-            emit_every=emit_every,
-            allowed_lateness=allowed_lateness,
-            revisions=revisions,
-            allow_gaps=False,
-        )
-        return Windowed(self, window)
-
-    def hopping(
-        self,
-        size: Duration | None = None,
-        every: Duration | None = None,
-        by: By = (),
-        *,
-        rows: int | None = None,
-        offset: Duration = "0s",
-        time_zone: str | Expr | None = None,
-        week_start: str = "monday",
-        emit: Emit = "final",
-        emit_every: Duration | None = None,
-        allowed_lateness: Duration = "0s",
-        revisions: bool = True,
-        allow_gaps: bool = False,
-    ) -> Windowed:
-        """Windows of `size`, one starting `every` so often; a row is in each that covers it.
-
-        As `tumbling` otherwise. `emit="changed"` sends a key's window only if rows entered or
-        left since its window before. At most 10,000 windows may cover a row; a step longer than
-        the size needs `allow_gaps=True`, and rows in the gaps are counted as such.
-
-        >>> from muntin import count, stream
-        >>> stream(time="at", out_of_order="0s").hopping("1h", "5m").agg(n=count())
-        stream(time="at", out_of_order="0s").hopping("1h", "5m").agg(n=count())
-        """
-        zone = time_zone is not None and (isinstance(time_zone, Expr) or time_zone != "UTC")
-        not_yet("hopping", rows=rows is not None, time_zone=zone)
-        not_yet("hopping", week_start=week_start != "monday")
-        window = aligned(
-            self.node,
-            "hopping",
-            size,
-            every,
-            by,
-            offset=offset,
-            emit=emit,
-            emit_every=emit_every,
-            allowed_lateness=allowed_lateness,
-            revisions=revisions,
-            allow_gaps=allow_gaps,
-        )
-        return Windowed(self, window)
-
-    def session(
-        self,
-        gap: Duration,
-        by: By = (),
-        *,
-        gap_closed: bool = True,
-        gap_max: Duration | None = None,
-        allowed_lateness: Duration = "0s",
-    ) -> Windowed:
-        """Rows of a key that follow each other within `gap`; exactly `gap` apart still belongs.
-
-        With `gap_closed=False` exactly `gap` apart is another session. A session comes out once,
-        when the watermark has passed its last row by more than `gap` + `allowed_lateness`, with
-        `window_end` = last + gap and `last_event_time`. `gap_max` is not there yet.
-
-        >>> from muntin import count, stream
-        >>> stream(time="at", out_of_order="0s").session("30m", by="user").agg(n=count())
-        stream(time="at", out_of_order="0s").session("30m", by="user").agg(n=count())
-        """
-        not_yet("session", gap_max=gap_max is not None)
-        window = session(
-            self.node, gap, by, gap_closed=gap_closed, allowed_lateness=allowed_lateness
-        )
-        return Windowed(self, window)
-
-    def sliding(
-        self,
-        size: Duration | Sequence[Duration] | None,
-        by: By = (),
-        *,
-        rows: int | None = None,
-        closed: Closed = "right",
-        include_current: bool = True,
-        emit: Literal["arrival", "watermark"] = "arrival",
-        allowed_lateness: Duration = "0s",
-        names: str = NAMES,
-        null_key: Literal["null", "group"] = "null",
-        expire_after: Duration | None = None,
-    ) -> Sliding:
-        """For every row, aggregates over its key's rows of the last `size`, the row included.
-
-        The row comes out at once with the aggregates as new columns. The window is
-        `(time - size, time]`; `closed` says which ends belong to it, and `include_current=False`
-        leaves the row itself out. Several sizes give a column each, called `{name}_{size}`.
-        `emit="watermark"` answers when no earlier row can come any more, over all rows up to
-        that time. A null in `by` gives null features, unless `null_key="group"`.
-
-        Raises `PlanError` and its kin; `size=None`, `rows` and `expire_after` are not there yet.
-
-        >>> from muntin import count, stream
-        >>> stream(time="at", out_of_order="0s").sliding(["1m", "1h"], by="card").agg(n=count())
-        stream(time="at", out_of_order="0s").sliding(["1m", "1h"], by="card").agg(n=count())
-        """
-        not_yet("sliding", rows=rows is not None, expire_after=expire_after is not None)
-        spans, many = sizes_of(size)
-        window = sliding(
-            self.node,
-            spans,
-            many,
-            by,
-            closed=closed,
-            include_current=include_current,
-            emit=emit,
-            allowed_lateness=allowed_lateness,
-            names=names,
-            null_key=null_key,
-        )
-        return Sliding(self, window, tuple(spans), many, names)
-
     def previous(
         self, /, *unnamed: Never, by: By, ago: Duration | None = None, **new: str
     ) -> Stream:
@@ -405,6 +237,9 @@ class Stream(Hinting):
         """
         return stream_of(silent(self.node, after, by, known, every))
 
+    def _made(self, node: Node) -> Stream:
+        return stream_of(node)
+
     def _then(
         self,
         op: str,
@@ -428,62 +263,6 @@ class Stream(Hinting):
 
     def __repr__(self) -> str:
         return text_of(self.node)
-
-
-@dataclass(frozen=True, repr=False, slots=True)
-class Windowed(Hinting):
-    """Windows of a stream that wait for their aggregates."""
-
-    stream: Stream
-    window: Window
-
-    def agg(self, /, *unnamed: Never, **aggregates: Agg) -> Stream:
-        """One row per key and window: the key, `window_start`, `window_end`, the aggregates.
-
-        Raises `PlanError` without an aggregate, `ColumnError` if two columns have one name.
-
-        >>> from muntin import count, stream, sum
-        >>> sales = stream(time="at", out_of_order="0s")
-        >>> sales.tumbling("1m", by="store").agg(n=count(), revenue=sum("amount")).node.columns
-        ('store', 'window_start', 'window_end', 'n', 'revenue')
-        """
-        all_named(unnamed, self.window.op, "agg(n=...)")
-        return stream_of(aggregated(self.stream.node, self.window, aggregates))
-
-    def __repr__(self) -> str:
-        return f"{self.stream!r}{self.window.call}"
-
-
-@dataclass(frozen=True, repr=False, slots=True)
-class Sliding(Hinting):
-    """Per-event windows of a stream that wait for their aggregates."""
-
-    stream: Stream
-    window: Window
-    sizes: tuple[Span, ...]
-    many: bool
-    names: str
-
-    def agg(self, /, *unnamed: Never, **aggregates: Agg) -> Stream:
-        """The rows as they came, with a column for each aggregate and size.
-
-        Raises `PlanError` without an aggregate, `ColumnError` if a column has the name already.
-        """
-        all_named(unnamed, "sliding", "agg(n=...)")
-        node = self.stream.node
-        written = agg_json(node, "sliding", aggregates)
-        features = feature_names(self.names, self.sizes, self.many, aggregates)
-        added = tuple(name for name, _, _ in features)
-        no_collisions((*(node.columns or ()), *added), "sliding")
-        named: list[Json] = [{"name": n, "aggregate": i, "size": j} for n, i, j in features]
-        tail = f',"aggregates":{dumps([*written])},"columns":{dumps(named)}}}'
-        columns = None if node.columns is None else (*node.columns, *added)
-        call = self.window.call + aggregates_text(aggregates)
-        body = self.window.body[:-1] + tail
-        return stream_of(Node("sliding", (node,), body, call, columns, node.typed))
-
-    def __repr__(self) -> str:
-        return f"{self.stream!r}{self.window.call}"
 
 
 def stream_of(node: Node) -> Stream:

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::operator::prepare::Aggregator;
 use crate::operator::slots::SlotPart;
+use crate::state::panes::PaneAt;
 use crate::state::saved::Saving;
 use crate::state::{KeyColumns, Panes, Saved};
 use crate::time::{Micros, NEVER};
@@ -44,12 +45,13 @@ pub(super) fn save(aggregator: &Aggregator, panes: &Panes) -> Result<Vec<SlotPar
     Ok(vec![("panes", saved), ("revisions", again), ("closed", closed)])
 }
 
-/// Restores one saved part.
+/// Restores one saved part; `anchored` says where a saved pane is now.
 pub(super) fn load(
     aggregator: &Aggregator,
     panes: &mut Panes,
     part: &str,
     saved: &Saved,
+    anchored: impl Fn(PaneAt) -> PaneAt,
 ) -> Result<()> {
     match part {
         "closed" => panes.closed = saved.i64("closed")?.first().copied().unwrap_or(NEVER),
@@ -60,7 +62,7 @@ pub(super) fn load(
             let (first, state) = (saved.u64("first")?, saved.binary("state")?);
             for row in 0..saved.len() {
                 let id = panes.key(&keys, row);
-                let pane = panes.pane((start[row], from[row]));
+                let pane = panes.pane(anchored((start[row], from[row])));
                 let entry = panes.entry(pane, id, first[row]);
                 aggregator.layout.load(panes.hot_mut(pane), entry, state.value(row))?;
             }

@@ -13,6 +13,7 @@ from muntin.pipeline.windows.sliding import sliding_text
 TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "tumbling": aligned_text,
     "hopping": aligned_text,
+    "cumulative": aligned_text,
     "session": session_text,
     "sliding": sliding_text,
     "silent": silent_text,
