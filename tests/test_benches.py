@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import re
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,9 +17,10 @@ from benches.compare import canonical, difference, totals_differ
 from benches.data.make import make
 from benches.measure import alone
 from benches.measure import run as measuring
+from benches.measure.lines import Line
 from benches.peers import KNOWN, Clock, load
 from benches.report.text import text
-from benches.workloads import CATALOGUE, Data, Workload, chosen
+from benches.workloads import CATALOGUE, Data, Point, Workload, chosen
 from muntin.commands import bench
 from muntin.commands.app import app
 
@@ -117,6 +119,32 @@ def test_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "tumbling 1 min, 100,000 keys, zipf" in shown and "DuckDB" in shown
     if not KNOWN["bytewax"].is_there():
         assert "Bytewax: python -m benches install bytewax" in shown
+
+
+def test_a_page_of_results_is_one_file() -> None:
+    from plotly.offline import get_plotlyjs
+
+    from benches.report.page import page
+
+    line = Line(MINUTES.of(20), "muntin", "muntin </script>", "1", 20, equal=True)
+    other = replace(line, peer="duckdb", title="DuckDB", note="differs from muntin: <b>")
+    line.cpu = line.wall = [0.5]
+    points = [asdict(Point("latency", "an open loop", "rate", 1_000, {"p50, ms": 1.0}))]
+    points[0]["values"] |= {"p99, ms": 2.0, "p99.9, ms": 3.0, "max, ms": 4.0}
+    found = {
+        "machine": {"cores": "2"},
+        "size": "small",
+        "seconds": 1.0,
+        "lines": [line.to_json(), other.to_json()],
+        "points": points,
+        "peers": {"muntin": {"title": "muntin", "settings": {"threads": "1"}}},
+        "absent": [{"name": "spark", "title": "Spark", "install": "python -m benches install x"}],
+    }
+    found = json.loads(json.dumps(found))
+    text = page(found)
+    assert not re.search(r"(src|href)=.?https?:", text.replace(get_plotlyjs(), ""))
+    assert "differs from muntin: &lt;b&gt;" in text and "install x" in text
+    assert "muntin <\\/script>" in text and "muntin &lt;/script&gt;" in text
 
 
 def test_what_muntin_is_measured_at_alone() -> None:

@@ -130,16 +130,16 @@ class Run:
 
     def _level(self, child: Child, workload: Workload, first: dict[str, Any], line: Line) -> int:
         """The largest step that fits the time, going up step by step."""
-        rows, last = self.size.steps[0], first["wall"]
-        starts = child.facts["starts"]
-        if starts:
-            again = child.run(workload.of(rows), write(workload.of(rows).data, self.folder))
-            line.start_events = rows
-            line.start_cpu = min(first["cpu"], again["cpu"])
-            line.start_wall = last = min(first["wall"], again["wall"])
+        rows, last, before = self.size.steps[0], first["wall"], 0
+        if child.facts["starts"]:
+            before = rows // 10
+            tiny = self._once(child.known.name, workload, before)
+            if isinstance(tiny, str):
+                raise Failed(tiny)
+            line.start_events, line.start_cpu, line.start_wall = before, tiny["cpu"], tiny["wall"]
         for step in self.size.steps[1:]:
-            work = last if not starts else max(last - line.start_wall, 0.2)
-            if work * step / rows > max(self.size.seconds, starts):
+            each = max(last - line.start_wall, 0.0) / (rows - before)
+            if each * step > self.size.seconds:
                 break
             found = child.run(workload.of(step), write(workload.of(step).data, self.folder))
             rows, last = step, found["wall"]
@@ -185,11 +185,8 @@ class Run:
         line.cpu, line.wall = [run["cpu"] for run in runs], [run["wall"] for run in runs]
         line.peak, line.state = max(run["peak"] for run in runs), runs[-1]["state"]
         line.keys = min(line.workload.data.keys, rows)
-        if line.start_events == rows:
-            line.note = "measured with its start: more events would take too long"
-            line.start_events, line.start_cpu, line.start_wall = 0, 0.0, 0.0
-        elif line.start_events:
-            line.start = line.start_cpu
+        if line.start_events:
+            line.start = max(line.start_cpu - line.ns * line.start_events / 1e9, 0.0)
         if line.peer != "muntin":
             ours = min(run["cpu"] for run in mine) / rows * 1e9
             line.ratio = line.ns / ours
