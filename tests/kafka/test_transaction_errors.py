@@ -116,3 +116,25 @@ def test_a_call_that_never_returns_is_left_behind(mock: Mock) -> None:
     start(ours, topic)
     commit_one(ours, topic)
     ours.close()
+
+
+@pytest.mark.parametrize("request_", [None, "add offsets", "offsets", "end"])
+def test_a_producer_that_repeated_a_request_in_silence_is_replaced(
+    mock: Mock, request_: str | None
+) -> None:
+    """The client says that all is well; the request may come once more, in the next transaction."""
+    name = f"silent-{request_}".replace(" ", "-")
+    topic = mock.topic(name)
+    ours = mt.sinks.Kafka(topic, servers=mock.servers).transaction(name, 8.0)
+    start(ours, topic)
+    before = ours._producer
+    if request_ is not None:
+        mock.fail(REQUESTS[request_], ck.KafkaError._TRANSPORT, 1)
+    commit_one(ours, topic)
+    assert ours._producer is before
+    for _ in range(3):
+        commit_one(ours, topic)
+        if request_ is None:
+            assert ours._producer is before
+    assert (ours._producer is before) == (request_ is None)
+    ours.close()

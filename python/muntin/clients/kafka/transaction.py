@@ -19,6 +19,7 @@ from muntin.base.errors import CommitLost, SinkError
 from muntin.clients.kafka.client import Client
 from muntin.clients.kafka.errors import cause_of
 from muntin.clients.kafka.library import library
+from muntin.clients.kafka.repeats import INTERVAL_MS, Repeats
 
 _log = logging.getLogger("muntin.kafka")
 
@@ -79,6 +80,7 @@ class Transaction:
         self._topics: list[str] = []
         self._mark: tuple[str, Offset] | None = None
         self._repeated = False
+        self._repeats: Repeats | None = None
 
     @property
     def id(self) -> str:
@@ -103,8 +105,12 @@ class Transaction:
         self._topics, self._mark = list(topics), mark
         # no callback for records: what fails is the answer of a later call, and one in `flush`
         # together with a fatal error breaks the client
-        own = {"transactional.id": self._id, "transaction.timeout.ms": int(self._timeout * 1e3)}
-        self._producer = self._client.producer({**own, "enable.idempotence": True})
+        own: dict[str, Any] = {"transactional.id": self._id}
+        own["transaction.timeout.ms"] = int(self._timeout * 1e3)
+        own |= {"enable.idempotence": True, "statistics.interval.ms": INTERVAL_MS}
+        events = self._client.events()
+        self._producer = self._client.producer(own, events)
+        self._repeats = Repeats(events, self._producer.poll, self._client.settings)
         self._call("init_transactions", self._producer.init_transactions, self._timeout)
         self._begin()
         for topic in self._topics:
@@ -114,6 +120,7 @@ class Transaction:
         self._offsets(mark[0], [mark[1]])
         self._call("abort_transaction", self._producer.abort_transaction, self._timeout)
         self._open = False
+        self._repeats.begin()
         self._repeated = False
 
     def partitions(self, topic: str) -> int:
@@ -179,7 +186,6 @@ class Transaction:
         for group, each in offsets.items():
             if each:
                 self._offsets(group, each)
-        self._repeated = False
         self._call("commit_transaction", self._producer.commit_transaction, _CALL_S)
         self._open = False
 
@@ -230,11 +236,13 @@ class Transaction:
         self._groups.clear()
 
     def _next(self) -> None:
-        """Begin a transaction, with another producer if the last commit was repeated.
+        """Begin a transaction, with another producer if a request of the last one was repeated.
 
-        Its first request may still be on its way, and would commit half of this transaction.
+        The first request may still be on its way, and would commit half of this transaction.
         """
-        if self._repeated and self._mark is not None:
+        repeated = self._repeated or (self._repeats is not None and self._repeats.seen())
+        if repeated and self._mark is not None:
+            _log.debug("%s gets another producer: a request was repeated", self._id)
             self.start(self._topics, self._mark)
         self._begin()
 
@@ -276,10 +284,14 @@ class Transaction:
 
     def _call(self, name: str, function: Callable[[float], T], seconds: float) -> T:
         """Call the producer; the same call again while it says that this may help."""
-        until = time.monotonic() + self._timeout
+        began = time.monotonic()
+        until = began + self._timeout
         while True:
             try:
-                return self._in_time(name, function, seconds)
+                answer = self._in_time(name, function, seconds)
+                if self._repeats is not None:
+                    self._repeats.took(time.monotonic() - began)
+                return answer
             except (self._library.KafkaException, SystemError) as error:
                 if not self._may_repeat(error) or time.monotonic() > until:
                     raise self._lost(name, error) from error

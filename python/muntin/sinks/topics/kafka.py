@@ -130,11 +130,15 @@ class Kafka:
         self._transaction = transaction
         if transaction is not None:
             # a transaction waits for brokers as long as an outage may last: too long at the start
-            self._connect()
-            self._producer.close()
+            self._reach()
 
     def ownership(self, name: str) -> Ownership:
-        """Membership in the group of the copies of the run `name`."""
+        """Membership in the group of the copies of the run `name`.
+
+        Raises:
+            SinkError: there is no such topic, or no broker answers.
+        """
+        self._reach()  # a member waits for brokers without end
         return Ownership(self._client, name, self.topic)
 
     @property
@@ -148,6 +152,11 @@ class Kafka:
         self._staged.clear()
         if self._transaction is None:
             self._connect()
+
+    def _reach(self) -> None:
+        """Check that the topic can be written."""
+        self._connect()
+        self._producer.close()
 
     def _connect(self) -> None:
         self._partitions = self._producer.open(self.topic)
