@@ -62,9 +62,13 @@ def demo(
         bool, typer.Option("--once", help="Stop after the year; no day is replayed.")
     ] = False,
     speed: Annotated[
-        float,
-        typer.Option("--speed", min=1e-3, help="Replay the day this many times faster."),
-    ] = 300.0,
+        float | None,
+        typer.Option(
+            "--speed",
+            min=1e-3,
+            help="Replay this many times faster: the day 300, with --kafka the year 50,000.",
+        ),
+    ] = None,
     port: Annotated[
         int | None,
         typer.Option("--port", min=0, max=65535, help="The port of the page; 0 for any free one."),
@@ -85,14 +89,30 @@ def demo(
     sample: Annotated[
         bool, typer.Option("--sample", help="Take the small sample that ships with muntin.")
     ] = False,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            "--kafka",
+            metavar="SERVERS",
+            help="Send the events of the year to topics at localhost:9092, say, and let another "
+            "process read them there.",
+        ),
+    ] = None,
+    keep_topics: Annotated[
+        bool, typer.Option("--keep-topics", help="With --kafka: leave the topics at the end.")
+    ] = False,
 ) -> None:
     """A year of real purchases and simulated events, watched by rules, compared with batch.
 
     Then, on a terminal, it replays one busy day slowly, until Ctrl-C. The exit code is 1 if the
     batch query gives other results, or if an anomaly planted in the simulated events is missed.
+
+    With --kafka this process sends the events to topics of Kafka, and `muntin run` works on them in
+    another one, from topics to topics, exactly once; kill it to see. The topics have names of
+    their own and are removed at the end.
     """
     from muntin.commands.demo.live import free_port, has_page, page
-    from muntin.commands.demo.replay import replay
+    from muntin.commands.demo.replay import SPEED, replay
     from muntin.commands.demo.show import show
     from muntin.commands.demo.year import play
 
@@ -101,6 +121,12 @@ def demo(
         port = free_port()
     if no_page:
         port = None
+    if kafka is not None:
+        _demo_on_kafka(
+            kafka, once or as_json or not terminal, speed, port, as_json, sample, keep_topics
+        )
+        return
+    speed = speed or SPEED
     with told(), page(port) as shown:
         outcome = play(sample=sample, out=out, page=shown, url=webhook, quiet=as_json)
         if as_json:
@@ -113,6 +139,30 @@ def demo(
             print(f"replaying the busiest day, {speed:g} times faster; Ctrl-C ends it")
             while not replay(outcome.day, speed, out=out, page=shown, url=webhook).stopped:
                 continue
+
+
+def _demo_on_kafka(
+    servers: str,
+    once: bool,
+    speed: float | None,
+    port: int | None,
+    as_json: bool,
+    sample: bool,
+    keep: bool,
+) -> None:
+    from muntin.commands.demo.kafka.play import SPEED, play
+    from muntin.commands.demo.kafka.show import show
+
+    page = None if port is None else f":{port}"
+    options: dict[str, Any] = {"sample": sample, "page": page, "once": once, "keep": keep}
+    with told():
+        outcome = play(servers, speed=speed or SPEED, quiet=as_json, **options)
+        if as_json:
+            print(json.dumps(outcome.to_json()))
+        else:
+            show(outcome)
+        if not outcome.found_all:
+            raise typer.Exit(1)
 
 
 @app.command()

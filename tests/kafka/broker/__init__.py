@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kafka.broker.client import Kafka, Record
-from kafka.broker.jars import missing
-from kafka.broker.process import Broker, shared
-from kafka.broker.proxy import Proxy
+from .client import Kafka, Record
+from .jars import missing
+from .process import Broker, shared
+from .proxy import Proxy
 
 __all__ = ["Broker", "Kafka", "Proxy", "Record", "missing", "shared"]

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from kafka.broker import Broker
+from . import Broker
 
 
 def main() -> None:

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kafka.broker import keeper
-from kafka.broker.client import EndedEarly, Kafka
-from kafka.broker.jars import class_path
-from kafka.broker.proxy import Proxy
+from . import keeper
+from .client import EndedEarly, Kafka
+from .jars import class_path
+from .proxy import Proxy
 
 JAVA = ["java", "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 QUIET = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]

@@ -1,0 +1,1 @@
+"""The demo with a broker between its events and its pipelines."""
