@@ -49,6 +49,7 @@ class Plan:
     points: tuple[str, ...] | None = None  # only at these
     told: dict[str, Any] = field(default_factory=dict)  # more for the worker
     pause: tuple[float, float] = (0.5, 2.0)  # seconds between two events
+    poison: int = 0  # rows for each message that cannot be decoded
     patience: float = 120.0  # seconds for the last results to come
 
 
@@ -77,6 +78,7 @@ class Chaos:
         self.source = broker.topic(plan.partitions)
         self.target = broker.topic(2)
         self.counts: Counter[str] = Counter()
+        self.dead = broker.topic(1) if plan.poison else None
         (place / "store").mkdir(parents=True)
         proxy = broker.proxy
         told = {
@@ -87,12 +89,13 @@ class Chaos:
             "group": broker.name("group"),
             "store": str(place / "store"),
             "every": 0.3,
+            "dead": self.dead,
             "timeout_ms": TIMEOUT_MS,
             **plan.told,
         }
         logs = place / "logs"
         logs.mkdir()
-        self.feed = Feed(broker, self.source, plan.partitions, plan.rate, plan.seed)
+        self.feed = Feed(broker, self.source, plan.partitions, plan.rate, plan.seed, plan.poison)
         kind = KINDS[plan.kind]
         if plan.points is not None:
             kind = replace(kind, points=plan.points)
@@ -111,7 +114,7 @@ class Chaos:
             self.wait_for_the_last()
         finally:
             self.crowd.end()
-        verdict = verify(self.broker, self.source, self.target)
+        verdict = verify(self.broker, self.source, self.target, self.dead)
         counts = self.counts + self.crowd.counts
         counts["workers started"] = self.crowd.started
         return Outcome(verdict, counts, self.crowd.errors, time.monotonic() - began)
@@ -239,18 +242,25 @@ def main() -> int:
     )
     parser.set_defaults(kind="run")
     parser.add_argument("--events", default=",".join(ALL), help="which of them may happen")
+    parser.add_argument("--poison", type=int, default=10_000, help="one message in so many is bad")
+    parser.add_argument("--standby", action="store_true", help="copies stand by (kind run)")
     parser.add_argument("--without", default="", help="a rule that is left out (kind raw)")
     parser.add_argument("--aborts", type=float, default=0.0, help="share of commits (kind raw)")
     parser.add_argument("--keep", type=Path, help="a directory for the logs of the workers")
     asked = parser.parse_args()
     plan = Plan(
         seconds=asked.minutes * 60,
-        workers=asked.workers or (1 if asked.kind == "run" else 2),
+        workers=asked.workers or (1 if asked.kind == "run" and not asked.standby else 2),
         rate=asked.rate,
         seed=asked.seed,
         kind=asked.kind,
         weights={each: ALL[each] for each in asked.events.split(",")},
-        told={"without": list(filter(None, asked.without.split(","))), "aborts": asked.aborts},
+        poison=asked.poison if asked.kind == "run" else 0,
+        told={
+            "without": list(filter(None, asked.without.split(","))),
+            "aborts": asked.aborts,
+            "standby": asked.standby,
+        },
     )
     print(f"seed {plan.seed}", flush=True)
     with tempfile.TemporaryDirectory() as temporary:

@@ -39,7 +39,15 @@ def run(broker: Broker, tmp_path: Path) -> Callable[[Plan], Outcome]:
 
 def test_a_run_is_killed_and_its_connections_are_cut(run) -> None:
     weights = {"kill": 3, "stop": 1, "zombie": 1, "cut": 2, "silence": 1, "broker_kill": 1}
-    outcome = run(Plan(kind="run", seconds=20, workers=1, weights=weights, patience=60))
+    plan = Plan(kind="run", seconds=20, workers=1, weights=weights, poison=100, patience=60)
+    outcome = run(plan)
+    assert outcome.verdict.exact and outcome.verdict.poison > 20, outcome
+
+
+def test_copies_that_stand_by_take_over_when_the_owner_is_killed(run) -> None:
+    weights = {"kill": 3, "stop": 1, "zombie": 1}
+    plan = Plan(kind="run", seconds=25, workers=2, weights=weights, poison=100, patience=60)
+    outcome = run(replace(plan, told={"standby": True}, pause=(2.0, 5.0)))
     assert outcome.verdict.exact, outcome
 
 

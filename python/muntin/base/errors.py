@@ -245,12 +245,16 @@ class CommitLost(MuntinError):
 
     Attributes:
         cause: what kind of failure it was, for counters.
+        remedy: what must be changed before it can succeed; None: it may do so the next time.
     """
 
-    def __init__(self, message: str, cause: CommitCause = "refused") -> None:
-        """Keep both."""
+    def __init__(
+        self, message: str, cause: CommitCause = "refused", remedy: str | None = None
+    ) -> None:
+        """Keep all three."""
         super().__init__(message)
         self.cause: CommitCause = cause
+        self.remedy = remedy
 
 
 class MissingExtra(MuntinError, ImportError):

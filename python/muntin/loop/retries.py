@@ -41,11 +41,15 @@ class Retries:
         """Wait before the run begins again.
 
         Raises:
-            SinkError: too many commits in a row were lost; few are enough once a stop is requested.
+            SinkError: another try cannot succeed, or too many commits in a row were lost; few are
+                enough once a stop is requested.
         """
         self.lost += 1
         self._counters.aborted(error.cause)
         self._in_a_row += 1
+        if error.remedy is not None:
+            message = f"the last rows cannot be committed: {error}"
+            raise SinkError(with_hint(message, error.remedy)) from error
         if self._in_a_row > (_STOPPING_MAX if self._stop.requested else _IN_A_ROW_MAX):
             hint = "nothing is lost: the next run resumes from the last checkpoint that counts"
             times = "" if self._in_a_row == 1 else f", {self._in_a_row} times in a row"

@@ -82,10 +82,16 @@ def main(told: dict[str, Any]) -> None:
     windows = rows.tumbling("2s", by="key").agg(
         n=mt.count(), total=mt.sum("v"), low=mt.min("v"), high=mt.max("v")
     )
-    source = mt.sources.Kafka(told["source"], servers=told["servers"], group=told["group"])
+    bad: Any = "stop"
+    if told.get("dead"):
+        bad = mt.sinks.Kafka(told["dead"], servers=told["servers"])
+    source = mt.sources.Kafka(told["source"], servers=told["servers"], group=told["group"], bad=bad)
     sink = mt.sinks.Kafka(told["target"], servers=told["servers"], key="key")
     checkpoint = mt.Checkpoint(Store(told["store"], points), every=f"{told['every'] * 1000:.0f}ms")
-    mt.run(source, windows, sinks=[sink], checkpoint=checkpoint, name=told["group"])
+    standby = told.get("standby", False)
+    mt.run(
+        source, windows, sinks=[sink], checkpoint=checkpoint, name=told["group"], standby=standby
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 
 from kafka.broker import Kafka
-from kafka.kills.verify import END
+from kafka.kills.verify import END, POISON
 
 START = 1_714_550_400_000
 KEYS = 40
@@ -24,8 +24,12 @@ def text_of(ms: int) -> str:
 class Feed:
     """Writes `rate` rows a second, a key always to the same partition, until it is stopped."""
 
-    def __init__(self, kafka: Kafka, topic: str, partitions: int, rate: int, seed: int) -> None:
+    def __init__(
+        self, kafka: Kafka, topic: str, partitions: int, rate: int, seed: int, poison: int = 0
+    ) -> None:
+        """After every `poison` rows comes a message that cannot be decoded; 0: none does."""
         self.kafka, self.topic, self.partitions, self.rate = kafka, topic, partitions, rate
+        self.poison = poison
         self.rows = 0
         self._rng = random.Random(seed)
         self._ended = threading.Event()
@@ -74,6 +78,8 @@ class Feed:
             for _ in range(min(due - self.rows, 500)):
                 key, value, partition = self._row()
                 producer.produce(self.topic, value, key, partition)
+                if self.poison and self.rows % self.poison == 0:
+                    producer.produce(self.topic, POISON + b"%d" % self.rows, None, partition)
             producer.poll(0.02)
         end = START + self.rows * STEP + 3_600_000
         for partition in range(self.partitions):

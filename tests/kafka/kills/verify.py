@@ -5,6 +5,7 @@ Nothing here comes from muntin: the two topics are all that it knows.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ Key = tuple[str, int]  # a key and the start of a window in ms
 Values = tuple[int, int, int, int]  # count, sum, smallest, largest
 
 SIZE = 2_000  # ms
+POISON = b'{"poison": '  # what a message begins with that cannot be decoded
 END = "end"  # the key of rows that only let time pass; their own window stays open
 
 
@@ -30,15 +32,19 @@ class Verdict:
     double: list[Key] = field(default_factory=list)
     wrong: list[tuple[Key, Values, Values]] = field(default_factory=list)  # key, got, due
     extra: list[Key] = field(default_factory=list)
+    poison: int = 0
+    letters: list[str] = field(default_factory=list)  # what is wrong with the dead letters
 
     @property
     def exact(self) -> bool:
-        return not (self.missing or self.double or self.wrong or self.extra)
+        return not (self.missing or self.double or self.wrong or self.extra or self.letters)
 
     def __str__(self) -> str:
-        parts = ["missing", "double", "wrong", "extra"]
+        parts = ["missing", "double", "wrong", "extra", "letters"]
         damage = [f"{len(getattr(self, part))} {part}" for part in parts if getattr(self, part)]
-        return f"{self.records} records -> {self.due} windows: {', '.join(damage) or 'EXACT'}"
+        poison = f" and {self.poison} dead letters" if self.poison else ""
+        said = ", ".join(damage) or "EXACT"
+        return f"{self.records} records -> {self.due} windows{poison}: {said}"
 
 
 def ms_of(text: str) -> int:
@@ -51,6 +57,8 @@ def windows_due(records: Iterable[Record]) -> dict[Key, Values]:
     """The windows of all rows, each by its key and start."""
     windows: dict[Key, list[int]] = {}
     for record in records:
+        if (record.value or b"").startswith(POISON):
+            continue
         row = json.loads(record.value or b"")
         if row["key"] == END:
             continue
@@ -71,8 +79,18 @@ def windows_found(records: Iterable[Record]) -> tuple[dict[Key, Values], Counter
     return found, counts
 
 
-def verify(kafka: Kafka, source: str, target: str) -> Verdict:
-    """Compare the two topics; the target as readers of committed records see it."""
+def wrong_letters(records: Iterable[Record], letters: Iterable[Record]) -> list[str]:
+    """How dead letters differ from the messages that could not be decoded."""
+    poison = ((each.partition, each.offset, each.value or b"") for each in records)
+    due = Counter(each for each in poison if each[2].startswith(POISON))
+    rows = [json.loads(record.value or b"") for record in letters]
+    found = Counter((r["partition"], r["offset"], base64.b64decode(r["payload"])) for r in rows)
+    missing, more = due - found, found - due
+    return [f"missing {each}" for each in missing] + [f"double or extra {each}" for each in more]
+
+
+def verify(kafka: Kafka, source: str, target: str, dead: str | None = None) -> Verdict:
+    """Compare the topics; those of results as readers of committed records see them."""
     records = kafka.read(source, isolation="read_uncommitted")
     due = windows_due(records)
     found, counts = windows_found(kafka.read(target))
@@ -83,4 +101,6 @@ def verify(kafka: Kafka, source: str, target: str) -> Verdict:
         double=sorted(key for key, count in counts.items() if count > 1),
         wrong=sorted((k, found[k], due[k]) for k in due.keys() & found if found[k] != due[k]),
         extra=sorted(found.keys() - due.keys()),
+        poison=sum((each.value or b"").startswith(POISON) for each in records),
+        letters=[] if dead is None else wrong_letters(records, kafka.read(dead)),
     )

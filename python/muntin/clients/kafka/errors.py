@@ -10,6 +10,10 @@ from muntin.base.errors import CommitCause
 _REACH = "is a broker running there? check servers= and security.protocol in settings="
 _LOGIN = "check sasl.mechanism, sasl.username and sasl.password in settings="
 _TOPIC = "create the topic first, or check its name: muntin creates no topics"
+_SMALL = (
+    'for messages that large raise "receive.message.max.bytes" in settings=; if there are none, '
+    "check security.protocol"
+)
 _LARGE = "raise message.max.bytes in settings= and max.message.bytes of the topic"
 
 _HINTS = {
@@ -26,11 +30,13 @@ _HINTS = {
     "TOPIC_EXCEPTION": _TOPIC,
     "MSG_SIZE_TOO_LARGE": _LARGE,
     "RECORD_LIST_TOO_LARGE": _LARGE,
+    "_BAD_MSG": _SMALL,
     "_FENCED": "another process runs with the same name; let only one run at a time",
     "INVALID_PRODUCER_EPOCH": "another process runs with the same name; let only one run at a time",
 }
 
 
+_TOO_LARGE = frozenset({"MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"})
 _FENCED = frozenset({"_FENCED", "INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED"})
 _LATE = frozenset(
     {"_TIMED_OUT", "_MSG_TIMED_OUT", "_TIMED_OUT_QUEUE", "REQUEST_TIMED_OUT", "_TRANSPORT"}
@@ -70,6 +76,16 @@ def cause_of(error: Any) -> CommitCause:
     if name in _LATE:
         return "timeout"
     return "refused" if name else "client"
+
+
+def remedy_of(error: Any) -> str | None:
+    """What must be changed before a call can succeed; None if another try may.
+
+    >>> from confluent_kafka import KafkaError
+    >>> remedy_of(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)) is None, remedy_of(SystemError())
+    (False, None)
+    """
+    return hint_of(error) if name_of(error) in _TOO_LARGE else None
 
 
 def hint_of(error: Any) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from muntin.base.errors import CommitLost, SinkError
 from muntin.clients.kafka.client import Client
-from muntin.clients.kafka.errors import cause_of
+from muntin.clients.kafka.errors import cause_of, remedy_of
 from muntin.clients.kafka.library import library
 from muntin.clients.kafka.repeats import INTERVAL_MS, Repeats
 
@@ -337,4 +337,4 @@ class Transaction:
         self.give_up()
         text = self._client.text(error)
         message = f"{name} of transactional id {self._id!r} failed: {text}"
-        return TransactionLost(message, cause_of(error))
+        return TransactionLost(message, cause_of(error), remedy_of(error))

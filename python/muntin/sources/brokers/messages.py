@@ -150,7 +150,10 @@ def _stopped(bad: Any) -> SourceError:
     where = f'Kafka: topic "{topic}", partition {partition}, offset {offset}'
     where += "" if at is None else f", byte {at}"
     shown = payload[:_SHOWN].decode("utf-8", "replace") + ("..." if len(payload) > _SHOWN else "")
-    return SourceError(with_hint(f"{where}: {detail}: {shown!r}", _GO_ON))
+    hint = _GO_ON
+    if "bytes_max" in detail:
+        hint = f'options={{"bytes_max": {len(payload)}}} takes it; {_GO_ON}'
+    return SourceError(with_hint(f"{where}: {detail}: {shown!r}", hint))
 
 
 def _unfit(bad: Undecodable) -> SourceError:
