@@ -2,10 +2,12 @@
 
 With a broker at localhost:9092 (docs/kafka.md says how to start one):
 
-    python examples/kafka_fraud.py produce      # make the topics, send some days of payments
-    muntin run examples/kafka_fraud.py          # score them, and wait for more; Ctrl-C ends it
+    muntin check --main examples/kafka_fraud.py              # what it guarantees
+    python examples/kafka_fraud.py produce                   # make the topics, send some payments
+    muntin run examples/kafka_fraud.py --dashboard :8080     # score them; Ctrl-C ends it
 
-Kill it as often as you like, and start it again: each payment is in `scored` once.
+Kill it as often as you like, and start it again: each payment is in `scored` once. What cannot be
+decoded is in `payments-bad`, with the reason and its place.
 """
 
 from __future__ import annotations
@@ -20,19 +22,20 @@ import shop
 import muntin as mt
 
 SERVERS = os.environ.get("KAFKA", "localhost:9092")
-TOPICS = {"payments": 4, "scored": 4, "alerts": 1}
+TOPICS = {"payments": 4, "scored": 4, "alerts": 1, "payments-bad": 1}
 
 
 def main(servers: str = SERVERS, state: str = "state/kafka-fraud", **more: bool) -> mt.Report:
     """Read payments, add features, test the rules, write both."""
-    source = mt.sources.Kafka("payments", servers=servers, group="fraud", bad="record")
+    # messages that cannot be decoded, in the same transaction as the rows
+    bad = mt.sinks.Kafka("payments-bad", servers=servers)
     return mt.run(
-        source,
+        mt.sources.Kafka("payments", servers=servers, group="fraud", bad=bad),
         fraud.scored,
         rules=fraud.rules,
-        sinks=mt.sinks.Kafka("scored", servers=servers, key="card"),
-        alerts=mt.sinks.Kafka("alerts", servers=servers, key="key"),
-        invalid=mt.sinks.JsonLines("invalid.jsonl", mode="append"),
+        sinks=[mt.sinks.Kafka("scored", servers=servers, key="card")],
+        alerts=[mt.sinks.Kafka("alerts", servers=servers, key="key")],
+        invalid=[mt.sinks.JsonLines("invalid.jsonl", mode="append")],
         checkpoint=mt.Checkpoint(state, every="500ms"),
         **more,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -237,3 +239,31 @@ def test_a_lost_commit_has_a_cause() -> None:
     assert CommitLost("nobody knows").cause == "refused"
     assert TransactionLost("no answer", "timeout").cause == "timeout"
     assert not issubclass(TakenOver, CommitLost)
+
+
+def alert_rules() -> str:
+    page = (LIST.parent / "operations.md").read_text()
+    return page.partition("```yaml\n")[2].partition("```")[0]
+
+
+def test_alerts_use_metrics_that_are_listed_and_each_is_explained() -> None:
+    rules = alert_rules()
+    listed = {name for name, *_ in LISTED.findall(LIST.read_text())}
+    used = set(re.findall(r"\bmuntin_\w+", rules))
+    assert len(used) > 10
+    assert used <= listed
+    named = re.findall(r"alert: (\w+)", rules)
+    page = (LIST.parent / "operations.md").read_text()
+    assert [re.search(rf"^\| {name} \|", page, re.M) is not None for name in named] == [
+        True for _ in named
+    ]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool")
+def test_prometheus_takes_the_alert_rules(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(alert_rules())
+    checked = subprocess.run(
+        ["promtool", "check", "rules", "rules.yaml"], cwd=tmp_path, text=True, capture_output=True
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "12 rules found" in checked.stdout
