@@ -248,6 +248,9 @@ pub struct Sliding {
     pub by: Vec<String>,
     /// Lengths.
     pub sizes: Vec<Micros>,
+    /// How long before the row its windows end.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ago: Micros,
     /// See [`Closed`].
     pub closed: Closed,
     /// Whether a row counts in its own answer.
@@ -307,6 +310,22 @@ pub struct Deduplicate {
     pub within: Micros,
 }
 
+/// The first of the rows of one window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Top {
+    /// The verb it reads from.
+    pub from: usize,
+    /// Columns within whose values rows are ranked.
+    pub by: Vec<String>,
+    /// How many.
+    pub n: u64,
+    /// What they are ranked by, the greatest first.
+    pub order: Expr,
+    /// Whether all rows that are equal to the last one are kept, too.
+    pub ties: bool,
+}
+
 /// One verb.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
@@ -325,6 +344,7 @@ pub enum Node {
     Silent(Silent),
     Previous(Previous),
     Deduplicate(Deduplicate),
+    Top(Top),
 }
 
 /// What goes out, and the rules over it.
@@ -393,6 +413,7 @@ impl Node {
             Node::Silent(_) => "silent",
             Node::Previous(_) => "previous",
             Node::Deduplicate(_) => "deduplicate",
+            Node::Top(_) => "top",
         }
     }
 
@@ -403,7 +424,8 @@ impl Node {
             | Node::Filter { .. }
             | Node::WithColumns { .. }
             | Node::Select { .. }
-            | Node::Union { .. } => false,
+            | Node::Union { .. }
+            | Node::Top(_) => false,
             Node::Tumbling(_)
             | Node::Hopping(_)
             | Node::Cumulative(_)
@@ -429,6 +451,7 @@ impl Node {
             Node::Silent(w) => vec![w.from],
             Node::Previous(w) => vec![w.from],
             Node::Deduplicate(w) => vec![w.from],
+            Node::Top(w) => vec![w.from],
         }
     }
 }

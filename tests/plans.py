@@ -243,12 +243,11 @@ def fired(g: Graph, b: Branch, node: dict, last: bool) -> Branch:
     made, words = aggregates(g, b)
     op, by, lateness = node["op"], node["by"], g.one(0, 0, g.span(1, 12))
     emits = ["final"] * 3 + ["changed"] * (op != "tumbling") * 2 + ["each"] * last
-    node |= {
-        "emit": g.one(*emits),
-        "emit_every": None,
-    }
+    node |= {"emit": g.one(*emits), "emit_every": None}
+    if last and node["emit"] != "each" and g.one(True, False, False):
+        node |= {"emit_every": g.span(1, 12)}
     node |= {"allowed_lateness": lateness, "revisions": last and g.one(True, True, False)}
-    revised = node["emit"] == "each"
+    revised = node["emit"] == "each" or node["emit_every"] is not None
     revised = revised or (lateness > 0 and node["revisions"])
     columns = {name: b.columns[name] for name in by} | bounds(b) | words
     columns |= {"revision": "i64"} if revised else {}
@@ -283,6 +282,7 @@ def sliding(g: Graph, b: Branch) -> Branch:
         for j in range(len(sizes))
     ]
     node = {"op": "sliding", "from": b.node, "by": by, "sizes": sizes, "emit": emit}
+    node |= {"ago": g.span(1, 12)} if g.one(True, False, False, False) else {}
     node |= {"closed": g.one("right", "left", "both", "none")}
     node |= {"include_current": g.one(True, True, False), "null_key": g.one("null", "group")}
     node |= {"allowed_lateness": 0 if emit == "watermark" else g.one(0, 0, g.span(1, 12))}
@@ -320,6 +320,20 @@ def silent(g: Graph, b: Branch) -> Branch:
     return Branch(g.add(node), columns | {"last_event_time": b.time}, b.time)
 
 
+def top(g: Graph, b: Branch) -> Branch:
+    """top: behind windows that fire once."""
+    order = number(g, b)[0] if g.one(True, False) else {"col": g.one(*scalars(b))}
+    usable = [name for name in ("k", "k2", "d") if b.columns.get(name) in KEYS]
+    by = g.one([], *[[name] for name in usable])
+    node = {"op": "top", "from": b.node, "by": by, "n": g.one(1, 1, 2, 3), "order": order}
+    return replace(b, node=g.add(node | {"ties": g.one(True, False)}))
+
+
+def scalars(b: Branch) -> list[str]:
+    """The columns that have an order."""
+    return [name for name, word in b.columns.items() if not is_list(word) and word != "null"]
+
+
 def tagged(g: Graph, branches: list[Branch], names: list[str]) -> Branch:
     """union."""
     tag = g.one(None, "tag")
@@ -351,6 +365,7 @@ VERBS = {
     "silent": silent,
     "previous": previous,
     "deduplicate": deduplicate,
+    "top": top,
 }
 PER_ROW = ["filter", "with_columns", "select"]
 WINDOWS = ["tumbling", "hopping", "cumulative", "session", "sliding", "silent"]
@@ -364,6 +379,9 @@ CHAINS = {
     "session-tumbling": ["session", "tumbling"],
     "cumulative-tumbling": ["cumulative", "tumbling"],
     "calendar-sliding": ["calendar", "sliding"],
+    "tumbling-top": ["tumbling", "top"],
+    "cumulative-top": ["cumulative", "top"],
+    "calendar-top": ["calendar", "top"],
     "calendar-calendar": ["calendar", "calendar"],
     "hopping-session": ["hopping", "session"],
     "silent-tumbling": ["silent", "tumbling"],

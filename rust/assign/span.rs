@@ -23,6 +23,11 @@ impl Span {
         }
     }
 
+    /// The same window, ending so much earlier.
+    pub fn ago(self, ago: Micros) -> Span {
+        Span { back: self.back.saturating_add(ago), front: self.front.saturating_add(ago) }
+    }
+
     /// The latest time before the window.
     pub fn lower(self, moment: Micros) -> Micros {
         moment.saturating_sub(self.back)

@@ -32,11 +32,7 @@ pub fn frame(w: &plan::Aligned, kind: GridKind, upstream: &TypedNode) -> Result<
     if w.allowed_lateness < 0 {
         return Err(Error::Plan("allowed_lateness must not be negative".into()));
     }
-    if w.emit_every.is_some() {
-        return Err(Error::Plan(
-            "emit_every= is not supported yet\nhint: use emit=\"each\"".into(),
-        ));
-    }
+    w.emit_every.map_or(Ok(()), |every| positive("emit_every", every))?;
     let zone = match (&w.time_zone, w.size) {
         (Some(ZoneOf::Column { col }), _) => return by_zone(w, kind, upstream, col),
         (Some(ZoneOf::Name(name)), _) => Zone::named(name)?,

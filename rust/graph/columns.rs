@@ -99,6 +99,7 @@ pub fn union(
         schema: Arc::new(Schema::new(schema)),
         zone: if alike { zone } else { Some("UTC".into()) },
         fired: sides.iter().any(|side| side.fired),
+        together: false,
         revisions: sides.iter().any(|side| side.revisions),
         keys,
         from: from.to_vec(),

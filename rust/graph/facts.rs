@@ -46,7 +46,7 @@ pub fn facts(plan: &Plan, scope: &Scope) -> Vec<Facts> {
 fn of_node(plan: &Plan, node: &Node, above: &[&Facts]) -> Facts {
     match node {
         Node::Input { input } => of_input(plan, *input),
-        Node::Filter { .. } => above[0].clone(),
+        Node::Filter { .. } | Node::Top(_) => above[0].clone(),
         Node::WithColumns { columns, .. } => {
             let mut facts = above[0].clone();
             facts.upsert_key = key_without(facts.upsert_key, columns);
@@ -122,7 +122,7 @@ fn of_union(above: &[&Facts]) -> Facts {
 fn of_aligned(window: &Aligned, verb: &str, above: &Facts) -> Facts {
     let mut facts = fired(&window.by, verb, above);
     facts.shared_ends = true;
-    facts.replay_stable &= window.emit != Emit::Each;
+    facts.replay_stable &= window.emit != Emit::Each && window.emit_every.is_none();
     facts
 }
 

@@ -59,6 +59,7 @@ fn per_row(
         schema: Arc::new(Schema::new(fields)),
         zone: upstream.zone.clone(),
         fired: upstream.fired,
+        together: false,
         revisions: false,
         keys: upstream.keys.clone(),
         from: vec![from],

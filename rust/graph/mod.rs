@@ -149,6 +149,8 @@ pub enum Verb {
     Previous(plan::Previous, TypedKeyed),
     /// Rows without duplicates.
     Deduplicate(plan::Deduplicate, TypedKeyed),
+    /// The first rows of each window: the columns within which they are ranked, and by what.
+    Top(plan::Top, Vec<usize>, Formula),
 }
 
 /// A verb of the plan with known columns.
@@ -162,6 +164,8 @@ pub struct TypedNode {
     pub zone: Option<Arc<str>>,
     /// Whether the rows are fired windows.
     pub fired: bool,
+    /// Whether the rows of a window come out at once.
+    pub together: bool,
     /// Whether a window's row may be emitted again.
     pub revisions: bool,
     /// The columns by which rows of one window differ; `None` if one of them was dropped.
@@ -246,7 +250,8 @@ fn type_node(
     let keep = |from: usize, schema: SchemaRef, keys: Option<Vec<String>>, verb: Verb| {
         let up = upstream(from);
         let (name, zone, from) = (name.into(), up.zone.clone(), vec![from]);
-        TypedNode { name, schema, zone, fired: up.fired, revisions: up.revisions, keys, from, verb }
+        let (fired, together, revisions) = (up.fired, up.together, up.revisions);
+        TypedNode { name, schema, zone, fired, together, revisions, keys, from, verb }
     };
     let made = match node {
         Node::Input { input } => {
@@ -254,7 +259,8 @@ fn type_node(
             let (_, zone) = time_of(&plan.inputs[*input], &schema)?;
             let verb = Verb::Input(*input);
             let (name, keys, from) = (name.into(), Some(vec![]), vec![]);
-            TypedNode { name, schema, zone, fired: false, revisions: false, keys, from, verb }
+            let (fired, together, revisions) = (false, false, false);
+            TypedNode { name, schema, zone, fired, together, revisions, keys, from, verb }
         }
         Node::Filter { from, r#where } => {
             let schema = upstream(*from).schema.clone();
@@ -280,7 +286,8 @@ fn type_node(
             let kind = if is_cumulative { GridKind::Cumulative } else { GridKind::Even };
             let frame = aligned::frame(w, kind, upstream(w.from))?;
             let folding = fold(registry, stateful(upstream(w.from))?, &w.by, &w.aggregates)?;
-            let revisions = w.emit == plan::Emit::Each || (w.allowed_lateness > 0 && w.revisions);
+            let early = w.emit == plan::Emit::Each || w.emit_every.is_some();
+            let revisions = early || (w.allowed_lateness > 0 && w.revisions);
             let verb = Verb::Aligned(w.clone(), frame, folding);
             windowed(name, w.from, upstream(w.from), verb, revisions)?
         }
@@ -298,6 +305,7 @@ fn type_node(
         Node::Sliding(w) => sliding(registry, name, w, upstream(w.from))?,
         Node::Previous(w) => keyed::previous(name, w, upstream(w.from))?,
         Node::Deduplicate(w) => keyed::deduplicate(name, w, upstream(w.from))?,
+        Node::Top(w) => windows::top(name, w, upstream(w.from))?,
     };
     unique(&made.schema)?;
     Ok(made)

@@ -108,6 +108,7 @@ impl Keyed<'_> {
                 Node::Sliding(w) => (&w.by, w.null_key == NullKey::Group),
                 Node::Previous(w) => (&w.by, false),
                 Node::Deduplicate(w) => (&w.by, false),
+                Node::Top(w) => (&w.by, true),
                 Node::Input { .. }
                 | Node::Filter { .. }
                 | Node::WithColumns { .. }
@@ -223,7 +224,7 @@ impl Provenance {
         };
         match node {
             Node::Input { .. } => Provenance::default(),
-            Node::Filter { .. } | Node::Deduplicate(_) => above[0].clone(),
+            Node::Filter { .. } | Node::Deduplicate(_) | Node::Top(_) => above[0].clone(),
             Node::WithColumns { columns, .. } => {
                 let mut provenance = above[0].clone();
                 provenance.named.extend(computed(columns));

@@ -9,6 +9,7 @@ use crate::aggregate::{ARGUMENTS_MAX, Registry};
 use crate::error::{Error, Result, unknown_column};
 use crate::expr::{Expr, Literal};
 use crate::plan::{self, Aggregation};
+use crate::schema::type_word;
 use crate::state::check_key;
 
 /// Refuses a window after a stream with revisions, which would count the same row twice.
@@ -110,10 +111,12 @@ pub fn windowed(
         | Verb::Union(_)
         | Verb::Sliding(..)
         | Verb::Previous(..)
+        | Verb::Top(..)
         | Verb::Deduplicate(..) => {
             return Err(Error::Plan(format!("{name} fires no windows")));
         }
     };
+    let together = matches!(verb, Verb::Aligned(..)) && !revisions;
     let time = DataType::Timestamp(TimeUnit::Microsecond, upstream.zone.clone());
     let mut fields: Vec<Field> =
         folding.by.iter().map(|&at| upstream.schema.field(at).clone()).collect();
@@ -134,10 +137,43 @@ pub fn windowed(
         schema: Arc::new(Schema::new(fields)),
         zone: upstream.zone.clone(),
         fired: true,
+        together,
         revisions,
         keys: Some(keys),
         from: vec![from],
         verb,
+    })
+}
+
+/// The rows of `top`: those that come in, some of them.
+pub fn top(name: &str, w: &plan::Top, upstream: &TypedNode) -> Result<TypedNode> {
+    if !upstream.together {
+        return Err(Error::Plan(format!(
+            "the rows of a window must come out together, and those of {} do not\nhint: write it \
+             behind tumbling, hopping or cumulative windows that fire once",
+            upstream.name
+        )));
+    }
+    if w.n == 0 {
+        return Err(Error::Plan("n must be at least 1, not 0".into()));
+    }
+    let (by, _) = keys(&upstream.schema, &w.by)?;
+    let order = Formula::new(&w.order, &upstream.schema).map_err(|error| error.within("order"))?;
+    let data_type = order.typed.data_type();
+    if data_type.is_nested() {
+        let word = type_word(data_type)?;
+        return Err(Error::Plan(format!("order: {} is {word}, which has no order", w.order)));
+    }
+    Ok(TypedNode {
+        name: name.into(),
+        schema: upstream.schema.clone(),
+        zone: upstream.zone.clone(),
+        fired: upstream.fired,
+        together: true,
+        revisions: false,
+        keys: upstream.keys.clone(),
+        from: vec![w.from],
+        verb: Verb::Top(w.clone(), by, order),
     })
 }
 
@@ -149,6 +185,9 @@ pub fn sliding(
     upstream: &TypedNode,
 ) -> Result<TypedNode> {
     w.sizes.iter().try_for_each(|&size| positive("size", size))?;
+    if w.ago < 0 {
+        return Err(Error::Plan(format!("ago must not be negative, not {} microseconds", w.ago)));
+    }
     if w.emit == plan::Answering::Watermark && w.allowed_lateness != 0 {
         return Err(Error::Plan(
             "emit=\"watermark\" has no place for late rows\nhint: a larger out_of_order on the \
@@ -176,6 +215,7 @@ pub fn sliding(
         schema: Arc::new(Schema::new(fields)),
         zone: upstream.zone.clone(),
         fired: false,
+        together: false,
         revisions: false,
         keys: upstream.keys.clone(),
         from: vec![w.from],

@@ -7,22 +7,22 @@
 //! after everything that was due before it.
 
 mod due;
+mod early;
+mod firing;
 mod saved;
 
-use std::collections::HashSet;
+use early::Fresh;
 
 use super::dependence::WindowFacts;
 use super::prepare::Aggregator;
 use super::slots::{Slot, SlotPart};
 use super::task::{RowFacts, Task};
 use super::windowed::{SlotOut, Windowed};
-use crate::aggregate::StateRows;
 use crate::assign::{AlignedGrid, Grid, GridPlace, Reach};
 use crate::error::Result;
 use crate::fate::{Reason, Record};
-use crate::fire::FiredRow;
 use crate::plan::{self, Emit};
-use crate::state::panes::{Pane, PaneAt, PaneEntry};
+use crate::state::panes::{Pane, PaneAt};
 use crate::state::{Panes, Saved};
 use crate::time::Micros;
 use crate::watermark::Clock;
@@ -37,6 +37,8 @@ pub struct AlignedWindows<G> {
     /// Whether accepted late rows fire the window again.
     revises: bool,
     emit: Emit,
+    /// Changed windows fire where the clock passes a multiple of this.
+    again: Option<Micros>,
     /// Whether fired rows say when their key was first touched: others fire beside them.
     touches: bool,
 }
@@ -46,6 +48,7 @@ pub struct AlignedWindows<G> {
 pub struct PaneSlot {
     panes: Panes,
     place_of: Vec<u32>,
+    fresh: Fresh,
     /// The clock from which the slot has work even without rows.
     due: Option<Micros>,
 }
@@ -63,7 +66,8 @@ impl Slot for PaneSlot {
     }
 
     fn bytes(&self) -> usize {
-        self.panes.bytes() + self.place_of.capacity() * 4
+        let fresh = self.fresh.windows.len() * 2 * size_of::<(Micros, u32)>();
+        self.panes.bytes() + self.place_of.capacity() * 4 + fresh
     }
 }
 
@@ -79,7 +83,8 @@ struct Pending {
 impl AlignedWindows<AlignedGrid> {
     /// Creates the verb from a plan's parameters and its windows.
     pub fn planned(plan: &plan::Aligned, grid: AlignedGrid) -> AlignedWindows<AlignedGrid> {
-        AlignedWindows::new(grid, plan.allowed_lateness, plan.revisions, plan.emit)
+        let verb = AlignedWindows::new(grid, plan.allowed_lateness, plan.revisions, plan.emit);
+        verb.early(plan.emit_every)
     }
 }
 
@@ -88,7 +93,12 @@ impl<G: Grid> AlignedWindows<G> {
     pub fn new(grid: G, lateness: Micros, revisions: bool, emit: Emit) -> AlignedWindows<G> {
         let wait = if revisions { 0 } else { lateness };
         let revises = emit == Emit::Each || (revisions && lateness > 0);
-        AlignedWindows { grid, lateness, wait, revises, emit, touches: false }
+        AlignedWindows { grid, lateness, wait, revises, emit, again: None, touches: false }
+    }
+
+    /// The same windows, which also fire when they have changed, at each multiple of `again`.
+    pub fn early(self, again: Option<Micros>) -> AlignedWindows<G> {
+        AlignedWindows { again, ..self }
     }
 
     /// The same windows, for a slot in which others fire, too.
@@ -220,145 +230,6 @@ impl<G: Grid> AlignedWindows<G> {
         }
         slot.panes.closed = upto;
     }
-
-    /// Fires the window that ends at `end`, for all keys.
-    fn fire(
-        &self,
-        aggregator: &Aggregator,
-        slot: &mut PaneSlot,
-        end: Micros,
-        trigger: u64,
-        out: &mut SlotOut,
-    ) {
-        let start = self.grid.start_of(end);
-        let row = FiredRow { trigger, end, start, last: 0, revision: 0, touch: (0, 0) };
-        let held = || self.panes_of(slot, end);
-        let changed = (self.emit == Emit::Changed).then(|| self.changed(slot, end));
-        let mut several = held().skip(1).peekable();
-        if several.peek().is_none() && changed.is_none() {
-            drop(several);
-            let Some(pane) = held().next() else { return };
-            out.fired.ids.extend(pane.entries.iter().map(|entry| entry.id));
-            let touches = pane.entries.iter().map(|entry| (pane.at.0, entry.first));
-            self.push(row, touches, out);
-            aggregator.layout.evaluate_rows(&pane.hot, &mut out.fired.answers);
-            return;
-        }
-        drop(several);
-        let (merged, ids, touches) = self.merge(aggregator, slot, end);
-        let fires = |i: &u32| changed.as_ref().is_none_or(|set| set.contains(&ids[*i as usize]));
-        let (keep, held_back): (Vec<u32>, Vec<u32>) = (0..ids.len() as u32).partition(fires);
-        if self.revises && !held_back.is_empty() {
-            // These have not fired yet: if a late row fires them, it is their first firing
-            // (revision 0).
-            let revisions = slot.panes.revisions.entry(end).or_default();
-            revisions.extend(held_back.iter().map(|&i| (ids[i as usize], -1)));
-        }
-        out.fired.ids.extend(keep.iter().map(|&i| ids[i as usize]));
-        self.push(row, keep.iter().map(|&i| touches[i as usize]), out);
-        for (j, column) in out.fired.answers.iter_mut().enumerate() {
-            keep.iter().for_each(|&i| column.push(aggregator.layout.evaluate(&merged, i, j)));
-        }
-    }
-
-    /// Adds rows of one window, whose keys were first touched at these times.
-    fn push(
-        &self,
-        row: FiredRow,
-        touches: impl ExactSizeIterator<Item = (Micros, u64)>,
-        out: &mut SlotOut,
-    ) {
-        if self.touches {
-            touches.for_each(|touch| out.fired.push(FiredRow { touch, ..row }, 1));
-        } else {
-            out.fired.push(row, touches.len());
-        }
-    }
-
-    /// Merges the panes of a window: one row per key, in order of first touch, pane by pane; also
-    /// the keys, and their first touches.
-    fn merge(
-        &self,
-        aggregator: &Aggregator,
-        slot: &mut PaneSlot,
-        end: Micros,
-    ) -> (StateRows, Vec<u32>, Vec<(Micros, u64)>) {
-        let mut place_of = std::mem::take(&mut slot.place_of);
-        place_of.resize(slot.panes.keys.capacity(), 0);
-        let mut merged = aggregator.layout.hot();
-        let (mut ids, mut touches): (Vec<u32>, Vec<(Micros, u64)>) = (vec![], vec![]);
-        let held: Vec<&Pane> = self.panes_of(slot, end).collect();
-        for group in held.chunk_by(|a, b| a.at.0 == b.at.0) {
-            let mut touched: Vec<(u64, usize, u32)> = Vec::new();
-            for (p, pane) in group.iter().enumerate() {
-                let entries = pane.entries.iter().enumerate();
-                touched.extend(entries.map(|(i, entry)| (entry.first, p, i as u32)));
-            }
-            if group.len() > 1 {
-                touched.sort_unstable();
-            }
-            for (first, p, entry) in touched {
-                let PaneEntry { id, .. } = group[p].entries[entry as usize];
-                let place = &mut place_of[id as usize];
-                if *place == 0 {
-                    ids.push(id);
-                    touches.push((group[p].at.0, first));
-                    *place = merged.push() + 1;
-                }
-                aggregator.layout.merge(&mut merged, *place - 1, &group[p].hot, entry);
-            }
-        }
-        ids.iter().for_each(|&id| place_of[id as usize] = 0);
-        slot.place_of = place_of;
-        (merged, ids, touches)
-    }
-
-    /// The keys for which rows entered or left since the previous window.
-    fn changed(&self, slot: &PaneSlot, end: Micros) -> HashSet<u32> {
-        let before = self.grid.previous_end(end);
-        let start = self.grid.start_of(before.unwrap_or(end));
-        let held_before = |at: PaneAt| before.is_some_and(|before| self.holds(before, at));
-        let panes = slot.panes.between(start, end);
-        panes
-            .filter(|pane| self.holds(end, pane.at) != held_before(pane.at))
-            .flat_map(|pane| pane.entries.iter().map(|entry| entry.id))
-            .collect()
-    }
-
-    /// Fires the windows of one key because of one row, again or for the first time.
-    fn fire_again(
-        &self,
-        aggregator: &Aggregator,
-        slot: &mut PaneSlot,
-        id: u32,
-        ends: &[(Micros, bool)],
-        trigger: u64,
-        out: &mut SlotOut,
-    ) {
-        for &(end, fired_before) in ends {
-            let start = self.grid.start_of(end);
-            let mut one = aggregator.layout.hot();
-            let row = one.push();
-            let mut touch = (Micros::MAX, u64::MAX);
-            for (pane, entry) in slot.panes.entries_of(id) {
-                if self.holds(end, pane.at) {
-                    aggregator.layout.merge(&mut one, row, &pane.hot, entry);
-                    touch = touch.min((pane.at.0, pane.entries[entry as usize].first));
-                }
-            }
-            let revisions = slot.panes.revisions.entry(end).or_default();
-            let revision = if fired_before {
-                let known = revisions.entry(id).or_default();
-                *known += 1;
-                *known
-            } else {
-                0
-            };
-            out.fired.ids.push(id);
-            out.fired.push(FiredRow { trigger, end, start, last: 0, revision, touch }, 1);
-            aggregator.layout.evaluate_rows(&one, &mut out.fired.answers);
-        }
-    }
 }
 
 /// A row's pane, and the end of the first window that accepts it.
@@ -371,7 +242,12 @@ impl<G: Grid> Windowed for AlignedWindows<G> {
     type Slot = PaneSlot;
 
     fn slot(&self, aggregator: &Aggregator) -> PaneSlot {
-        PaneSlot { panes: Panes::new(&aggregator.layout), place_of: vec![], due: None }
+        PaneSlot {
+            panes: Panes::new(&aggregator.layout),
+            place_of: vec![],
+            fresh: Fresh::default(),
+            due: None,
+        }
     }
 
     fn due(&self, slot: &PaneSlot, clock: Micros) -> bool {
@@ -390,9 +266,13 @@ impl<G: Grid> Windowed for AlignedWindows<G> {
             let RowFacts { row, before, .. } = facts;
             let Some(judged) = self.judge(task, facts, &mut last, out) else { continue };
             let again = self.revises && (self.emit == Emit::Each || judged.from <= before);
-            if again {
+            if again || self.early_due(slot).is_some_and(|due| due <= before) {
                 self.flush(aggregator, slot, task, &mut pending);
-                self.close(aggregator, slot, task.clock, before, out);
+                self.advance(aggregator, slot, task.clock, before, out);
+            }
+            if self.again.is_some() {
+                let id = slot.panes.key(task.keys, row as usize);
+                self.touch(slot, id, (judged.from, &judged.reach), before);
             }
             let at = (judged.reach.start, judged.from);
             if at != pending.at {
@@ -409,7 +289,7 @@ impl<G: Grid> Windowed for AlignedWindows<G> {
         }
         self.flush(aggregator, slot, task, &mut pending);
         let now = task.clock.end();
-        self.close(aggregator, slot, task.clock, now, out);
+        self.advance(aggregator, slot, task.clock, now, out);
         out.fired.keys = slot.panes.keys.fired(&out.fired.ids, &aggregator.folding.key_types)?;
         slot.panes.reclaim(|start| self.needed_until(start) <= now);
         while let Some(entry) = slot.panes.revisions.first_entry() {
@@ -418,7 +298,7 @@ impl<G: Grid> Windowed for AlignedWindows<G> {
             }
             entry.remove();
         }
-        slot.due = self.next_due(&slot.panes);
+        slot.due = self.next_due(slot);
         Ok(())
     }
 
@@ -432,7 +312,11 @@ impl<G: Grid> Windowed for AlignedWindows<G> {
     }
 
     fn save(&self, aggregator: &Aggregator, slot: &PaneSlot) -> Result<Vec<SlotPart>> {
-        saved::save(aggregator, &slot.panes)
+        let mut parts = saved::save(aggregator, &slot.panes)?;
+        if self.again.is_some() {
+            parts.push(("fresh", saved::save_fresh(aggregator, &slot.panes, &slot.fresh)?));
+        }
+        Ok(parts)
     }
 
     fn load(
@@ -442,25 +326,12 @@ impl<G: Grid> Windowed for AlignedWindows<G> {
         part: &str,
         saved: &Saved,
     ) -> Result<()> {
-        saved::load(aggregator, &mut slot.panes, part, saved, |at| self.anchored(at))?;
-        slot.due = self.next_due(&slot.panes);
+        if part == "fresh" {
+            slot.fresh = saved::load_fresh(aggregator, &mut slot.panes, saved)?;
+        } else {
+            saved::load(aggregator, &mut slot.panes, part, saved, |at| self.anchored(at))?;
+        }
+        slot.due = self.next_due(slot);
         Ok(())
-    }
-}
-
-impl<G: Grid> AlignedWindows<G> {
-    /// The windows that fire at once with a row, and whether each has fired for its key before.
-    fn fired_ends(
-        &self,
-        slot: &PaneSlot,
-        id: u32,
-        judged: &Judged,
-        before: Micros,
-    ) -> Vec<(Micros, bool)> {
-        let fires = |end: &Micros| self.emit == Emit::Each || *end <= before;
-        let held =
-            |end: Micros| slot.panes.entries_of(id).any(|(pane, _)| self.holds(end, pane.at));
-        let ends = self.grid.ends(judged.from, judged.reach.last_end).filter(fires);
-        ends.map(|end| (end, held(end))).collect()
     }
 }

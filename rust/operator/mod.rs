@@ -21,6 +21,7 @@ pub mod slots;
 pub mod prepare;
 pub mod task;
 pub mod stateless;
+pub mod top;
 pub mod windowed;
 pub mod aligned;
 pub mod zoned;
@@ -147,6 +148,7 @@ pub fn build(node: TypedNode, number: u32) -> Result<Box<dyn Operator>> {
             let verb = previous::RowBefore::new(&plan);
             Box::new(keyed_operator::KeyedOperator::new(verb, keyed, schema, number))
         }
+        Verb::Top(plan, by, order) => Box::new(top::FirstRows::new(&plan, by, order, number)),
         Verb::Deduplicate(plan, keyed) => {
             let verb = deduplicate::Duplicates::new(&plan);
             Box::new(keyed_operator::KeyedOperator::new(verb, keyed, schema, number))

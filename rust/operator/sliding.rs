@@ -51,6 +51,8 @@ struct Moments {
     answered: AnswerTime,
     /// The longest window size.
     longest: Micros,
+    /// How long before the row the windows end.
+    ago: Micros,
     include_current: bool,
     /// Whether rows with equal times, which arrive together, count in each other's answers.
     peers: bool,
@@ -65,7 +67,8 @@ impl Moments {
 
     /// The bounds of the longest window that ends at `moment`.
     fn longest_window(&self, moment: Micros) -> (Micros, Micros) {
-        (moment.saturating_sub(self.longest), moment)
+        let end = moment.saturating_sub(self.ago);
+        (end.saturating_sub(self.longest), end)
     }
 
     /// Whether a row has a key; a row without one gets nulls.
@@ -82,12 +85,14 @@ impl SlidingWindows {
         schema: SchemaRef,
         node: u32,
     ) -> Result<SlidingWindows> {
-        let spans = plan.sizes.iter().map(|&size| Span::new(size, plan.closed)).collect();
+        let span = |&size: &Micros| Span::new(size, plan.closed).ago(plan.ago);
+        let spans = plan.sizes.iter().map(span).collect();
         Ok(SlidingWindows {
             running: EventWindows::new(spans, plan.columns.clone(), Aggregator::new(folding)?),
             rule: Moments {
                 answered: AnswerTime { lateness: plan.allowed_lateness },
                 longest: plan.sizes.iter().copied().max().unwrap_or(0),
+                ago: plan.ago,
                 include_current: plan.include_current,
                 peers: plan.emit == Answering::Watermark,
                 null_is_key: plan.null_key == NullKey::Group,

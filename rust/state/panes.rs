@@ -232,6 +232,13 @@ impl Panes {
         self.order.range((from, Micros::MIN)..).next().map(|(&at, _)| at)
     }
 
+    /// The number of the next firing of a key's window, counted from 0.
+    pub fn next_revision(&mut self, end: Micros, id: u32) -> i64 {
+        let known = self.revisions.entry(end).or_default().entry(id).or_insert(-1);
+        *known += 1;
+        *known
+    }
+
     /// Frees the panes for which `dead` holds, oldest first, up to the first for which it does not.
     pub fn reclaim(&mut self, dead: impl Fn(Micros) -> bool) {
         while let Some(entry) = self.order.first_entry() {

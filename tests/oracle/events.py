@@ -109,6 +109,7 @@ class Sliding(Node):
     def __init__(self, index: int, spec: dict, machine: object) -> None:
         super().__init__(index, spec, machine)
         self.sizes: list[int] = spec["sizes"]
+        self.ago: int = spec.get("ago", 0)
         self.log: dict[tuple, list[Entry]] = {}
         self.waiting: list[tuple[Row, Entry]] = []
 
@@ -159,7 +160,8 @@ class Sliding(Node):
 
     def longest_window(self, at: int) -> tuple[int, int]:
         """The longest window that ends at `at`, as far as 64 bits can say where it begins."""
-        return max(at - max(self.sizes), I64_MIN), at
+        end = max(at - self.ago, I64_MIN)
+        return max(end - max(self.sizes), I64_MIN), end
 
     def answer_waiting(self, clock: float) -> list[Row]:
         """Rows the clock passed, by time, then arrival."""
@@ -169,7 +171,9 @@ class Sliding(Node):
         return [replace(self.answered(r, e, r.time), judge=r.time) for r, e in due]
 
     def answered(self, row: Row, entry: Entry, at: float, late: bool = False) -> Row:
-        """`row` with its features, as of `at`; one that is late counts in them wherever it lies."""
+        """`row` with its features, as of `at`; one that is late counts in them wherever it lies,
+        unless the windows end before the row.
+        """
         spec = self.spec
         if self.has_no_key(row):
             features = dict.fromkeys(c["name"] for c in spec["columns"])
@@ -179,8 +183,10 @@ class Sliding(Node):
             mine = [e for e in mine if e is not entry]
         features, overflows = {}, False
         for column in spec["columns"]:
-            low = at - self.sizes[column["size"]]
-            inside = [e for e in mine if self.inside(e.time, low, at) or (late and e is entry)]
+            high = at - self.ago
+            low = high - self.sizes[column["size"]]
+            itself = late and not self.ago
+            inside = [e for e in mine if self.inside(e.time, low, high) or (itself and e is entry)]
             features[column["name"]], overflowed = self.value(column["aggregate"], inside)
             overflows = overflows or overflowed
         if overflows:

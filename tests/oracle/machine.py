@@ -19,6 +19,7 @@ from .keyed import Deduplicate, Previous
 from .node import Clock, Node
 from .rules import Rules
 from .sessions import Session, Silent
+from .top import Top
 from .values import (
     FOREVER,
     I64_MAX,
@@ -49,6 +50,7 @@ OPERATORS: dict[str, type[Node]] = {
     "previous": Previous,
     "deduplicate": Deduplicate,
     "silent": Silent,
+    "top": Top,
 }
 
 
@@ -354,7 +356,7 @@ class Machine:
         above = list(dict.fromkeys(c for s in node.sources for c in self.columns_of(s)))
         if isinstance(node, Union):
             return above + [spec["tag"]] * bool(spec.get("tag"))
-        added = [] if isinstance(node, Filter | Deduplicate) else spec["columns"]
+        added = [] if isinstance(node, Filter | Deduplicate | Top) else spec["columns"]
         names = [c["name"] if isinstance(c, dict) else c[0] for c in added]
         return list(dict.fromkeys(above + names))
 

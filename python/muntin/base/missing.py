@@ -20,6 +20,8 @@ ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(("collect", "execute"), "write mt.collect(stream, rows)"),
     **dict.fromkeys(("run", "start"), "write mt.run(source, stream)"),
     **dict.fromkeys(("count", "sum", "mean", "len", "size"), "write .agg(n=mt.count())"),
+    "top": 'write .agg(sold=mt.sum("amount")).top(3, "sold"): it ranks the rows of a window',
+    **dict.fromkeys(("cumulate", "expanding"), 'write cumulative("1d", "1h")'),
     **dict.fromkeys(("rename", "drop"), "write select: stream.select(new=col('old'))"),
 }
 """What other libraries call it, and what to write here."""
@@ -39,8 +41,7 @@ ROWS: dict[str, str] = {
 
 
 NOT_YET: dict[str, frozenset[str]] = {
-    "Stream": frozenset("decide explode join join_asof lookup map top".split()),
-    "Windowed": frozenset({"top"}),
+    "Stream": frozenset("decide explode join join_asof lookup map".split()),
     "muntin": frozenset(
         "Aggregate any all approx_count_distinct backtest "
         "collect_distinct corr cov decayed_sum ewma histogram kurtosis mode rate "

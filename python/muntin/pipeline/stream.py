@@ -17,6 +17,7 @@ from muntin.pipeline.keyed import deduplicate, previous
 from muntin.pipeline.keys import By, no_collisions
 from muntin.pipeline.plan import Node, check, dumps
 from muntin.pipeline.scope import columns_of
+from muntin.pipeline.top import top
 from muntin.pipeline.windowed import Windowing
 from muntin.pipeline.windows.base import all_named
 from muntin.pipeline.windows.silent import KeyValue, silent
@@ -216,6 +217,24 @@ class Stream(Windowing):
         [7, 8]
         """
         return stream_of(deduplicate(self.node, by, within))
+
+    def top(self, n: int, order: IntoExpr, *, by: By = (), ties: bool = False) -> Stream:
+        """Of the rows of each window keep the `n` with the greatest `order`, the greatest first.
+
+        It stands behind `tumbling`, `hopping` or `cumulative` windows that fire once. With `by` it
+        keeps `n` rows for each value of those columns. Of equal rows the first to come out is kept;
+        with `ties=True` all rows that are equal to the last one. Rows whose `order` is null or NaN
+        are dropped. For the smallest first write a negative: `top(3, "-sold")`.
+
+        Raises `PlanError`, `ColumnError`, `ExpressionError` for bad parameters.
+
+        >>> from muntin import stream, sum
+        >>> sales = stream(time="at", out_of_order="0s")
+        >>> hourly = sales.tumbling("1h", by="shop").agg(sold=sum("amount"))
+        >>> hourly.top(3, "sold") == hourly.top(3, Column("sold"))
+        True
+        """
+        return stream_of(top(self.node, n, order, by, ties))
 
     def silent(
         self,

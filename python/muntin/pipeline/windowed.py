@@ -175,6 +175,7 @@ class Windowing(Hinting):
         by: By = (),
         *,
         rows: int | None = None,
+        ago: Duration = "0s",
         closed: Closed = "right",
         include_current: bool = True,
         emit: Literal["arrival", "watermark"] = "arrival",
@@ -187,9 +188,11 @@ class Windowing(Hinting):
 
         The row comes out at once with the aggregates as new columns. The window is
         `(time - size, time]`; `closed` says which ends belong to it, and `include_current=False`
-        leaves the row itself out. Several sizes give a column each, called `{name}_{size}`.
-        `emit="watermark"` answers when no earlier row can come any more, over all rows up to
-        that time. A null in `by` gives null features, unless `null_key="group"`.
+        leaves the row itself out. With `ago` it ends that much earlier: `ago="24h"` gives
+        `(time - ago - size, time - ago]`, the same hour yesterday. Several sizes give a column
+        each, called `{name}_{size}`. `emit="watermark"` answers when no earlier row can come any
+        more, over all rows up to that time. A null in `by` gives null features, unless
+        `null_key="group"`.
 
         Raises `PlanError` and its kin; `size=None`, `rows` and `expire_after` are not there yet.
 
@@ -204,6 +207,7 @@ class Windowing(Hinting):
             spans,
             many,
             by,
+            ago=ago,
             closed=closed,
             include_current=include_current,
             emit=emit,

@@ -14,6 +14,7 @@ from muntin.pipeline.calls import call_text
 from muntin.pipeline.inputs import ONLY_INPUT, input_node
 from muntin.pipeline.keyed import TEXTS as KEYED_TEXTS
 from muntin.pipeline.saved import brief
+from muntin.pipeline.top import top_text
 from muntin.pipeline.windows import TEXTS
 from muntin.values.literals import quote
 
@@ -152,6 +153,8 @@ def _verb(node: Mapping[str, Any]) -> str:
             return call_text("with_columns", [], **_columns(node["columns"]))
         case "select":
             return _select(node["columns"])
+        case "top":
+            return top_text(node)
     return {**TEXTS, **KEYED_TEXTS}[node["op"]](node)
 
 

@@ -1,6 +1,6 @@
 //! Due: when a slot has work although no rows arrived.
 
-use super::AlignedWindows;
+use super::{AlignedWindows, PaneSlot};
 use crate::assign::{Grid, GridPlace};
 use crate::plan::Emit;
 use crate::state::Panes;
@@ -45,14 +45,15 @@ impl<G: Grid> AlignedWindows<G> {
         until.saturating_add(self.lateness)
     }
 
-    /// The clock from which a slot has work without rows: a window closes, or a pane or a revision
+    /// The clock from which a slot has work without rows: a window closes or fires early, or a pane or a revision
     /// count is no longer needed.
-    pub(super) fn next_due(&self, panes: &Panes) -> Option<Micros> {
+    pub(super) fn next_due(&self, slot: &PaneSlot) -> Option<Micros> {
+        let panes = &slot.panes;
         let closes = self.first_open(panes).filter(|_| self.emit != Emit::Each);
         let closes = closes.map(|end| end.saturating_add(self.wait));
         let freed = panes.next_from(Micros::MIN).map(|at| self.needed_until(at.0));
         let forgotten = panes.revisions.first_key_value();
         let forgotten = forgotten.map(|(end, _)| end.saturating_add(self.lateness));
-        [closes, freed, forgotten].into_iter().flatten().min()
+        [closes, freed, forgotten, self.early_due(slot)].into_iter().flatten().min()
     }
 }

@@ -1,5 +1,6 @@
 //! Panes in a snapshot: their entries, the revision counts, and the clock of the last close.
 
+use super::early::Fresh;
 use crate::error::{Error, Result};
 use crate::operator::prepare::Aggregator;
 use crate::operator::slots::SlotPart;
@@ -81,4 +82,27 @@ pub(super) fn load(
         }
     }
     Ok(())
+}
+
+/// Saves the windows that have changed since they last fired.
+pub(super) fn save_fresh(aggregator: &Aggregator, panes: &Panes, fresh: &Fresh) -> Result<Saved> {
+    let ids: Vec<u32> = fresh.windows.iter().map(|window| window.1).collect();
+    Saving::default()
+        .columns("key", panes.keys.columns(&ids, &aggregator.folding.key_types)?)
+        .i64("end", fresh.windows.iter().map(|window| window.0).collect())
+        .i64("since", vec![fresh.since; ids.len()])
+        .done()
+}
+
+/// Restores the windows that have changed since they last fired.
+pub(super) fn load_fresh(
+    aggregator: &Aggregator,
+    panes: &mut Panes,
+    saved: &Saved,
+) -> Result<Fresh> {
+    let keys = saved.columns("key", &aggregator.folding.key_types)?;
+    let keys = KeyColumns::new(&keys, saved.len())?;
+    let (end, since) = (saved.i64("end")?, saved.i64("since")?);
+    let windows = (0..saved.len()).map(|row| (end[row], panes.key(&keys, row))).collect();
+    Ok(Fresh { windows, since: since.first().copied().unwrap_or(NEVER) })
 }

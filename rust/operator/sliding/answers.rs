@@ -100,7 +100,7 @@ impl SlotRows<'_> {
             }
             let entry = self.enter(slot, id, i, &mut out.tapes);
             if rule.include_current {
-                let also = late_by.map(|_| (entry, time));
+                let also = late_by.filter(|_| rule.ago == 0).map(|_| (entry, time));
                 running.answer(slot, id, (moment, NONE, also), &mut out.tapes, &mut out.columns);
             }
         }

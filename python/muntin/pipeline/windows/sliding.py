@@ -27,6 +27,7 @@ def sliding(
     many: bool,
     by: By,
     *,
+    ago: Duration,
     closed: str,
     include_current: bool,
     emit: str,
@@ -45,9 +46,11 @@ def sliding(
         problem = 'emit="watermark" has no place for late rows, so no allowed_lateness'
         raise PlanError(with_hint(f"sliding: {problem}", "a longer out_of_order= waits for more"))
     keys = key_columns(node, by, "sliding")
+    back = parse(ago, "sliding: ago", zero=True)
     body: dict[str, Json] = {
         "by": [*keys],
         "sizes": [span.us for span in spans],
+        **({"ago": back.us} if back.us else {}),
         "closed": closed,
         "include_current": bool(include_current),
         "emit": emit,
@@ -58,6 +61,7 @@ def sliding(
         "sliding",
         [[span.text for span in spans] if many else spans[0].text],
         by=by_text(keys),
+        ago=back.text if back.us else None,
         closed=closed if closed != "right" else None,
         include_current=None if include_current else False,
         emit=emit if emit != "arrival" else None,
@@ -114,6 +118,7 @@ def sliding_text(node: Mapping[str, Any]) -> str:
         spans,
         many,
         node["by"],
+        ago=short(node.get("ago", 0)),
         closed=node["closed"],
         include_current=node["include_current"],
         emit=node["emit"],
