@@ -143,3 +143,22 @@ def test_a_run_that_could_not_start_is_a_fault_of_the_check(tmp_path: Path, monk
     answer = check(tmp_path, late + "main()\n")
     assert answer.exit_code == 1
     assert 'run "fraud": checkpoints every 1h are too far apart' in answer.stderr
+
+
+def test_watchers_get_the_guarantee_of_a_run() -> None:
+    scenes: list = []
+
+    class Watch:
+        def begin(self, scene) -> None:
+            scenes.append(scene)
+
+        def gave(self, result, undecodable) -> None: ...
+
+        def moment(self, moment) -> None: ...
+
+        def end(self, error) -> None: ...
+
+    rows = [{"at": "2024-05-01T10:00:00Z", "card": "a", "shop": "b"}]
+    kept: list = []
+    mt.run(rows, BY_CARD, sinks=[mt.sinks.Callback(kept.append)], dashboard=Watch())
+    assert scenes[0].guarantee.startswith("without checkpoints a restart starts from the beginning")

@@ -11,6 +11,7 @@ import pytest
 import muntin as mt
 from kafka.broker import Kafka
 from muntin.clients.kafka.transaction import Offset, Transaction, TransactionLost
+from muntin.monitor.counters import Counters
 
 ck = pytest.importorskip("confluent_kafka", reason="not installed: confluent-kafka")
 
@@ -72,7 +73,7 @@ def test_a_run_whose_records_are_refused_resumes_from_its_checkpoint(
         sent.append(value)
         if value and len([each for each in sent if each]) == 3:
             self.give_up()
-            raise TransactionLost("produce failed: a test says so")
+            raise TransactionLost("produce failed: a test says so", "fenced")
         real(self, to, value, *more, **named)
 
     monkeypatch.setattr(Transaction, "send", send)
@@ -80,7 +81,7 @@ def test_a_run_whose_records_are_refused_resumes_from_its_checkpoint(
     stream = mt.stream(
         time="at", out_of_order="0s", schema={"at": "timestamp[us, UTC]", "n": "i64"}
     )
-    mt.run(
+    report = mt.run(
         mt.sources.Rows(rows),
         stream.tumbling("1m").agg(n=mt.sum("n")),
         sinks=[mt.sinks.Kafka(topic, servers=kafka.servers)],
@@ -88,3 +89,28 @@ def test_a_run_whose_records_are_refused_resumes_from_its_checkpoint(
         name=kafka.name("run"),
     )
     assert [json.loads(record.value or b"")["n"] for record in kafka.read(topic)] == [*range(9)]
+    assert report.aborts == {"fenced": 1}
+    assert "aborts    fenced 1" in repr(report)
+
+
+def test_the_cause_of_a_lost_commit_is_that_another_run_has_the_name(kafka: Kafka) -> None:
+    topic, group, name = kafka.topic(1), kafka.name("group"), kafka.name("id")
+    first, second = (transaction(kafka.servers, name) for _ in range(2))
+    first.start([topic], (group, Offset(topic, 0, 0)))
+    first.send(topic, b"1", None)
+    second.start([topic], (group, Offset(topic, 0, 0)))
+    with pytest.raises(TransactionLost) as lost:
+        first.commit({group: [Offset(topic, 0, 1)]})
+    assert lost.value.cause == "fenced", lost.value
+    second.close()
+    first.close()
+
+
+def test_joining_the_copies_of_a_run_is_a_rebalance(kafka: Kafka) -> None:
+    counters = Counters()
+    sink = mt.sinks.Kafka(kafka.topic(1), servers=kafka.servers)
+    ours = sink.ownership(kafka.name("run"))
+    ours.rebalanced = counters.rebalanced
+    assert ours.wait(lambda: False)
+    assert counters.rebalances == 1
+    ours.close()

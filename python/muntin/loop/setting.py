@@ -226,6 +226,7 @@ class Setting:
             started=time.time(),
             total=sum(known) if len(known) == len(totals) else None,
             every=self.checkpoint.seconds if self.checkpoint else None,
+            guarantee=guarantee(self.destinations, checkpoints=self.checkpoint is not None),
             history=filling.total if filling else None,
         )
 

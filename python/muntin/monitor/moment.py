@@ -32,6 +32,7 @@ class Scene:
         started: wall time of the start, in seconds since 1970.
         total: rows in all sources, None if unknown.
         every: the time between two commits, in seconds; None without checkpoints.
+        guarantee: how often readers see each kind of row, in one sentence.
         history: rows of the history that fills the state first, None if unknown.
     """
 
@@ -45,6 +46,7 @@ class Scene:
     started: float
     total: int | None
     every: float | None = None
+    guarantee: str = ""
     history: int | None = None
 
 

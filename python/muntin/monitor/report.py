@@ -86,7 +86,7 @@ class Report:
             ("alerts", self.alerts),
             ("not sent", {name: count for name, count in self.dropped.items() if count}),
             ("dead", {name: count for name, count in self.dead.items() if count}),
-            ("repeated", {f"{cause} commits": count for cause, count in self.aborts.items()}),
+            ("aborts", self.aborts),
         ):
             if counts:
                 lines.append((word, ", ".join(f"{name} {n:,}" for name, n in counts.items())))

@@ -185,6 +185,7 @@ class View:
             "started": scene.started,
             "total": scene.total,
             "every": scene.every,
+            "guarantee": scene.guarantee,
             "inputs": [
                 [one["name"], self.mask.path(scene.sources.get(one["name"], ""))]
                 for one in plan["inputs"]

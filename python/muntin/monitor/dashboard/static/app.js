@@ -49,9 +49,11 @@ function take(value) {
     known.scene = value;
     say(byId("name"), value.name ?? "");
     document.title = value.name ? `${value.name} · muntin` : "muntin";
+    say(byId("guarantee"), value.guarantee ? `Written: ${value.guarantee}` : "");
     graph.build(value);
   } else {
     tiles.clear();
+    say(byId("guarantee"), "");
     graph.clear();
   }
   state(...value.state);
