@@ -61,3 +61,17 @@ def test_without_a_broker_the_demo_says_so(tmp_path, monkeypatch) -> None:
     assert answer.exit_code == 1
     assert 'error: demo: the cluster cannot be reached at "127.0.0.1:1"' in answer.stderr
     assert "is a broker running there?" in answer.stderr
+
+
+def test_an_extra_that_is_missing_is_said_in_two_lines(tmp_path) -> None:
+    """The rules of the demo are SQL text, read while its modules are imported."""
+    (tmp_path / "sqlglot.py").write_text("raise ModuleNotFoundError('sqlglot', name='sqlglot')")
+    where = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    for more in ([], ["--kafka", "127.0.0.1:1"]):
+        ended = subprocess.run(
+            [*COMMAND, *more],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": where}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert ended.returncode == 1
+        assert ended.stderr.startswith("error: SQL text needs sqlglot")
+        assert "Traceback" not in ended.stderr

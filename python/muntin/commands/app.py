@@ -111,23 +111,36 @@ def demo(
     another one, from topics to topics, exactly once; kill it to see. The topics have names of
     their own and are removed at the end.
     """
-    from muntin.commands.demo.live import free_port, has_page, page
+    with told():  # the imports, too: the rules are SQL text, which needs an extra
+        from muntin.commands.demo.live import free_port, has_page
+
+        terminal = sys.stdout.isatty()
+        if port is None and terminal and has_page():
+            port = free_port()
+        if no_page:
+            port = None
+        once = once or as_json or not terminal
+        if kafka is not None:
+            _demo_on_kafka(kafka, once, speed, port, as_json, sample, keep_topics)
+        else:
+            _demo_in_memory(once, speed, port, webhook, out, as_json, sample)
+
+
+def _demo_in_memory(
+    once: bool,
+    speed: float | None,
+    port: int | None,
+    webhook: str | None,
+    out: Path | None,
+    as_json: bool,
+    sample: bool,
+) -> None:
+    from muntin.commands.demo.live import page
     from muntin.commands.demo.replay import SPEED, replay
     from muntin.commands.demo.show import show
     from muntin.commands.demo.year import play
 
-    terminal = sys.stdout.isatty()
-    if port is None and terminal and has_page():
-        port = free_port()
-    if no_page:
-        port = None
-    if kafka is not None:
-        _demo_on_kafka(
-            kafka, once or as_json or not terminal, speed, port, as_json, sample, keep_topics
-        )
-        return
-    speed = speed or SPEED
-    with told(), page(port) as shown:
+    with page(port) as shown:
         outcome = play(sample=sample, out=out, page=shown, url=webhook, quiet=as_json)
         if as_json:
             print(json.dumps(outcome.to_json()))
@@ -135,7 +148,8 @@ def demo(
             show(outcome)
         if not (outcome.equal and outcome.found_all):
             raise typer.Exit(1)
-        if terminal and not once and not as_json:
+        if not once:
+            speed = speed or SPEED
             print(f"replaying the busiest day, {speed:g} times faster; Ctrl-C ends it")
             while not replay(outcome.day, speed, out=out, page=shown, url=webhook).stopped:
                 continue
@@ -155,14 +169,13 @@ def _demo_on_kafka(
 
     page = None if port is None else f":{port}"
     options: dict[str, Any] = {"sample": sample, "page": page, "once": once, "keep": keep}
-    with told():
-        outcome = play(servers, speed=speed or SPEED, quiet=as_json, **options)
-        if as_json:
-            print(json.dumps(outcome.to_json()))
-        else:
-            show(outcome)
-        if not outcome.found_all:
-            raise typer.Exit(1)
+    outcome = play(servers, speed=speed or SPEED, quiet=as_json, **options)
+    if as_json:
+        print(json.dumps(outcome.to_json()))
+    else:
+        show(outcome)
+    if not outcome.found_all:
+        raise typer.Exit(1)
 
 
 @app.command()
