@@ -32,6 +32,12 @@ KINDS = {
     "raw": Kind("kafka.kills.raw", raw.POINTS),  # the tests' own, with rules to leave out
 }
 TIMEOUT_MS = 5_000  # of transactions
+PROTOCOLS: dict[str, dict[str, str]] = {
+    "cooperative": {},
+    "eager": {"partition.assignment.strategy": "range"},
+    "static": {"group.instance.id": "{id}"},
+    "kip848": {"group.protocol": "consumer"},
+}
 
 
 @dataclass
@@ -48,6 +54,8 @@ class Plan:
     armed: float = 0.6  # the share of workers that are killed at a point
     points: tuple[str, ...] | None = None  # only at these
     told: dict[str, Any] = field(default_factory=dict)  # more for the worker
+    shared: bool = False  # of kind run: workers share the partitions
+    settings: dict[str, Any] = field(default_factory=dict)  # of the group, for librdkafka
     pause: tuple[float, float] = (0.5, 2.0)  # seconds between two events
     poison: int = 0  # rows for each message that cannot be decoded
     patience: float = 120.0  # seconds for the last results to come
@@ -91,6 +99,8 @@ class Chaos:
             "every": 0.3,
             "dead": self.dead,
             "timeout_ms": TIMEOUT_MS,
+            "shared": plan.shared,
+            "settings": plan.settings,
             **plan.told,
         }
         logs = place / "logs"
@@ -234,7 +244,8 @@ ALL = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=1.0)
-    parser.add_argument("--workers", type=int, help="default: 1 of kind run, 2 of kind raw")
+    parser.add_argument("--workers", type=int, help="1 by default; several share the partitions")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="cooperative")
     parser.add_argument("--rate", type=int, default=400, help="rows a second")
     parser.add_argument("--seed", type=int, default=random.randrange(1000))
     parser.add_argument(
@@ -244,10 +255,11 @@ def main() -> int:
     parser.add_argument("--events", default=",".join(ALL), help="which of them may happen")
     parser.add_argument("--poison", type=int, default=10_000, help="one message in so many is bad")
     parser.add_argument("--standby", action="store_true", help="copies stand by (kind run)")
-    parser.add_argument("--without", default="", help="a rule that is left out (kind raw)")
+    parser.add_argument("--without", default="", help="a rule that is left out")
     parser.add_argument("--aborts", type=float, default=0.0, help="share of commits (kind raw)")
     parser.add_argument("--keep", type=Path, help="a directory for the logs of the workers")
     asked = parser.parse_args()
+    shared = asked.kind == "run" and (asked.workers or 1) > 1 and not asked.standby
     plan = Plan(
         seconds=asked.minutes * 60,
         workers=asked.workers or (1 if asked.kind == "run" and not asked.standby else 2),
@@ -256,6 +268,8 @@ def main() -> int:
         kind=asked.kind,
         weights={each: ALL[each] for each in asked.events.split(",")},
         poison=asked.poison if asked.kind == "run" else 0,
+        shared=shared,
+        settings=PROTOCOLS[asked.protocol] if shared else {},
         told={
             "without": list(filter(None, asked.without.split(","))),
             "aborts": asked.aborts,

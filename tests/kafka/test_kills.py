@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("confluent_kafka", reason="not installed: confluent-kafka")
 
 from kafka.broker import Broker, Proxy, missing
-from kafka.kill import Chaos, Outcome, Plan
+from kafka.kill import PROTOCOLS, Chaos, Outcome, Plan
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +48,14 @@ def test_copies_that_stand_by_take_over_when_the_owner_is_killed(run) -> None:
     weights = {"kill": 3, "stop": 1, "zombie": 1}
     plan = Plan(kind="run", seconds=25, workers=2, weights=weights, poison=100, patience=60)
     outcome = run(replace(plan, told={"standby": True}, pause=(2.0, 5.0)))
+    assert outcome.verdict.exact, outcome
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_copies_of_a_run_share_the_partitions_and_are_killed(run, protocol: str) -> None:
+    weights = {"kill": 5, "stop": 1, "cut": 1}
+    plan = Plan(kind="run", seconds=20, workers=2, weights=weights, patience=90, shared=True)
+    outcome = run(replace(plan, settings=PROTOCOLS[protocol]))
     assert outcome.verdict.exact, outcome
 
 

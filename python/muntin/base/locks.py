@@ -35,8 +35,10 @@ class Lock:
         _locks.add(self)
 
     @classmethod
-    def take(cls, path: str, about: str = "") -> Lock:
+    def take(cls, path: str, about: str = "", *, shared: bool = False) -> Lock:
         """Lock a file, which is made if it is not there; `about` says what for.
+
+        With `shared` others may take it, too, if they share it. On Windows nothing is locked then.
 
         Raises:
             Held: somebody else has it.
@@ -45,7 +47,7 @@ class Lock:
         while True:
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
-                _exclusive(file)
+                _share(file) if shared else _exclusive(file)
                 # a holder may have removed the file between the two calls
                 if _is_at(file, path):
                     os.ftruncate(file, 0)
@@ -113,6 +115,13 @@ def _is_at(file: int, path: str) -> bool:
         return os.path.samestat(os.fstat(file), os.stat(path))
     except FileNotFoundError:
         return False
+
+
+def _share(file: int) -> None:
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def _exclusive(file: int) -> None:

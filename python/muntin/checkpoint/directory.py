@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import time
 from contextlib import suppress
+from math import inf
 from typing import Protocol, runtime_checkable
 
 from muntin.base.disk import sync_directory
@@ -19,6 +21,7 @@ from muntin.base.locks import Held, Lock
 
 _LOCK = "in-use"
 _TEMPORARY = ".tmp"
+_OLD_S = 3_600.0
 
 
 @runtime_checkable
@@ -66,6 +69,20 @@ class Store(Protocol):
         """Remove a name; a missing one is not an error."""
 
 
+@runtime_checkable
+class Shareable(Store, Protocol):
+    """A store that several processes may use, each for partitions of its own."""
+
+    def share(self) -> None:
+        """As `open`, but other runs that share the store may have it open, too."""
+
+    def part(self, name: str) -> Store:
+        """A store within this one, for a partition.
+
+        It locks nobody out: its owner changes, and the one before may not know yet.
+        """
+
+
 class Directory:
     """A store in a directory of a local file system.
 
@@ -86,16 +103,27 @@ class Directory:
 
     def open(self) -> None:
         """Make the directory and lock it."""
+        self._open(shared=False)
+        self._remove_unfinished()
+
+    def share(self) -> None:
+        """Make the directory, and lock out runs that do not share it."""
+        self._open(shared=True)
+
+    def part(self, name: str) -> Store:
+        """A store in a folder of this one."""
+        return Folder(os.path.join(self.path, name))
+
+    def _open(self, *, shared: bool) -> None:
         try:
             os.makedirs(self.path, exist_ok=True)
-            self._lock = Lock.take(self._place(_LOCK))
+            self._lock = Lock.take(self._place(_LOCK), shared=shared)
         except Held as error:
             hint = "stop it, or give this run a directory of its own"
             message = f'checkpoint "{self.path}" is in use by another run: {error}'
             raise SnapshotError(with_hint(message, hint)) from error
         except (OSError, ValueError) as error:
             raise SnapshotError(f'checkpoint "{self.path}" cannot be used: {error}') from error
-        self._remove_unfinished()
 
     def close(self) -> None:
         """Let others in."""
@@ -176,14 +204,29 @@ class Directory:
         """Sync the directory, if the system can."""
         sync_directory(self.path)
 
-    def _remove_unfinished(self) -> None:
-        """Remove files of a run that ended during a commit; no other run uses the directory now."""
+    def _remove_unfinished(self, before: float = inf) -> None:
+        """Remove files of a run that ended during a commit, if they changed before a time."""
         try:
             for name in os.listdir(self.path):
-                if name.endswith(_TEMPORARY):
-                    os.remove(self._place(name))
+                if not name.endswith(_TEMPORARY):
+                    continue
+                with suppress(FileNotFoundError):
+                    if os.stat(self._place(name)).st_mtime < before:
+                        os.remove(self._place(name))
         except OSError as error:
             raise SnapshotError(f'checkpoint "{self.path}" cannot be used: {error}') from error
 
     def _place(self, name: str) -> str:
         return os.path.join(self.path, name)
+
+
+class Folder(Directory):
+    """The part of a shared directory that belongs to one partition."""
+
+    def open(self) -> None:
+        """Make the folder; unfinished files are removed once nobody can still be writing them."""
+        try:
+            os.makedirs(self.path, exist_ok=True)
+        except OSError as error:
+            raise SnapshotError(f'checkpoint "{self.path}" cannot be used: {error}') from error
+        self._remove_unfinished(time.time() - _OLD_S)

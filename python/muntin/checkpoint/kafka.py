@@ -28,13 +28,47 @@ Offsets: TypeAlias = Mapping[str, Sequence[Offset]]
 """For each group of a source, the offsets that its rows were processed up to."""
 
 
-class _Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The pointer as text: format, number and seal of the manifest, and the run that wrote it."""
 
     v: int
     n: int
     s: str
     o: str
+
+    @classmethod
+    def of(cls, pointer: Pointer, owner: str) -> Text:
+        """The text of a pointer that `owner` writes."""
+        return cls(_FORMAT, pointer.number, pointer.seal[:_SEAL_DIGITS], owner)
+
+    @classmethod
+    def read(cls, text: str) -> Text | None:
+        """Read it; None if it is something else."""
+        try:
+            found = msgspec.json.decode(text, type=cls)
+        except msgspec.DecodeError:
+            return None
+        digits = _SEAL_DIGITS if found.n else 0
+        known = found.v == _FORMAT and found.n >= 0 and len(found.s) == digits
+        return found if known else None
+
+    @property
+    def pointer(self) -> Pointer:
+        """The checkpoint that it names."""
+        return Pointer(self.n, self.s)
+
+    def encode(self) -> str:
+        """The text."""
+        return msgspec.json.encode(self).decode()
+
+
+def names_nothing(group: str, found: Offset) -> SnapshotError:
+    """The error for an offset whose metadata is not a pointer."""
+    hint = 'Checkpoint(..., on_missing="latest") resumes from the newest checkpoint of the '
+    hint += 'store, which may repeat rows; on_missing="fresh" starts anew'
+    where = f'offset {found.offset} of "{found.topic}", partition {found.partition}, in group '
+    message = f'{where}"{group}" has {found.metadata!r} as metadata, which names no checkpoint'
+    return SnapshotError(with_hint(message, hint))
 
 
 class KafkaAuthority:
@@ -84,13 +118,10 @@ class KafkaAuthority:
         self._seen = {text}
         if found is None:
             return []
-        pointer = _read(text)
-        if pointer is None:
-            hint = 'Checkpoint(..., on_missing="latest") resumes from the newest checkpoint of the '
-            hint += "store, which may repeat rows"
-            message = f'offset {found.offset} of group "{group}" has {text!r} as metadata, '
-            raise SnapshotError(with_hint(f"{message}which names no checkpoint", hint))
-        return [pointer]
+        read = Text.read(text)
+        if read is None:
+            raise names_nothing(group, found)
+        return [read.pointer]
 
     def begin(self) -> None:
         """Commit a pointer to no checkpoint."""
@@ -102,8 +133,7 @@ class KafkaAuthority:
         self._commit(pointer, self.offsets)
 
     def _commit(self, pointer: Pointer, offsets: Offsets) -> None:
-        seal = pointer.seal[:_SEAL_DIGITS]
-        text = msgspec.json.encode(_Text(_FORMAT, pointer.number, seal, self._owner)).decode()
+        text = Text.of(pointer, self._owner).encode()
         group, topic, partition = self._slot
         every = {name: list(each) for name, each in offsets.items()}
         every.setdefault(group, []).append(Offset(topic, partition, pointer.number, text))
@@ -115,13 +145,3 @@ class KafkaAuthority:
     def close(self) -> None:
         """Disconnect."""
         self._transaction.close()
-
-
-def _read(text: str) -> Pointer | None:
-    try:
-        found = msgspec.json.decode(text, type=_Text)
-    except msgspec.DecodeError:
-        return None
-    if found.v != _FORMAT or found.n < 0 or len(found.s) != (_SEAL_DIGITS if found.n else 0):
-        return None
-    return Pointer(found.n, found.s)

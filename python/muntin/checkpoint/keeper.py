@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -65,6 +65,7 @@ class Where:
         also: for a sink with several places, each further place and its first.
         rows: rows that sinks without a state have not published yet, as bytes; may be empty.
         history: what its state was filled with before the first live row.
+        moves: for each input and partition, a number that grows whenever something happens to it.
     """
 
     run: str
@@ -75,6 +76,7 @@ class Where:
     also: Mapping[str, str] = field(default_factory=dict)
     rows: bytes = b""
     history: History = field(default_factory=History)
+    moves: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,11 @@ class Restored:
     manifest: Manifest
     snapshot: bytes
     rows: bytes = b""
+
+    @property
+    def pointer(self) -> Pointer:
+        """What names it."""
+        return Pointer(self.manifest.number, seal_of(self.manifest.encode()))
 
 
 @dataclass(slots=True)
@@ -128,8 +135,15 @@ class Begun:
     seconds: float
 
 
+class Changing(Protocol):
+    """What a checkpoint is taken of: an operator, or one partition of it."""
+
+    def changes(self, since: int, chunks: Sequence[str]) -> bytes:
+        """As `Operator.changes`."""
+
+
 class Keeper:
-    """The checkpoints of one run in one store."""
+    """The checkpoints of one run, or of one partition of it, in one store."""
 
     def __init__(
         self,
@@ -156,6 +170,11 @@ class Keeper:
     def place(self) -> str:
         """Where the checkpoints are, for messages."""
         return repr(self._store)
+
+    @property
+    def size(self) -> int:
+        """The size of all files that the last checkpoint refers to."""
+        return sum(part.bytes for each in self._good[:1] for part in each.parts)
 
     def recover(self) -> Restored | None:
         """Own the checkpoints, and load the one that counts; None if there never was one.
@@ -263,7 +282,7 @@ class Keeper:
                     break
         return self.recover()
 
-    def commit(self, op: Operator, where: Where, prepare: Prepare) -> Saved:
+    def commit(self, op: Changing, where: Where, prepare: Prepare) -> Saved:
         """Take a checkpoint between two steps: `begin`, then `write`.
 
         Raises:
@@ -271,7 +290,7 @@ class Keeper:
         """
         return self.write(self.begin(op, where, prepare))
 
-    def begin(self, op: Operator, where: Where, prepare: Prepare) -> Begun:
+    def begin(self, op: Changing, where: Where, prepare: Prepare) -> Begun:
         """Take the state between two steps, and let the sinks prepare.
 
         Raises:
@@ -314,6 +333,23 @@ class Keeper:
                 would find it; the run must end.
         """
         start = time.perf_counter()
+        pointer, data = self.put(begun)
+        put = time.perf_counter()
+        self._authority.commit(pointer, data)
+        commit = time.perf_counter() - put
+        written = self.counts(begun, len(data))
+        seconds = time.perf_counter() - start
+        manifest = begun.manifest
+        total = sum(each.bytes for each in manifest.parts)
+        _log.debug("checkpoint %d: %d bytes in %.3f s", manifest.number, written, seconds)
+        return Saved(manifest.number, manifest.at, begun.seconds, seconds, total, written, commit)
+
+    def put(self, begun: Begun) -> tuple[Pointer, bytes]:
+        """Write the files of what was begun, except the manifest; its pointer and its bytes.
+
+        Raises:
+            OSError: they could not be written.
+        """
         manifest, part = begun.manifest, begun.after.parts[-1]
         self._store.write(part.file, begun.state)
         if manifest.rows is not None:
@@ -323,17 +359,14 @@ class Keeper:
                 self._remove([part.file])
                 raise
         data = manifest.encode()
-        written_at = time.perf_counter()
-        self._authority.commit(Pointer(manifest.number, seal_of(data)), data)
-        commit = time.perf_counter() - written_at
+        return Pointer(manifest.number, seal_of(data)), data
+
+    def counts(self, begun: Begun, manifest_bytes: int) -> int:
+        """Note that what was put counts now, and tidy up; how many bytes were written for it."""
         self._bases = [begun.after, self._bases[0]]
-        self._good = [manifest, *self._good][:KEPT]
+        self._good = [begun.manifest, *self._good][:KEPT]
         self._tidy()
-        seconds = time.perf_counter() - start
-        total = sum(each.bytes for each in manifest.parts)
-        _log.debug("checkpoint %d: %d bytes in %.3f s", manifest.number, part.bytes, seconds)
-        written = part.bytes + len(data)
-        return Saved(manifest.number, manifest.at, begun.seconds, seconds, total, written, commit)
+        return begun.after.parts[-1].bytes + manifest_bytes
 
     def shown(self) -> None:
         """Note that the last checkpoint's rows are published; a restart need not repeat them."""
@@ -404,7 +437,11 @@ class Keeper:
             raise SnapshotError(f'"{name}" cannot be read: {error}') from error
 
     def _tidy(self) -> None:
-        """Remove what the last two checkpoints do not need; a failure is retried the next time."""
+        """Remove what the last two checkpoints do not need; a failure is retried the next time.
+
+        What has a higher number than the last one stays: a run that was paused and does not know
+        yet that it has a successor must not remove what that one wrote.
+        """
         wanted = {manifest_name(manifest.number) for manifest in self._good}
         wanted |= {part.file for manifest in self._good for part in manifest.parts}
         wanted |= {manifest.rows.file for manifest in self._good[:1] if manifest.rows}
@@ -414,8 +451,9 @@ class Keeper:
             _log.warning("old checkpoints in %r cannot be removed: %s", self._store, error)
             return
         manifests, parts = numbers(names)
-        ours = [*map(manifest_name, manifests), *map(part_name, parts)]
-        ours += map(rows_name, row_numbers(names))
+        last = self._good[0].number
+        every = ((manifest_name, manifests), (part_name, parts), (rows_name, row_numbers(names)))
+        ours = [name_of(at) for name_of, found in every for at in found if at <= last]
         self._remove(name for name in ours if name not in wanted)
 
     def _remove(self, names: Iterable[str]) -> None:

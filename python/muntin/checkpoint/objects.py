@@ -83,6 +83,14 @@ class Objects:
             text = f'checkpoint "{self.url}" cannot be used: {_first_line(error)}'
             raise SnapshotError(with_hint(text, hint)) from None
 
+    def share(self) -> None:
+        """Connect, as `open` does."""
+        self.open()
+
+    def part(self, name: str) -> Objects:
+        """A store under a longer prefix."""
+        return Objects(f"{self.url.rstrip('/')}/{name}", **self._settings)
+
     def close(self) -> None:
         """Nothing to release."""
 

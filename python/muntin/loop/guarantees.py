@@ -43,7 +43,9 @@ def guarantee(to: Destinations, *, checkpoints: bool) -> str:
     return "; ".join(said) or "nothing"
 
 
-def authority(to: Destinations, checkpoint: Checkpoint | None, name: str) -> str:
+def authority(
+    to: Destinations, checkpoint: Checkpoint | None, name: str, *, shared: bool = False
+) -> str:
     """Which authority says that a checkpoint counts, and how often, one sentence.
 
     >>> from muntin.sinks import Console
@@ -56,7 +58,8 @@ def authority(to: Destinations, checkpoint: Checkpoint | None, name: str) -> str
     if checkpoint is None:
         return "none: the run keeps no state"
     if sharing(to):
-        what = f'a transaction of Kafka with the id "{name}"'
+        whose = "an id of this process" if shared else f'the id "{name}"'
+        what = f"a transaction of Kafka with {whose}"
         return f"{what} commits rows, offsets and checkpoint together; one every {checkpoint.every}"
     if getattr(checkpoint.store, "authority", None) is not None:
         what = f"the checkpoint that the pointer in {checkpoint.store!r} names counts"

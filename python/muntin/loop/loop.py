@@ -16,9 +16,11 @@ from dataclasses import replace
 
 from muntin.base.errors import RuleError, SourceError, with_hint
 from muntin.checkpoint import CommitLost
+from muntin.checkpoint.partitions import PartitionKeepers
 from muntin.engine.event_times import event_times
 from muntin.engine.feeds import Feed
 from muntin.engine.operator import Operator
+from muntin.engine.partitioned import PartitionedOperator
 from muntin.engine.result import Result
 from muntin.loop.cuts import Skipping
 from muntin.loop.history import Filling
@@ -28,6 +30,7 @@ from muntin.loop.quiet import Clock, QuietPartitions
 from muntin.loop.retries import Retries
 from muntin.loop.routes import Routes
 from muntin.loop.saver import Saver, Saving
+from muntin.loop.sharing import Sharing
 from muntin.loop.stages import Stages
 from muntin.loop.status import Status
 from muntin.loop.stop import Stop
@@ -86,6 +89,7 @@ class Loop:
         if saving:
             parts = (saving, scene.name, op, routes, self._positions, tally, stages, clock)
             self._saver = Saver(*parts, happened, retries)
+        self._sharing = self._shared(saving)
         self._status = Status(
             scene,
             op,
@@ -98,6 +102,23 @@ class Loop:
             self._quiet,
             happened,
             clock,
+        )
+
+    def _shared(self, saving: Saving | None) -> Sharing | None:
+        """What holds the partitions that a group assigns, if the run shares them."""
+        if saving is None or not isinstance(saving.keeper, PartitionKeepers):
+            return None
+        assert self._saver is not None
+        assert isinstance(self._op, PartitionedOperator)
+        return Sharing(
+            self._op.inputs[0],
+            self._op,
+            saving.keeper,
+            self._positions,
+            self._quiet,
+            self._saver,
+            lambda result: self._deliver(result, _NOTHING),
+            saving.on_change,
         )
 
     def run(self) -> Report:
@@ -139,9 +160,10 @@ class Loop:
             if not self._fill(self._filling):
                 return True
             readers |= {name: stack.enter_context(closing(self._opened(name))) for name in later}
-        for name, source in self._sources.items():
-            for partition in source.partitions():
-                self._open(name, partition)
+        if self._sharing is None:
+            for name, source in self._sources.items():
+                for partition in source.partitions():
+                    self._open(name, partition)
         if self._filling is not None and self._saver:
             self._saver.save(ended=False, last=False)
         through = self._rounds(readers)
@@ -151,6 +173,8 @@ class Loop:
         if ended:
             self._finish(None)
         self._end_sinks()
+        if self._sharing is not None:
+            self._sharing.give_back_all()
         if self._saver:
             self._saver.save(ended=ended, last=True)
             self._saver.settle(ended=ended)
@@ -209,6 +233,7 @@ class Loop:
         for name, partition in () if self._once else reading.quiet:
             with self._publishing_what_is_complete(_NOTHING):
                 for result in self._quiet.has_none(name, partition):
+                    self._positions.touched(name, partition)
                     self._deliver(result, _NOTHING)
         if reading.feeds or reading.undecodable:
             self._step(reading)
@@ -272,7 +297,7 @@ class Loop:
     def _opened(self, name: str) -> Reader:
         words = self._op.input_plan(name)["schema"]
         declared = None if words is None else [(column, word) for column, word in words]
-        return self._positions.opened(name, declared)
+        return self._positions.opened(name, declared, self._sharing)
 
     def _nothing_new(self, readers: Mapping[str, Reader]) -> None:
         """A run that had ended can only end again: its open windows were fired as they were."""

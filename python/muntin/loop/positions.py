@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from muntin.base.errors import SourceError, with_hint
@@ -12,7 +13,7 @@ from muntin.clients.kafka.transaction import Offset
 from muntin.engine.operator import snapshot_contents
 from muntin.loop.intake import Reading
 from muntin.sources import Lag, Reader, Source
-from muntin.sources.base import GroupReader, Recalling, Words, opened
+from muntin.sources.base import GroupReader, Holder, Recalling, SharedSource, Words, opened
 from muntin.sources.deliveries.once import inner
 
 
@@ -27,6 +28,7 @@ class Positions:
         self._next: dict[str, dict[int, int]] = {name: {} for name in sources}
         self._marks: dict[str, Any] = dict.fromkeys(sources)
         self._readers: dict[str, Reader] = {}
+        self._moves: Counter[tuple[str, int]] = Counter()
         for name, position in self._before.items():
             if name in sources:
                 self._next[name] = dict(position.next)
@@ -38,19 +40,31 @@ class Positions:
         Raises:
             SourceError: files were removed, or others put before them.
         """
-        for name, now in self._identities.items():
-            position = self._before.get(name)
-            for i, each in enumerate(position.identity if position else []):
-                if i >= len(now) or now[i] != each:
-                    there = repr(now[i]) if i < len(now) else "nothing"
-                    message = f'input "{name}": the checkpoint was taken while reading {each!r}, '
-                    message += f"but the source now has {there} in its place"
-                    hint = "files may be added after the existing ones, not before them"
-                    raise SourceError(with_hint(message, hint))
+        for name, position in self._before.items():
+            if name in self._identities:
+                self._check(name, position)
 
-    def opened(self, name: str, declared: Words | None) -> Reader:
-        """Open a source where the run is; `declared` are the columns of its input."""
-        reader = opened(self._sources[name], declared, self._next[name], self._marks[name])
+    def _check(self, name: str, position: Position) -> None:
+        now = self._identities[name]
+        for i, each in enumerate(position.identity):
+            if i >= len(now) or now[i] != each:
+                there = repr(now[i]) if i < len(now) else "nothing"
+                message = f'input "{name}": the checkpoint was taken while reading {each!r}, '
+                message += f"but the source now has {there} in its place"
+                hint = "files may be added after the existing ones, not before them"
+                raise SourceError(with_hint(message, hint))
+
+    def opened(self, name: str, declared: Words | None, holder: Holder | None = None) -> Reader:
+        """Open a source where the run is; `declared` are the columns of its input.
+
+        With a `holder` of assigned partitions it is shared with other processes.
+        """
+        source = self._sources[name]
+        if holder is not None:
+            assert isinstance(source, SharedSource)
+            reader = source.open_shared(declared, holder)
+        else:
+            reader = opened(source, declared, self._next[name], self._marks[name])
         self._readers[name] = inner(reader)
         return reader
 
@@ -58,10 +72,36 @@ class Positions:
         """Start an input at these positions."""
         self._next[name] = dict(positions)
 
+    def take(self, name: str, partition: int, at: int, then: Position | None) -> None:
+        """Go on with a partition that was assigned; `then` is the position of its checkpoint.
+
+        Raises:
+            SourceError: the checkpoint was taken while reading something else.
+        """
+        if then is not None:
+            self._check(name, then)
+        self._next[name][partition] = at
+
+    def drop(self, name: str, partitions: Collection[int]) -> None:
+        """Forget partitions that another process has."""
+        for partition in partitions:
+            self._next[name].pop(partition, None)
+            self._moves.pop((name, partition), None)
+
+    def touched(self, name: str, partition: int) -> None:
+        """Something happened to a partition without rows."""
+        self._moves[name, partition] += 1
+
+    @property
+    def moves(self) -> dict[tuple[str, int], int]:
+        """For each input and partition, a number that grew whenever something happened to it."""
+        return dict(self._moves)
+
     def passed(self, reading: Reading) -> None:
         """Move on behind rows that were processed."""
         for name, partition, at in reading.resume:
             self._next[name][partition] = at
+            self._moves[name, partition] += 1
         self._marks.update(reading.marks)
         for name in {name for name, _ in reading.added}:
             self._identities[name] = list(self._sources[name].identity())

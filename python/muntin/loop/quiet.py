@@ -79,6 +79,11 @@ class QuietPartitions:
         self._since.pop((name, partition), None)
         self._idle.discard((name, partition))
 
+    def is_gone(self, name: str, partition: int) -> None:
+        """Forget a partition that another process has."""
+        self.is_lost(name, partition)
+        self._moved.pop((name, self._op.own_clock(partition)), None)
+
     def _time_passes(self, name: str, partition: int, after: float, now: float) -> list[Result]:
         """If all that shares a watermark is idle, advance it from that of its newest partition."""
         which = self._op.own_clock(partition)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from muntin.base import limits
 from muntin.base.errors import MuntinError, SnapshotError, with_hint
-from muntin.checkpoint import Keeper, Restored, Where
+from muntin.checkpoint import CommitLost, Keeper, Restored, Where
 from muntin.checkpoint.kafka import KafkaAuthority
 from muntin.checkpoint.manifest import Position
+from muntin.checkpoint.partitions import PartitionKeepers
 from muntin.checkpoint.saved import Saved
-from muntin.engine.operator import Operator
+from muntin.engine.operator import OnChange, Operator
 from muntin.loop.positions import Positions
 from muntin.loop.quiet import Clock
 from muntin.loop.retries import Retries
@@ -34,16 +35,18 @@ class Saving:
     """The checkpoints of a run, and the one it resumes from.
 
     Attributes:
-        keeper: takes them.
+        keeper: takes them, of the whole run or of each partition that this process has.
         every: the time between two checkpoints, in seconds.
         restored: the one this run resumes from.
-        authority: the transaction in which they count; None: the keeper's store.
+        authority: the transaction in which they count; None: what the keeper has.
+        on_change: what to do with those of another pipeline.
     """
 
-    keeper: Keeper
+    keeper: Keeper | PartitionKeepers
     every: float
-    restored: Restored | None
+    restored: Restored | None = None
     authority: KafkaAuthority | None = None
+    on_change: OnChange = "refuse"
 
 
 class Saver:
@@ -114,13 +117,16 @@ class Saver:
             if not self._every:
                 self.finish_writing()
 
-    def finish_writing(self) -> None:
+    def finish_writing(self, seconds: float | None = None) -> None:
         """Wait until a checkpoint that is being written is complete, and publish its rows.
 
         Raises:
-            As `between_steps`.
+            CommitLost: that takes longer than `seconds`.
+            Others: as `between_steps`.
         """
         if self._writing is not None:
+            if not self._writing.wait(seconds):
+                raise CommitLost(f"a checkpoint was not written within {seconds:g} s")
             self._complete(last=False)
 
     def _is_due(self, now: float) -> bool:
@@ -128,20 +134,24 @@ class Saver:
         waits = self._routes.waiting > limits.STAGED_ROWS_MAX
         return waits or now - self._checked >= self._every
 
-    def save(self, *, ended: bool, last: bool) -> None:
-        """Take a checkpoint, and wait until its rows are published.
+    def save(self, *, ended: bool, last: bool, seconds: float | None = None) -> bool:
+        """Take a checkpoint, and wait until its rows are published; whether that was possible.
 
         Args:
             ended: all inputs have ended, so the run is complete.
             last: no other checkpoint follows that could be written instead.
+            seconds: how long to wait for one that is being written, and then for this one.
 
         Raises:
-            As `between_steps`.
+            As `finish_writing`.
         """
-        self.finish_writing()
+        self.finish_writing(seconds)
         self._begin(ended=ended, last=last)
-        if self._writing is not None:
-            self._complete(last=last)
+        if self._writing is None:
+            return False
+        if not self._writing.wait(seconds):
+            raise CommitLost(f"a checkpoint was not written within {seconds:g} s")
+        return self._complete(last=last)
 
     def close(self) -> None:
         """Wait for a checkpoint that is being written, since it uses the store."""
@@ -160,12 +170,13 @@ class Saver:
             self._routes.also,
             self._routes.unshown(),
             self._tally.history,
+            self._positions.moves,
         )
         if self._authority is not None:
             self._authority.offsets = self._positions.offsets()
         with self._stages.spent("checkpoint"):
             try:
-                begun = self._keeper.begin(self._op, where, self._routes.prepare)
+                write = self._begun(where)
             except MuntinError:
                 raise
             except OSError as error:
@@ -174,10 +185,19 @@ class Saver:
                 return
         self._passed = where.inputs
         self._routes.hold()
-        self._writing = Writing(lambda: self._keeper.write(begun))
+        self._writing = Writing(write)
 
-    def _complete(self, *, last: bool) -> None:
-        """Wait until the checkpoint is written, and publish its rows."""
+    def _begun(self, where: Where) -> Callable[[], Saved]:
+        """Take the state; returns what writes it."""
+        keeper = self._keeper
+        if isinstance(keeper, Keeper):
+            begun = keeper.begin(self._op, where, self._routes.prepare)
+            return lambda: keeper.write(begun)
+        parts = keeper.begin(self._op, where, self._routes.prepare)
+        return lambda: keeper.write(parts)
+
+    def _complete(self, *, last: bool) -> bool:
+        """Wait until the checkpoint is written, and publish its rows; whether it was."""
         writing, self._writing = self._writing, None
         assert writing is not None
         with self._stages.spent("checkpoint"):
@@ -188,7 +208,7 @@ class Saver:
             except OSError as error:
                 self._routes.release()
                 self._failed(error, last=last)
-                return
+                return False
             finally:
                 self._checked = self._clock()
         if self._failures:
@@ -204,6 +224,7 @@ class Saver:
         self._counters.committed(self.saved.commit)
         if self._authority is None:
             self._positions.checkpointed(self._passed)
+        return True
 
     def settle(self, *, ended: bool) -> None:
         """Let alert channels send waiting rows, then checkpoint that everything is published.

@@ -12,10 +12,14 @@ from typing import Any
 from muntin.base import arguments
 from muntin.base.errors import PlanError, SinkError, with_hint
 from muntin.checkpoint import Checkpoint, CommitLost, Keeper, TakenOver, tell_change
+from muntin.checkpoint.directory import Shareable
+from muntin.checkpoint.group import GroupAuthority
 from muntin.checkpoint.kafka import KafkaAuthority
+from muntin.checkpoint.partitions import PartitionKeepers, check_shared
 from muntin.engine.operator import Operator
+from muntin.engine.partitioned import Partitioning
 from muntin.engine.scope import operator_for
-from muntin.loop.authority import joined, ownership_of
+from muntin.loop.authority import joined, ownership_of, shared, why_alone
 from muntin.loop.claims import claimed
 from muntin.loop.given import partitioning_of
 from muntin.loop.guarantees import authority as words_of
@@ -34,9 +38,10 @@ from muntin.monitor.moment import Scene, Watcher
 from muntin.monitor.progress import Progress
 from muntin.monitor.report import Report
 from muntin.pipeline.explain import titles, waiting_silences
-from muntin.pipeline.plan import Node, Output
+from muntin.pipeline.plan import Node, Output, compile, outputs_of
 from muntin.pipeline.stream import Stream
 from muntin.sources import Source
+from muntin.sources.base import SharedSource
 
 _log = logging.getLogger("muntin.run")
 
@@ -107,32 +112,66 @@ class Setting:
             store = self.checkpoint.store if self.checkpoint else None
             reads = {**self.sources, **sources_of(self.history)}
             stack.enter_context(claimed(self.name, reads, self.destinations, store))
-            authority = self._opened(stack)
+            partitioning = partitioning_of(self.sources)
+            is_shared = self._is_shared(partitioning)
+            authority = self._opened(stack, is_shared)
             if self.checkpoint is not None:
                 facts = {"event": "guarantee", "run": self.name}
                 said = guarantee(self.destinations, checkpoints=True)
-                who = facts["authority"] = words_of(self.destinations, self.checkpoint, self.name)
+                who = words_of(self.destinations, self.checkpoint, self.name, shared=is_shared)
+                facts["authority"] = who
                 _log.info('run "%s" writes %s (%s)', self.name, said, who, extra=facts)
             retries = Retries(stop, counters)
             while True:
                 try:
-                    return self._loop(authority, watchers, stop, retries, counters).run()
+                    return self._loop(
+                        authority, partitioning, watchers, stop, retries, counters
+                    ).run()
                 except CommitLost as error:
                     retries.wait(error)
 
-    def _opened(self, stack: ExitStack) -> KafkaAuthority | None:
+    def _is_shared(self, partitioning: Partitioning | None) -> bool:
+        """Whether copies of this run share the partitions of its source; says why, or why not."""
+        if partitioning is None:
+            return False
+        scope = compile(outputs_of(self.outputs), partitioning.columns).scope
+        alone = why_alone(scope, self.sources, self.destinations, self.checkpoint)
+        if alone is None and self.standby:
+            alone = "standby=True lets one copy do all the work"
+        if alone is None and self.history:
+            alone = "history= fills one state"
+        shares = (
+            "copies of it share the partitions" if alone is None else f"it works alone: {alone}"
+        )
+        facts = {"event": "scope", "run": self.name, "scope": scope.word, "shared": alone is None}
+        _log.info('run "%s" has scope %s; %s', self.name, scope, shares, extra=facts)
+        return alone is None
+
+    def _opened(self, stack: ExitStack, is_shared: bool) -> KafkaAuthority | GroupAuthority | None:
         """Open the store; the authority, if that is not the store itself."""
+        authority: KafkaAuthority | GroupAuthority | None = None
         if self.checkpoint is not None:
-            self.checkpoint.store.open()
-            stack.callback(self.checkpoint.store.close)
-        authority = joined(self.destinations, self.checkpoint, self.name)
+            store = self.checkpoint.store
+            if is_shared and isinstance(store, Shareable):
+                store.share()
+            else:
+                store.open()
+            stack.callback(store.close)
+            check_shared(store, shared=is_shared)
+        if is_shared and self.checkpoint is not None:
+            (source,) = self.sources.values()
+            assert isinstance(source, SharedSource)
+            authority = shared(self.destinations, source, self.checkpoint, self.name)
+        else:
+            authority = joined(self.destinations, self.checkpoint, self.name)
         if authority is not None:
             stack.callback(authority.close)
         return authority
 
     def _loop(
         self,
-        authority: KafkaAuthority | None,
+        authority: KafkaAuthority | GroupAuthority | None,
+        partitioning: Partitioning | None,
         watchers: Sequence[Watcher],
         stop: Stop,
         retries: Retries,
@@ -144,13 +183,14 @@ class Setting:
         before = befores(self.history, self.sources) if restored is None else {}
         if restored and self.history and not restored.manifest.history.rows:
             _log.warning("history= is not read: the checkpoint was taken by a run without it")
-        partitions = partitions_then(self.sources, restored)
+        partitions: dict[str, Sequence[int]] = dict.fromkeys(self.sources, ())
+        if not isinstance(authority, GroupAuthority):
+            partitions = partitions_then(self.sources, restored)
         partitions |= {
             name: tuple(each.source.partitions())
             for name, each in before.items()
             if not each.shares
         }
-        partitioning = partitioning_of(self.sources)
         op = operator_for(
             self.outputs,
             threads=self.threads,
@@ -159,9 +199,6 @@ class Setting:
             snapshot=restored.snapshot if restored else None,
             on_change=self.checkpoint.on_change if self.checkpoint else "refuse",
         )
-        if partitioning is not None:
-            facts = {"event": "scope", "run": self.name, "scope": op.scope.word}
-            _log.info('run "%s" has scope %s', self.name, op.scope, extra=facts)
         if self.checkpoint:
             tell_change(op, self.checkpoint.on_change)
         if restored:
@@ -204,11 +241,19 @@ class Setting:
         _check_watcher(self.dashboard)
         return [self.dashboard]
 
-    def _saving(self, authority: KafkaAuthority | None) -> Saving | None:
+    def _saving(self, authority: KafkaAuthority | GroupAuthority | None) -> Saving | None:
         if self.checkpoint is None:
             return None
-        keeper = Keeper(self.checkpoint.store, authority, self.checkpoint.on_missing)
-        return Saving(keeper, self.checkpoint.seconds, keeper.recover(), authority)
+        store, every = self.checkpoint.store, self.checkpoint.seconds
+        on_missing, on_change = self.checkpoint.on_missing, self.checkpoint.on_change
+        if isinstance(authority, GroupAuthority):
+            assert isinstance(store, Shareable)
+            authority.forget()
+            (name,) = self.sources
+            keepers = PartitionKeepers(store, authority, name, on_missing)
+            return Saving(keepers, every, on_change=on_change)
+        keeper = Keeper(store, authority, on_missing)
+        return Saving(keeper, every, keeper.recover(), authority)
 
     def _scene(self, op: Operator, filling: Filling | None) -> Scene:
         totals = [each.total for each in self.sources.values()]

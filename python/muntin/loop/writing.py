@@ -30,9 +30,10 @@ class Writing:
         """Whether it is written, or has failed."""
         return not self._thread.is_alive()
 
-    def wait(self) -> None:
-        """Wait until it is done."""
-        self._thread.join()
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it is done, or for so many seconds; whether it is done."""
+        self._thread.join(seconds)
+        return self.done
 
     def result(self) -> Saved:
         """Wait until it is done; raises what the writing raised."""

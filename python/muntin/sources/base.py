@@ -8,11 +8,12 @@ quiet, from what the reader returns.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from muntin.base.errors import SourceError, with_hint
+from muntin.clients.kafka.member import Member
 from muntin.clients.kafka.transaction import Offset
 from muntin.values.protocols import ArrowArrayExportable, ArrowStreamExportable
 
@@ -250,6 +251,60 @@ class Source(Protocol):
         Raises:
             SourceError: it cannot be read.
         """
+
+
+class Holder(Protocol):
+    """Has the state of the partitions that this process was assigned. The loop is one.
+
+    Its methods are called while the loop polls, so between two steps; what they raise ends the
+    poll.
+    """
+
+    def joins(self, member: Member) -> None:
+        """The reader has joined its group; commits name the member."""
+
+    def take(
+        self,
+        places: Mapping[int, tuple[str, int]],
+        first: Callable[[Collection[int]], Mapping[int, int]],
+    ) -> Mapping[int, tuple[int, Any]]:
+        """Restore the state of partitions that were assigned.
+
+        Args:
+            places: the topic and number of each.
+            first: where partitions start that nobody had before.
+
+        Returns:
+            For each the position at which reading goes on, and the mark of its checkpoint.
+        """
+
+    def give_up(self, partitions: Collection[int]) -> None:
+        """Commit, and drop the state of partitions that were revoked.
+
+        When it returns, another process may have them.
+        """
+
+
+@runtime_checkable
+class SharedSource(Protocol):
+    """A source whose partitions several processes can share."""
+
+    @property
+    def group(self) -> str:
+        """The group that assigns the partitions."""
+
+    @property
+    def cluster(self) -> str:
+        """The cluster; sinks that say the same write to it."""
+
+    def why_alone(self) -> str | None:
+        """Why its partitions cannot be shared, as a clause; None if they can."""
+
+    def instance(self) -> str | None:
+        """The lasting name of this process in the group, if it has one."""
+
+    def open_shared(self, schema: Words | None, holder: Holder) -> Reader:
+        """Join the group; `holder` has the state of what it assigns."""
 
 
 @runtime_checkable

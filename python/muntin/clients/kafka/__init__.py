@@ -3,6 +3,6 @@
 from muntin.clients.kafka.client import Client
 from muntin.clients.kafka.cluster import Cluster, Topic
 from muntin.clients.kafka.events import Events
-from muntin.clients.kafka.settings import CONSUMER, OF_ALL, PRODUCER
+from muntin.clients.kafka.settings import CONSUMER, OF_ALL, OF_MEMBERS, PRODUCER
 
-__all__ = ["CONSUMER", "OF_ALL", "PRODUCER", "Client", "Cluster", "Events", "Topic"]
+__all__ = ["CONSUMER", "OF_ALL", "OF_MEMBERS", "PRODUCER", "Client", "Cluster", "Events", "Topic"]

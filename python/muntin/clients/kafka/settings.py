@@ -33,13 +33,19 @@ OF_ALL: Mapping[str, str] = {
 _ASSIGNED = "muntin reads all partitions itself and keeps the positions in its checkpoint"
 _EXACT = "reading would not be exact; muntin sets it"
 
+_IN_A_GROUP = "the group assigns partitions only to runs that share them: see partitioned_by="
+
+OF_MEMBERS: Mapping[str, str] = {
+    "group.instance.id": _IN_A_GROUP,
+    "group.protocol": _IN_A_GROUP,
+    "group.remote.assignor": _IN_A_GROUP,
+    "partition.assignment.strategy": _IN_A_GROUP,
+}
+"""What only a source with `partitioned_by=` takes from a user."""
+
 CONSUMER: Mapping[str, str] = {
     **OF_ALL,
     "group.id": "write group=",
-    "group.instance.id": _ASSIGNED,
-    "group.protocol": _ASSIGNED,
-    "group.remote.assignor": _ASSIGNED,
-    "partition.assignment.strategy": _ASSIGNED,
     "enable.auto.commit": _ASSIGNED,
     "auto.commit.enable": _ASSIGNED,
     "auto.commit.interval.ms": _ASSIGNED,

@@ -74,7 +74,7 @@ class Transaction:
         self._id = transactional_id
         self._timeout = timeout
         self._producer: Any = None
-        self._groups: dict[str, tuple[Any, Any]] = {}
+        self._groups: dict[tuple[str, bool], tuple[Any, Any]] = {}
         self._open = False
         self._sent = 0
         self._topics: list[str] = []
@@ -174,8 +174,23 @@ class Transaction:
         if self._sent % _POLL_EVERY == 0:
             self._producer.poll(0)
 
-    def commit(self, offsets: Mapping[str, Sequence[Offset]]) -> None:
+    @property
+    def is_open(self) -> bool:
+        """Whether something was sent since the last commit."""
+        return self._open
+
+    def commit(
+        self,
+        offsets: Mapping[str, Sequence[Offset]],
+        member: Callable[[], bytes] | None = None,
+    ) -> None:
         """Make all that was sent visible, together with the offsets of groups.
+
+        Args:
+            offsets: for each group, the offsets.
+            member: what names this process as a member of the groups, called as late as possible:
+                the brokers then refuse a process that no longer is one. None: as no member, which
+                they accept from everyone.
 
         Raises:
             TransactionLost: it did not commit, or nobody knows.
@@ -185,20 +200,23 @@ class Transaction:
         self._flush()
         for group, each in offsets.items():
             if each:
-                self._offsets(group, each)
+                self._offsets(group, each, member)
         self._call("commit_transaction", self._producer.commit_transaction, _CALL_S)
         self._open = False
 
-    def committed(self, group: str, topic: str, partition: int) -> Offset | None:
+    def committed(
+        self, group: str, topic: str, partition: int, *, stable: bool = True
+    ) -> Offset | None:
         """The offset of a group with its metadata; None if there is none.
 
-        While a transaction of another producer is pending the brokers do not answer.
+        While a transaction of another producer is pending the brokers do not answer; unless
+        `stable` is false, then they say what was committed before.
 
         Raises:
             TransactionLost: they do not answer for three times the timeout of a transaction.
         """
         where = self._library.TopicPartition(topic, partition)
-        consumer, _ = self._group(group)
+        consumer, _ = self._group(group, stable)
         until = time.monotonic() + 3 * self._timeout
         while True:
             try:
@@ -261,26 +279,32 @@ class Transaction:
             message = f"{left:,} records were not sent within {self._timeout:g} s"
             raise TransactionLost(message, "timeout")
 
-    def _offsets(self, group: str, offsets: Sequence[Offset]) -> None:
-        _, member = self._group(group)
+    def _offsets(
+        self,
+        group: str,
+        offsets: Sequence[Offset],
+        member: Callable[[], bytes] | None = None,
+    ) -> None:
+        named = self._group(group)[1] if member is None else member()
         wanted = [
             self._library.TopicPartition(each.topic, each.partition, each.offset, each.metadata)
             for each in offsets
         ]
         self._call(
             "send_offsets_to_transaction",
-            lambda timeout: self._producer.send_offsets_to_transaction(wanted, member, timeout),
+            lambda timeout: self._producer.send_offsets_to_transaction(wanted, named, timeout),
             _CALL_S,
         )
 
-    def _group(self, group: str) -> tuple[Any, Any]:
+    def _group(self, group: str, stable: bool = True) -> tuple[Any, Any]:
         """A consumer that never joins its group, and what names it in a transaction."""
-        if group not in self._groups:
-            own: dict[str, Any] = {"group.id": group, "isolation.level": "read_committed"}
+        if (group, stable) not in self._groups:
+            level = "read_committed" if stable else "read_uncommitted"
+            own: dict[str, Any] = {"group.id": group, "isolation.level": level}
             own |= {"enable.auto.commit": False, "enable.auto.offset.store": False}
             consumer = self._client.consumer(own)
-            self._groups[group] = (consumer, consumer.consumer_group_metadata())
-        return self._groups[group]
+            self._groups[group, stable] = (consumer, consumer.consumer_group_metadata())
+        return self._groups[group, stable]
 
     def _call(self, name: str, function: Callable[[float], T], seconds: float) -> T:
         """Call the producer; the same call again while it says that this may help."""

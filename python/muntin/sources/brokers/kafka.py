@@ -13,13 +13,14 @@ import pyarrow as pa
 
 from muntin.base import arguments
 from muntin.base.errors import SourceError, unknown, with_hint
-from muntin.clients.kafka import CONSUMER, Client, Cluster
+from muntin.clients.kafka import CONSUMER, OF_MEMBERS, Client, Cluster
 from muntin.clients.kafka.ownership import Ownership
-from muntin.sources.base import Reader, Words
+from muntin.sources.base import Holder, Reader, Words
 from muntin.sources.brokers.inferred import inferred_schema
 from muntin.sources.brokers.messages import COLUMNS, Decoding
 from muntin.sources.brokers.offsets import Place, first_offsets, start_of
 from muntin.sources.brokers.reader import OWN_SETTINGS, KafkaReader
+from muntin.sources.brokers.shared import SharedReader
 from muntin.sources.brokers.topics import Topics
 from muntin.sources.checks import check_schema
 from muntin.sources.decode.decoded import kept_schema, known_schema
@@ -111,7 +112,10 @@ class Kafka:
         """Keep the arguments; nothing is connected before the run."""
         self._given = topics
         self._names = _topics(topics)
-        self._client = Client(servers, settings, "Kafka", owned=CONSUMER)
+        self.partitioned_by = _columns(partitioned_by)
+        """The columns whose values decide a row's partition; None if that is not known."""
+        owned = CONSUMER if self.partitioned_by is not None else {**CONSUMER, **OF_MEMBERS}
+        self._client = Client(servers, settings, "Kafka", owned=owned)
         self.group = _group(group)
         """The group under which the offsets are shown."""
         if not isinstance(format, str) or format not in FORMATS:
@@ -130,8 +134,6 @@ class Kafka:
             message = f"Kafka: time_of={arguments.shown(time_of)} is not the name of a column"
             raise SourceError(with_hint(message, hint))
         self._time_of = time_of
-        self.partitioned_by = _columns(partitioned_by)
-        """The columns whose values decide a row's partition; None if that is not known."""
         if partitioner is not None:
             known = ("murmur2", "crc32")
             arguments.one_of(partitioner, known, "Kafka: partitioner", error=SourceError)
@@ -258,24 +260,16 @@ class Kafka:
         memory = dict(mark or {})
         topics.check_ids(memory.get("ids", {}))
         offsets = first_offsets(cluster, topics, positions, self._start)
-        declared = None if schema is None else arrow_schema(schema)
         own = known_schema(memory, self._schema)
         if self._infers and own is None:
             own = self._inferred({topics.place(each): at for each, at in offsets.items()})
             print(pasted(own), file=sys.stderr)
-        columns = declared if own is None else own
-        if columns is None:
-            hint = 'give schema={"at": "timestamp[us, UTC]", ...}, or schema="infer" to see one'
-            raise SourceError(with_hint("Kafka: the columns of the messages are not known", hint))
-        asked = [name for name in COLUMNS if declared is not None and name in declared.names]
-        asked += ["_key"] if self.partitioner is not None and "_key" not in asked else []
-        decoding = Decoding(self._format, self._options, columns, asked, self._time_of)
         return KafkaReader(
             self._client,
             self.group,
             cluster,
             topics,
-            decoding,
+            self._decoding(schema, own),
             offsets,
             stops=self.bad == "stop",
             once=self._once,
@@ -283,6 +277,45 @@ class Kafka:
             defaults=_DEFAULTS,
             memory=kept_schema(own) if self._infers else {},
         )
+
+    def why_alone(self) -> str | None:
+        """Why its partitions cannot be shared, as a clause; None if they can."""
+        if self._names[0].startswith("^"):
+            return "copies could number the topics that a regular expression finds differently"
+        if self._infers:
+            return 'copies could find different columns with schema="infer"'
+        return None
+
+    def instance(self) -> str | None:
+        """The setting `group.instance.id`."""
+        found = self._client.settings.get("group.instance.id")
+        return None if found is None else str(found)
+
+    def open_shared(self, schema: Words | None, holder: Holder) -> Reader:
+        """Join the group, which assigns partitions; a new one starts as `start` says."""
+        return SharedReader(
+            self._client,
+            self.group,
+            self._connected(),
+            self._found(),
+            self._decoding(schema, self._schema),
+            self._start,
+            holder,
+            stops=self.bad == "stop",
+            once=self._once,
+            defaults=_DEFAULTS,
+        )
+
+    def _decoding(self, schema: Words | None, own: Any) -> Decoding:
+        """What decodes messages: by the columns of the source, else those of the stream."""
+        declared = None if schema is None else arrow_schema(schema)
+        columns = declared if own is None else own
+        if columns is None:
+            hint = 'give schema={"at": "timestamp[us, UTC]", ...}, or schema="infer" to see one'
+            raise SourceError(with_hint("Kafka: the columns of the messages are not known", hint))
+        asked = [name for name in COLUMNS if declared is not None and name in declared.names]
+        asked += ["_key"] if self.partitioner is not None and "_key" not in asked else []
+        return Decoding(self._format, self._options, columns, asked, self._time_of)
 
     def _inferred(self, offsets: Mapping[Place, int]) -> Any:
         if self._format == "protobuf":

@@ -84,11 +84,22 @@ def first_offsets(
         if partition not in every:
             raise SourceError(_vanished(partition, topics))
     places = {each: topics.place(each) for each in every}
+    return started(cluster, places, positions, Start("earliest") if positions else start)
+
+
+def started(
+    cluster: Cluster, places: Mapping[int, Place], known: Mapping[int, int], start: Start
+) -> dict[int, int]:
+    """The offset at which each of these partitions begins: the known one, or as `start` says.
+
+    Raises:
+        SourceError: the record at an offset is gone, or was never there.
+    """
     low = cluster.offsets(places.values(), "earliest")
     high = cluster.offsets(places.values(), "latest")
-    new = [each for each in every if each not in positions]
-    found = dict(positions)
-    if positions or start.word == "earliest":
+    found = dict(known)
+    new = [each for each in places if each not in known]
+    if start.word == "earliest":
         found |= {each: low[places[each]] or 0 for each in new}
     elif start.word == "latest":
         found |= {each: high[places[each]] or 0 for each in new}
@@ -97,8 +108,9 @@ def first_offsets(
         for each in new:
             offset = at[places[each]]
             found[each] = (high[places[each]] or 0) if offset is None else offset
-    else:
+    elif new:
         found |= _given(start.offsets or {}, places)
+        found |= known
     for each, place in places.items():
         check_offset(place, found[each], low[place] or 0, high[place] or 0)
     return found

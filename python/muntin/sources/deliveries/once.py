@@ -10,10 +10,12 @@ from muntin.base.errors import SourceError, with_hint
 from muntin.sources.base import (
     Added,
     Delivery,
+    Holder,
     Polled,
     Quiet,
     Reader,
     Recalling,
+    SharedSource,
     Source,
     Words,
     opened,
@@ -108,6 +110,21 @@ class Once:
         """Continue the identity of a checkpoint."""
         if isinstance(self._source, Recalling):
             self._source.recall(identity)
+
+    def why_alone(self) -> str | None:
+        """Why its partitions cannot be shared; None if they can."""
+        if isinstance(self._source, SharedSource):
+            return self._source.why_alone()
+        return f"a {type(self._given).__name__} has no group that assigns partitions"
+
+    def instance(self) -> str | None:
+        """The lasting name of this process in the group, if it has one."""
+        return self._source.instance() if isinstance(self._source, SharedSource) else None
+
+    def open_shared(self, schema: Words | None, holder: Holder) -> Reader:
+        """Join the group. Such a reader ends by itself where its partitions end now."""
+        assert isinstance(self._source, SharedSource)
+        return self._source.open_shared(schema, holder)
 
     def open(
         self,
