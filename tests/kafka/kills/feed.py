@@ -83,6 +83,6 @@ class Feed:
             producer.poll(0.02)
         end = START + self.rows * STEP + 3_600_000
         for partition in range(self.partitions):
-            key, value, _ = self._bytes(END, end, partition)
+            key, value, _ = self._bytes(f"{END}{partition}", end, partition)
             producer.produce(self.topic, value, key, partition)
         assert producer.flush(100) == 0, "the last rows of the feed are not written"

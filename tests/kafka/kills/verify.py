@@ -19,7 +19,7 @@ Values = tuple[int, int, int, int]  # count, sum, smallest, largest
 
 SIZE = 2_000  # ms
 POISON = b'{"poison": '  # what a message begins with that cannot be decoded
-END = "end"  # the key of rows that only let time pass; their own window stays open
+END = "end"  # begins the keys of rows that only let time pass; their own window stays open
 
 
 @dataclass
@@ -60,7 +60,7 @@ def windows_due(records: Iterable[Record]) -> dict[Key, Values]:
         if (record.value or b"").startswith(POISON):
             continue
         row = json.loads(record.value or b"")
-        if row["key"] == END:
+        if row["key"].startswith(END):
             continue
         at = ms_of(row["at"])
         windows.setdefault((row["key"], at - at % SIZE), []).append(row["v"])

@@ -42,7 +42,8 @@ _DEFAULTS = {
 class Kafka:
     """A source of the messages of Kafka topics; it needs the extra `muntin[kafka]`.
 
-    It reads all partitions itself: there is no group that assigns them. A run with a checkpoint
+    It reads all partitions itself, unless copies of a run share them (`docs/kafka.md`, Several
+    copies): then the group assigns them. A run with a checkpoint
     continues at the offsets in the checkpoint, whatever the group's offsets say; those are
     committed only for tools that show how far a group is. Only records of committed transactions
     are read. A row's position is its offset, its arrival the timestamp of its record.
@@ -68,7 +69,8 @@ class Kafka:
             no time of their own.
         partitioned_by: the columns whose values decide the partition of a row, if producers
             choose it so. If every key of the pipeline contains them, each partition gets a state
-            and a watermark of its own. One key from two partitions is an error.
+            and a watermark of its own, and copies of the run may share the partitions. One key from
+            two partitions is an error.
         partitioner: how producers choose the partition of a record's key: "murmur2" (Java) or
             "crc32" (librdkafka). Each record is checked by it. It needs `partitioned_by=`.
         start: where partitions begin that no checkpoint has: "earliest", "latest", a `datetime` (at
