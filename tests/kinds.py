@@ -147,6 +147,16 @@ def sum_of(word: str) -> str:
     return "f64" if word in ("f32", "f64") else "i64" if word in INTEGERS else word
 
 
+def weighted_sum_of(left: str, right: str) -> str:
+    """The type of the sum of the products of two types."""
+    if {left, right} & {"f32", "f64"}:
+        return "f64"
+    scales = [scale_of(word)[1] if word in DECIMALS else 0 for word in (left, right)]
+    if left not in DECIMALS and right not in DECIMALS:
+        return "i64"
+    return f"decimal(38, {sum(scales)})" if sum(scales) <= 38 else "f64"
+
+
 # ── JSON ────────────────────────────────────────────────────────────────────────────────────────
 
 

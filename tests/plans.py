@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 
-from kinds import DECIMALS, INTEGERS, KEYS, WORDS, is_list, sum_of
+from kinds import DECIMALS, INTEGERS, KEYS, WORDS, is_list, sum_of, weighted_sum_of
 from oracle.aggregates import KINDS
 
 S = 1_000_000
@@ -121,6 +121,18 @@ def predicate(g: Graph, b: Branch, depth: int = 2) -> dict:
     return call(g.one("ne", "eq", "lt", "le", "gt", "ge"), left, lit(g.one(0, 1, 4), "i64"))
 
 
+PARAMETERS = {
+    **dict.fromkeys(("var", "std", "cov"), ((0, "i64"), (1, "i64"), (1, "i64"))),
+    **dict.fromkeys(("skew", "kurtosis"), ((False, "bool"), (True, "bool"))),
+    "top_k": ((1, "i64"), (2, "i64"), (100, "i64")),
+}
+"""The parameters that an aggregate is tried with."""
+MOMENTS = ("var", "std", "skew", "kurtosis")
+"""The aggregates over a number that take a parameter."""
+PAIRS = ("cov", "corr", "slope", "intercept")
+"""The aggregates over two numbers."""
+
+
 def aggregate(g: Graph, b: Branch) -> tuple[dict, str]:
     """An aggregate and the type of its column."""
     kind = g.one(*KINDS)
@@ -128,12 +140,32 @@ def aggregate(g: Graph, b: Branch) -> tuple[dict, str]:
     made = {"name": g.name(), "kind": kind, "args": [], "where": where}
     if kind == "quantile":
         made["parameters"] = [lit(g.one(0.0, 0.1, 0.25, 0.5, 0.99, 1.0), "f64")]
-    if kind in ("sum", "mean", "quantile"):
-        spans = b.of("duration[us]") if kind == "sum" else []
+    if kind in PARAMETERS:
+        value, word = g.one(*PARAMETERS[kind])
+        made["parameters"] = [lit(value, word)]
+    if kind in ("any", "all"):
+        return made | {"args": [predicate(g, b, 1)]}, "bool"
+    if kind.startswith("bit_"):
+        ints = b.of(*INTEGERS)
+        if not ints:
+            return made | {"kind": "count"}, "i64"
+        name = g.one(*ints)
+        return made | {"args": [{"col": name}]}, b.columns[name]
+    if kind == "histogram":
+        made["parameters"] = [lit(edge, "f64") for edge in (-1.0, 0.0, 2.5)]
+        argument, _ = number(g, b)
+        return made | {"args": [argument]}, "list[i64]"
+    weighted = kind in ("sum", "mean") and g.one(False, False, True)
+    if kind in PAIRS or weighted:
+        (one, left), (two, right) = number(g, b), number(g, b)
+        word = weighted_sum_of(left, right) if kind == "sum" else "f64"
+        return made | {"args": [one, two]}, word
+    if kind in ("sum", "mean", "sum_distinct", "product", "quantile", *MOMENTS):
+        spans = b.of("duration[us]") if kind.startswith("sum") else []
         argument, word = number(g, b)
         if spans and g.one(True, False):
             argument, word = {"col": g.one(*spans)}, "duration[us]"
-        return made | {"args": [argument]}, sum_of(word) if kind == "sum" else "f64"
+        return made | {"args": [argument]}, sum_of(word) if kind.startswith("sum") else "f64"
     if kind == "count" and g.one(True, False):
         return made, "i64"
     known = [name for name, word in b.columns.items() if kind == "count" or not is_list(word)]
@@ -141,7 +173,7 @@ def aggregate(g: Graph, b: Branch) -> tuple[dict, str]:
     if kind in ("arg_min", "arg_max"):
         made["args"] = [{"col": name}, {"col": g.one(*known)}]
         return made, b.columns[name]
-    if kind == "array_agg":
+    if kind in ("array_agg", "top_k"):
         word = f"list[{b.columns[name]}]"
     elif not kind.startswith("count"):
         word = b.columns[name]

@@ -70,9 +70,25 @@ from muntin.pipeline.aggregates import (
     quantile,
     sum,
 )
+from muntin.pipeline.counted import histogram, mode, product, sum_distinct, top_k
 from muntin.pipeline.plan import Output, output
 from muntin.pipeline.rules import Rule, rule
 from muntin.pipeline.start import stream, union
+from muntin.pipeline.statistics import (
+    all,
+    any,
+    bit_and,
+    bit_or,
+    bit_xor,
+    corr,
+    cov,
+    intercept,
+    kurtosis,
+    skew,
+    slope,
+    std,
+    var,
+)
 from muntin.pipeline.stream import Stream
 from muntin.sinks import Sink
 from muntin.sources import Source
@@ -117,38 +133,56 @@ __all__ = [
     "SourceError",
     "Stream",
     "Table",
+    "all",
+    "any",
     "arg_max",
     "arg_min",
     "array_agg",
     "arrival",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
     "col",
     "collect",
+    "corr",
     "count",
     "count_distinct",
+    "cov",
     "decode",
     "epoch",
     "explain",
     "first",
+    "histogram",
+    "intercept",
     "is_late",
+    "kurtosis",
     "last",
     "lit",
     "max",
     "mean",
     "median",
     "min",
+    "mode",
     "operator",
     "output",
+    "product",
     "quantile",
     "rule",
     "run",
     "serve",
     "sinks",
+    "skew",
+    "slope",
     "sources",
     "sql",
+    "std",
     "stream",
     "sum",
+    "sum_distinct",
     "testing",
+    "top_k",
     "union",
+    "var",
     "when",
 ]
 
@@ -160,7 +194,7 @@ def __dir__() -> list[str]:
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Never:
-        hints = {"len": "write mt.count()", "dashboard": "write mt.serve(8080) or dashboard=8080"}
+        hints = missing.AGGREGATES | {"dashboard": "write mt.serve(8080) or dashboard=8080"}
         raise missing.missing(
             "muntin", name, __all__, hints=hints, not_yet=missing.NOT_YET["muntin"]
         )

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use arrow_schema::DataType;
 
-use super::codec::{damaged, put_u64, take_count};
+use super::codec::put_u64;
 use super::distinct::{Item, ValueSet};
 use super::{Aggregate, Answer, Big, Call, Cell, CellRef, Class, Kind, Moment, Retract, Value};
 use crate::error::Result;
@@ -62,12 +62,16 @@ impl<T: Item> Aggregate for CountDistinct<T> {
 
     #[inline]
     fn update(&self, cell: Cell<'_>, args: &[Value<'_>], _: Moment) {
-        T::with_key(args[0], |key| change::<T, ()>(cell, |set| set.add(key, 1)));
+        T::with_key(args[0], |key| change::<T, bool>(cell, |set| set.add(key, 1)));
     }
 
     fn merge(&self, into: Cell<'_>, from: CellRef<'_>) {
         if let Some(other) = set::<T>(from) {
-            change::<T, ()>(into, |own| other.each(|value, rows| own.add(value.borrow(), rows)));
+            change::<T, ()>(into, |own| {
+                other.each(|value, rows| {
+                    own.add(value.borrow(), rows);
+                })
+            });
         }
     }
 
@@ -97,27 +101,16 @@ impl<T: Item> Aggregate for CountDistinct<T> {
     }
 
     fn save(&self, cell: CellRef<'_>, out: &mut Vec<u8>) {
-        let all = set::<T>(cell).map_or_else(Vec::new, ValueSet::sorted);
-        put_u64(out, all.len() as u64);
-        for (value, rows) in all {
-            value.save(out);
-            put_u64(out, rows);
+        match set::<T>(cell) {
+            Some(set) => set.save(out),
+            None => put_u64(out, 0),
         }
     }
 
     fn load(&self, cell: Cell<'_>, bytes: &mut &[u8]) -> Result<()> {
-        let len = take_count(bytes)?;
-        let mut list: Vec<(T, u64)> = Vec::new();
-        for _ in 0..len {
-            let (value, rows) = (T::load(bytes)?, take_count(bytes)?);
-            if rows == 0 || list.last().is_some_and(|(before, _)| *before >= value) {
-                return Err(damaged("a set of values"));
-            }
-            list.push((value, rows));
-        }
-        if len > 0 {
-            cell.words[0] =
-                cell.heap.alloc(Big::Distinct(T::wrap(ValueSet::from_sorted(list)))).into();
+        let set = ValueSet::<T>::load(bytes)?;
+        if !set.is_empty() {
+            cell.words[0] = cell.heap.alloc(Big::Distinct(T::wrap(set))).into();
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use std::hash::Hash;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::codec::{put_bytes, put_u64, take_bytes, take_u64};
-use super::value::Value;
+use super::codec::{damaged, put_bytes, put_u64, take_bytes, take_count, take_u64};
+use super::value::{Class, Value};
 use crate::error::Result;
 use crate::limits::DISTINCT_LIST_MAX;
 
@@ -71,7 +71,8 @@ impl<T: Item> ValueSet<T> {
         self.len() == 0
     }
 
-    fn bytes(&self) -> usize {
+    /// Memory held outside `self`, in bytes.
+    pub fn bytes(&self) -> usize {
         self.outside
             + match &self.values {
                 CountedValues::List(list) => list.capacity() * size_of::<(T, u64)>(),
@@ -79,36 +80,44 @@ impl<T: Item> ValueSet<T> {
             }
     }
 
-    /// Adds `rows` rows that have a value.
-    pub fn add(&mut self, value: &T::Key, rows: u64) {
+    /// Adds `rows` rows that have a value; gives whether it is a new one.
+    pub fn add(&mut self, value: &T::Key, rows: u64) -> bool {
         match &mut self.values {
             CountedValues::List(list) => {
                 match list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
-                    Ok(at) => list[at].1 += rows,
+                    Ok(at) => {
+                        list[at].1 += rows;
+                        false
+                    }
                     Err(at) if list.len() < DISTINCT_LIST_MAX => {
                         let value: T = value.to_owned().into();
                         self.outside += value.outside();
                         list.insert(at, (value, rows));
+                        true
                     }
                     Err(_) => {
                         self.values = CountedValues::Table(list.drain(..).collect());
-                        self.add(value, rows);
+                        self.add(value, rows)
                     }
                 }
             }
             CountedValues::Table(map) => match map.get_mut(value) {
-                Some(held) => *held += rows,
+                Some(held) => {
+                    *held += rows;
+                    false
+                }
                 None => {
                     let value: T = value.to_owned().into();
                     self.outside += value.outside();
                     map.insert(value, rows);
+                    true
                 }
             },
         }
     }
 
-    /// Removes one row that has a value.
-    pub fn remove(&mut self, value: &T::Key) {
+    /// Removes one row that has a value; gives whether it was the last one.
+    pub fn remove(&mut self, value: &T::Key) -> bool {
         let gone = match &mut self.values {
             CountedValues::List(list) => {
                 match list.binary_search_by(|(v, _)| v.borrow().cmp(value)) {
@@ -127,7 +136,34 @@ impl<T: Item> ValueSet<T> {
                 if left == Some(0) { map.remove_entry(value).map(|entry| entry.0) } else { None }
             }
         };
-        self.outside -= gone.map_or(0, |value| value.outside());
+        self.outside -= gone.as_ref().map_or(0, |value| value.outside());
+        gone.is_some()
+    }
+
+    /// Appends the values in order, each with its number of rows.
+    pub fn save(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.len() as u64);
+        for (value, rows) in self.sorted() {
+            value.save(out);
+            put_u64(out, rows);
+        }
+    }
+
+    /// Reads what `save` wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::error::Error::Snapshot`] for values out of order or without rows.
+    pub fn load(bytes: &mut &[u8]) -> Result<ValueSet<T>> {
+        let mut list: Vec<(T, u64)> = Vec::new();
+        for _ in 0..take_count(bytes)? {
+            let (value, rows) = (T::load(bytes)?, take_count(bytes)?);
+            if rows == 0 || list.last().is_some_and(|(before, _)| *before >= value) {
+                return Err(damaged("a set of values"));
+            }
+            list.push((value, rows));
+        }
+        Ok(ValueSet::from_sorted(list))
     }
 
     /// Visits each value once, in arbitrary order.
@@ -135,6 +171,14 @@ impl<T: Item> ValueSet<T> {
         match &self.values {
             CountedValues::List(list) => list.iter().for_each(|(value, rows)| visit(value, *rows)),
             CountedValues::Table(map) => map.iter().for_each(|(value, rows)| visit(value, *rows)),
+        }
+    }
+
+    /// The values with their number of rows, in arbitrary order.
+    pub fn iter(&self) -> Box<dyn Iterator<Item = (&T, u64)> + '_> {
+        match &self.values {
+            CountedValues::List(list) => Box::new(list.iter().map(|(value, rows)| (value, *rows))),
+            CountedValues::Table(map) => Box::new(map.iter().map(|(value, rows)| (value, *rows))),
         }
     }
 
@@ -172,6 +216,8 @@ pub trait Item:
     }
     /// Calls `act` with the lookup form of a value, unless the value is skipped.
     fn with_key<R>(value: Value<'_>, act: impl FnOnce(&Self::Key) -> R) -> Option<R>;
+    /// The value of an argument of this class.
+    fn value(&self, class: Class) -> Value<'_>;
     /// Wraps a set of this type as a heap part.
     fn wrap(set: ValueSet<Self>) -> Distinct;
     /// The set in a heap part, if it has this type.
@@ -193,6 +239,13 @@ impl Item for i64 {
             // Adding zero turns -0.0 into 0.0.
             Value::F64(v) => (!v.is_nan()).then(|| act(&((v + 0.0).to_bits() as i64))),
             Value::Unit | Value::I128(_) | Value::Bytes(_) => None,
+        }
+    }
+
+    fn value(&self, class: Class) -> Value<'_> {
+        match class {
+            Class::F64 => Value::F64(f64::from_bits(*self as u64)),
+            _ => Value::I64(*self),
         }
     }
 
@@ -231,6 +284,10 @@ impl Item for i128 {
             Value::I128(v) => Some(act(&v)),
             Value::Unit | Value::I64(_) | Value::F64(_) | Value::Bytes(_) => None,
         }
+    }
+
+    fn value(&self, _: Class) -> Value<'_> {
+        Value::I128(*self)
     }
 
     fn wrap(set: ValueSet<i128>) -> Distinct {
@@ -274,6 +331,10 @@ impl Item for Box<[u8]> {
             Value::Bytes(v) => Some(act(v)),
             Value::Unit | Value::I64(_) | Value::I128(_) | Value::F64(_) => None,
         }
+    }
+
+    fn value(&self, _: Class) -> Value<'_> {
+        Value::Bytes(self)
     }
 
     fn wrap(set: ValueSet<Box<[u8]>>) -> Distinct {

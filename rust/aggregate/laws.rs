@@ -50,7 +50,16 @@ fn argument_types() -> Vec<Vec<DataType>> {
 
 pub(super) fn subjects() -> Vec<Subject> {
     let (registry, all_types) = (registry(), argument_types());
-    let parameters: [&[Literal]; 3] = [&[], &[Literal::Float(0.3)], &[Literal::Float(1.0)]];
+    let parameters: [&[Literal]; 8] = [
+        &[],
+        &[Literal::Float(0.3)],
+        &[Literal::Float(1.0)],
+        &[Literal::Int(0)],
+        &[Literal::Int(1)],
+        &[Literal::Bool(false)],
+        &[Literal::Bool(true)],
+        &[Literal::Float(-1.0), Literal::Float(0.0), Literal::Float(2.5)],
+    ];
     let mut all = Vec::new();
     for kind in registry.names() {
         for (types, parameters) in

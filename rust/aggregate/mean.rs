@@ -5,13 +5,16 @@ use std::marker::PhantomData;
 use arrow_schema::DataType;
 
 use super::sum::{Decimals, FloatSums, Integers, Summation};
-use super::{Aggregate, Answer, Call, Cell, CellRef, Kind, Moment, Retract, Value};
+use super::{Aggregate, Answer, Call, Cell, CellRef, Kind, Moment, Retract, Value, weighted};
 use crate::error::Result;
 
 /// `mean` of numbers or bool (the share of true values).
 pub const KIND: Kind = Kind { name: "mean", about: "the arithmetic mean of the values", build };
 
 fn build(call: &Call<'_>) -> Result<Box<dyn Aggregate>> {
+    if call.types.len() == 2 {
+        return weighted::mean(call);
+    }
     let [arg] = call.plain()?;
     Ok(match arg {
         DataType::Null

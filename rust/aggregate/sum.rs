@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 
 use super::exact_sum;
 use super::integer_sum::IntegerSum;
-use super::{Aggregate, Answer, Call, Cell, CellRef, Kind, Moment, Retract, Value};
+use super::{Aggregate, Answer, Call, Cell, CellRef, Kind, Moment, Retract, Value, weighted};
 use crate::error::Result;
 
 /// `sum` of a number, of bool (how many are true) or of a duration.
@@ -19,27 +19,34 @@ pub const KIND: Kind = Kind { name: "sum", about: "the exact sum of the values",
 const DIGITS: u8 = 38;
 
 fn build(call: &Call<'_>) -> Result<Box<dyn Aggregate>> {
+    if call.types.len() == 2 {
+        return weighted::sum(call);
+    }
     let [arg] = call.plain()?;
-    Ok(match arg {
-        DataType::Null
-        | DataType::Boolean
-        | DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::UInt8
-        | DataType::UInt16
-        | DataType::UInt32
-        | DataType::UInt64 => Sum::<Integers>::boxed(DataType::Int64),
-        DataType::Duration(unit) => Sum::<Integers>::boxed(DataType::Duration(*unit)),
-        DataType::Decimal128(_, scale) => {
-            Sum::<Decimals>::boxed(DataType::Decimal128(DIGITS, *scale))
-        }
-        DataType::Float32 | DataType::Float64 => Sum::<FloatSums>::boxed(DataType::Float64),
-        other => {
-            return Err(call.refuse(other, "sum takes numbers, bool and durations"));
-        }
+    let output = output(call, arg)?;
+    Ok(match output {
+        DataType::Decimal128(_, _) => Sum::<Decimals>::boxed(output),
+        DataType::Float64 => Sum::<FloatSums>::boxed(output),
+        _ => Sum::<Integers>::boxed(output),
     })
+}
+
+/// The type of a sum of values of a type.
+///
+/// # Errors
+///
+/// [`crate::error::Error::Plan`] for a type that has no sum.
+pub fn output(call: &Call<'_>, argument: &DataType) -> Result<DataType> {
+    match argument {
+        DataType::Null | DataType::Boolean => Ok(DataType::Int64),
+        whole if whole.is_integer() => Ok(DataType::Int64),
+        DataType::Duration(unit) => Ok(DataType::Duration(*unit)),
+        DataType::Decimal128(_, scale) => Ok(DataType::Decimal128(DIGITS, *scale)),
+        DataType::Float32 | DataType::Float64 => Ok(DataType::Float64),
+        other => {
+            Err(call.refuse(other, &format!("{} takes numbers, bool and durations", call.kind)))
+        }
+    }
 }
 
 /// How values of one class are summed in a cell; also used by `mean`.

@@ -26,6 +26,43 @@ ELSEWHERE: dict[str, str] = {
 }
 """What other libraries call it, and what to write here."""
 
+AGGREGATES: dict[str, str] = {
+    **dict.fromkeys(("avg", "average"), 'write mt.mean("amount")'),
+    **dict.fromkeys(("stddev", "stddev_samp", "stdev"), 'write mt.std("amount")'),
+    "stddev_pop": 'write mt.std("amount", ddof=0)',
+    **dict.fromkeys(("variance", "var_samp"), 'write mt.var("amount")'),
+    "var_pop": 'write mt.var("amount", ddof=0)',
+    **dict.fromkeys(("covar_samp", "covariance"), 'write mt.cov("x", "y")'),
+    "covar_pop": 'write mt.cov("x", "y", ddof=0)',
+    **dict.fromkeys(("correlation", "pearson_corr"), 'write mt.corr("x", "y")'),
+    "regr_slope": 'write mt.slope("y", "x")',
+    "regr_intercept": 'write mt.intercept("y", "x")',
+    "skewness": 'write mt.skew("amount")',
+    **dict.fromkeys(("kurt", "kurtosis_samp"), 'write mt.kurtosis("amount")'),
+    "kurtosis_pop": 'write mt.kurtosis("amount", bias=True)',
+    **dict.fromkeys(("nunique", "n_unique"), 'write mt.count_distinct("customer")'),
+    **dict.fromkeys(("len", "size", "count_star"), "write mt.count()"),
+    **dict.fromkeys(("bool_and", "every", "logical_and"), 'write mt.all("ok")'),
+    **dict.fromkeys(("bool_or", "some", "logical_or"), 'write mt.any("ok")'),
+    **dict.fromkeys(("max_by", "argmax", "latest_by"), 'write mt.arg_max("x", by="y")'),
+    **dict.fromkeys(("min_by", "argmin", "earliest_by"), 'write mt.arg_min("x", by="y")'),
+    **dict.fromkeys(
+        ("percentile", "percentile_cont", "quantile_cont", "perc"),
+        'write mt.quantile("amount", 0.95)',
+    ),
+    **dict.fromkeys(("first_value", "earliest"), 'write mt.first("amount")'),
+    **dict.fromkeys(("last_value", "latest"), 'write mt.last("amount")'),
+    **dict.fromkeys(("minimum", "lowest"), 'write mt.min("amount")'),
+    **dict.fromkeys(("maximum", "highest"), 'write mt.max("amount")'),
+    **dict.fromkeys(("total", "fsum", "add"), 'write mt.sum("amount")'),
+    **dict.fromkeys(
+        ("list", "implode", "collect_list", "array", "list_agg"), 'write mt.array_agg("amount")'
+    ),
+    **dict.fromkeys(("weighted_mean", "wavg", "vwap"), 'write mt.mean("price", weight="volume")'),
+    **dict.fromkeys(("count_if", "countif"), 'write mt.count(where="amount > 500")'),
+}
+"""Aggregates as other libraries call them, and what to write here."""
+
 ROWS: dict[str, str] = {
     **dict.fromkeys(("groupby", "group_by", "filter", "sort", "join", "select", "describe"), _ROWS),
     **dict.fromkeys(("to_list", "to_pylist", "rows", "collect", "tolist"), "write .to_dicts()"),
@@ -43,9 +80,8 @@ ROWS: dict[str, str] = {
 NOT_YET: dict[str, frozenset[str]] = {
     "Stream": frozenset("decide explode join join_asof lookup map".split()),
     "muntin": frozenset(
-        "Aggregate any all approx_count_distinct backtest "
-        "collect_distinct corr cov decayed_sum ewma histogram kurtosis mode rate "
-        "skew slope std table top_k var".split()
+        "Aggregate approx_count_distinct backtest collect_distinct decayed_sum ewma "
+        "rate table".split()
     ),
     "muntin.sinks": frozenset("Postgres Delta Iceberg DuckDB".split()),
     "muntin.sources": frozenset("Http Kinesis Mqtt WebSocket Avro Protobuf".split()),

@@ -22,19 +22,23 @@ class Kind(NamedTuple):
     """How an aggregate is called: with at least `least` columns and at most `most`.
 
     `keywords` names the columns behind the first. `parameters` are examples of what is the same
-    for all rows.
+    for all rows, and `named` are their keywords where they have one.
     """
 
     least: int = 1
     most: int = 1
     keywords: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
+
+DDOF = Kind(parameters=("ddof=1",), named=("ddof",))
+BIAS = Kind(parameters=("bias=False",), named=("bias",))
 
 KINDS: dict[str, Kind] = {
     "count": Kind(least=0),
-    "sum": Kind(),
-    "mean": Kind(),
+    "sum": Kind(most=2, keywords=("weight",)),
+    "mean": Kind(most=2, keywords=("weight",)),
     "min": Kind(),
     "max": Kind(),
     "count_distinct": Kind(),
@@ -43,6 +47,24 @@ KINDS: dict[str, Kind] = {
     "arg_min": Kind(least=2, most=2, keywords=("by",)),
     "arg_max": Kind(least=2, most=2, keywords=("by",)),
     "quantile": Kind(parameters=("0.95",)),
+    "any": Kind(),
+    "all": Kind(),
+    "bit_and": Kind(),
+    "bit_or": Kind(),
+    "bit_xor": Kind(),
+    "var": DDOF,
+    "std": DDOF,
+    "skew": BIAS,
+    "kurtosis": BIAS,
+    "cov": DDOF._replace(least=2, most=2, keywords=("y",)),
+    "corr": Kind(least=2, most=2, keywords=("y",)),
+    "slope": Kind(least=2, most=2, keywords=("x",)),
+    "intercept": Kind(least=2, most=2, keywords=("x",)),
+    "sum_distinct": Kind(),
+    "product": Kind(),
+    "mode": Kind(),
+    "top_k": Kind(parameters=("3",)),
+    "histogram": Kind(parameters=("[0, 10, 100]",)),
     "array_agg": Kind(),
 }
 """Every aggregate."""
@@ -108,7 +130,12 @@ class Agg:
     def __repr__(self) -> str:
         names = ("", *(f"{name}=" for name in KINDS[self.kind].keywords))
         parts = [name + _shown(arg) for name, arg in zip(names, self.args, strict=False)]
-        parts += [repr(value) for value in self.parameters]
+        named = KINDS[self.kind].named + ("",) * len(self.parameters)
+        if self.kind == "histogram":
+            parts.append(repr(list(self.parameters)))
+            named = ()
+        for name, value in zip(named, self.parameters, strict=False):
+            parts.append(f"{name}={value!r}" if name else repr(value))
         if self.where is not None:
             parts.append(f"where={_shown(self.where)}")
         return f"{self.kind}({', '.join(parts)})"
@@ -129,14 +156,15 @@ def meant(name: str, value: object) -> str:
         if word in KINDS and call:
             inside = (call[2] or "").strip()
             argument = quote(inside) if inside not in ("", "*") else ""
-            if argument and KINDS[word] == Kind():
+            if argument and KINDS[word].least <= 1 and not KINDS[word].parameters:
                 return f"write {name}=mt.{word}({argument})"
             return f"write {name}=mt.{_call(word)}"
         return f"write {name}=mt.sum({quote(value)})" + known
     word = getattr(value, "__name__", "")
     word = {"len": "count", "set": "count_distinct"}.get(word, word)
     if callable(value) and word in KINDS:
-        return f"write {name}=mt.{_call(word)}" + ("" if value is globals()[word] else known)
+        ours = value.__module__.startswith("muntin.")
+        return f"write {name}=mt.{_call(word)}" + ("" if ours else known)
     if isinstance(value, Column):
         return f"write {name}=mt.sum({quote(value.name)})" + known
     return f'write {name}=mt.sum("column")' + known
@@ -146,7 +174,7 @@ def _call(word: str) -> str:
     """A call of an aggregate with columns of no particular name."""
     kind = KINDS[word]
     parts = ['"column"'] if kind.least else []
-    parts += [f'{name}="column"' for name in kind.keywords]
+    parts += [f'{name}="column"' for name in kind.keywords[: kind.least - 1]]
     return f"{word}({', '.join([*parts, *kind.parameters])})"
 
 
@@ -159,20 +187,24 @@ def count(column: Argument | None = None, *, where: Argument | None = None) -> A
     return Agg("count", () if column is None else (column,), where)
 
 
-def sum(column: Argument, *, where: Argument | None = None) -> Agg:
+def sum(column: Argument, *, weight: Argument | None = None, where: Argument | None = None) -> Agg:
     """The exact sum: i64 of integers, decimal(38, s) of decimals, f64 of floats.
 
     A sum of floats is the exact one, rounded once. An integer sum beyond 64 bits is null and
-    gives an invalid record.
+    gives an invalid record. With `weight` each value is multiplied by its weight first, without
+    rounding.
 
     >>> sum("price * quantity")
     sum("price * quantity")
     """
-    return Agg("sum", (column,), where)
+    return Agg("sum", (column,) if weight is None else (column, weight), where)
 
 
-def mean(column: Argument, *, where: Argument | None = None) -> Agg:
+def mean(column: Argument, *, weight: Argument | None = None, where: Argument | None = None) -> Agg:
     """The exact sum divided by the number of values (f64).
+
+    With `weight`, the exact sum of the values times their weights, divided by the sum of the
+    weights and rounded once; null if the weights add up to zero.
 
     >>> from muntin import collect, stream
     >>> rows = [{"day": "2024-05-01", "celsius": 20.0}, {"day": "2024-05-01", "celsius": 23.0}]
@@ -180,7 +212,7 @@ def mean(column: Argument, *, where: Argument | None = None) -> Agg:
     >>> collect(readings.tumbling("1d").agg(c=mean("celsius")), rows).rows[0]["c"]
     21.5
     """
-    return Agg("mean", (column,), where)
+    return Agg("mean", (column,) if weight is None else (column, weight), where)
 
 
 def min(column: Argument, *, where: Argument | None = None) -> Agg:
