@@ -15,6 +15,7 @@ from benches.measure.child import Failed
 from benches.measure.machine import machine
 from benches.measure.run import SIZES, Run, present
 from benches.peers import KNOWN
+from benches.report.markdown import markdown
 from benches.report.text import text
 from benches.workloads import CATALOGUE, chosen
 
@@ -58,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     page.add_argument("results", type=Path)
     page.add_argument("page", type=Path)
     page.set_defaults(does=paged)
+    tables = commands.add_parser("markdown", help="results in JSON as tables of Markdown")
+    tables.add_argument("results", type=Path)
+    tables.set_defaults(does=tabled)
     return found
 
 
@@ -131,6 +135,11 @@ def paged(asked: argparse.Namespace) -> int:
     return 0
 
 
+def tabled(asked: argparse.Namespace) -> int:
+    print(markdown(json.loads(asked.results.read_text())), end="")
+    return 0
+
+
 def write_page(found: dict[str, Any], path: Path) -> None:
     try:
         from benches.report.page import page
@@ -141,5 +150,5 @@ def write_page(found: dict[str, Any], path: Path) -> None:
 
 if __name__ == "__main__":
     given = sys.argv[1:]
-    commands = ("run", "list", "install", "page", "-h", "--help")
+    commands = ("run", "list", "install", "page", "markdown", "-h", "--help")
     sys.exit(main(given if given and given[0] in commands else ["run", *given]))

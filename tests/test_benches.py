@@ -19,6 +19,7 @@ from benches.measure import alone
 from benches.measure import run as measuring
 from benches.measure.lines import Line
 from benches.peers import KNOWN, Clock, load
+from benches.report.markdown import markdown
 from benches.report.text import text
 from benches.workloads import CATALOGUE, Data, Point, Workload, chosen
 from muntin.commands import bench
@@ -144,6 +145,12 @@ def test_a_page_of_results_is_one_file() -> None:
     text = page(found)
     assert not re.search(r"(src|href)=.?https?:", text.replace(get_plotlyjs(), ""))
     assert "differs from muntin: &lt;b&gt;" in text and "install x" in text
+    assert markdown(found).splitlines()[2:6] == [
+        "| workload | muntin </script> |",
+        "|---|---:|",
+        "| tumbling 1 min, 100,000 keys, zipf | 25,000,000 |",
+        "",
+    ]
     assert "muntin <\\/script>" in text and "muntin &lt;/script&gt;" in text
 
 

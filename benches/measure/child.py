@@ -13,7 +13,7 @@ from benches.peers.known import Known
 from benches.workloads import Workload
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 120.0  # seconds for one run
+PATIENCE = 300.0  # seconds for one run
 
 
 class Failed(Exception):

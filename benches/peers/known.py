@@ -67,10 +67,8 @@ KNOWN = {
         Known("duckdb", "DuckDB", ("duckdb",), "duckdb"),
         Known("datafusion", "DataFusion", ("datafusion",), "datafusion"),
         Known("bytewax", "Bytewax", ("bytewax==0.21.1", "pyarrow"), own=True),
-        Known("quix", "Quix Streams", ("quixstreams==3.28.1", "pyarrow"), own=True),
         Known("pathway", "Pathway", ("pathway==0.33.0", "pyarrow"), own=True),
         Known("flink", "Flink SQL", ("pyarrow",), own=True),
-        Known("spark", "Spark Structured Streaming", ("pyspark==4.3.0", "pyarrow"), own=True),
     )
 }
 

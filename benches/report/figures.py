@@ -15,10 +15,8 @@ COLOURS = {
     "duckdb": "#d9a406",
     "datafusion": "#e2703a",
     "bytewax": "#c04fa8",
-    "quix": "#8b5cf6",
     "pathway": "#d64550",
     "flink": "#b8586b",
-    "spark": "#7c9a3c",
 }
 PERCENTILES = ("p50", "p99", "p99.9", "max")
 LESS = "CPU ns an event (log scale; less is better)"
