@@ -89,7 +89,7 @@ class Loop:
         if saving:
             parts = (saving, scene.name, op, routes, self._positions, tally, stages, clock)
             self._saver = Saver(*parts, happened, retries)
-        self._sharing = self._shared(saving)
+        self._sharing = self._shared(saving, happened)
         self._status = Status(
             scene,
             op,
@@ -104,7 +104,7 @@ class Loop:
             clock,
         )
 
-    def _shared(self, saving: Saving | None) -> Sharing | None:
+    def _shared(self, saving: Saving | None, counters: Counters) -> Sharing | None:
         """What holds the partitions that a group assigns, if the run shares them."""
         if saving is None or not isinstance(saving.keeper, PartitionKeepers):
             return None
@@ -119,6 +119,7 @@ class Loop:
             self._saver,
             lambda result: self._deliver(result, _NOTHING),
             saving.on_change,
+            counters,
         )
 
     def run(self) -> Report:

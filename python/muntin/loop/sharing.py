@@ -15,6 +15,7 @@ from muntin.engine.result import Result
 from muntin.loop.positions import Positions
 from muntin.loop.quiet import QuietPartitions
 from muntin.loop.saver import Saver
+from muntin.monitor.counters import Counters
 
 _log = logging.getLogger("muntin.run")
 
@@ -38,6 +39,7 @@ class Sharing:
         saver: Saver,
         deliver: Callable[[Result], None],
         on_change: OnChange,
+        counters: Counters,
     ) -> None:
         """Keep the parts of the run; `name` is that of its input."""
         self._name = name
@@ -48,6 +50,7 @@ class Sharing:
         self._saver = saver
         self._deliver = deliver
         self._on_change = on_change
+        self._counters = counters
         self._told = False
 
     def joins(self, member: Member) -> None:
@@ -66,6 +69,8 @@ class Sharing:
             SourceError: one was taken while reading something else.
             CommitLost: the run must begin again.
         """
+        if places:
+            self._counters.rebalanced()
         if places and self._op.partitions[self._name]:
             self._save()  # the claim is a commit, and must have all that rows have changed
         found = {}
@@ -88,6 +93,7 @@ class Sharing:
         Raises:
             CommitLost: that was not possible, so what is in memory does not count.
         """
+        self._counters.rebalanced()
         self._keepers.give_back(partitions)
         self._save()
         self._keepers.drop(partitions)
