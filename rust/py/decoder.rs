@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use arrow_array::Int64Array;
-use arrow_schema::SchemaRef;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::PyList;
 
 use super::batches::{PyBatches, declared_schema};
 use super::enter::{Raised, Shared, enter};
-use super::taken::{PyTaken, Records};
+use super::records::PyRecords;
+use super::taken::PyTaken;
 use super::{bridge, payloads};
 use crate::engine::Batches;
-use crate::error::Result;
-use crate::ingest::{self, BadMessage, Decoded, Format, Payload};
+use crate::ingest::{self, BadMessage, Format, Payload};
 
 /// Decodes messages of one format into columns of one schema.
 #[pyclass(frozen, module = "muntin._core", name = "Decoder")]
@@ -62,8 +60,10 @@ impl PyDecoder {
         messages: &Bound<'_, PyAny>,
     ) -> PyResult<(PyBatches, Option<PyBatches>, Vec<BadFields>)> {
         let held = payloads::payloads(messages)?;
-        self.learn(py, &held)?;
-        let (schema, decoded) = self.format.enter(py, |format| decoded(format, &held))?;
+        self.learn(py, &views(&held))?;
+        let (schema, decoded) = self
+            .format
+            .enter(py, |format| Ok((format.schema().clone(), format.decode(&views(&held))?)))?;
         let ordinals = decoded
             .ordinals
             .map(|ordinals| payloads::one_column("ordinal", Arc::new(Int64Array::from(ordinals))));
@@ -72,28 +72,23 @@ impl PyDecoder {
         Ok((rows, ordinals.transpose()?, bad.collect()))
     }
 
-    /// The rows of a list of a broker's messages, with these columns of the messages themselves.
-    fn take(
-        &self,
-        py: Python<'_>,
-        messages: &Bound<'_, PyList>,
-        columns: Vec<String>,
-    ) -> PyResult<PyTaken> {
-        let records = Records::read(messages, &columns)?;
-        self.learn(py, &records.payloads)?;
-        let (schema, decoded) =
-            self.format.enter(py, |format| decoded(format, &records.payloads))?;
-        let taken = enter(py, || records.joined(&schema, decoded, &columns))?;
+    /// The rows of a broker's messages, which `records` then holds no more.
+    fn take(&self, py: Python<'_>, held: &PyRecords) -> PyResult<PyTaken> {
+        let records = held.take();
+        self.learn(py, &records.payloads.views())?;
+        let taken = self.format.enter(py, |format| {
+            let decoded = format.decode(&records.payloads.views())?;
+            records.joined(format.schema(), decoded, held.columns())
+        })?;
         PyTaken::new(py, records, taken)
     }
 }
 
 impl PyDecoder {
     /// Fetches the schemas that messages name and that are not known yet.
-    fn learn(&self, py: Python<'_>, payloads: &[Option<PyBackedBytes>]) -> PyResult<()> {
+    fn learn(&self, py: Python<'_>, payloads: &[Payload<'_>]) -> PyResult<()> {
         let Some(schemas) = &self.schemas else { return Ok(()) };
-        let unknown =
-            self.format.enter(py, |format| Ok(format.unknown_schemas(&views(payloads))))?;
+        let unknown = self.format.enter(py, |format| Ok(format.unknown_schemas(payloads)))?;
         for id in unknown {
             let text: Option<String> = schemas.call1(py, (id,))?.extract(py)?;
             let schema = text.as_deref().ok_or("the registry has no schema of this id");
@@ -108,11 +103,4 @@ impl PyDecoder {
 
 fn views(payloads: &[Option<PyBackedBytes>]) -> Vec<Payload<'_>> {
     payloads.iter().map(|bytes| bytes.as_deref()).collect()
-}
-
-fn decoded(
-    format: &mut Box<dyn Format>,
-    payloads: &[Option<PyBackedBytes>],
-) -> Result<(SchemaRef, Decoded)> {
-    Ok((format.schema().clone(), format.decode(&views(payloads))?))
 }

@@ -15,6 +15,7 @@ mod feed;
 mod mask;
 mod partitioned;
 mod payloads;
+mod records;
 mod taken;
 
 use std::collections::HashMap;
@@ -43,6 +44,8 @@ mod _core {
     use super::engine::PyEngine;
     #[pymodule_export]
     use super::partitioned::PyPartitioned;
+    #[pymodule_export]
+    use super::records::PyRecords;
     #[pymodule_export]
     use super::taken::PyTaken;
     #[pymodule_export]

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from muntin.base import core
 from muntin.base.errors import SourceError, with_hint
 from muntin.sources.base import Delivery, Undecodable
 from muntin.sources.brokers.topics import Topics
@@ -66,9 +67,13 @@ class Decoding:
         self.tombstones = 0
         """How many messages without a payload were skipped."""
 
-    def take(self, messages: list[Any]) -> Any:
+    def records(self) -> core.Records:
+        """Reads lists of messages, for `take`."""
+        return core.Records(self._columns)
+
+    def take(self, records: core.Records) -> Any:
         """The messages, decoded: a `Taken` of the core, or what has the same parts."""
-        return self._decoder.take(messages, self._columns)
+        return self._decoder.take(records)
 
     def delivery(self, taken: Any, topics: Topics, *, stops: bool) -> Delivery:
         """The rows, with the numbers of the engine; `resume` is what the messages say.
@@ -118,7 +123,7 @@ class Decoding:
         return pa.RecordBatch.from_arrays(columns, names=names)
 
     def _undecodable(self, bad: Any, topics: Topics) -> Undecodable:
-        _, topic, partition, offset, payload, at, detail = bad
+        topic, partition, offset, payload, at, detail = bad
         detail = detail if at is None else f"byte {at}: {detail}"
         number, text = topics.number(topic) + partition, payload.decode("utf-8", "replace")
         return Undecodable(number, offset, topic, None, text, detail, payload)
@@ -146,7 +151,7 @@ def _numbered(taken: Any, topics: Topics) -> Any:
 
 
 def _stopped(bad: Any) -> SourceError:
-    _, topic, partition, offset, payload, at, detail = bad
+    topic, partition, offset, payload, at, detail = bad
     where = f'Kafka: topic "{topic}", partition {partition}, offset {offset}'
     where += "" if at is None else f", byte {at}"
     shown = payload[:_SHOWN].decode("utf-8", "replace") + ("..." if len(payload) > _SHOWN else "")

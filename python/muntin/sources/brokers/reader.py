@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from muntin.base import core
 from muntin.base.errors import SourceError, with_hint
 from muntin.clients.kafka import Client, Cluster
 from muntin.clients.kafka.errors import hint_of, name_of
@@ -148,10 +149,10 @@ class KafkaReader:
             return None
         if (news := self._standing.news(self._next, self._ends)) is not None:
             return self._quiet(*news)
-        messages = self._messages()
+        records, failed = self._messages()
         if self._events.fatal is not None:
             raise SourceError(f"Kafka: the client has failed: {self._events.fatal}")
-        return self._delivered(messages) if messages else Quiet(())
+        return self._delivered(records, failed) if len(records) or failed else Quiet(())
 
     def group_offsets(self, positions: Mapping[int, int]) -> tuple[str, list[Offset]]:
         """The group and its offsets at these positions, for a transaction to commit."""
@@ -185,42 +186,44 @@ class KafkaReader:
         self._lookout.close()
         self._consumer.close()
 
-    def _messages(self) -> list[Any]:
-        """What librdkafka has, joined into one list; waits only if it has nothing."""
-        consume = self._consumer.consume
+    def _messages(self) -> tuple[core.Records, list[Any]]:
+        """Read what librdkafka has, list by list; waits only if it has nothing.
+
+        Returns the records, and the messages with an error.
+        """
+        consume, records = self._consumer.consume, self._decoding.records()
+        failed: list[Any] = []
         with _no_collection():
             size = self._list
-            found: list[Any] = consume(size, 0)
-            if not found:
+            messages = consume(size, 0)
+            if not messages:
                 start = time.monotonic()
-                found = consume(1, WAIT_S)
-                if found:
-                    found += consume(size, LINGER_S)
+                messages = consume(1, WAIT_S)
+                if messages:
+                    messages += consume(size, LINGER_S)
                 self.waited += time.monotonic() - start
-                self._sized(found)
-                return found
-            last = found
-            while len(last) == size:
-                self._sized(last)
+                size = 0
+            while messages:
+                failed += records.read(messages)
+                self._sized(messages)
+                is_full = len(messages) == size
+                messages.clear()  # frees them while they are in the processor's cache
                 size = self._list
-                if len(found) + size > self._many:
+                if not is_full or len(records) + size > self._many:
                     break
-                last = consume(size, 0)
-                found += last
-        return found
+                messages = consume(size, 0)
+        return records, failed
 
     def _sized(self, messages: list[Any]) -> None:
         """Bound the number of messages by the bytes of those that came last."""
-        if not messages:
-            return
         sample = messages[::16]
         mean = sum(map(len, sample)) // len(sample) + 1
         self._many = max(1, min(ROWS_MAX, BYTES_MAX // mean))
         self._list = min(LIST, self._many)
 
-    def _delivered(self, messages: list[Any]) -> Polled:
-        taken = self._decoding.take(messages)
-        ended = dict(filter(None, (self._error(messages[at]) for at in taken.errors)))
+    def _delivered(self, records: core.Records, failed: list[Any]) -> Polled:
+        taken = self._decoding.take(records)
+        ended = dict(filter(None, map(self._error, failed)))
         delivery = self._decoding.delivery(taken, self._topics, stops=self._stops)
         if self._ends_at is not None:
             delivery = until(delivery, self._ends_at)

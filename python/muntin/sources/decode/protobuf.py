@@ -28,9 +28,8 @@ class TakenMessages(NamedTuple):
     topics: Any
     topic_names: list[str]
     next: dict[tuple[str, int], int]
-    bad: list[tuple[int, str, int, int, bytes, int | None, str]]
+    bad: list[tuple[str, int, int, bytes, int | None, str]]
     tombstones: int
-    errors: list[int]
 
 
 class ProtobufDecoder:
@@ -70,9 +69,10 @@ class ProtobufDecoder:
         batch, numbers, wrong = self._rows(pa.table(rows).column(0).combine_chunks())
         return batch, pa.table({"ordinal": numbers}), [(at, None, said) for at, said in wrong]
 
-    def take(self, messages: list[Any], columns: Sequence[str]) -> TakenMessages:
-        """Rows of a broker's messages, with these columns of the messages themselves."""
-        taken = self._raw.take(messages, columns)
+    def take(self, records: core.Records) -> TakenMessages:
+        """The rows of a broker's messages, which `records` then holds no more."""
+        columns = records.columns
+        taken = self._raw.take(records)
         table = pa.table(taken.batch)
         for name in columns:
             if name in self._schema.names:
@@ -85,14 +85,11 @@ class ProtobufDecoder:
             batch = batch.append_column(name, table[name].take(numbers))
         lists = (taken.partitions, taken.offsets, taken.timestamps, taken.topics)
         tables = [pa.table(each) for each in lists]
-        errors = set(taken.errors)
-        places = [at for at in range(len(messages)) if at not in errors] if errors else None
-        bad: list[tuple[int, str, int, int, bytes, int | None, str]] = []
+        bad: list[tuple[str, int, int, bytes, int | None, str]] = []
         for at, said in wrong:
             partition, offset, _, topic = (each.column(0)[at].as_py() for each in tables)
-            number = at if places is None else places[at]
             name = taken.topic_names[topic]
-            bad.append((number, name, partition, offset, payloads[at].as_py(), None, said))
+            bad.append((name, partition, offset, payloads[at].as_py(), None, said))
         partitions, offsets, timestamps, topics = (each.take(numbers) for each in tables)
         return TakenMessages(
             batch=batch,
@@ -104,7 +101,6 @@ class ProtobufDecoder:
             next=taken.next,
             bad=bad,
             tombstones=payloads.null_count,
-            errors=taken.errors,
         )
 
     def _rows(self, payloads: Any) -> tuple[Any, Any, list[tuple[int, str]]]:
