@@ -103,6 +103,23 @@ def test_messages_of_a_broker_become_rows(last: type[Message], lists: int) -> No
     assert rows.to_pydict() == {"n": [1, 2, None, 3]}
 
 
+def test_messages_of_lost_partitions_are_dropped() -> None:
+    messages = [
+        Message(b'{"n": %d}' % at, at, partition=at % 3, topic="tu"[at % 2]) for at in range(12)
+    ]
+    records = core.Records(["_key", "_headers"])
+    records.read(messages[:5])
+    records.read(messages[5:])
+    records.keep({("t", 0), ("u", 1), ("v", 0)})
+    assert len(records) == 4
+    taken = core.Decoder("json", arrow_schema([("n", "i64")]), "{}").take(records)
+    rows = pa.table(taken.batch)
+    assert rows["n"].to_pylist() == column(taken.offsets) == [0, 1, 6, 7]
+    assert rows["_key"].to_pylist() == [b"k0", None, b"k6", None]
+    assert [headers is None for headers in rows["_headers"].to_pylist()] == [False, True] * 2
+    assert taken.next == {("t", 0): 7, ("u", 1): 8}
+
+
 def test_no_messages_of_a_broker_are_no_rows() -> None:
     taken = take(core.Decoder("raw", arrow_schema([("v", "str")]), "{}"), [], ["_key"])
     assert pa.table(taken.batch).schema.names == ["v", "_key"]

@@ -1,5 +1,6 @@
 //! What is read of a broker's messages.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::intern;
@@ -95,6 +96,11 @@ impl PyRecords {
         Ok(failed)
     }
 
+    /// Drops what was read of other partitions than these: pairs of a topic and a partition.
+    fn keep(&self, places: HashSet<(String, i64)>) {
+        self.locked().keep(&places);
+    }
+
     fn __len__(&self) -> usize {
         self.locked().offsets.len()
     }
@@ -156,6 +162,21 @@ impl Records {
         Ok(failed)
     }
 
+    fn keep(&mut self, places: &HashSet<(String, i64)>) {
+        let names = &self.topic_names;
+        let of = |(&topic, &partition): (&i64, &i64)| (names[topic as usize].clone(), partition);
+        let mask: Vec<bool> = (self.topics.iter().zip(&self.partitions))
+            .map(|place| places.contains(&of(place)))
+            .collect();
+        kept(&mut self.payloads.places, &mask);
+        kept(&mut self.topics, &mask);
+        kept(&mut self.partitions, &mask);
+        kept(&mut self.offsets, &mask);
+        kept(&mut self.timestamps, &mask);
+        kept(&mut self.keys.places, &mask);
+        kept(&mut self.headers, &mask);
+    }
+
     /// The number of a topic; most messages have that of the one before.
     fn topic(&mut self, name: &Bound<'_, PyAny>) -> PyResult<i64> {
         let name = name.cast::<PyString>()?.to_str()?;
@@ -167,6 +188,12 @@ impl Records {
             self.topic_names.len() - 1
         }) as i64)
     }
+}
+
+/// Drops what the mask has not; a list that nobody asked for is empty.
+fn kept<T>(all: &mut Vec<T>, mask: &[bool]) {
+    let mut mask = mask.iter();
+    all.retain(|_| mask.next() == Some(&true));
 }
 
 /// Copies a payload or key of Python.

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from muntin.base import core
 from muntin.base.errors import CommitLost
 from muntin.clients.kafka import Client, Cluster
 from muntin.clients.kafka.errors import name_of
@@ -103,14 +104,15 @@ class SharedReader(KafkaReader):
             names, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
         )
 
-    def _messages(self) -> list[Any]:
+    def _messages(self) -> tuple[core.Records, list[Any]]:
         before = set(self._next)
-        found = super()._messages()
+        records, failed = super()._messages()
         if self._raised is not None:
             raise self._raised
-        if before - set(self._next):
-            return [each for each in found if self._is_ours(each)]
-        return found
+        if before != set(self._next):
+            records.keep(set(self._next))
+            failed = [each for each in failed if self._is_ours(each)]
+        return records, failed
 
     def _is_ours(self, message: Any) -> bool:
         """Whether a message is of a partition that this process still has, or of none."""
