@@ -4,6 +4,7 @@
 //! The values are counted exactly, and a result walks the different values of its key.
 
 use std::cmp::Reverse;
+use std::fmt::{self, Debug, Formatter};
 use std::marker::PhantomData;
 
 use arrow_schema::DataType;
@@ -63,7 +64,7 @@ struct Ranking {
 }
 
 /// The values of a cell, and how they are asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Counted<T> {
     set: ValueSet<T>,
     how: Option<Ranking>,
@@ -72,6 +73,17 @@ struct Counted<T> {
 impl<T: Item> Default for Counted<T> {
     fn default() -> Counted<T> {
         Counted { set: ValueSet::default(), how: None }
+    }
+}
+
+impl<T: Item> Debug for Counted<T> {
+    /// The values that are listed: the set has an arbitrary order.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut list = f.debug_list();
+        self.each(&mut |value| {
+            list.entry(&value);
+        });
+        list.finish()
     }
 }
 
