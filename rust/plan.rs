@@ -1,5 +1,7 @@
 //! Plan: the description of a pipeline as it crosses from Python, once, as typed JSON.
 
+mod length;
+
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::time::Micros;
+
+pub use length::{Length, ZoneOf};
 
 /// The format of the JSON.
 pub const VERSION: u32 = 1;
@@ -105,66 +109,6 @@ pub enum NullKey {
     Null,
     /// A key like any other.
     Group,
-}
-
-/// The length of a window: elapsed time, or periods of the calendar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Length {
-    /// Microseconds.
-    Elapsed(Micros),
-    /// Days of the calendar.
-    Days {
-        /// How many.
-        days: i64,
-    },
-    /// Months of the calendar.
-    Months {
-        /// How many.
-        months: i64,
-    },
-}
-
-impl Length {
-    /// The number of its units: microseconds, days or months.
-    pub fn units(self) -> i64 {
-        match self {
-            Length::Elapsed(units)
-            | Length::Days { days: units }
-            | Length::Months { months: units } => units,
-        }
-    }
-
-    /// The microseconds of elapsed time.
-    pub fn elapsed(self) -> Option<Micros> {
-        match self {
-            Length::Elapsed(size) => Some(size),
-            Length::Days { .. } | Length::Months { .. } => None,
-        }
-    }
-
-    /// About how many microseconds it has, for limits.
-    pub fn about(self) -> Micros {
-        const DAY: Micros = 86_400_000_000;
-        match self {
-            Length::Elapsed(size) => size,
-            Length::Days { days } => days.saturating_mul(DAY),
-            Length::Months { months } => months.saturating_mul(31 * DAY),
-        }
-    }
-}
-
-/// The time zone of calendar windows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum ZoneOf {
-    /// One zone, by its name.
-    Name(String),
-    /// The zone that a key column names.
-    Column {
-        /// The column.
-        col: String,
-    },
 }
 
 /// A tumbling, hopping or cumulative window.
@@ -267,6 +211,35 @@ pub struct Sliding {
     pub columns: Vec<Feature>,
 }
 
+/// A per-event window without a length: over all rows of a key, or over its last ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    /// The verb it reads from.
+    pub from: usize,
+    /// Key columns.
+    pub by: Vec<String>,
+    /// How many of the last rows; all of them, if not given.
+    pub rows: Option<u64>,
+    /// After how long without a row a key begins anew.
+    pub expire_after: Option<Micros>,
+    /// How long before the row the window ends.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ago: Micros,
+    /// Which end belongs to it; the other one is open for ever.
+    pub closed: Closed,
+    /// Whether a row counts in its own answer.
+    pub include_current: bool,
+    /// How far behind its watermark a row is still answered as of its own time.
+    pub allowed_lateness: Micros,
+    /// See [`NullKey`].
+    pub null_key: NullKey,
+    /// What is computed.
+    pub aggregates: Vec<Aggregation>,
+    /// The columns it adds.
+    pub columns: Vec<Feature>,
+}
+
 /// A row for a key that sent nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -341,6 +314,7 @@ pub enum Node {
     Cumulative(Aligned),
     Session(Session),
     Sliding(Sliding),
+    History(History),
     Silent(Silent),
     Previous(Previous),
     Deduplicate(Deduplicate),
@@ -409,7 +383,7 @@ impl Node {
             Node::Hopping(_) => "hopping",
             Node::Cumulative(_) => "cumulative",
             Node::Session(_) => "session",
-            Node::Sliding(_) => "sliding",
+            Node::Sliding(_) | Node::History(_) => "sliding",
             Node::Silent(_) => "silent",
             Node::Previous(_) => "previous",
             Node::Deduplicate(_) => "deduplicate",
@@ -431,6 +405,7 @@ impl Node {
             | Node::Cumulative(_)
             | Node::Session(_)
             | Node::Sliding(_)
+            | Node::History(_)
             | Node::Silent(_)
             | Node::Previous(_)
             | Node::Deduplicate(_) => true,
@@ -448,6 +423,7 @@ impl Node {
             Node::Tumbling(w) | Node::Hopping(w) | Node::Cumulative(w) => vec![w.from],
             Node::Session(w) => vec![w.from],
             Node::Sliding(w) => vec![w.from],
+            Node::History(w) => vec![w.from],
             Node::Silent(w) => vec![w.from],
             Node::Previous(w) => vec![w.from],
             Node::Deduplicate(w) => vec![w.from],

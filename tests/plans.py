@@ -323,6 +323,22 @@ def sliding(g: Graph, b: Branch) -> Branch:
     return Branch(index, b.columns | added, b.time)
 
 
+def history(g: Graph, b: Branch) -> Branch:
+    """sliding without a length."""
+    by = keys(g, b)
+    made, words = aggregates(g, b)
+    columns = [{"name": a["name"], "aggregate": i, "size": 0} for i, a in enumerate(made)]
+    node = {"op": "history", "from": b.node, "by": by, "rows": g.one(None, None, 1, 2, 5)}
+    node |= {"expire_after": g.one(None, None, g.span(1, 20))}
+    node |= {"ago": g.span(1, 12)} if g.one(True, False, False, False) else {}
+    node |= {"closed": g.one("right", "right", "left", "both", "none")}
+    node |= {"include_current": g.one(True, True, False), "null_key": g.one("null", "group")}
+    node |= {"allowed_lateness": g.one(0, 0, g.span(1, 12))}
+    index = g.add(node | {"aggregates": made, "columns": columns})
+    added = {c["name"]: words[made[c["aggregate"]]["name"]] for c in columns}
+    return Branch(index, b.columns | added, b.time)
+
+
 def previous(g: Graph, b: Branch) -> Branch:
     """previous: one or two columns of any type."""
     by = keys(g, b)
@@ -394,6 +410,7 @@ VERBS = {
     "select": select,
     "session": session,
     "sliding": sliding,
+    "history": history,
     "silent": silent,
     "previous": previous,
     "deduplicate": deduplicate,
@@ -414,6 +431,8 @@ CHAINS = {
     "tumbling-top": ["tumbling", "top"],
     "cumulative-top": ["cumulative", "top"],
     "calendar-top": ["calendar", "top"],
+    "history-tumbling": ["history", "tumbling"],
+    "tumbling-history": ["tumbling", "history"],
     "calendar-calendar": ["calendar", "calendar"],
     "hopping-session": ["hopping", "session"],
     "silent-tumbling": ["silent", "tumbling"],
@@ -422,7 +441,17 @@ CHAINS = {
     "deduplicate-sliding": ["deduplicate", "sliding"],
     "sliding-deduplicate": ["sliding", "deduplicate"],
 }
-SHAPES = [*PER_ROW, *WINDOWS, "calendar", *PER_KEY, *CHAINS, "branches", "inputs", "prefix"]
+SHAPES = [
+    *PER_ROW,
+    *WINDOWS,
+    "calendar",
+    "history",
+    *PER_KEY,
+    *CHAINS,
+    "branches",
+    "inputs",
+    "prefix",
+]
 
 
 # ── plans ───────────────────────────────────────────────────────────────────────────────────────

@@ -94,7 +94,7 @@ def why_not(plan: dict) -> str | None:
     return why_not_row_by_row(facts, {each["name"]: each["node"] for each in plan["outputs"]}, 0)
 
 
-ROW_BY_ROW = ["filter", "with_columns", "select", "sliding", "sliding-sliding"]
+ROW_BY_ROW = ["filter", "with_columns", "select", "sliding", "sliding-sliding", "history"]
 ROW_BY_ROW += ["previous", "deduplicate", "deduplicate-sliding"]
 
 

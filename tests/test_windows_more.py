@@ -165,3 +165,52 @@ def test_the_same_hour_yesterday() -> None:
     found = mt.collect(hours, data).rows.to_dicts()
     assert [row["n"] for row in found[: 24 * 3]] == [0] * 72
     assert [row["n"] for row in found[75:]] == [3] * 15
+
+
+# ── since the beginning, and the last rows ──────────────────────────────────────────────────────
+
+
+def test_all_rows_since_the_beginning_equal_expanding() -> None:
+    data = [event(i, "ab"[i % 2], float((i * 31) % 17)) for i in range(200)]
+    made = EVENTS.sliding(None, by="k").agg(
+        **TOTALS, least=mt.min("v"), kinds=mt.count_distinct("v")
+    )
+    found = mt.collect(made, data).rows.to_dicts()
+    for i, row in enumerate(found):
+        mine = [other["v"] for other in data[: i + 1] if other["k"] == row["k"]]
+        expected = (len(mine), math.fsum(mine), min(mine), len(set(mine)))
+        assert (row["n"], row["total"], row["least"], row["kinds"]) == expected
+
+
+def test_the_last_rows_equal_rolling_of_polars() -> None:
+    data = [event(i, "a", float((i * 31) % 17)) for i in range(100)]
+    found = mt.collect(EVENTS.sliding(by="k", rows=7).agg(**TOTALS), data).rows
+    rolled = pl.DataFrame(data)["v"].rolling_sum(7, min_samples=1)
+    assert found["total"].to_pylist() == rolled.to_list()
+
+
+def test_a_key_that_was_quiet_for_long_begins_anew() -> None:
+    since = EVENTS.sliding(None, by="k", expire_after="10s").agg(n=mt.count())
+    data = [event(0), event(10), event(20), event(31), event(32)]
+    assert mt.collect(since, data).rows["n"].to_pylist() == [1, 2, 3, 1, 2]
+
+
+@pytest.mark.parametrize("options", [{"size": None}, {"rows": 3}])
+def test_keys_are_forgotten_when_they_expire(options: dict[str, Any]) -> None:
+    made = EVENTS.sliding(by="k", expire_after="1m", **options).agg(**TOTALS)
+    operator = mt.operator(made)
+    operator.push([event(i // 100, f"k{i % 500}") for i in range(3_000)])
+    held = operator.stats["operators"][1]
+    assert held["keys"] == 500
+    operator.push([event(200)])
+    left = operator.stats["operators"][1]
+    assert left["keys"] == 1
+
+
+@pytest.mark.parametrize("options", [{"size": None}, {"rows": 3}])
+def test_rows_of_a_key_that_stays_are_not_kept(options: dict[str, Any]) -> None:
+    operator = mt.operator(EVENTS.sliding(by="k", **options).agg(**TOTALS))
+    operator.push([event(i) for i in range(100)])
+    held = operator.stats["operators"][1]["bytes"]
+    operator.push([event(i) for i in range(100, 5_000)])
+    assert operator.stats["operators"][1]["bytes"] < held * 2

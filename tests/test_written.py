@@ -107,6 +107,8 @@ def refusal(before: Any, now: Any, rules: Any = ((), ())) -> str:
         TYPED.hopping("7d", "1d", by="card", time_zone=mt.col("card")).agg(**N),
         TYPED.cumulative("1d", "1h", by="card", emit="changed").agg(**N),
         TYPED.cumulative("1mo", "1d", time_zone="UTC").agg(**N),
+        TYPED.sliding(None, by="card", expire_after="90d").agg(**N),
+        TYPED.sliding(by="card", rows=5, include_current=False).agg(**N),
         TYPED.tumbling("1h", offset="15m", emit="each", allowed_lateness="1m").agg(**N),
         TYPED.hopping("1h", "2h", allow_gaps=True).agg(**N),
         TYPED.session("30m", by="card", gap_closed=False, allowed_lateness="1m").agg(**N),

@@ -68,12 +68,8 @@ fn of_node(plan: &Plan, node: &Node, above: &[&Facts]) -> Facts {
             let waits_for = waits.map(|input| input.name.clone()).collect();
             Facts { waits_for, ..fired(&w.by, node.verb(), above[0]) }
         }
-        Node::Previous(w) => {
-            let mut facts = above[0].clone();
-            facts.keys.insert(0, w.by.clone());
-            facts.replay_stable = false;
-            facts
-        }
+        Node::Previous(w) => per_event(&w.by, above[0]),
+        Node::History(w) => Facts { shared_ends: false, ..per_event(&w.by, above[0]) },
         Node::Deduplicate(_) => Facts { replay_stable: false, ..above[0].clone() },
         Node::Sliding(w) => {
             let mut facts = above[0].clone();
@@ -88,6 +84,14 @@ fn of_node(plan: &Plan, node: &Node, above: &[&Facts]) -> Facts {
             facts
         }
     }
+}
+
+/// Rows that are answered on arrival from rows of their key.
+fn per_event(by: &[String], above: &Facts) -> Facts {
+    let mut facts = above.clone();
+    facts.keys.insert(0, by.to_vec());
+    facts.replay_stable = false;
+    facts
 }
 
 fn of_input(plan: &Plan, input: usize) -> Facts {

@@ -143,6 +143,8 @@ pub enum Verb {
     Session(plan::Session, TypedAggregates),
     /// Per-event windows.
     Sliding(plan::Sliding, TypedAggregates),
+    /// Per-event windows without a length.
+    History(plan::History, TypedAggregates),
     /// Rows for silent keys.
     Silent(plan::Silent, TypedAggregates),
     /// Columns of the row before.
@@ -303,6 +305,7 @@ fn type_node(
             windowed(name, w.from, upstream(w.from), Verb::Silent(w.clone(), folding), false)?
         }
         Node::Sliding(w) => sliding(registry, name, w, upstream(w.from))?,
+        Node::History(w) => windows::history(registry, name, w, upstream(w.from))?,
         Node::Previous(w) => keyed::previous(name, w, upstream(w.from))?,
         Node::Deduplicate(w) => keyed::deduplicate(name, w, upstream(w.from))?,
         Node::Top(w) => windows::top(name, w, upstream(w.from))?,

@@ -106,6 +106,7 @@ impl Keyed<'_> {
                 Node::Session(w) => (&w.by, true),
                 Node::Silent(w) => (&w.by, true),
                 Node::Sliding(w) => (&w.by, w.null_key == NullKey::Group),
+                Node::History(w) => (&w.by, w.null_key == NullKey::Group),
                 Node::Previous(w) => (&w.by, false),
                 Node::Deduplicate(w) => (&w.by, false),
                 Node::Top(w) => (&w.by, true),
@@ -239,6 +240,7 @@ impl Provenance {
             Node::Silent(w) => fired(&w.by),
             Node::Previous(w) => added(&mut w.columns.iter().map(|(new, _)| new)),
             Node::Sliding(w) => added(&mut w.columns.iter().map(|feature| &feature.name)),
+            Node::History(w) => added(&mut w.columns.iter().map(|feature| &feature.name)),
         }
     }
 

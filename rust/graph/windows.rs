@@ -110,6 +110,7 @@ pub fn windowed(
         | Verb::Project(_)
         | Verb::Union(_)
         | Verb::Sliding(..)
+        | Verb::History(..)
         | Verb::Previous(..)
         | Verb::Top(..)
         | Verb::Deduplicate(..) => {
@@ -196,29 +197,64 @@ pub fn sliding(
         ));
     }
     let folding = fold(registry, stateful(upstream)?, &w.by, &w.aggregates)?;
+    let schema = with_features(upstream, &folding, &w.columns, w.sizes.len())?;
+    Ok(per_event(name, (w.from, upstream), schema, Verb::Sliding(w.clone(), folding)))
+}
+
+/// The columns of per-event windows without a length.
+pub fn history(
+    registry: &Registry,
+    name: &str,
+    w: &plan::History,
+    upstream: &TypedNode,
+) -> Result<TypedNode> {
+    w.expire_after.map_or(Ok(()), |after| positive("expire_after", after))?;
+    if w.rows == Some(0) || w.ago < 0 {
+        return Err(Error::Plan("rows and ago must not be below 1 and 0".into()));
+    }
+    let folding = fold(registry, stateful(upstream)?, &w.by, &w.aggregates)?;
+    let schema = with_features(upstream, &folding, &w.columns, 1)?;
+    Ok(per_event(name, (w.from, upstream), schema, Verb::History(w.clone(), folding)))
+}
+
+fn per_event(
+    name: &str,
+    (from, upstream): (usize, &TypedNode),
+    schema: Schema,
+    verb: Verb,
+) -> TypedNode {
+    TypedNode {
+        name: name.into(),
+        schema: Arc::new(schema),
+        zone: upstream.zone.clone(),
+        fired: false,
+        together: false,
+        revisions: false,
+        keys: upstream.keys.clone(),
+        from: vec![from],
+        verb,
+    }
+}
+
+/// The columns that come in, then those of the features.
+fn with_features(
+    upstream: &TypedNode,
+    folding: &TypedAggregates,
+    features: &[plan::Feature],
+    sizes: usize,
+) -> Result<Schema> {
     let mut fields: Vec<Field> =
         upstream.schema.fields().iter().map(|f| f.as_ref().clone()).collect();
-    for feature in &w.columns {
-        let fold =
-            folding.aggregates.get(feature.aggregate).filter(|_| feature.size < w.sizes.len());
+    for feature in features {
+        let fold = folding.aggregates.get(feature.aggregate).filter(|_| feature.size < sizes);
         let fold = fold.ok_or_else(|| {
             let (name, a, s) = (&feature.name, feature.aggregate, feature.size);
-            let (aggregates, sizes) = (folding.aggregates.len(), w.sizes.len());
+            let aggregates = folding.aggregates.len();
             Error::Plan(format!(
                 "column \"{name}\" is of aggregate {a} of {aggregates} over size {s} of {sizes}"
             ))
         })?;
         fields.push(Field::new(&feature.name, fold.output.clone(), true));
     }
-    Ok(TypedNode {
-        name: name.into(),
-        schema: Arc::new(Schema::new(fields)),
-        zone: upstream.zone.clone(),
-        fired: false,
-        together: false,
-        revisions: false,
-        keys: upstream.keys.clone(),
-        from: vec![w.from],
-        verb: Verb::Sliding(w.clone(), folding),
-    })
+    Ok(Schema::new(fields))
 }

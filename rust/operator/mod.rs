@@ -31,6 +31,7 @@ pub mod silent;
 pub mod running;
 pub mod sliding;
 pub mod reorder;
+pub mod history;
 pub mod keyed_rows;
 pub mod keyed_operator;
 pub mod previous;
@@ -152,6 +153,9 @@ pub fn build(node: TypedNode, number: u32) -> Result<Box<dyn Operator>> {
         Verb::Deduplicate(plan, keyed) => {
             let verb = deduplicate::Duplicates::new(&plan);
             Box::new(keyed_operator::KeyedOperator::new(verb, keyed, schema, number))
+        }
+        Verb::History(plan, folding) => {
+            Box::new(history::HistoryWindows::new(&plan, folding, schema, number)?)
         }
         Verb::Sliding(plan, folding) => {
             let answers = plan.emit;

@@ -186,6 +186,7 @@ class Sliding(Node):
             high = at - self.ago
             low = high - self.sizes[column["size"]]
             itself = late and not self.ago
+            self.itself = entry if itself else None
             inside = [e for e in mine if self.inside(e.time, low, high) or (itself and e is entry)]
             features[column["name"]], overflowed = self.value(column["aggregate"], inside)
             overflows = overflows or overflowed
@@ -199,3 +200,43 @@ class Sliding(Node):
         above = time >= low if closed in ("left", "both") else time > low
         below = time <= high if closed in ("right", "both") else time < high
         return above and below
+
+
+class History(Sliding):
+    """sliding without a length: over all rows of the key, or its last ones.
+
+    A row whose key's newest row is more than `expire_after` behind the time for which it is
+    answered begins its key anew. A late row is among the last ones in its own answer.
+    """
+
+    def __init__(self, index: int, spec: dict, machine: object) -> None:
+        super().__init__(index, spec | {"sizes": [FOREVER], "emit": "arrival"}, machine)
+        self.rows: int | None = spec["rows"]
+
+    def longest_window(self, at: int) -> tuple[int, int]:
+        """All time up to the end of the window."""
+        return I64_MIN, max(at - self.ago, I64_MIN)
+
+    def answer_now(self, row: Row, entry: Entry) -> Row:
+        """As for every window; forgets what has expired."""
+        after = self.spec["expire_after"]
+        mine = self.log.get(row.key(self.by))
+        if after is not None and mine:
+            at = max(row.time, shift(self.bound(row), -self.lateness))
+            if at > max(e.time for e in mine) + after:
+                mine.clear()
+        return super().answer_now(row, entry)
+
+    def value(self, index: int, entries: list[Entry]) -> tuple[object, bool]:
+        """The aggregate over the last of the entries."""
+        return super().value(index, self.last(entries))
+
+    def last(self, entries: list[Entry]) -> list[Entry]:
+        """The last rows by time, then arrival; with the row itself, if it is late."""
+        if self.rows is None:
+            return entries
+        ordered = sorted(entries, key=lambda e: (e.time, e.order))
+        kept = ordered[-self.rows :]
+        if self.itself in entries and self.itself not in kept:
+            return [self.itself, *kept[1:]]
+        return kept

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from .events import Filter, Input, Select, Sliding, Union, WithColumns
+from .events import Filter, History, Input, Select, Sliding, Union, WithColumns
 from .expressions import evaluate
 from .keyed import Deduplicate, Previous
 from .node import Clock, Node
@@ -47,6 +47,7 @@ OPERATORS: dict[str, type[Node]] = {
     "cumulative": Aligned,
     "session": Session,
     "sliding": Sliding,
+    "history": History,
     "previous": Previous,
     "deduplicate": Deduplicate,
     "silent": Silent,

@@ -43,6 +43,10 @@ class Record:
     columns: dict[str, Any]
 
 
+VERBS = {"history": "sliding"}
+"""What a node is called, if not by its own word."""
+
+
 class Node:
     """An operator; `step` is called once a seq, with the rows of that seq and the clock after."""
 
@@ -172,7 +176,7 @@ class Node:
             origin.input,
             {
                 "reason": reason,
-                "operator": self.spec["op"],
+                "operator": VERBS.get(self.spec["op"], self.spec["op"]),
                 "node": self.index,
                 "input": self.machine.plan["inputs"][origin.input]["name"],
                 "partition": origin.partition,

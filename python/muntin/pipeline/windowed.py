@@ -8,6 +8,7 @@ from typing import Generic, Literal, Never, Self, TypeAlias, TypeVar
 
 from muntin.base.arguments import not_yet
 from muntin.base.durations import Duration, Span
+from muntin.base.errors import PlanError, with_hint
 from muntin.base.missing import Hinting
 from muntin.expr.build import Expr
 from muntin.pipeline.aggregates import Agg
@@ -16,7 +17,7 @@ from muntin.pipeline.plan import Node, dumps
 from muntin.pipeline.windows.aligned import Calendar, Firing, aligned
 from muntin.pipeline.windows.base import Window, agg_json, aggregated, aggregates_text, all_named
 from muntin.pipeline.windows.session import session
-from muntin.pipeline.windows.sliding import NAMES, feature_names, sizes_of, sliding
+from muntin.pipeline.windows.sliding import NAMES, feature_names, history, sizes_of, sliding
 from muntin.values.literals import Json
 
 Emit: TypeAlias = Literal["final", "each", "changed"]
@@ -171,7 +172,7 @@ class Windowing(Hinting):
 
     def sliding(
         self,
-        size: Duration | Sequence[Duration] | None,
+        size: Duration | Sequence[Duration] | None = None,
         by: By = (),
         *,
         rows: int | None = None,
@@ -194,14 +195,35 @@ class Windowing(Hinting):
         more, over all rows up to that time. A null in `by` gives null features, unless
         `null_key="group"`.
 
-        Raises `PlanError` and its kin; `size=None`, `rows` and `expire_after` are not there yet.
+        Without a size it is over all rows of the key since the beginning, with `rows=n` over its
+        last `n`. Such a key is kept for ever, unless `expire_after` says how much older than a row
+        the key's newest row may be: else the key begins anew.
+
+        Raises `PlanError` and its kin for bad parameters.
 
         >>> from muntin import count, stream
         >>> stream(time="at", out_of_order="0s").sliding(["1m", "1h"], by="card").agg(n=count())
         stream(time="at", out_of_order="0s").sliding(["1m", "1h"], by="card").agg(n=count())
         """
-        not_yet("sliding", rows=rows is not None, expire_after=expire_after is not None)
         spans, many = sizes_of(size)
+        if spans and (rows is not None or expire_after is not None):
+            given = "rows=" if rows is not None else "expire_after="
+            hint = f"leave the size out: sliding(None, {given}...)"
+            raise PlanError(with_hint(f"sliding: {given} beside a size", hint))
+        if not spans:
+            window = history(
+                self.node,
+                by,
+                rows=rows,
+                expire_after=expire_after,
+                ago=ago,
+                closed=closed,
+                include_current=include_current,
+                emit=emit,
+                allowed_lateness=allowed_lateness,
+                null_key=null_key,
+            )
+            return Sliding(self, window, (), False, names)
         window = sliding(
             self.node,
             spans,
@@ -268,7 +290,7 @@ class Sliding(Hinting, Generic[S]):
         columns = None if node.columns is None else (*node.columns, *added)
         call = self.window.call + aggregates_text(aggregates)
         body = self.window.body[:-1] + tail
-        return self.stream._made(Node("sliding", (node,), body, call, columns, node.typed))
+        return self.stream._made(Node(self.window.op, (node,), body, call, columns, node.typed))
 
     def __repr__(self) -> str:
         return f"{self.stream!r}{self.window.call}"

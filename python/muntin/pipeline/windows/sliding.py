@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from string import Formatter
 from typing import Any
 
-from muntin.base.arguments import flag, one_of, several
+from muntin.base.arguments import flag, one_of, several, whole
 from muntin.base.durations import Duration, Span, parse, short
 from muntin.base.errors import MuntinError, PlanError, with_hint
 from muntin.pipeline.calls import by_text, call_text
@@ -18,6 +18,8 @@ from muntin.pipeline.windows.base import Window, aggregates_text, required
 from muntin.values.literals import Json, text
 
 NAMES = "{name}_{size}"
+ROWS_MAX = 10_000
+"""The most rows that one answer walks."""
 _SPANS = re.compile(r"(?:[0-9]{1,18}(?:ms|us|[wdhms]))+")
 
 
@@ -72,10 +74,79 @@ def sliding(
     return Window("sliding", keys, dumps(body), call)
 
 
+def history(
+    node: Node,
+    by: By,
+    *,
+    rows: int | None,
+    expire_after: Duration | None,
+    ago: Duration,
+    closed: str,
+    include_current: bool,
+    emit: str,
+    allowed_lateness: Duration,
+    null_key: str,
+) -> Window:
+    """The window of `sliding` without a length: since the beginning, or the last `rows`."""
+    no_revisions_before(node, "sliding")
+    flag(include_current, "sliding: include_current")
+    one_of(closed, ("right", "left", "both", "none"), "sliding: closed")
+    one_of(null_key, ("null", "group"), "sliding: null_key")
+    if emit != "arrival":
+        what = "rows=" if rows is not None else "size=None"
+        raise PlanError(f'sliding: emit="{emit}" is not there yet for {what}')
+    count = None if rows is None else whole(rows, "sliding: rows", 1, ROWS_MAX)
+    expire = None if expire_after is None else parse(expire_after, "sliding: expire_after")
+    lateness = parse(allowed_lateness, "sliding: allowed_lateness", zero=True)
+    back = parse(ago, "sliding: ago", zero=True)
+    keys = key_columns(node, by, "sliding")
+    body: dict[str, Json] = {
+        "by": [*keys],
+        "rows": count,
+        "expire_after": None if expire is None else expire.us,
+        **({"ago": back.us} if back.us else {}),
+        "closed": closed,
+        "include_current": bool(include_current),
+        "allowed_lateness": lateness.us,
+        "null_key": null_key,
+    }
+    call = call_text(
+        "sliding",
+        [] if count is not None else [None],
+        by=by_text(keys),
+        rows=count,
+        ago=back.text if back.us else None,
+        closed=closed if closed != "right" else None,
+        include_current=None if include_current else False,
+        allowed_lateness=lateness.text if lateness.us else None,
+        null_key=null_key if null_key != "null" else None,
+        expire_after=None if expire is None else expire.text,
+    )
+    return Window("history", keys, dumps(body), call)
+
+
+def history_text(node: Mapping[str, Any]) -> str:
+    """A window of a saved plan as a user would type it."""
+    expire = node["expire_after"]
+    window = history(
+        ANY,
+        node["by"],
+        rows=node["rows"],
+        expire_after=None if expire is None else short(expire),
+        ago=short(node.get("ago", 0)),
+        closed=node["closed"],
+        include_current=node["include_current"],
+        emit="arrival",
+        allowed_lateness=short(node["allowed_lateness"]),
+        null_key=node["null_key"],
+    )
+    return window.call + aggregates_text(aggregates_of(node))
+
+
 def sizes_of(size: Duration | Iterable[Duration] | None) -> tuple[list[Span], bool]:
-    """The sizes of a sliding window, and whether they were given as a list."""
+    """The sizes of a sliding window, none for all time; and whether they were given as a list."""
     if size is None:
-        raise PlanError("sliding: a window since the beginning (size=None) is not there yet")
+        return [], False
     if isinstance(size, Iterable) and not isinstance(size, str):
         given = several(size, "sliding: size", "durations")
         spans = [required(one, "sliding: size") for one in given]
@@ -101,6 +172,8 @@ def feature_names(
                 f"sliding: names={names!r}", 'it is made of {name} and {size}: "{name}_{size}"'
             )
         )
+    if not spans:
+        return [(name, i, 0) for i, name in enumerate(aggregates)]
     return [
         (names.format(name=name, size=span.text) if many else name, i, j)
         for i, name in enumerate(aggregates)
