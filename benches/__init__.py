@@ -10,5 +10,6 @@ The folders are the way of a run:
     report      a table, JSON, and a page with plots
 
 `python -m benches` runs them, `python -m benches install NAME` installs an engine.
-`boundary.py` has pytest-benchmark's entries for the border to Python.
+`boundary.py` has pytest-benchmark's entries for the border to Python, `stages.rs` cargo's for the
+stages of the core.
 """
