@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -97,3 +100,27 @@ def test_a_member_that_lost_partitions_commits_nothing(kafka: Kafka) -> None:
         found.lose("they were taken away")
         with pytest.raises(CommitLost, match="they were taken away"):
             found.metadata()
+
+
+def test_a_commit_that_asked_before_a_callback_gets_its_answer() -> None:
+    form = b"CGMDv2:" + (7).to_bytes(4, sys.byteorder)
+    asked, ended = threading.Event(), threading.Event()
+
+    class Consumer:
+        """Lets all threads wait but that of the callback, as librdkafka does."""
+
+        def consumer_group_metadata(self) -> bytes:
+            if threading.current_thread() is threading.main_thread():
+                return form
+            asked.set()
+            assert ended.wait(30)
+            return b"too late"
+
+    member = Member(Consumer(), "group")
+    with ThreadPoolExecutor() as pool:
+        commit = pool.submit(member.metadata)
+        assert asked.wait(30)
+        with member.within_callback():
+            assert commit.result(30) == form
+            assert pool.submit(member.metadata).result(30) == form
+        ended.set()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import Any
 
 from muntin.base.errors import CommitLost
@@ -25,7 +27,9 @@ class Member:
         self._consumer = consumer
         self._group = group
         self._lost = ""
+        self._lock = Lock()
         self._now: bytes | None = None
+        self._answer: SimpleQueue[bytes | Exception] = SimpleQueue()
 
     @property
     def is_lost(self) -> bool:
@@ -40,13 +44,18 @@ class Member:
     def within_callback(self) -> Iterator[None]:
         """Ask for the generation now, for all commits until the callback of a rebalance ends.
 
-        It does not change before that, and librdkafka lets another thread that asks wait as long.
+        It does not change before that, and librdkafka lets another thread that asks wait as long,
+        also one that asked before the callback began.
         """
-        self._now = self._asked()
+        now = self._asked()
+        with self._lock:
+            self._now = now
+            self._answer.put(now)
         try:
             yield
         finally:
-            self._now = None
+            with self._lock:
+                self._now = None
 
     def metadata(self) -> bytes:
         """What names it in a transaction; from any thread.
@@ -54,13 +63,31 @@ class Member:
         Raises:
             CommitLost: it is not a member now, or had to give up partitions.
         """
-        now = self._now
-        found = self._asked() if now is None else now
+        found = self._soonest()
         # after the call: partitions that were lost before it may have another owner now
         if self._lost:
             raise CommitLost(self._lost)
         if generation_of(found) < 0:
             raise CommitLost(f'this process is not a member of group "{self._group}" now')
+        return found
+
+    def _soonest(self) -> bytes:
+        """What librdkafka answers, or a callback that begins meanwhile and waits for the commit."""
+        with self._lock:
+            if self._now is not None:
+                return self._now
+            answer = self._answer = SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answer.put(self._asked())
+            except Exception as error:
+                answer.put(error)
+
+        Thread(target=ask, name="muntin-member", daemon=True).start()
+        found = answer.get()
+        if isinstance(found, Exception):
+            raise found
         return found
 
     def _asked(self) -> bytes:
