@@ -307,16 +307,18 @@ def test_a_window_behind_a_late_window_without_revisions() -> None:
 
 
 def test_kinds_have_a_function_each() -> None:
-    import muntin.pipeline.aggregates as module
+    import muntin
 
+    names = vars(muntin)
     for name, kind in KINDS.items():
-        more = dict.fromkeys(kind.keywords, "y")
-        given = [*["x"] * (kind.most - len(more)), *[0.5] * len(kind.parameters)]
-        made = getattr(module, name)(*given, **more)
+        columns = ['"x"'] * (kind.most - len(kind.keywords))
+        more = [f'{keyword}="y"' for keyword in kind.keywords]
+        text = f"{name}({', '.join([*columns, *kind.parameters, *more])})"
+        made = eval(text, names)
         assert isinstance(made, Agg) and made.kind == name
         assert kind.least <= len(made.args) <= kind.most
-        assert made == getattr(module, name)(*given, **more) and hash(made) == hash(made)
-        assert made == eval(repr(made), vars(module))
+        assert made == eval(text, names) and hash(made) == hash(eval(text, names))
+        assert made == eval(repr(made), names), text
     assert (
         sum(col("x")) != sum("x")
         and repr(sum("x", where=col("y") > 1)) == 'sum("x", where=col("y") > 1)'

@@ -436,17 +436,17 @@ impl HistoryWindows {
                 return Err(Error::Snapshot(message));
             }
         };
-        for row in 0..saved.len() {
+        for (row, &time) in time.iter().enumerate() {
             let id = slot.key(&keys, row);
             if part == "keys" {
                 layout.load(&mut slot.base, id, state.value(row))?;
                 layout.merge(&mut slot.total, id, &slot.base, id);
                 let own = &mut slot.of[id as usize];
-                own.newest = own.newest.max(time[row]);
+                own.newest = own.newest.max(time);
             } else {
                 let at = slot.state();
                 layout.load(&mut slot.states, at, state.value(row))?;
-                slot.add(layout, id, KeptRow { time: time[row], state: at });
+                slot.add(layout, id, KeptRow { time, state: at });
             }
             // The timer is armed anew: at the next step at the latest.
             slot.of[id as usize].armed = None;
