@@ -5,24 +5,17 @@ from __future__ import annotations
 import duckdb
 import pyarrow as pa
 
-from benches.peers.peer import Clock, Emit, Peer
+from benches.peers.peer import Clock, Emit, TablePeer
 from benches.peers.sql import Dialect, query
 from benches.workloads import Workload
 
 DIALECT = Dialect(bucket="time_bucket({}, ts)", series="generate_series({first}, {last}, {every})")
 
 
-class DuckDb(Peer):
+class DuckDb(TablePeer):
     package = "duckdb"
     settings = {"threads": "1", "preserve_insertion_order": "false"}  # noqa: RUF012
     beyond = "a database: larger than memory, all cores if allowed; a query sees all rows again"
-
-    def refuses(self, workload: Workload) -> str | None:
-        if workload.only_changed:
-            return "no window that comes only if it changed"
-        if workload.kind == "sliding" and workload.data.late:
-            return "no answers on arrival: it sees the finished table"
-        return None
 
     def run(self, workload: Workload, table: pa.Table, clock: Clock, emit: Emit) -> None:
         connection = duckdb.connect(config={"threads": 1, "preserve_insertion_order": False})

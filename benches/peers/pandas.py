@@ -5,26 +5,17 @@ from __future__ import annotations
 import pandas as pd
 import pyarrow as pa
 
-from benches.peers.peer import Clock, Emit, Peer
+from benches.peers.peer import Clock, Emit, TablePeer
 from benches.workloads import Workload
 
 FUNCTIONS = {"n": "count", "s": "sum", "lo": "min", "hi": "max"}
 
 
-class Pandas(Peer):
+class Pandas(TablePeer):
     package = "pandas"
     settings = {"frames": "Table.to_pandas(), NumPy types", "threads": "1"}  # noqa: RUF012
     beyond = "a whole frame at once; nothing is kept between batches"
-
-    def refuses(self, workload: Workload) -> str | None:
-        if workload.only_changed:
-            return "no window that comes only if it changed"
-        if workload.kind == "sliding":
-            if workload.data.late:
-                return "no answers on arrival: it sees the finished table"
-            if "d" in workload.aggregates:
-                return "rolling has no count of different values"
-        return None
+    no_distinct = "rolling has no count of different values"
 
     def run(self, workload: Workload, table: pa.Table, clock: Clock, emit: Emit) -> None:
         with clock:

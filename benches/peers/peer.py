@@ -65,3 +65,23 @@ class Peer:
         first and last event in `start` and `last`.
         """
         raise NotImplementedError
+
+
+class TablePeer(Peer):
+    """One that gets the finished table at once.
+
+    Attributes:
+        no_distinct: why it cannot count different values over a moving frame; empty if it can.
+    """
+
+    no_distinct = ""
+
+    def refuses(self, workload: Workload) -> str | None:
+        if workload.only_changed:
+            return "no window that comes only if it changed"
+        if workload.kind == "sliding":
+            if workload.data.late:
+                return "no answers on arrival: it sees the finished table"
+            if "d" in workload.aggregates and self.no_distinct:
+                return self.no_distinct
+        return None

@@ -9,7 +9,7 @@ os.environ["POLARS_MAX_THREADS"] = "1"  # read when Polars is imported
 import polars as pl
 import pyarrow as pa
 
-from benches.peers.peer import Clock, Emit, Peer
+from benches.peers.peer import Clock, Emit, TablePeer
 from benches.workloads import Workload
 
 FUNCTIONS = {
@@ -21,17 +21,10 @@ FUNCTIONS = {
 }
 
 
-class Polars(Peer):
+class Polars(TablePeer):
     package = "polars"
     settings = {"POLARS_MAX_THREADS": "1", "engine": "streaming for lazy frames"}  # noqa: RUF012
     beyond = "a whole frame at once, on all cores if allowed; nothing is kept between batches"
-
-    def refuses(self, workload: Workload) -> str | None:
-        if workload.only_changed:
-            return "no window that comes only if it changed"
-        if workload.kind == "sliding" and workload.data.late:
-            return "no answers on arrival: it sees the finished table"
-        return None
 
     def run(self, workload: Workload, table: pa.Table, clock: Clock, emit: Emit) -> None:
         with clock:

@@ -213,8 +213,7 @@ impl Aggregate for ArrayAgg {
     }
 
     fn clear(&self, cell: Cell<'_>) {
-        cell.heap.free(cell.words[0] as u32);
-        cell.words[0] = 0;
+        cell.heap.release(&mut cell.words[0]);
     }
 }
 

@@ -215,8 +215,7 @@ impl<T: Item> Aggregate for Frequent<T> {
     }
 
     fn clear(&self, cell: Cell<'_>) {
-        cell.heap.free(cell.words[0] as u32);
-        cell.words[0] = 0;
+        cell.heap.release(&mut cell.words[0]);
     }
 }
 

@@ -146,6 +146,12 @@ impl Heap {
         Some(big)
     }
 
+    /// Removes the state behind the handle in a word, which is 0 then.
+    pub fn release(&mut self, handle: &mut u64) {
+        self.free(*handle as u32);
+        *handle = 0;
+    }
+
     /// Copies a state from another heap into this one; 0 stays 0.
     pub fn clone_from_heap(&mut self, other: &Heap, handle: u32) -> u32 {
         other.get(handle).map_or(0, |big| self.alloc(big.clone()))

@@ -141,8 +141,7 @@ impl Aggregate for Histogram {
     }
 
     fn clear(&self, cell: Cell<'_>) {
-        cell.heap.free(cell.words[0] as u32);
-        cell.words[0] = 0;
+        cell.heap.release(&mut cell.words[0]);
     }
 }
 

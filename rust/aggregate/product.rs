@@ -182,8 +182,7 @@ impl Aggregate for Product {
     }
 
     fn clear(&self, cell: Cell<'_>) {
-        cell.heap.free(cell.words[0] as u32);
-        cell.words[0] = 0;
+        cell.heap.release(&mut cell.words[0]);
     }
 }
 

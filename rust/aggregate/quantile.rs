@@ -267,8 +267,7 @@ impl<S: Ordered> Aggregate for Quantile<S> {
     }
 
     fn clear(&self, cell: Cell<'_>) {
-        cell.heap.free(cell.words[0] as u32);
-        cell.words[0] = 0;
+        cell.heap.release(&mut cell.words[0]);
     }
 }
 

@@ -135,8 +135,7 @@ impl<T: Item, S: Summation> Aggregate for SumDistinct<T, S> {
     fn clear(&self, cell: Cell<'_>) {
         let Cell { words, heap } = cell;
         let (handle, sum) = words.split_at_mut(1);
-        heap.free(handle[0] as u32);
-        handle[0] = 0;
+        heap.release(&mut handle[0]);
         S::clear(Cell { words: sum, heap });
     }
 }

@@ -18,6 +18,7 @@ use self::kept::{HistorySlot, KeptRow};
 use super::dependence::LookBack;
 use super::flow::{Context, Flow};
 use super::prepare::Aggregator;
+use super::sliding::places;
 use super::slots::{SavedPiece, SlotPart, Slots};
 use super::task::{RowFacts, Task};
 use super::{Dependence, Operator, Vitals};
@@ -316,21 +317,18 @@ impl HistoryWindows {
             let columns = out.columns.into_iter().map(AnswerColumn::finish);
             features.push(columns.collect::<Result<Vec<ArrayRef>>>()?);
         }
-        let places = UInt32Array::from(routed.into_places());
+        let row_places = UInt32Array::from(routed.into_places());
         let kept = match prepared.rows.len() == block.len() {
             true => block.as_ref().clone(),
             false => block.take(&prepared.rows)?,
         };
-        let late: Vec<u32> = late
-            .iter()
-            .filter_map(|row| prepared.rows.binary_search(row).ok().map(|place| place as u32))
-            .collect();
+        let late = places(&prepared.rows, &late, block.len());
         let mut columns = kept.columns.clone();
         for k in 0..self.plan.columns.len() {
             let parts: Vec<&dyn Array> = features.iter().map(|part| part[k].as_ref()).collect();
             columns.push(match parts.is_empty() {
                 true => arrow_array::new_empty_array(self.schema.field(columns.len()).data_type()),
-                false => take(&wide::concat(&parts)?, &places, None)?,
+                false => take(&wide::concat(&parts)?, &row_places, None)?,
             });
         }
         let meta = kept.meta.marked_late(&late);

@@ -245,7 +245,7 @@ impl SlidingWindows {
 }
 
 /// Converts late block rows to their indices among the rows that remain.
-fn places(rows: &[u32], late: &[u32], len: usize) -> Vec<u32> {
+pub fn places(rows: &[u32], late: &[u32], len: usize) -> Vec<u32> {
     if rows.len() == len {
         return late.to_vec();
     }

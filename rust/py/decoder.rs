@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow_array::Int64Array;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
 
 use super::batches::{PyBatches, declared_schema};
 use super::enter::{Raised, Shared, enter};
@@ -60,10 +59,11 @@ impl PyDecoder {
         messages: &Bound<'_, PyAny>,
     ) -> PyResult<(PyBatches, Option<PyBatches>, Vec<BadFields>)> {
         let held = payloads::payloads(messages)?;
-        self.learn(py, &views(&held))?;
+        let payloads: Vec<Payload<'_>> = held.iter().map(|bytes| bytes.as_deref()).collect();
+        self.learn(py, &payloads)?;
         let (schema, decoded) = self
             .format
-            .enter(py, |format| Ok((format.schema().clone(), format.decode(&views(&held))?)))?;
+            .enter(py, |format| Ok((format.schema().clone(), format.decode(&payloads)?)))?;
         let ordinals = decoded
             .ordinals
             .map(|ordinals| payloads::one_column("ordinal", Arc::new(Int64Array::from(ordinals))));
@@ -75,9 +75,10 @@ impl PyDecoder {
     /// The rows of a broker's messages, which `records` then holds no more.
     fn take(&self, py: Python<'_>, held: &PyRecords) -> PyResult<PyTaken> {
         let records = held.take();
-        self.learn(py, &records.payloads.views())?;
+        let payloads = records.payloads.views();
+        self.learn(py, &payloads)?;
         let taken = self.format.enter(py, |format| {
-            let decoded = format.decode(&records.payloads.views())?;
+            let decoded = format.decode(&payloads)?;
             records.joined(format.schema(), decoded, held.columns())
         })?;
         PyTaken::new(py, records, taken)
@@ -99,8 +100,4 @@ impl PyDecoder {
         }
         Ok(())
     }
-}
-
-fn views(payloads: &[Option<PyBackedBytes>]) -> Vec<Payload<'_>> {
-    payloads.iter().map(|bytes| bytes.as_deref()).collect()
 }
