@@ -15,6 +15,7 @@ __all__ = [
     "assemble",
     "avro_schema",
     "check",
+    "check_time_zone",
     "contents",
     "encode",
     "encode_lines",

@@ -73,15 +73,15 @@ impl PyDecoder {
     }
 
     /// The rows of a broker's messages, which `records` then holds no more.
-    fn take(&self, py: Python<'_>, held: &PyRecords) -> PyResult<PyTaken> {
-        let records = held.take();
-        let payloads = records.payloads.views();
+    fn take(&self, py: Python<'_>, records: &PyRecords) -> PyResult<PyTaken> {
+        let read = records.take();
+        let payloads = read.payloads.views();
         self.learn(py, &payloads)?;
         let taken = self.format.enter(py, |format| {
             let decoded = format.decode(&payloads)?;
-            records.joined(format.schema(), decoded, held.columns())
+            read.joined(format.schema(), decoded, records.columns())
         })?;
-        PyTaken::new(py, records, taken)
+        PyTaken::new(py, read, taken)
     }
 }
 
