@@ -50,6 +50,9 @@ class Muntin(Peer):
     settings = {"batches": f"{BATCH:,} rows", "threads": "1, unless said"}  # noqa: RUF012
     beyond = ""
 
+    def version(self) -> str:
+        return mt.__version__  # also from a source tree that is not installed
+
     def run(self, workload: Workload, table: pa.Table, clock: Clock, emit: Emit) -> None:
         partitions = tuple(range(workload.data.partitions))
         op = mt.operator(pipeline(workload), partitions=partitions, threads=workload.threads)

@@ -7,7 +7,7 @@ from typing import Any
 
 from muntin.base.errors import MissingExtra, with_hint
 
-OLDEST = (2, 10)
+OLDEST = (2, 14)
 """Earlier versions lose partitions when a group's assignment changes during a commit."""
 
 
@@ -31,6 +31,6 @@ def library(place: str) -> Any:
         raise MissingExtra(with_hint(message, hint)) from error
     version = str(found.__version__)
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-        message = f"{place} needs confluent-kafka 2.10 or newer, got {version}"
+        message = f"{place} needs confluent-kafka {OLDEST[0]}.{OLDEST[1]} or newer, got {version}"
         raise MissingExtra(with_hint(message, f"{hint} --upgrade"))
     return found
